@@ -1,0 +1,1 @@
+.PHONY: help setup run test test-all check ui report clean

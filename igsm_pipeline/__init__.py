@@ -1,0 +1,1 @@
+"""igsm_pipeline."""

@@ -1,0 +1,68 @@
+"""Every error that this package raises on purpose, as one tree.
+
+    IgsmError                      anything below
+    ├── BadInput                   a user's value broke a rule: field, rule, value got, way out
+    │   ├── BadSettings            a settings field or experiment file
+    │   ├── BadWorld               a world file
+    │   ├── BadProblem             a problem text or record that is not an iGSM problem
+    │   └── BadCheckpoint          a model folder that cannot be used
+    ├── NotFound                   no such experiment, member, stage or unit
+    ├── StoreError                 the store refuses: locked, damaged, read-only, full
+    │   └── UnitLocked             another process is writing this unit
+    └── StageFailed                a stage ran and could not finish (the unit stays resumable)
+
+Every message is one sentence that names the field, the rule, the value got and the way out.
+"""
+
+from __future__ import annotations
+
+
+class IgsmError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class BadInput(IgsmError, ValueError):
+    """A value from outside broke a rule.
+
+    Args:
+        field: where the value stands (a path such as ``world.json: hierarchies[0].layers[2]``).
+        rule: what must hold, as "must be ...".
+        got: the value found.
+        way_out: what to do about it.
+    """
+
+    def __init__(self, field: str, rule: str, got: object, way_out: str) -> None:
+        self.field, self.rule, self.got, self.way_out = field, rule, got, way_out
+        super().__init__(f"{field} {rule}, got {got!r}; {way_out}")
+
+
+class BadSettings(BadInput):
+    """A settings field, a command-line option or an experiment file is wrong."""
+
+
+class BadWorld(BadInput):
+    """A world file breaks a rule of names or shape."""
+
+
+class BadProblem(BadInput):
+    """A text or record is not an iGSM problem of the given world."""
+
+
+class BadCheckpoint(BadInput):
+    """A model folder cannot be used."""
+
+
+class NotFound(IgsmError, LookupError):
+    """Something named by the user does not exist; the message lists what does."""
+
+
+class StoreError(IgsmError):
+    """The store cannot do what was asked without endangering what it holds."""
+
+
+class UnitLocked(StoreError):
+    """Another process is writing this unit; the message names its process id."""
+
+
+class StageFailed(IgsmError):
+    """A stage could not finish; what it had done is kept and a rerun resumes."""

@@ -1,0 +1,194 @@
+"""One problem as people think of it: items, statements, a query; everything else follows.
+
+A ``Problem`` is the meeting point of two independent routes: ``problems.record`` makes it from the generator's
+arrays, ``text.parse_problem`` from text alone. Parameters are plain tuples, so both routes speak of the same things.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+INSTANCE, ABSTRACT = 0, 1
+MORE, TIMES = "more", "times"
+
+
+class Parameter(NamedTuple):
+    """A parameter of a problem.
+
+    ``(INSTANCE, i, j, k)``: number of item (i+1, k) in each item (i, j). ``(ABSTRACT, i, j, c)``: number of things of
+    category layer c in item (i, j). Layers count from 0 at the problem's top layer.
+    """
+
+    kind: int
+    layer: int
+    item: int
+    target: int
+
+    @property
+    def difficulty(self) -> int:
+        """0 for an instance parameter, c - i for an abstract one."""
+        return self.target - self.layer if self.kind == ABSTRACT else 0
+
+
+@dataclass(frozen=True)
+class Expression:
+    """The right side of a statement.
+
+    Attributes:
+        parents: parameters it uses, in operand order, the random constant left out.
+        constant: the random constant, or None where the statement has none.
+        form: how the constant joins the rest: MORE ("{r} more than"), TIMES ("{r} times as much as"); None where it stands alone or is absent.
+        difference: two parents are subtracted rather than added.
+    """
+
+    parents: tuple[Parameter, ...]
+    constant: int | None = None
+    form: str | None = None
+    difference: bool = False
+
+    @property
+    def op(self) -> int:
+        """Operations it costs: max(1, in-degree - 1), the constant counted in the in-degree."""
+        return max(1, len(self.parents) + (self.constant is not None) - 1)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem without its wording's accidents.
+
+    Attributes:
+        modulus: M.
+        categories: category name of each layer.
+        items: item names per layer.
+        statements: instance parameter -> expression, in the order of the text.
+        query: the parameter asked for.
+        order: the necessary parameters in the solution's order, query last; empty where no solution is known.
+        symbols: the solution's symbols by first appearance (parameter first, then its temporaries); empty likewise.
+    """
+
+    modulus: int
+    categories: tuple[str, ...]
+    items: tuple[tuple[str, ...], ...]
+    statements: Mapping[Parameter, Expression]
+    query: Parameter
+    order: tuple[Parameter, ...] = ()
+    symbols: tuple[str, ...] = ()
+
+    @cached_property
+    def _children(self) -> dict[tuple[int, int], tuple[int, ...]]:
+        found: dict[tuple[int, int], list[int]] = {}
+        for _, layer, item, child in sorted(self.statements):
+            found.setdefault((layer, item), []).append(child)
+        return {key: tuple(children) for key, children in found.items()}
+
+    def children(self, layer: int, item: int) -> tuple[int, ...]:
+        """Indices, rising, of the items of the next layer that item (layer, item) holds."""
+        return self._children.get((layer, item), ())
+
+    def name(self, parameter: Parameter) -> str:
+        """ "{item}'s {item or category}"."""
+        kind, layer, item, target = parameter
+        thing = self.items[layer + 1][target] if kind == INSTANCE else self.categories[target]
+        return f"{self.items[layer][item]}'s {thing}"
+
+    @cached_property
+    def instances(self) -> tuple[Parameter, ...]:
+        """All instance parameters, sorted."""
+        return tuple(sorted(self.statements))
+
+    @cached_property
+    def abstracts(self) -> tuple[Parameter, ...]:
+        """All abstract parameters of the structure, sorted."""
+        layers = len(self.items)
+        return tuple(
+            Parameter(ABSTRACT, layer, item, target)
+            for layer in range(layers - 1)
+            for item in range(len(self.items[layer]))
+            for target in range(layer + 1, layers)
+        )
+
+    def terms(self, abstract: Parameter) -> tuple[tuple[Parameter, Parameter | None], ...]:
+        """The summands of an abstract parameter by child index: (instance, None), or (instance, abstract) to be multiplied."""
+        _, layer, item, target = abstract
+        deeper = target > layer + 1
+        return tuple(
+            (Parameter(INSTANCE, layer, item, child), Parameter(ABSTRACT, layer + 1, child, target) if deeper else None)
+            for child in self.children(layer, item)
+        )
+
+    def parents(self, parameter: Parameter) -> tuple[Parameter, ...]:
+        """What a parameter is computed from, in operand order; the random constant left out.
+
+        Raises:
+            KeyError: an instance parameter without a statement.
+        """
+        if parameter.kind == INSTANCE:
+            return self.statements[parameter].parents
+        return tuple(one for term in self.terms(parameter) for one in term if one is not None)
+
+    def parameter_op(self, parameter: Parameter) -> int:
+        """Operations that defining this parameter takes."""
+        if parameter.kind == INSTANCE:
+            return self.statements[parameter].op
+        return max(1, len(self.parents(parameter)) - 1)
+
+    @cached_property
+    def values(self) -> dict[Parameter, int]:
+        """The true value of every instance and abstract parameter, mod M."""
+        values: dict[Parameter, int] = {}
+        for parameter in self._in_dependency_order((*self.instances, *self.abstracts)):
+            values[parameter] = self._value(parameter, values)
+        return values
+
+    def _value(self, parameter: Parameter, values: Mapping[Parameter, int]) -> int:
+        if parameter.kind == ABSTRACT:
+            terms = self.terms(parameter)
+            return sum(values[a] * (1 if b is None else values[b]) for a, b in terms) % self.modulus
+        statement = self.statements[parameter]
+        operands = [values[parent] for parent in statement.parents]
+        rest = operands[0] - operands[1] if statement.difference else sum(operands)
+        if statement.constant is not None:
+            rest = statement.constant * rest if statement.form == TIMES else statement.constant + rest
+        return rest % self.modulus
+
+    def _in_dependency_order(self, wanted: tuple[Parameter, ...]) -> Iterator[Parameter]:
+        """Every wanted parameter and all it rests on, parents first (iterative: depth is not bounded by Python's stack)."""
+        done: set[Parameter] = set()
+        for start in wanted:
+            stack = [(start, iter(self.parents(start)))] if start not in done else []
+            open_: set[Parameter] = {start}
+            while stack:
+                parameter, rest = stack[-1]
+                for parent in rest:
+                    if parent in open_:
+                        raise ValueError(f"{self.name(parent)} depends on itself")
+                    if parent not in done:
+                        open_.add(parent)
+                        stack.append((parent, iter(self.parents(parent))))
+                        break
+                else:
+                    stack.pop()
+                    open_.discard(parameter)
+                    done.add(parameter)
+                    yield parameter
+
+    @cached_property
+    def necessary(self) -> frozenset[Parameter]:
+        """The query and everything it depends on."""
+        return frozenset(self._in_dependency_order((self.query,)))
+
+    @cached_property
+    def graph(self) -> frozenset[Parameter]:
+        """G_d: all instance parameters and every abstract one that another uses or that is necessary."""
+        used = set(self.statements) | set(self.necessary)
+        for statement in self.statements.values():
+            used.update(self._in_dependency_order(statement.parents))
+        return frozenset(used)
+
+    @cached_property
+    def op(self) -> int:
+        """Operations of the necessary part: the number of ";" in the solution."""
+        return sum(self.parameter_op(parameter) for parameter in self.necessary)

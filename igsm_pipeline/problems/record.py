@@ -1,0 +1,145 @@
+"""Many problems as arrays: what the kernels write, Parquet holds and the token emitter reads.
+
+Parameter ids, the same for every problem, so that a set of parameters is one 64-bit mask:
+ids 0..39 are instance parameters, numbered along the sorted edges (layer, item, child) of the structure;
+ids 40..63 are abstract ones, ``40 + (0, 12, 20)[layer] + item * (3 - layer) + (target - layer - 1)``; 64 stands for RNG, 255 for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from igsm_pipeline.errors import BadProblem
+from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, MORE, TIMES, Expression, Parameter, Problem
+from igsm_pipeline.world import World
+
+MAX_LAYERS, MAX_WIDTH, MAX_INSTANCES, MAX_PARENTS, MAX_SYMBOLS = 4, 4, 40, 4, 52
+NUM_PARAMETERS = 64
+RNG_ID, NOTHING = 64, 255
+FORM_MORE, FORM_TIMES, FORM_DIFFERENCE = 1, 2, 4
+ABSTRACT_BASE = (40, 52, 60)
+SYMBOLS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+RECORD = np.dtype(
+    [
+        ("block", np.uint32),  # running number of the block
+        ("slot", np.uint32),  # place in the block
+        ("draw", np.uint32),  # which proposal of the block it was
+        ("op", np.uint8),  # operations of the necessary part
+        ("template_bin", np.uint8),  # template hash mod 23
+        ("hierarchy", np.uint8),
+        ("first_layer", np.uint8),  # of the hierarchy, the problem's top layer
+        ("widths", np.uint8, (MAX_LAYERS,)),  # items per layer, 0 for absent layers
+        ("subcategory", np.uint8, (MAX_LAYERS,)),
+        ("items", np.uint8, (MAX_LAYERS, MAX_WIDTH)),  # index within the sub-category
+        ("children", np.uint8, (MAX_LAYERS - 1, MAX_WIDTH)),  # bit k: item (i, j) holds item (i+1, k)
+        ("parents", np.uint8, (MAX_INSTANCES, MAX_PARENTS)),  # of each instance parameter, in operand order
+        ("form", np.uint8, (MAX_INSTANCES,)),  # FORM_* bits
+        ("constant", np.uint16, (MAX_INSTANCES,)),
+        ("num_necessary", np.uint8),
+        ("order", np.uint8, (NUM_PARAMETERS,)),  # necessary parameters in solution order
+        ("graph", np.uint64),  # mask of the parameters of G_d
+        ("values", np.uint16, (NUM_PARAMETERS,)),  # of every existing parameter
+        ("statement_order", np.uint8, (MAX_INSTANCES,)),  # instance ids in text order
+        ("symbols", np.uint8, (MAX_SYMBOLS,)),  # indices into SYMBOLS by first appearance
+    ],
+    align=True,
+)
+"""One row per problem; NOTHING pads the lists of ids."""
+
+Records = NDArray[np.void]
+
+
+def parameter_of(row: np.void, parameter_id: int) -> Parameter:
+    """The parameter behind an id of one record row."""
+    if parameter_id >= MAX_INSTANCES:
+        layer = 0 if parameter_id < ABSTRACT_BASE[1] else 1 if parameter_id < ABSTRACT_BASE[2] else 2
+        item, offset = divmod(parameter_id - ABSTRACT_BASE[layer], 3 - layer)
+        return Parameter(ABSTRACT, layer, item, layer + 1 + offset)
+    return instance_parameters(row)[parameter_id]
+
+
+def instance_parameters(row: np.void) -> list[Parameter]:
+    """All instance parameters of one record row, by id."""
+    return [
+        Parameter(INSTANCE, layer, item, child)
+        for layer in range(MAX_LAYERS - 1)
+        for item in range(MAX_WIDTH)
+        for child in range(MAX_WIDTH)
+        if row["children"][layer, item] >> child & 1
+    ]
+
+
+def id_of(row: np.void, parameter: Parameter) -> int:
+    """The id of a parameter in one record row; inverse of ``parameter_of``."""
+    if parameter.kind == ABSTRACT:
+        return ABSTRACT_BASE[parameter.layer] + parameter.item * (3 - parameter.layer) + parameter.target - parameter.layer - 1
+    return instance_parameters(row).index(parameter)
+
+
+@dataclass(frozen=True)
+class ProblemBatch:
+    """Records of one world and modulus.
+
+    Attributes:
+        records: shape (num_problems,), dtype ``RECORD``.
+        world: gives the names.
+        modulus: M.
+    """
+
+    records: Records
+    world: World
+    modulus: int
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Problem:
+        return to_problem(self.records[index], self.world, self.modulus)
+
+    def take(self, indices: NDArray[np.integer] | slice) -> ProblemBatch:
+        """The batch of some rows."""
+        return ProblemBatch(self.records[indices], self.world, self.modulus)
+
+
+def to_problem(row: np.void, world: World, modulus: int) -> Problem:
+    """The problem of one record row.
+
+    Raises:
+        BadProblem: the row names an item that the world lacks (it was made with another world).
+    """
+    hierarchy = world.hierarchies[int(row["hierarchy"])]
+    num_layers = int(np.count_nonzero(row["widths"]))
+    layers = hierarchy.layers[int(row["first_layer"]) : int(row["first_layer"]) + num_layers]
+    try:
+        items = tuple(
+            tuple(layer.subcategories[int(row["subcategory"][i])].items[int(row["items"][i, j])] for j in range(int(row["widths"][i])))
+            for i, layer in enumerate(layers)
+        )
+    except IndexError:
+        raise BadProblem("record", "must use items of its world", int(row["draw"]), "read it with the world it was made with") from None
+    instances = instance_parameters(row)
+
+    def parameter(number: int) -> Parameter:
+        return instances[number] if number < MAX_INSTANCES else parameter_of(row, number)
+
+    statements = {}
+    for number in row["statement_order"][: len(instances)].tolist():
+        parents = [p for p in row["parents"][number].tolist() if p != NOTHING]
+        form = int(row["form"][number])
+        statements[instances[number]] = Expression(
+            parents=tuple(parameter(p) for p in parents if p != RNG_ID),
+            constant=int(row["constant"][number]) if RNG_ID in parents else None,
+            form=MORE if form & FORM_MORE else TIMES if form & FORM_TIMES else None,
+            difference=bool(form & FORM_DIFFERENCE),
+        )
+    order = tuple(parameter(p) for p in row["order"][: int(row["num_necessary"])].tolist())
+    symbols = tuple(SYMBOLS[s] for s in row["symbols"][: int(row["op"])].tolist())
+    return Problem(modulus, tuple(layer.category for layer in layers), items, statements, order[-1], order, symbols)

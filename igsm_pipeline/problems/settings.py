@@ -1,0 +1,52 @@
+"""What a family of problems is, and what one problem set draws from it."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from igsm_pipeline.settings import Settings
+
+MAX_IP, MAX_OP = 40, 52
+
+
+class FamilySettings(Settings):
+    """A family: how large problems are, how they are written, how train and test are split.
+
+    Source: med is (op_max 15, ip_max 20), hard (21, 28), modulus 23. Ours: every other value.
+    """
+
+    op_max: int = Field(15, ge=1, le=MAX_OP, description="most operations of in-distribution problems")
+    ip_max: int = Field(20, ge=2, le=MAX_IP, description="most instance parameters (edges of the structure graph)")
+    modulus: int = Field(23, ge=2, le=1000, description="arithmetic is mod this")
+    format: Literal["pq", "qp"] = Field("pq", description="problem then question, or question then problem")
+    op_law: Literal["light", "uniform"] = Field("light", description="light: the paper's min of two uniforms; uniform: every op as often")
+    split_by: Literal["template", "problem"] = Field("template", description="what the train/test hash is taken of")
+
+
+class ProblemSetSettings(Settings):
+    """One problem set.
+
+    ``range`` draws op by the family's law (or, ``balanced``, every op level equally often); ``exact`` has op everywhere.
+    ``reask`` redraws the query of each finished problem.
+    """
+
+    family: FamilySettings
+    law: Literal["range", "exact"] = "range"
+    op: int | None = Field(None, ge=1, le=MAX_OP)
+    balanced: bool = False
+    reask: bool = False
+    split: Literal["train", "test", "all"] = "train"
+    num_problems: int = Field(ge=1)
+    block_size: int = Field(4096, ge=1, le=1 << 16, description="problems per block; part of what a block is")
+    seed: int = Field(0, ge=0)
+    stream: str = Field("train", pattern=r"^[A-Za-z0-9._=<>+ -]{1,64}$", description="names the stream of randomness: sets of different streams share nothing")
+
+    @model_validator(mode="after")
+    def _law_and_op_agree(self) -> Self:
+        if (self.law == "exact") != (self.op is not None):
+            raise ValueError("law exact needs an op and law range takes none: set both or neither")
+        if self.law == "exact" and self.balanced:
+            raise ValueError("balanced belongs to law range: drop it or change the law")
+        return self

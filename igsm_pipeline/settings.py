@@ -1,0 +1,84 @@
+"""The base of every stage's settings: frozen, closed, with one canonical form.
+
+Settings are what a stage's output depends on. Two settings objects that are equal in canonical form give the
+same fingerprint and therefore share one folder of the store; whatever cannot change a result (workers, device,
+evaluation batch) is declared with ``runtime_field`` and stays out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from igsm_pipeline.errors import BadSettings
+
+_RUNTIME = {"fingerprint": False}
+
+
+def runtime_field(default: Any, *, why: str, **rules: Any) -> Any:
+    """A pydantic field that is left out of the fingerprint; ``why`` says why it cannot change a result."""
+    return Field(default, description=why, json_schema_extra=dict(_RUNTIME), **rules)
+
+
+def canonical_json(value: Any) -> str:
+    """The one text form of a JSON value: sorted keys, no spaces, ASCII only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def hash_json(value: Any) -> str:
+    """The first 20 hexadecimal digits (80 bits) of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:20]
+
+
+class Settings(BaseModel):
+    """Frozen pydantic model that refuses unknown keys and knows its canonical form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, ser_json_inf_nan="strings")
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Settings from plain values (a YAML mapping, say).
+
+        Raises:
+            BadSettings: naming ``where`` and the path of the first wrong field, its rule and the value got.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            path = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                parent: Any = cls
+                for part in first["loc"][:-1]:
+                    field = getattr(parent, "model_fields", {}).get(part)
+                    parent = field.annotation if field is not None else None
+                known = ", ".join(sorted(getattr(parent, "model_fields", {}))) or "see the documentation"
+                raise BadSettings(f"{where}: {path}", "must be a known setting", first["input"], f"known settings are {known}") from None
+            rule = "must hold: " + first["msg"][0].lower() + first["msg"][1:]
+            raise BadSettings(f"{where}: {path}", rule, first["input"], "correct the value") from None
+
+    def canonical(self) -> dict[str, Any]:
+        """The settings as JSON values, runtime fields left out at every depth."""
+        out: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("fingerprint") is False:
+                continue
+            out[name] = _plain(getattr(self, name))
+        return out
+
+    def fingerprint(self) -> str:
+        """Hash of the canonical form."""
+        return hash_json(self.canonical())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.canonical()
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value

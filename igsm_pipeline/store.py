@@ -1,0 +1,342 @@
+"""The store: one folder per unit of work, addressed before it is computed, believed only with its manifest.
+
+A **unit** is what one stage makes from one settings object and some input units: ``<root>/<stage>/<fingerprint>/``.
+The fingerprint hashes the stage's name and VERSION, the unit's settings and the fingerprints of its inputs, so
+that equal work has an equal address whoever asks for it. A folder is written as ``<fingerprint>.partial/``, under a lock,
+and renamed once ``manifest.json``, written last, lies in it. Readers never see a partial folder; the next writer finds it and
+may resume from it.
+
+Ours: the whole scheme; see ``Store.check`` for the list of what makes a unit stale.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from igsm_pipeline.errors import NotFound, StoreError, UnitLocked
+from igsm_pipeline.settings import canonical_json, hash_json
+
+MANIFEST = "manifest.json"
+_LIBRARIES = ("numpy", "numba", "pyarrow", "torch", "transformers", "safetensors", "pydantic")
+Scalar = int | float | str | bool | None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One addressable piece of work.
+
+    Attributes:
+        stage: name of the stage ("token_shards").
+        name: what this unit is within its stage ("train", "op=max"); for people, not part of the address.
+        version: the stage's VERSION.
+        settings: the settings it reads, as canonical JSON values.
+        inputs: role -> input unit.
+        runtime: settings that cannot change results (device, workers); not part of the address.
+    """
+
+    stage: str
+    name: str
+    version: int
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, Unit] = field(default_factory=dict)
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """20 hexadecimal digits: the unit's address."""
+        cached: str | None = self.__dict__.get("_fingerprint")
+        if cached is None:
+            inputs = {role: unit.fingerprint for role, unit in self.inputs.items()}
+            cached = hash_json([self.stage, self.version, self.settings, inputs])
+            object.__setattr__(self, "_fingerprint", cached)
+        return cached
+
+    def __hash__(self) -> int:
+        return hash((self.stage, self.fingerprint))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Unit) and (self.stage, self.fingerprint) == (other.stage, other.fingerprint)
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """Whether a unit can be used as it lies, and if not, why not (empty tuple: fresh)."""
+
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def fresh(self) -> bool:
+        """True iff nothing speaks against using the unit."""
+        return not self.reasons
+
+
+def find_home() -> Path:
+    """The project's data root: ``IGSM_HOME``, else ``data/`` beside the nearest dagster.yaml upwards.
+
+    Raises:
+        NotFound: neither exists.
+    """
+    named = os.environ.get("IGSM_HOME")
+    if named:
+        return Path(named).expanduser().resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dagster.yaml").is_file():
+            return folder / "data"
+    raise NotFound(f"no data root: IGSM_HOME is not set and no dagster.yaml lies in {here} or above; set IGSM_HOME or change folder")
+
+
+class Store:
+    """All units under one folder (``<home>/store``)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def at_home(cls) -> Store:
+        """The store of the current data root."""
+        return cls(find_home() / "store")
+
+    def path(self, unit: Unit) -> Path:
+        """The folder of a unit, whether it exists or not."""
+        return self.root / unit.stage / unit.fingerprint
+
+    def manifest(self, unit: Unit) -> dict[str, Any]:
+        """The manifest of a complete unit.
+
+        Raises:
+            StoreError: there is none, or it cannot be read.
+        """
+        return read_manifest(self.path(unit))
+
+    def check(self, unit: Unit, *, deep: bool = False) -> Freshness:
+        """Whether a unit is fresh; every reason why not, in words.
+
+        Stale is: no manifest; a manifest that cannot be read or belongs to other settings; a file missing, of another size or
+        altered (size and modification time; with ``deep`` its SHA-256); an input that is itself not fresh, or was rebuilt with other content.
+        """
+        folder = self.path(unit)
+        if not (folder / MANIFEST).exists():
+            partial = folder.with_name(folder.name + ".partial")
+            return Freshness(("half done; the next run resumes it" if partial.exists() else "never computed",))
+        try:
+            manifest = read_manifest(folder)
+        except StoreError as error:
+            return Freshness((str(error),))
+        reasons = list(_damage(folder, manifest, deep))
+        for role, source in unit.inputs.items():
+            try:
+                content = self.manifest(source)["content"]
+            except StoreError:
+                reasons.append(f"input {role} ({source.stage} {source.name}) is missing")
+                continue
+            if manifest["inputs"].get(role, {}).get("content") != content:
+                reasons.append(f"input {role} ({source.stage} {source.name}) was rebuilt with other content")
+        return Freshness(tuple(reasons))
+
+    @contextmanager
+    def write(self, unit: Unit, *, keep_partial: bool = True) -> Iterator[Writing]:
+        """Write a unit: yields a ``Writing`` whose ``folder`` is private until the block ends without an exception.
+
+        A partial folder of an earlier, interrupted writer is handed over as it is (``resumed`` is then true). On an exception it is
+        kept for the next writer unless ``keep_partial`` is false.
+
+        Raises:
+            UnitLocked: another process is writing the same unit.
+            StoreError: the disk is full or read-only; what was there before is untouched.
+        """
+        final = self.path(unit)
+        partial = final.with_name(final.name + ".partial")
+        with _storage_errors(final):
+            final.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(final.with_name(final.name + ".lock"), unit):
+            started = time.monotonic()
+            with _storage_errors(final):
+                resumed = partial.exists()
+                partial.mkdir(exist_ok=True)
+                inputs = {role: self._as_read(source) for role, source in unit.inputs.items()}
+                _forget_other_inputs(partial, inputs)
+            writing = Writing(partial, resumed)
+            try:
+                with _storage_errors(final):
+                    yield writing
+                    self._seal(unit, writing, inputs, time.monotonic() - started)
+                    _replace_folder(partial, final)
+            except BaseException:
+                if not keep_partial:
+                    shutil.rmtree(partial, ignore_errors=True)
+                raise
+
+    def _as_read(self, source: Unit) -> dict[str, str]:
+        return {"stage": source.stage, "fingerprint": source.fingerprint, "content": self.manifest(source)["content"]}
+
+    def _seal(self, unit: Unit, writing: Writing, inputs: Mapping[str, Any], seconds: float) -> None:
+        for leftover in writing.folder.glob("*.tmp"):
+            leftover.unlink()
+        files = {}
+        for path in sorted(writing.folder.rglob("*")):
+            name = path.relative_to(writing.folder).as_posix()
+            if path.is_file() and name not in (MANIFEST, _INPUTS):
+                stat = path.stat()
+                files[name] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": hash_file(path)}
+        manifest = {
+            "stage": unit.stage,
+            "name": unit.name,
+            "version": unit.version,
+            "settings": unit.settings,
+            "runtime": unit.runtime,
+            "inputs": inputs,
+            "content": hash_json({name: entry["sha256"] for name, entry in files.items()}),
+            "files": files,
+            "bytes": sum(entry["bytes"] for entry in files.values()),
+            "counts": dict(writing.counts),
+            "seconds": round(seconds, 3),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "libraries": library_versions(),
+            "machine": {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()},
+        }
+        write_atomically(writing.folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        (writing.folder / _INPUTS).unlink(missing_ok=True)
+
+
+@dataclass
+class Writing:
+    """A unit being written: its private folder, whether an earlier attempt lies in it, and the counts for its manifest."""
+
+    folder: Path
+    resumed: bool
+    counts: dict[str, Scalar] = field(default_factory=dict)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that results depend on, absent ones left out."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest in a unit folder.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise StoreError(f"{path} must exist for the unit to be used; run its stage") from None
+    except (ValueError, OSError) as error:
+        raise StoreError(f"manifest {path} cannot be read ({error}); rerun the stage to rebuild it") from None
+    if not isinstance(manifest, dict) or not {"stage", "files", "content", "inputs"} <= manifest.keys():
+        raise StoreError(f"manifest {path} is not a manifest; rerun the stage to rebuild it")
+    return manifest
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file so that a crash leaves either the old content or the new, never a part."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+_INPUTS = ".inputs.json"
+
+
+def _forget_other_inputs(partial: Path, inputs: Mapping[str, Any]) -> None:
+    """A partial folder that was begun from other input contents must not be resumed: empty it."""
+    note = partial / _INPUTS
+    wanted = canonical_json(inputs)
+    if note.exists() and note.read_text() == wanted:
+        return
+    for path in partial.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    write_atomically(note, wanted.encode())
+
+
+def _damage(folder: Path, manifest: Mapping[str, Any], deep: bool) -> Iterator[str]:
+    for name, entry in manifest["files"].items():
+        path = folder / name
+        try:
+            stat = path.stat()
+        except OSError:
+            yield f"file {name} is missing"
+            continue
+        if stat.st_size != entry["bytes"]:
+            yield f"file {name} has {stat.st_size} bytes instead of {entry['bytes']}"
+        elif (deep or stat.st_mtime_ns != entry["mtime_ns"]) and hash_file(path) != entry["sha256"]:
+            yield f"file {name} was altered"
+
+
+def _replace_folder(partial: Path, final: Path) -> None:
+    old = final.with_name(final.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    partial.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path, unit: Unit) -> Iterator[None]:
+    with _storage_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise UnitLocked(f"{unit.stage} {unit.name} is being written by process {owner}; wait for it or stop it") from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+_STORAGE = {
+    errno.ENOSPC: "the disk is full; free space or set IGSM_HOME to another disk, then rerun (finished units are untouched)",
+    errno.EDQUOT: "the disk quota is used up; free space, then rerun (finished units are untouched)",
+    errno.EROFS: "the store lies on a read-only file system; mount it writable or set IGSM_HOME elsewhere",
+    errno.EACCES: "the store may not be written by this user; fix its permissions or set IGSM_HOME elsewhere",
+}
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _STORAGE:
+            raise StoreError(f"cannot write {path}: {_STORAGE[error.errno]}") from error
+        raise
+
+
+Compute = Callable[[Unit, Mapping[str, Path], Writing], None]
+"""What a stage gives the planner: unit, role -> input folder, and the writing to fill."""

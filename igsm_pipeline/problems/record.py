@@ -1,8 +1,8 @@
 """Many problems as arrays: what the kernels write, Parquet holds and the token emitter reads.
 
-Parameter ids, the same for every problem, so that a set of parameters is one 64-bit mask:
-ids 0..39 are instance parameters, numbered along the sorted edges (layer, item, child) of the structure;
-ids 40..63 are abstract ones, ``40 + (0, 12, 20)[layer] + item * (3 - layer) + (target - layer - 1)``; 64 stands for RNG, 255 for nothing.
+Parameter ids, the same for every problem, so that a set of parameters is one non-negative 64-bit mask:
+ids 0..38 are instance parameters, numbered along the sorted edges (layer, item, child) of the structure;
+ids 39..62 are abstract ones, ``ABSTRACT_BASE[layer] + item * (3 - layer) + (target - layer - 1)``; 63 stands for RNG, 255 for nothing.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from igsm_pipeline.errors import BadProblem
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, MORE, TIMES, Expression, Parameter, Problem
 from igsm_pipeline.world import World
 
-MAX_LAYERS, MAX_WIDTH, MAX_INSTANCES, MAX_PARENTS, MAX_SYMBOLS = 4, 4, 40, 4, 52
-NUM_PARAMETERS = 64
-RNG_ID, NOTHING = 64, 255
+MAX_LAYERS, MAX_WIDTH, MAX_INSTANCES, MAX_PARENTS, MAX_SYMBOLS = 4, 4, 39, 4, 52
+NUM_PARAMETERS = 63
+RNG_ID, NOTHING = 63, 255
 FORM_MORE, FORM_TIMES, FORM_DIFFERENCE = 1, 2, 4
-ABSTRACT_BASE = (40, 52, 60)
+ABSTRACT_BASE = (39, 51, 59)
 SYMBOLS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 RECORD = np.dtype(
@@ -42,7 +42,7 @@ RECORD = np.dtype(
         ("constant", np.uint16, (MAX_INSTANCES,)),
         ("num_necessary", np.uint8),
         ("order", np.uint8, (NUM_PARAMETERS,)),  # necessary parameters in solution order
-        ("graph", np.uint64),  # mask of the parameters of G_d
+        ("graph", np.int64),  # mask of the parameters of G_d
         ("values", np.uint16, (NUM_PARAMETERS,)),  # of every existing parameter
         ("statement_order", np.uint8, (MAX_INSTANCES,)),  # instance ids in text order
         ("symbols", np.uint8, (MAX_SYMBOLS,)),  # indices into SYMBOLS by first appearance

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from igsm_pipeline.settings import Settings
 
-MAX_IP, MAX_OP = 40, 52
+MAX_IP, MAX_OP = 39, 52
 
 
 class FamilySettings(Settings):

@@ -1,5 +1,6 @@
 """The vocabulary: four hierarchies of category layers, sub-categories and items, from one declarative file."""
 
-from igsm_pipeline.world.world import Hierarchy, Layer, Subcategory, World, load_world
+from igsm_pipeline.world.settings import WorldSettings
+from igsm_pipeline.world.world import Hierarchy, Layer, Place, Subcategory, World, builtin_worlds, load_world
 
-__all__ = ["Hierarchy", "Layer", "Subcategory", "World", "load_world"]
+__all__ = ["Hierarchy", "Layer", "Place", "Subcategory", "World", "WorldSettings", "builtin_worlds", "load_world"]

@@ -1,0 +1,316 @@
+"""How good is a probe, on which queries, and how sure are we? Predictions in, one table of scores out.
+
+Every score carries n, the number of problems and a 95% interval bootstrapped by problem (``probes.bootstrap``). "Positive" is label 1; for the
+task ``value``, whose classes are 0..M-1 and M for "not known yet", it is every known value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from igsm_pipeline.errors import BadInput
+from igsm_pipeline.probes.bootstrap import (
+    NUM_RESAMPLES,
+    UNDEFINED,
+    Floats,
+    Interval,
+    Ints,
+    accuracy_of,
+    auroc_interval,
+    balanced_accuracy_of,
+    calibration_error,
+    class_statistics,
+    interval,
+    mcc_of,
+    mean_of,
+    resample_sums,
+)
+
+KEY_COLUMNS = ("problem", "task", "position", "parameter", "parameter_b")
+"""What tells two queries of one slice apart."""
+
+FLAG_COLUMNS = ("op", "necessary", "distance")
+"""What predictions carry over from their queries: operations of the problem (int), parameter in the necessary set (bool or null),
+shortest path to the query (int or null)."""
+
+REQUIRED_COLUMNS = (*KEY_COLUMNS, "label", "prediction", "score", "probe", "layer", "slice", *FLAG_COLUMNS)
+SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc")
+CONTROLS: Mapping[str, str] = {"v_probe": "random", "linear": "linear_random"}
+MAJORITY = "majority"
+MAX_DISTANCE = 8
+
+
+def _with_interval(name: str) -> list[tuple[str, pa.DataType]]:
+    return [(name, pa.float64()), (f"{name}_low", pa.float64()), (f"{name}_high", pa.float64())]
+
+
+METRICS_SCHEMA = pa.schema(
+    [
+        ("task", pa.string()),
+        ("probe", pa.string()),
+        ("layer", pa.int32()),
+        ("candidates", pa.string()),
+        ("slice", pa.string()),
+        ("subset", pa.string()),
+        ("op", pa.int32()),
+        ("n", pa.int64()),
+        ("num_problems", pa.int64()),
+        ("positives", pa.int64()),
+        ("negatives", pa.int64()),
+        *(field for name in SCORES for field in _with_interval(name)),
+        ("accuracy_positive", pa.float64()),
+        ("accuracy_negative", pa.float64()),
+        ("ece", pa.float64()),
+        *_with_interval("balanced_accuracy_gain"),
+    ]
+)
+DISTANCE_SCHEMA = pa.schema(
+    [
+        ("task", pa.string()),
+        ("probe", pa.string()),
+        ("layer", pa.int32()),
+        ("slice", pa.string()),
+        ("distance", pa.int32()),
+        ("n", pa.int64()),
+        ("num_problems", pa.int64()),
+        *_with_interval("accuracy"),
+    ]
+)
+
+
+def num_classes_of(task: str, modulus: int) -> int:
+    """Classes of a task: M + 1 for ``value``, else 2."""
+    return modulus + 1 if task == "value" else 2
+
+
+@dataclass(frozen=True)
+class Majority:
+    """The majority guess: the commonest class of the training labels, and the training share of positives as its score."""
+
+    prediction: int
+    positive_share: float
+
+    @classmethod
+    def of(cls, labels: NDArray[np.integer], num_classes: int) -> Majority:
+        """The guess that training labels suggest; the lowest of equally common classes, class 0 without labels."""
+        counts = np.bincount(labels.astype(np.int64), minlength=num_classes)
+        positives = counts[1] if num_classes == 2 else counts[:-1].sum()
+        return cls(int(counts.argmax()), float(positives / max(1, counts.sum())))
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """Predictions of one probe, layer, task and slice as arrays of equal length, in key order."""
+
+    label: Ints
+    prediction: Ints
+    score: Floats
+    problem: Ints
+    op: Ints
+    necessary: Ints
+    """1 yes, 0 no, -1 unknown."""
+
+    def take(self, mask: NDArray[np.bool_]) -> _Queries:
+        return _Queries(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+
+    def guess(self, majority: Majority, num_classes: int) -> _Queries:
+        score = majority.positive_share if num_classes == 2 else 1.0
+        return _Queries(
+            self.label, np.full_like(self.label, majority.prediction), np.full_like(self.score, score), self.problem, self.op, self.necessary
+        )
+
+
+def score_predictions(
+    predictions: pa.Table,
+    *,
+    modulus: int,
+    candidates: str,
+    majority: Mapping[str, Majority] | None = None,
+    controls: Mapping[str, str] = CONTROLS,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> pa.Table:
+    """Scores of every probe, layer, task and slice of a predictions table, whole and by subset and op.
+
+    Args:
+        predictions: ``REQUIRED_COLUMNS``; problem ids are unique within a slice; ``score`` is the probability of label 1 (two classes) or of the
+            predicted class (``value``); ``layer`` is null for V-probes.
+        modulus: M, which gives ``value`` its classes.
+        candidates: name of the candidate set, copied into every row.
+        majority: task -> the majority guess, for rows with probe "majority" and layer null.
+        controls: probe -> its control; where both are in the table on the same queries, the row has ``balanced_accuracy_gain`` (paired bootstrap).
+
+    Returns:
+        ``METRICS_SCHEMA``. Subsets: all; necessary and unnecessary (figure 7b) where the flag is known; known (task ``value``: queries whose
+        parameter is known). Rows with an op stand beside those of subset all wherever a slice holds more than one op.
+
+    Raises:
+        BadInput: a column is missing, or a probe and its control were asked different queries.
+    """
+    _require(predictions, REQUIRED_COLUMNS)
+    groups = _split(predictions)
+    rows: list[dict[str, Any]] = []
+    guessed: set[tuple[str, str]] = set()
+    for (task, probe, layer, part), (queries, keys) in groups.items():
+        num_classes = num_classes_of(task, modulus)
+        control = groups.get((task, controls.get(probe, ""), layer, part))
+        if control is not None and control[1] != keys:
+            raise BadInput(
+                f"predictions: {task} {part}", f"must ask {probe} and {controls[probe]} the same queries", "different ones", "rerun both arms"
+            )
+        names = {"task": task, "candidates": candidates, "slice": part}
+        for subset, op, mask in _subsets(queries, task, num_classes):
+            where = {**names, "subset": subset, "op": op}
+            taken = queries.take(mask)
+            compared = None if control is None else control[0].take(mask)
+            rows.append({**where, "probe": probe, "layer": layer, **_scores(taken, num_classes, compared, seed, num_resamples)})
+            if majority is not None and task in majority and (task, part) not in guessed:
+                guess = taken.guess(majority[task], num_classes)
+                rows.append({**where, "probe": MAJORITY, "layer": None, **_scores(guess, num_classes, None, seed, num_resamples)})
+        guessed.add((task, part))
+    return pa.Table.from_pylist(rows, schema=METRICS_SCHEMA)
+
+
+def score_distances(predictions: pa.Table, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> pa.Table:
+    """Figures 10 and 14: accuracy of the nece probe on necessary parameters by distance 1..8 to the query, per probe, layer and slice.
+
+    Args:
+        predictions: ``REQUIRED_COLUMNS``; rows of other tasks, unnecessary parameters and other distances are passed over.
+
+    Returns:
+        ``DISTANCE_SCHEMA``, one row per probe, layer, slice and distance that occurs.
+
+    Raises:
+        BadInput: a column is missing.
+    """
+    _require(predictions, REQUIRED_COLUMNS)
+    wanted = pc.and_(pc.equal(predictions["task"], "nece"), pc.fill_null(predictions["necessary"], False))
+    wanted = pc.and_(
+        wanted, pc.fill_null(pc.and_(pc.greater_equal(predictions["distance"], 1), pc.less_equal(predictions["distance"], MAX_DISTANCE)), False)
+    )
+    chosen = predictions.filter(wanted)
+    chosen = chosen.append_column("hit", pc.cast(pc.equal(chosen["label"], chosen["prediction"]), pa.float64()))
+    keys = ["task", "probe", "layer", "slice", "distance"]
+    by_problem = chosen.group_by([*keys, "problem"]).aggregate([("hit", "sum"), ("hit", "count")])
+    by_problem = by_problem.sort_by([(key, "ascending") for key in [*keys, "problem"]])
+    rows: dict[tuple[Any, ...], list[tuple[float, int]]] = {}
+    columns = [by_problem[key].to_pylist() for key in keys]
+    for key, hits, count in zip(zip(*columns, strict=True), by_problem["hit_sum"].to_pylist(), by_problem["hit_count"].to_pylist(), strict=True):
+        rows.setdefault(key, []).append((hits, count))
+    table = []
+    for key, pairs in rows.items():
+        statistics = np.array(pairs, dtype=np.float64)
+        scored = interval(statistics, mean_of, seed=seed, num_resamples=num_resamples)
+        table.append(
+            {**dict(zip(keys, key, strict=True)), "n": int(statistics[:, 1].sum()), "num_problems": len(pairs), **_columns("accuracy", scored)}
+        )
+    return pa.Table.from_pylist(table, schema=DISTANCE_SCHEMA)
+
+
+def _require(table: pa.Table, columns: tuple[str, ...]) -> None:
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise BadInput("predictions", f"must have the columns {', '.join(columns)}", f"no {', '.join(missing)}", "add them from the queries table")
+
+
+def _split(predictions: pa.Table) -> dict[tuple[str, str, int | None, str], tuple[_Queries, pa.Table]]:
+    """The queries of every (task, probe, layer, slice), in key order, with their keys."""
+    order = [(name, "ascending") for name in ("task", "probe", "layer", "slice", *KEY_COLUMNS)]
+    table = predictions.select(list(REQUIRED_COLUMNS)).sort_by(order).combine_chunks()
+    if not len(table):
+        return {}
+    arrays = _Queries(
+        label=_ints(table["label"]),
+        prediction=_ints(table["prediction"]),
+        score=table["score"].to_numpy().astype(np.float64),
+        problem=_ints(table["problem"]),
+        op=_ints(table["op"]),
+        necessary=_ints(pc.fill_null(pc.cast(table["necessary"], pa.int8()), -1)),
+    )
+    names = [pc.fill_null(pc.cast(table[name], pa.string()), "").combine_chunks().dictionary_encode() for name in ("task", "probe", "layer", "slice")]
+    codes = np.stack([name.indices.to_numpy() for name in names])
+    starts = np.flatnonzero(np.concatenate([[True], (codes[:, 1:] != codes[:, :-1]).any(0)]))
+    ends = np.append(starts[1:], len(table))
+    keys = table.select(list(KEY_COLUMNS))
+    groups = {}
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        task, probe, _, part = (name.dictionary[int(code)].as_py() for name, code in zip(names, codes[:, start], strict=True))
+        taken = _Queries(*(getattr(arrays, name)[start:end] for name in _Queries.__dataclass_fields__))
+        groups[task, probe, table["layer"][start].as_py(), part] = (taken, keys.slice(start, end - start))
+    return groups
+
+
+def _ints(column: pa.ChunkedArray) -> Ints:
+    return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
+def _positive(queries: _Queries, num_classes: int) -> NDArray[np.bool_]:
+    return np.asarray(queries.label == 1 if num_classes == 2 else queries.label < num_classes - 1)
+
+
+def _subsets(queries: _Queries, task: str, num_classes: int) -> Iterator[tuple[str, int | None, NDArray[np.bool_]]]:
+    everything = np.ones(len(queries.label), dtype=bool)
+    yield "all", None, everything
+    if (queries.necessary >= 0).any():
+        yield "necessary", None, queries.necessary == 1
+        yield "unnecessary", None, queries.necessary == 0
+    if task == "value":
+        yield "known", None, _positive(queries, num_classes)
+    ops = np.unique(queries.op)
+    if len(ops) > 1:
+        for op in ops.tolist():
+            yield "all", op, queries.op == op
+
+
+def _scores(queries: _Queries, num_classes: int, control: _Queries | None, seed: int, num_resamples: int) -> dict[str, Any]:
+    problems, index = np.unique(queries.problem, return_inverse=True)
+    positive, hit = _positive(queries, num_classes), queries.label == queries.prediction
+    sizes: dict[str, Any] = {"n": len(hit), "num_problems": len(problems), "positives": int(positive.sum()), "negatives": int((~positive).sum())}
+    how: dict[str, Any] = {"seed": seed, "num_resamples": num_resamples}
+    statistics = class_statistics(queries.label, queries.prediction, index, num_problems=len(problems), num_classes=num_classes)
+    resampled = resample_sums(statistics, **how) if len(problems) > 1 else None
+    two = num_classes == 2
+    scores = {
+        "accuracy": interval(statistics, accuracy_of, resampled=resampled),
+        "balanced_accuracy": interval(statistics, balanced_accuracy_of, resampled=resampled),
+        "mcc": interval(statistics, mcc_of, resampled=resampled, scale=(-1.0, 1.0)),
+        "auroc": auroc_interval(queries.label, queries.score, index, num_problems=len(problems), **how) if two else UNDEFINED,
+        "balanced_accuracy_gain": UNDEFINED,
+    }
+    if control is not None and len(problems):
+        other = class_statistics(control.label, control.prediction, index, num_problems=len(problems), num_classes=num_classes)
+        scores["balanced_accuracy_gain"] = _gain(statistics, other, how)
+    row = {**sizes, **{name: value for score, found in scores.items() for name, value in _columns(score, found).items()}}
+    row["accuracy_positive"], row["accuracy_negative"] = _mean(hit[positive]), _mean(hit[~positive])
+    row["ece"] = _number(calibration_error(queries.label if two else hit, queries.score))
+    return row
+
+
+def _gain(statistics: Floats, control: Floats, how: Mapping[str, Any]) -> Interval:
+    """Balanced accuracy of a probe less that of its control, the problems resampled for both at once."""
+    width = statistics.shape[1]
+
+    def difference(sums: Floats) -> Floats:
+        return balanced_accuracy_of(sums[:, :width]) - balanced_accuracy_of(sums[:, width:])
+
+    return interval(np.concatenate([statistics, control], axis=1), difference, scale=(-1.0, 1.0), **how)
+
+
+def _columns(name: str, scored: Interval) -> dict[str, float | None]:
+    return {name: scored.value, f"{name}_low": scored.low, f"{name}_high": scored.high}
+
+
+def _mean(hits: NDArray[np.bool_]) -> float | None:
+    return float(hits.mean()) if len(hits) else None
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -69,6 +69,12 @@ class Settings(BaseModel):
             out[name] = _plain(getattr(self, name))
         return out
 
+    def runtime(self) -> dict[str, Any]:
+        """The runtime fields of this object (nested ones keep their defaults): ``parse({**canonical(), **runtime()})`` gives equal settings."""
+        fields = type(self).model_fields.items()
+        names = [name for name, field in fields if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("fingerprint") is False]
+        return {name: _plain(getattr(self, name)) for name in names}
+
     def fingerprint(self) -> str:
         """Hash of the canonical form."""
         return hash_json(self.canonical())

@@ -122,30 +122,49 @@ class Store:
         """
         return read_manifest(self.path(unit))
 
-    def check(self, unit: Unit, *, deep: bool = False) -> Freshness:
+    def check(self, unit: Unit, *, deep: bool = False, known: dict[Unit, Freshness] | None = None) -> Freshness:
         """Whether a unit is fresh; every reason why not, in words.
 
         Stale is: no manifest; a manifest that cannot be read or belongs to other settings; a file missing, of another size or
         altered (size and modification time; with ``deep`` its SHA-256); an input that is itself not fresh, or was rebuilt with other content.
+
+        Args:
+            unit: what to look at.
+            deep: re-hash every file.
+            known: answers of earlier calls, to look at each unit once; filled by this one.
         """
+        known = {} if known is None else known
+        if unit not in known:
+            own = self._own_reasons(unit, deep)
+            inputs = self._input_reasons(unit, deep, known) if (self.path(unit) / MANIFEST).exists() else ()
+            known[unit] = Freshness((*own, *inputs))
+        return known[unit]
+
+    def _own_reasons(self, unit: Unit, deep: bool) -> tuple[str, ...]:
+        """What speaks against a unit's own folder, its inputs not looked at."""
         folder = self.path(unit)
         if not (folder / MANIFEST).exists():
             partial = folder.with_name(folder.name + ".partial")
-            return Freshness(("half done; the next run resumes it" if partial.exists() else "never computed",))
+            return ("half done; the next run resumes it" if partial.exists() else "never computed",)
         try:
             manifest = read_manifest(folder)
         except StoreError as error:
-            return Freshness((str(error),))
-        reasons = list(_damage(folder, manifest, deep))
+            return (str(error),)
+        if fingerprint_of(manifest) != unit.fingerprint:
+            return ("its manifest belongs to other settings",)
+        return tuple(_damage(folder, manifest, deep))
+
+    def _input_reasons(self, unit: Unit, deep: bool, known: dict[Unit, Freshness]) -> Iterator[str]:
+        try:
+            as_read = self.manifest(unit)["inputs"]
+        except StoreError:
+            as_read = None
         for role, source in unit.inputs.items():
-            try:
-                content = self.manifest(source)["content"]
-            except StoreError:
-                reasons.append(f"input {role} ({source.stage} {source.name}) is missing")
-                continue
-            if manifest["inputs"].get(role, {}).get("content") != content:
-                reasons.append(f"input {role} ({source.stage} {source.name}) was rebuilt with other content")
-        return Freshness(tuple(reasons))
+            label = f"input {role} ({source.stage} {source.name})"
+            if not self.check(source, deep=deep, known=known).fresh:
+                yield f"{label} is stale"
+            elif as_read is not None and as_read[role]["content"] != self.manifest(source)["content"]:
+                yield f"{label} was rebuilt with other content"
 
     @contextmanager
     def write(self, unit: Unit, *, keep_partial: bool = True) -> Iterator[Writing]:
@@ -186,7 +205,7 @@ class Store:
     def _seal(self, unit: Unit, writing: Writing, inputs: Mapping[str, Any], seconds: float) -> None:
         for leftover in writing.folder.glob("*.tmp"):
             leftover.unlink()
-        files = {}
+        files: dict[str, dict[str, Any]] = {}
         for path in sorted(writing.folder.rglob("*")):
             name = path.relative_to(writing.folder).as_posix()
             if path.is_file() and name not in (MANIFEST, _INPUTS):
@@ -245,9 +264,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise StoreError(f"{path} must exist for the unit to be used; run its stage") from None
     except (ValueError, OSError) as error:
         raise StoreError(f"manifest {path} cannot be read ({error}); rerun the stage to rebuild it") from None
-    if not isinstance(manifest, dict) or not {"stage", "files", "content", "inputs"} <= manifest.keys():
+    if not isinstance(manifest, dict) or not {"stage", "version", "settings", "files", "content", "inputs", "counts"} <= manifest.keys():
         raise StoreError(f"manifest {path} is not a manifest; rerun the stage to rebuild it")
     return manifest
+
+
+def fingerprint_of(manifest: Mapping[str, Any]) -> str:
+    """The address that a manifest's own account gives: what ``Unit.fingerprint`` was when it was written."""
+    inputs = {role: entry["fingerprint"] for role, entry in manifest["inputs"].items()}
+    return hash_json([manifest["stage"], manifest["version"], manifest["settings"], inputs])
 
 
 def hash_file(path: Path) -> str:

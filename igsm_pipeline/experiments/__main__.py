@@ -1,0 +1,66 @@
+"""``python -m igsm_pipeline.experiments run MEMBER --stage STAGE [--unit NAME] [--jobs N]``: compute without Dagster.
+
+Progress goes to stderr. The last line of stdout is one JSON object: ``{"member", "stage", "computed", "hit", "seconds", "units": [...]}``.
+Exit codes: 0 done (or nothing to do), 1 a fault in the program, 2 refused (bad settings, stale input, full disk), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from igsm_pipeline.errors import IgsmError
+from igsm_pipeline.experiments.experiment import Member, find_members
+from igsm_pipeline.experiments.planner import find_unit, stages_of, units_of
+from igsm_pipeline.experiments.runner import COMPUTED, HIT, run_stage
+from igsm_pipeline.experiments.stages import find_stage
+from igsm_pipeline.store import Store
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m igsm_pipeline.experiments", description="Compute the stale units of a member, without Dagster.")
+    run = parser.add_subparsers(required=True, metavar="run").add_parser("run", help="compute what is stale of a member")
+    run.add_argument("member", nargs="+", help="member or experiment")
+    run.add_argument("--stage", action="append", help="only this stage; may be given several times (default: every stage in order)")
+    run.add_argument("--unit", help="only the unit of this name; takes one --stage")
+    run.add_argument("--jobs", type=int, default=1, help="units computed side by side where a stage allows it")
+    options = parser.parse_args(arguments)
+    try:
+        store = Store.at_home()
+        for member in find_members(options.member):
+            for stage in _stages(member, options.stage, options.unit):
+                print(json.dumps(_run(member, stage, store, options.unit, options.jobs)), flush=True)
+    except IgsmError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was done is kept and a rerun resumes it", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _stages(member: Member, named: Sequence[str] | None, unit: str | None) -> list[str]:
+    if unit is not None:
+        find_unit(member, (named or [""])[0], unit)
+    return [find_stage(name).name for name in named] if named else stages_of(units_of(member))
+
+
+def _run(member: Member, stage: str, store: Store, unit: str | None, jobs: int) -> dict[str, object]:
+    started = time.monotonic()
+    results = run_stage(member, stage, store, unit_name=unit, jobs=jobs, say=lambda line: print(line, file=sys.stderr, flush=True))
+    return {
+        "member": member.key,
+        "stage": stage,
+        "computed": sum(result.state == COMPUTED for result in results),
+        "hit": sum(result.state == HIT for result in results),
+        "seconds": round(time.monotonic() - started, 3),
+        "units": [result.document() for result in results],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

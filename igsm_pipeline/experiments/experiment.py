@@ -1,0 +1,290 @@
+"""Experiment files: one small YAML mapping each, composed of the stages' own settings; a grid makes several members of one file.
+
+name: mini                          # optional; must be the file's name
+base: small                         # optional; another experiment, whose values this file changes
+title: one line for people
+world: {source: mini}
+family: {op_max: 3, modulus: 5}
+...                                 # see ExperimentSettings: one section per stage or group of stages
+grid:                               # optional; every combination is a member
+  model.layers: [2, 4]              # members NAME.layers=2, NAME.layers=4
+  training.seed: {s0: 0, s1: 1}     # a mapping names its values: NAME.layers=2.s0
+  size: {GPT2-4-21: {model.layers: 4, model.heads: 21}}    # one label may set several fields
+archived: true                      # keeps its history, is not run by schedules
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from igsm_pipeline.errors import BadSettings, NotFound
+from igsm_pipeline.experiments.sections import (
+    BudgetSection,
+    EvaluationSection,
+    ModelSettings,
+    ProbesSection,
+    ShardsSection,
+    TokenSettings,
+    TrainingSettings,
+)
+from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.settings import Settings
+from igsm_pipeline.store import find_home
+from igsm_pipeline.world.settings import WorldSettings
+
+BUILTIN = Path(__file__).parent / "builtin"
+_NAME = re.compile(r"[A-Za-z0-9._=-]+")
+
+
+class ExperimentSettings(Settings):
+    """Everything one member is: a section per stage or group of stages, each a settings class of its own."""
+
+    title: str = Field("", max_length=200, description="one line for people")
+    world: WorldSettings = Field(default_factory=WorldSettings)
+    family: FamilySettings = Field(default_factory=FamilySettings)
+    tokens: TokenSettings = Field(default_factory=TokenSettings)
+    shards: ShardsSection = Field(default_factory=ShardsSection)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
+    probes: ProbesSection = Field(default_factory=ProbesSection)
+    budget: BudgetSection = Field(default_factory=BudgetSection)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One cell of an experiment: what a Dagster partition, a model and a report are about.
+
+    Attributes:
+        key: experiment name, then the label of each grid axis, joined by dots.
+        experiment: name of the experiment.
+        labels: grid axis -> label of this member.
+        settings: what it is.
+        path: the file that declares it.
+        archived: kept for its history, left out of schedules.
+    """
+
+    key: str
+    experiment: str
+    labels: Mapping[str, str]
+    settings: ExperimentSettings
+    path: Path
+    archived: bool = False
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One file: its members in the grid's order."""
+
+    name: str
+    title: str
+    path: Path
+    archived: bool
+    members: tuple[Member, ...]
+
+
+def experiment_folders() -> list[Path]:
+    """Where experiment files lie: the built-in ones, then the user's (``IGSM_EXPERIMENTS``, else ``<data root>/experiments``).
+
+    Raises:
+        BadSettings: IGSM_EXPERIMENTS names no folder.
+    """
+    named = os.environ.get("IGSM_EXPERIMENTS")
+    if named:
+        folder = Path(named).expanduser()
+        if not folder.is_dir():
+            raise BadSettings("IGSM_EXPERIMENTS", "must be a folder of experiment files", named, "create it or unset the variable")
+        return [BUILTIN, folder]
+    try:
+        folder = find_home() / "experiments"
+    except NotFound:
+        return [BUILTIN]
+    return [BUILTIN, folder] if folder.is_dir() else [BUILTIN]
+
+
+def load_experiments() -> dict[str, Experiment]:
+    """All experiments by name, files in alphabetical order, built-in ones first.
+
+    Raises:
+        BadSettings: a file breaks a rule; names the file, the field, the rule, the value and the way out.
+    """
+    files: dict[str, Path] = {}
+    for folder in experiment_folders():
+        for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+            if path.stem in files:
+                raise BadSettings(f"{path}: name", f"must differ from the experiment in {files[path.stem]}", path.stem, "rename the file")
+            files[path.stem] = path
+    raw = {name: _read(path, path.stat().st_mtime_ns, path.stat().st_size) for name, path in files.items()}
+    experiments = {name: _experiment(name, files, raw) for name in files}
+    _check_keys(experiments)
+    return experiments
+
+
+def load_members() -> dict[str, Member]:
+    """Every member of every experiment by key, archived ones included."""
+    return {member.key: member for experiment in load_experiments().values() for member in experiment.members}
+
+
+def find_member(key: str) -> Member:
+    """One member.
+
+    Raises:
+        NotFound: there is none of that key; the message lists what there is.
+    """
+    members = load_members()
+    if key not in members:
+        raise NotFound(f"no member {key!r}: must be one of {', '.join(members)}; add a file to {experiment_folders()[-1]} to define another")
+    return members[key]
+
+
+def find_members(names: list[str]) -> list[Member]:
+    """The members that are named, an experiment's name standing for all its members; each once, in the order asked for.
+
+    Raises:
+        NotFound: a name is neither an experiment nor a member.
+    """
+    experiments, found = load_experiments(), dict[str, Member]()
+    for name in names:
+        chosen = experiments[name].members if name in experiments else (find_member(name),)
+        found.update((member.key, member) for member in chosen)
+    return list(found.values())
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, which plain YAML loaders let pass."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    found: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in found:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
+        found[key] = loader.construct_object(value_node, deep=True)
+    return found
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, _mtime_ns: int, _size: int) -> dict[str, Any]:
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        text = " ".join(str(error).split())
+        raise BadSettings(str(path), "must be a YAML file", text, "correct the file") from None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise BadSettings(str(path), "must be a mapping from section to settings", type(value).__name__, "see experiments/builtin/mini.yaml")
+    return value
+
+
+def _experiment(name: str, files: Mapping[str, Path], raw: Mapping[str, dict[str, Any]]) -> Experiment:
+    path = files[name]
+    _check_name(f"{path}: name", name)
+    values = _with_base(name, files, raw, ())
+    if values.pop("name", name) != name:
+        raise BadSettings(f"{path}: name", f"must be the file's name {name!r}", raw[name]["name"], "rename the file or drop the field")
+    archived = values.pop("archived", False)
+    if not isinstance(archived, bool):
+        raise BadSettings(f"{path}: archived", "must be true or false", archived, "correct the value")
+    axes = _axes(path, values.pop("grid", {}))
+    members = tuple(_member(name, path, archived, values, cell) for cell in itertools.product(*axes))
+    return Experiment(name, members[0].settings.title, path, archived, members)
+
+
+def _with_base(name: str, files: Mapping[str, Path], raw: Mapping[str, dict[str, Any]], seen: tuple[str, ...]) -> dict[str, Any]:
+    """The values of a file laid over those of its base, and of the base's base; a base's name, grid and archived stay its own."""
+    values = copy.deepcopy(raw[name])
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    if base not in raw or base in (*seen, name):
+        others = ", ".join(sorted(set(raw) - {name, *seen}))
+        raise BadSettings(f"{files[name]}: base", "must be another experiment that does not rest on this one", base, f"name one of {others}")
+    below = _with_base(base, files, raw, (*seen, name))
+    return _overlay({key: value for key, value in below.items() if key not in ("name", "grid", "archived")}, values)
+
+
+def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _overlay(old, value) if isinstance(old, dict) and isinstance(value, dict) and key != "grid" else value
+    return merged
+
+
+@dataclass(frozen=True)
+class _Value:
+    """One value of a grid axis: its label and the fields it sets."""
+
+    axis: str
+    label: str
+    fields: Mapping[str, Any]
+
+
+def _axes(path: Path, grid: Any) -> list[list[_Value]]:
+    if not isinstance(grid, dict):
+        raise BadSettings(f"{path}: grid", "must map an axis to its values", grid, "write for example {model.layers: [2, 4]}")
+    axes = []
+    for axis, values in grid.items():
+        where = f"{path}: grid.{axis}"
+        if isinstance(values, list):
+            named = {f"{str(axis).rsplit('.', 1)[-1]}={value}": value for value in values}
+        elif isinstance(values, dict):
+            named = {str(label): value for label, value in values.items()}
+        else:
+            raise BadSettings(where, "must be a list of values or a mapping from label to value", values, "write for example [0, 1] or {s0: 0}")
+        if not named or (isinstance(values, list) and len(named) != len(values)):
+            raise BadSettings(where, "must have at least one value and none twice", values, "correct the list")
+        for label in named:
+            _check_name(where, label)
+        axes.append([_Value(str(axis), label, value if isinstance(value, dict) else {str(axis): value}) for label, value in named.items()])
+    return axes
+
+
+def _member(name: str, path: Path, archived: bool, values: Mapping[str, Any], cell: tuple[_Value, ...]) -> Member:
+    key = ".".join([name, *(value.label for value in cell)])
+    own = copy.deepcopy(dict(values))
+    for field, value in (item for one in cell for item in one.fields.items()):
+        _set(own, str(field).split("."), value, f"{path}: grid field {field}")
+    where = str(path) if not cell else f"{path} (member {key})"
+    return Member(key, name, {value.axis: value.label for value in cell}, ExperimentSettings.parse(own, where), path, archived)
+
+
+def _set(values: dict[str, Any], parts: list[str], value: Any, where: str) -> None:
+    for part in parts[:-1]:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise BadSettings(where, "must lead through sections", values, "name a field as section.field")
+    values[parts[-1]] = value
+
+
+def _check_name(where: str, name: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > 100:
+        raise BadSettings(where, "must be at most 100 of the characters A-Z a-z 0-9 . _ = -", name, "rename it, or give the grid's values labels")
+
+
+def _check_keys(experiments: Mapping[str, Experiment]) -> None:
+    seen: dict[str, Path] = {}
+    for member in _every_member(experiments):
+        if member.key in seen or (member.key in experiments and member.key != member.experiment):
+            other = seen.get(member.key, experiments.get(member.key, experiments[member.experiment]).path)
+            raise BadSettings(f"{member.path}: grid", f"must not make a member that {other} has too", member.key, "rename the file or a label")
+        seen[member.key] = member.path
+
+
+def _every_member(experiments: Mapping[str, Experiment]) -> Iterator[Member]:
+    return (member for experiment in experiments.values() for member in experiment.members)

@@ -1,0 +1,115 @@
+"""The parts of an experiment file that span several stages."""
+
+from __future__ import annotations
+
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from igsm_pipeline.experiments.slices import check_slice
+from igsm_pipeline.settings import Settings
+
+T = TypeVar("T")
+Task = Literal["nece", "dep", "known", "value", "can_next", "nece_next"]
+TASKS: tuple[Task, ...] = ("nece", "dep", "known", "value", "can_next", "nece_next")
+
+
+class ShardsSection(Settings):
+    """The training set: how many problems, and how they are laid into windows."""
+
+    num_problems: int = Field(200_000, ge=1, description="problems of the training set; without meaning when streaming")
+    window: int = Field(768, ge=32, le=1 << 16, description="tokens per window")
+    alignment: Literal["aligned", "stream"] = Field("aligned", description="aligned: every window starts with a problem")
+    streaming: bool = Field(False, description="fresh problems all the way, made while training; nothing is kept on disk")
+    seed: int = Field(0, ge=0, description="seed of the training problems")
+
+
+class EvaluationSection(Settings):
+    """What is asked of the trained model. Source: 4,096 problems a slice, 2,048 tokens, beams 1 and 4 (arXiv:2407.20311, app. F)."""
+
+    slices: tuple[str, ...] = ("op<=max", "op=max", "op=max+1", "op=max+2", "reask", "by_op")
+    beams: tuple[int, ...] = Field((1,), min_length=1, description="1 is greedy; more is beam search with sampling")
+    num_problems: int = Field(4096, ge=1, description="problems per slice")
+    problems_per_op: int = Field(256, ge=1, description="problems per op level of by_op")
+    monitor_per_op: int = Field(32, ge=1, description="problems per op level of the set that is watched while training")
+    max_tokens: int = Field(2048, ge=16, description="longest prompt and completion together")
+    seed: int = Field(0, ge=0, description="seed of the evaluation problems")
+
+    @field_validator("slices")
+    @classmethod
+    def _slices_have_names(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct(tuple(check_slice(name) for name in slices), "slices")
+
+    @field_validator("beams")
+    @classmethod
+    def _beams_differ(cls, beams: tuple[int, ...]) -> tuple[int, ...]:
+        if min(beams) < 1:
+            raise ValueError("beams must be at least 1: correct the list")
+        return _distinct(beams, "beams")
+
+
+class ProbesSection(Settings):
+    """What is asked of the model's states."""
+
+    tasks: tuple[Task, ...] = TASKS
+    candidates: Literal["graph", "existing", "text", "all"] = "existing"
+    slices: tuple[str, ...] = Field(("op<=max", "op=max", "op=max+1"), description="evaluation slices that probes are tested on")
+    num_problems: int = Field(20_000, ge=1, description="problems that probes are trained on")
+    seed: int = Field(0, ge=0, description="seed of the probes' training problems, queries and weights")
+
+    @field_validator("slices")
+    @classmethod
+    def _slices_have_names(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct(tuple(check_slice(name) for name in slices), "slices")
+
+    @model_validator(mode="after")
+    def _tasks_differ(self) -> Self:
+        _distinct(self.tasks, "tasks")
+        return self
+
+
+class BudgetSection(Settings):
+    """What a member may use; a plan that needs more is refused before anything starts."""
+
+    disk_gb: float = Field(50.0, gt=0, description="most that the stale units of the member may add to the disk, in 10^9 bytes")
+
+    def canonical(self) -> dict[str, object]:
+        """Nothing: a budget changes no result."""
+        return {}
+
+
+def _distinct(values: tuple[T, ...], what: str) -> tuple[T, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError(f"{what} must not name anything twice: correct the list")
+    return values
+
+
+# --- until these land in their own packages
+class TokenSettings(Settings):
+    """Until the tokens package has it."""
+
+    segmentation: Literal["bpe", "phrase"] = "bpe"
+    vocab: Literal["compact", "gpt2"] = "compact"
+
+
+class ModelSettings(Settings):
+    """Until the model package has it."""
+
+    layers: int = 12
+    heads: int = 12
+    head_width: int = 64
+    partial_rotary_factor: float = 0.25
+    dropout: float = 0.0
+    path: str | None = None
+
+
+class TrainingSettings(Settings):
+    """Until the training package has it."""
+
+    num_steps: int = 100_000
+    batch_windows: int = 512
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    precision: Literal["fp32", "bf16"] = "bf16"
+    seed: int = 0

@@ -1,0 +1,109 @@
+"""The table of stages: where each one's settings and function live, and which units may run side by side.
+
+Everything is named, nothing imported, so that plans are made in milliseconds: a stage's code (and torch) is loaded when one of its units
+is computed. The same goes for VERSION, which is read from the stage module's text.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from igsm_pipeline.errors import NotFound
+from igsm_pipeline.settings import Settings
+from igsm_pipeline.store import Unit, Writing
+
+PACKAGE_FOLDER = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: as in the store.
+        module: the module, below ``igsm_pipeline``, that holds its function.
+        function: name of ``function(settings, inputs, writing)``.
+        settings_module: the module of its settings class.
+        settings: name of that class.
+        version: name of the VERSION constant in ``module``.
+        parallel: its units are computed by one thread each, so that several may run side by side.
+    """
+
+    name: str
+    module: str
+    function: str
+    settings_module: str
+    settings: str
+    version: str = "VERSION"
+    parallel: bool = False
+
+
+STAGES: Mapping[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("world", "world.stage", "write_world", "world.settings", "WorldSettings"),
+        Stage("problem_sets", "problems.stage", "write_problems", "problems.settings", "ProblemSetSettings"),
+        Stage("token_shards", "tokens.stage", "write_shards", "tokens.settings", "ShardSettings"),
+        Stage("checkpoint", "training.stage", "write_checkpoint", "training.settings", "TrainingSettings"),
+        Stage("generations", "generations.stage", "write_generations", "generations.settings", "GenerationSettings"),
+        Stage("verdicts", "verification.stage", "write_verdicts", "verification.settings", "VerdictSettings", parallel=True),
+        Stage("probe_queries", "queries.stage", "write_queries", "queries.settings", "QuerySettings", parallel=True),
+        Stage("activation_cache", "activations.stage", "write_activations", "activations.settings", "ActivationSettings"),
+        Stage("linear_probes", "probes.stage", "write_linear_probes", "probes.settings", "LinearProbeSettings", parallel=True),
+        Stage("v_probes", "probes.stage", "write_v_probes", "probes.settings", "VProbeSettings"),
+        Stage("error_correlation", "correlation.stage", "write_correlation", "correlation.settings", "CorrelationSettings"),
+        Stage("report", "reports.stage", "write_report", "reports.settings", "ReportSettings"),
+    )
+}
+"""In the order of the data flow."""
+
+
+def find_stage(name: str) -> Stage:
+    """A stage by name.
+
+    Raises:
+        NotFound: there is none; the message lists them.
+    """
+    if name not in STAGES:
+        raise NotFound(f"no stage {name!r}: must be one of {', '.join(STAGES)}")
+    return STAGES[name]
+
+
+@lru_cache
+def stage_version(name: str) -> int:
+    """The VERSION of a stage, read from its module's text without importing it.
+
+    Raises:
+        NotFound: the module states none.
+    """
+    stage = find_stage(name)
+    path = PACKAGE_FOLDER.joinpath(*stage.module.split(".")).with_suffix(".py")
+    if not path.is_file():
+        return 1
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Constant) or not isinstance(node.value.value, int):
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if any(isinstance(target, ast.Name) and target.id == stage.version for target in targets):
+            return node.value.value
+    raise NotFound(f"stage {name} has no {stage.version} in {path}: state it as {stage.version} = 1")
+
+
+def compute(unit: Unit, inputs: Mapping[str, Path], writing: Writing) -> None:
+    """Run a unit's stage function into ``writing.folder``; imports the stage's code, torch included.
+
+    Args:
+        unit: what to compute.
+        inputs: role -> folder of the finished input.
+        writing: where it goes.
+    """
+    stage = find_stage(unit.stage)
+    settings_class: type[Settings] = getattr(importlib.import_module(f"igsm_pipeline.{stage.settings_module}"), stage.settings)
+    function: Callable[[Any, Mapping[str, Path], Writing], None] = getattr(importlib.import_module(f"igsm_pipeline.{stage.module}"), stage.function)
+    function(settings_class.parse({**unit.settings, **unit.runtime}, f"{unit.stage} {unit.name}"), inputs, writing)

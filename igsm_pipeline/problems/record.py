@@ -31,6 +31,7 @@ RECORD = np.dtype(
         ("draw", np.uint32),  # which proposal of the block it was
         ("op", np.uint8),  # operations of the necessary part
         ("template_bin", np.uint8),  # template hash mod 23
+        ("split_bin", np.uint8),  # the hash that train and test are split by, mod 23
         ("hierarchy", np.uint8),
         ("first_layer", np.uint8),  # of the hierarchy, the problem's top layer
         ("widths", np.uint8, (MAX_LAYERS,)),  # items per layer, 0 for absent layers

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from igsm_pipeline.settings import Settings
 
+STAGE, VERSION = "problem_sets", 1
 MAX_IP, MAX_OP = 39, 52
 
 
@@ -41,7 +42,9 @@ class ProblemSetSettings(Settings):
     num_problems: int = Field(ge=1)
     block_size: int = Field(4096, ge=1, le=1 << 16, description="problems per block; part of what a block is")
     seed: int = Field(0, ge=0)
-    stream: str = Field("train", pattern=r"^[A-Za-z0-9._=<>+ -]{1,64}$", description="names the stream of randomness: sets of different streams share nothing")
+    stream: str = Field(
+        "train", pattern=r"^[A-Za-z0-9._=<>+ -]{1,64}$", description="names the stream of randomness: sets of different streams share nothing"
+    )
 
     @model_validator(mode="after")
     def _law_and_op_agree(self) -> Self:

@@ -1,0 +1,433 @@
+"""The law of proposals as kernels: structure, necessary part, order, extra operations, unnecessary part.
+
+Source: generator.md sections 2 and 3 restate arXiv:2407.20311, app. D, and the released generator, step by step; the functions here carry the
+steps' numbers. A proposal lives in a ``Work`` tuple of small integer arrays; sets of parameters are 63-bit masks over the ids of ``problems.record``.
+
+Order of draws (``tests/reference/naive.py`` makes the same ones): each function draws in the order of its lines; a draw is made also where there is only one
+choice, except where its comment says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from igsm_pipeline.problems.random import below, coin, count_bits, half_normal, lowest_bit, pick_bit, unit
+from igsm_pipeline.problems.record import ABSTRACT_BASE, MAX_INSTANCES, MAX_LAYERS, MAX_PARENTS, MAX_WIDTH, NOTHING, NUM_PARAMETERS, RNG_ID
+
+Ints = NDArray[np.int64]
+State = NDArray[np.uint64]
+
+BASE0, BASE1, BASE2 = ABSTRACT_BASE
+MAX_TRIES = 1000
+OP, EDGES, NECESSARY, GRAPH, LENGTH, BUILT, LAYERS, QUERY = range(8)
+
+
+class Work(NamedTuple):
+    """Scratch arrays of one proposal; every one int64."""
+
+    widths: Ints  # (4,) items per layer
+    children: Ints  # (3, 4) mask of children of item (i, j)
+    first_edge: Ints  # (3, 4) id of the first instance parameter of item (i, j)
+    ingredients: Ints  # (63,) direct ingredients of each abstract parameter, as a mask
+    closure: Ints  # (63,) an abstract parameter with all it rests on in the structure, as a mask
+    own_op: Ints  # (63,) operations of each parameter by itself, extras not counted
+    levels: Ints  # (4,) [difficulty]: mask of abstract parameters
+    parents: Ints  # (39, 4) parents of instance parameters in operand order
+    num_parents: Ints  # (39,)
+    order: Ints  # (63,) necessary parameters, topological, query last
+    built: Ints  # (63,) all parameters in the order in which they became available
+    independent: Ints  # (39,)
+    extra: Ints  # (39,)
+    facts: Ints  # (8,) OP, EDGES, ... of the proposal
+
+
+def new_work() -> Work:
+    """Fresh scratch arrays."""
+    n, a, w = NUM_PARAMETERS, MAX_INSTANCES, MAX_WIDTH
+    shapes = [(4,), (3, w), (3, w), (n,), (n,), (n,), (4,), (a, MAX_PARENTS), (a,), (n,), (n,), (a,), (a,), (8,)]
+    return Work(*(np.zeros(shape, np.int64) for shape in shapes))
+
+
+@njit(cache=True)
+def abstract_id(layer: int, item: int, target: int) -> int:
+    """Id of abstract parameter (1, layer, item, target)."""
+    base = BASE0 if layer == 0 else BASE1 if layer == 1 else BASE2
+    return base + item * (3 - layer) + target - layer - 1
+
+
+@njit(cache=True)
+def draw_size(state: State, s: int, ip_max: int) -> tuple[int, int, int, int, int, int, float]:
+    """The proposal's sizes (n, m, d, w0, w1, e, p) for a given s."""
+    n = 1 + max(below(state, s), below(state, s))
+    m = n + below(state, s - n + 1)
+    rel = (s - 1) / (ip_max - 1)
+    a, b, c = math.exp(-((rel - 0.2) ** 2)), math.exp(-((rel - 0.5) ** 2)), math.exp(-((rel - 0.8) ** 2))
+    while True:  # small families: until the smallest structure fits
+        d = _one_of_three(state, a, b, c)
+        t0 = _one_of_three(state, a, b, c)
+        t1 = _one_of_three(state, a, b, c)
+        w0, w1 = min(t0, t1), max(t0, t1)
+        low = (d - 1) * w0
+        if low <= ip_max:
+            break
+    p = unit(state)
+    e = low + min(below(state, ip_max - low + 1), below(state, ip_max - low + 1))
+    return n, m, d, w0, w1, min(e, (d - 1) * w1 * w1), p
+
+
+@njit(cache=True)
+def _one_of_three(state: State, a: float, b: float, c: float) -> int:
+    point = unit(state) * (a + b + c)
+    return 2 if point < a else 3 if point < a + b else 4
+
+
+@njit(cache=True)
+def draw_structure(state: State, work: Work, d: int, w0: int, w1: int, e: int, p: float) -> None:
+    """Step 1: layer widths and edges."""
+    widths, children = work.widths, work.children
+    for i in range(MAX_LAYERS):
+        widths[i] = w0 if i < d else 0
+    while True:
+        room, items = 0, 0
+        for i in range(d - 1):
+            room += widths[i] * widths[i + 1]
+            items += widths[i + 1]
+        if room >= e and (items == e or unit(state) >= p):
+            break
+        growable = 0
+        for i in range(d):
+            if widths[i] < w1:
+                growable |= 1 << i
+        if growable == 0:
+            break
+        widths[pick_bit(state, growable)] += 1
+    children[:] = 0
+    edges = 0
+    for i in range(1, d):
+        for k in range(widths[i]):
+            children[i - 1, below(state, widths[i - 1])] |= 1 << k
+            edges += 1
+    while edges < e:
+        nth = below(state, room - edges)
+        i, j, k = _absent_edge(widths, children, d, nth)
+        children[i, j] |= 1 << k
+        edges += 1
+    work.facts[EDGES] = edges
+    work.facts[LAYERS] = d
+    _number_parameters(work)
+
+
+@njit(cache=True)
+def _absent_edge(widths: Ints, children: Ints, d: int, nth: int) -> tuple[int, int, int]:
+    for i in range(d - 1):
+        for j in range(widths[i]):
+            for k in range(widths[i + 1]):
+                if children[i, j] >> k & 1 == 0:
+                    if nth == 0:
+                        return i, j, k
+                    nth -= 1
+    return -1, -1, -1
+
+
+@njit(cache=True)
+def _number_parameters(work: Work) -> None:
+    """Ids, ingredients, closures and costs that follow from the structure."""
+    widths, children, d = work.widths, work.children, work.facts[LAYERS]
+    edge = 0
+    for i in range(d - 1):
+        for j in range(widths[i]):
+            work.first_edge[i, j] = edge
+            edge += count_bits(children[i, j])
+    work.own_op[:edge] = 1
+    work.levels[:] = 0
+    for difficulty in range(1, d):
+        for i in range(d - difficulty):
+            for j in range(widths[i]):
+                target, mask = i + difficulty, children[i, j]
+                number = count_bits(mask)
+                a = abstract_id(i, j, target)
+                direct = ((1 << number) - 1) << work.first_edge[i, j]
+                closure = direct
+                if difficulty > 1:
+                    while mask:
+                        b = abstract_id(i + 1, lowest_bit(mask), target)
+                        mask &= mask - 1
+                        direct |= 1 << b
+                        closure |= work.closure[b]
+                    number *= 2
+                work.ingredients[a] = direct
+                work.closure[a] = closure | 1 << a
+                work.own_op[a] = max(1, number - 1)
+                work.levels[difficulty] |= 1 << a
+
+
+@njit(cache=True)
+def _cost(work: Work, mask: int) -> int:
+    total = 0
+    while mask:
+        total += work.own_op[lowest_bit(mask)]
+        mask &= mask - 1
+    return total
+
+
+@njit(cache=True)
+def choose_necessary(state: State, work: Work, n: int, m: int) -> int:
+    """Step 2: the necessary parameters, as a mask."""
+    edges = work.facts[EDGES]
+    available = edges
+    for difficulty in range(1, 4):
+        mask = work.levels[difficulty]
+        while mask:
+            a = lowest_bit(mask)
+            mask &= mask - 1
+            available += work.own_op[a] if work.ingredients[a] else 0
+    budget = min(n, available)
+    instance_budget = m - budget
+    chosen = 0
+    while budget > 0:
+        remembered = -1
+        for difficulty in range(1, 4):
+            unchosen = work.levels[difficulty] & ~chosen
+            if unchosen == 0:
+                continue
+            a = pick_bit(state, unchosen)
+            if _cost(work, work.closure[a] & ~chosen) > budget:
+                break
+            remembered = a
+        if remembered < 0:
+            break
+        added = work.closure[remembered] & ~chosen
+        budget -= _cost(work, added)
+        chosen |= added
+    instances = (1 << edges) - 1
+    for _ in range(min(instance_budget + budget, count_bits(instances & ~chosen))):
+        chosen |= 1 << pick_bit(state, instances & ~chosen)
+    return chosen
+
+
+@njit(cache=True)
+def _needed_by(work: Work, mask: int) -> int:
+    """Union of the ingredients of the abstract parameters in a mask."""
+    needed = 0
+    mask = (mask >> BASE0) << BASE0
+    while mask:
+        needed |= work.ingredients[lowest_bit(mask)]
+        mask &= mask - 1
+    return needed
+
+
+@njit(cache=True)
+def draw_order(state: State, work: Work, chosen: int) -> bool:
+    """Step 3: a topological order of the necessary parameters, query last, and one parent for some instance parameters.
+
+    Returns False where the order got stuck (the caller starts again at step 1).
+    """
+    edge_chance = unit(state)
+    gravity = half_normal(state)
+    work.num_parents[:] = 0
+    length = count_bits(chosen)
+    unplaced, needed = chosen, 0
+    candidates = chosen & ~_needed_by(work, chosen)
+    for place in range(length - 1, -1, -1):
+        if candidates == 0:
+            return False
+        a = pick_bit(state, candidates)
+        work.order[place] = a
+        unplaced &= ~(1 << a)
+        free = unplaced & ~_needed_by(work, unplaced)
+        if a >= BASE0:
+            needed |= work.ingredients[a]
+        elif unplaced:
+            stuck = (free & needed) == 0  # no draw for the chance where it is stuck
+            if stuck or unit(state) < edge_chance:
+                b = _draw_parent(state, free if stuck else unplaced, needed, gravity)
+                work.parents[a, 0] = b
+                work.num_parents[a] = 1
+                needed |= 1 << b
+        candidates = free & needed
+    work.facts[LENGTH] = length
+    work.facts[NECESSARY] = chosen
+    work.facts[QUERY] = work.order[length - 1]
+    return True
+
+
+@njit(cache=True)
+def _draw_parent(state: State, pool: int, needed: int, gravity: float) -> int:
+    """One of the pool with weight exp(g * [abstract] + g * [not yet needed]), by the running sum over rising ids."""
+    total, mask = 0.0, pool
+    while mask:
+        a = lowest_bit(mask)
+        mask &= mask - 1
+        total += math.exp(gravity * ((a >= BASE0) + (needed >> a & 1 == 0)))
+    point = unit(state) * total
+    a, mask = -1, pool
+    while mask:
+        a = lowest_bit(mask)
+        mask &= mask - 1
+        point -= math.exp(gravity * ((a >= BASE0) + (needed >> a & 1 == 0)))
+        if point < 0.0:
+            break
+    return a
+
+
+@njit(cache=True)
+def draw_extra_operations(state: State, work: Work, s: int) -> None:
+    """Step 4: extra operations and the parents of necessary instance parameters."""
+    length = work.facts[LENGTH]
+    op, not_full = 0, 0
+    for place in range(length):
+        a = work.order[place]
+        op += work.own_op[a]
+        if a < BASE0:
+            work.extra[a] = 0
+            if min(place + 1, 4) > 2:
+                not_full |= 1 << a
+    place_of = work.built  # borrowed: overwritten by step 5
+    for place in range(length):
+        place_of[work.order[place]] = place
+    while op < s and not_full:
+        a = pick_bit(state, not_full)
+        work.extra[a] += 1
+        op += 1
+        if work.extra[a] == min(place_of[a] + 1, 4) - 2:
+            not_full &= ~(1 << a)
+    work.facts[OP] = op
+    earlier = 0
+    for place in range(length):
+        a = work.order[place]
+        if a < BASE0:
+            k = work.extra[a] + 2
+            if work.extra[a] == 0 and coin(state):
+                k = 1
+            k = min(k, place + 1, 4)
+            if k == place + 1:
+                _take_all(work, a, work.order, place)
+            else:
+                _take_some(state, work, a, k, earlier)
+        earlier |= 1 << a
+
+
+@njit(cache=True)
+def _add_parent(work: Work, a: int, parent: int) -> None:
+    work.parents[a, work.num_parents[a]] = parent
+    work.num_parents[a] += 1
+
+
+@njit(cache=True)
+def _take_all(work: Work, a: int, pool: Ints, size: int) -> None:
+    """All of a pool in its order, after the parent that step 3 gave; then RNG."""
+    given = work.parents[a, 0] if work.num_parents[a] else NOTHING
+    for index in range(size):
+        if pool[index] != given:
+            _add_parent(work, a, pool[index])
+    _add_parent(work, a, RNG_ID)
+
+
+@njit(cache=True)
+def _take_some(state: State, work: Work, a: int, k: int, earlier: int) -> None:
+    pool, rng_in_pool = earlier, 1
+    if work.num_parents[a]:
+        pool &= ~(1 << work.parents[a, 0])
+        k -= 1
+    if k > 0 and coin(state):
+        _add_parent(work, a, RNG_ID)
+        k -= 1
+        rng_in_pool = 0
+    for _ in range(k):
+        size = count_bits(pool)
+        nth = below(state, size + rng_in_pool)  # RNG stands last in the pool
+        if nth == size:
+            _add_parent(work, a, RNG_ID)
+            rng_in_pool = 0
+        else:
+            mask = pool
+            for _ in range(nth):
+                mask &= mask - 1
+            b = lowest_bit(mask)
+            _add_parent(work, a, b)
+            pool &= ~(1 << b)
+
+
+@njit(cache=True)
+def draw_unnecessary(state: State, work: Work) -> None:
+    """Step 5: parents of all other instance parameters, and G_d."""
+    necessary, built = work.facts[NECESSARY], work.built
+    instances = (1 << work.facts[EDGES]) - 1
+    graph = instances | necessary
+    available = np.int64(0)
+    work.facts[BUILT] = 0
+    available = _add_built(work, available)
+    for place in range(work.facts[LENGTH]):
+        a = work.order[place]
+        if available >> a & 1 == 0:
+            built[work.facts[BUILT]] = a
+            work.facts[BUILT] += 1
+            available = _add_built(work, available | 1 << a)
+    remaining = instances & ~necessary
+    num_independent = 0
+    while remaining:
+        a = pick_bit(state, remaining)
+        remaining &= ~(1 << a)
+        independent = coin(state)
+        pool = work.independent if independent else built
+        size = num_independent if independent else work.facts[BUILT]
+        k = 1
+        while k < min(size + 1, 4) and coin(state):
+            k += 1
+        if k == size + 1:
+            _take_all(work, a, pool, size)
+        else:
+            if coin(state):
+                _add_parent(work, a, RNG_ID)
+                k -= 1
+            mask = 0
+            for index in range(size):
+                mask |= 1 << pool[index]
+            for _ in range(k):
+                b = pick_bit(state, mask)
+                mask &= ~(1 << b)
+                _add_parent(work, a, b)
+        for index in range(work.num_parents[a]):
+            b = work.parents[a, index]
+            if b >= BASE0 and b != RNG_ID:
+                graph |= work.closure[b]
+        built[work.facts[BUILT]] = a
+        work.facts[BUILT] += 1
+        available = _add_built(work, available | 1 << a)
+        if independent:
+            work.independent[num_independent] = a
+            num_independent += 1
+    work.facts[GRAPH] = graph
+
+
+@njit(cache=True)
+def _add_built(work: Work, available: int) -> int:
+    """Append the abstract parameters that became available, by difficulty, then by id."""
+    for difficulty in range(1, 4):
+        mask = work.levels[difficulty] & ~available
+        while mask:
+            a = lowest_bit(mask)
+            mask &= mask - 1
+            if work.ingredients[a] & ~available == 0:
+                available |= 1 << a
+                work.built[work.facts[BUILT]] = a
+                work.facts[BUILT] += 1
+    return available
+
+
+@njit(cache=True)
+def propose(state: State, work: Work, s: int, ip_max: int) -> bool:
+    """Steps 1 to 4 of one proposal; False where no order was found in MAX_TRIES tries."""
+    n, m, d, w0, w1, e, p = draw_size(state, s, ip_max)
+    for _ in range(MAX_TRIES):
+        draw_structure(state, work, d, w0, w1, e, p)
+        chosen = choose_necessary(state, work, n, m)
+        if draw_order(state, work, chosen):
+            draw_extra_operations(state, work, s)
+            return True
+    return False

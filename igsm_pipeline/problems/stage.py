@@ -1,0 +1,86 @@
+"""Stage problem_sets: settings in, Parquet out, block by block, resumable file by file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from igsm_pipeline.problems.blocks import TEST_BINS, TRAIN_BINS, BlockMaker
+from igsm_pipeline.problems.files import from_table, problem_files, to_table, write_parquet
+from igsm_pipeline.problems.record import RECORD, Records
+from igsm_pipeline.problems.settings import STAGE, VERSION, ProblemSetSettings
+from igsm_pipeline.store import Writing, write_atomically
+from igsm_pipeline.world import World, load_world
+
+__all__ = ["STAGE", "VERSION", "write_problem_set"]
+
+BLOCKS_PER_FILE = 16
+
+
+def write_problem_set(settings: ProblemSetSettings, inputs: Mapping[str, Path], writing: Writing, *, workers: int = 1) -> None:
+    """Write ``problems-*.parquet`` and ``summary.json``; files of an earlier attempt are kept.
+
+    Args:
+        settings: what to draw.
+        inputs: ``world``.
+        writing: the unit being written.
+        workers: processes; the files do not depend on it.
+    """
+    world = load_world(inputs["world"] / "world.json")
+    num_files = -(-settings.num_problems // (settings.block_size * BLOCKS_PER_FILE))
+    paths = [writing.folder / f"problems-{number:05d}.parquet" for number in range(num_files)]
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    write = partial(_write_file, settings, world, writing.folder)
+    with tqdm(total=num_files, initial=num_files - len(missing), desc=f"problems {settings.stream}", unit="file") as bar:
+        if workers > 1 and len(missing) > 1:
+            with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool:
+                for _ in pool.map(write, missing):
+                    bar.update()
+        else:
+            for number in missing:
+                write(number)
+                bar.update()
+    summary = summarise(from_table(pq.read_table(path)) for path in problem_files(writing.folder))
+    write_atomically(writing.folder / "summary.json", json.dumps(summary, indent=1).encode())
+    writing.counts["problems"] = settings.num_problems
+    writing.counts["train_template_share"] = round(float(summary["train_template_share"]), 6)  # type: ignore[arg-type]
+
+
+def _write_file(settings: ProblemSetSettings, world: World, folder: Path, number: int) -> None:
+    maker = BlockMaker(settings, world)
+    start = number * BLOCKS_PER_FILE * settings.block_size
+    wanted = min(settings.num_problems - start, BLOCKS_PER_FILE * settings.block_size)
+    num_blocks = -(-wanted // settings.block_size)
+    blocks = [maker.make(number * BLOCKS_PER_FILE + block).records for block in range(num_blocks)]
+    write_parquet(to_table(np.concatenate(blocks)[:wanted]), folder / f"problems-{number:05d}.parquet")
+
+
+def summarise(parts: Iterator[Records]) -> dict[str, object]:
+    """What a check or a plot asks first: op histogram, template bins, statements per problem, childless and abstract queries."""
+    ops, bins, statements = np.zeros(256, np.int64), np.zeros(23, np.int64), np.zeros(RECORD["statement_order"].shape[0] + 1, np.int64)
+    total, abstract_queries = 0, 0
+    for records in parts:
+        total += len(records)
+        ops += np.bincount(records["op"], minlength=256)
+        bins += np.bincount(records["template_bin"], minlength=23)
+        statements += np.bincount((records["statement_order"] != 255).sum(1), minlength=len(statements))
+        queries = records["order"][np.arange(len(records)), records["num_necessary"] - 1]
+        abstract_queries += int((queries >= RECORD["parents"].shape[0]).sum())
+    last = int(np.flatnonzero(ops).max(initial=0))
+    return {
+        "problems": total,
+        "op_histogram": ops[: last + 1].tolist(),
+        "template_bins": bins.tolist(),
+        "statements_histogram": statements.tolist(),
+        "train_template_share": float(bins[sorted(TRAIN_BINS)].sum() / max(total, 1)),
+        "test_template_share": float(bins[sorted(TEST_BINS)].sum() / max(total, 1)),
+        "abstract_query_share": abstract_queries / max(total, 1),
+    }

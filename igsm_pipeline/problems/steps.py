@@ -1,0 +1,213 @@
+"""A solution as a list of steps over symbols: what the template, the token emitter and the symbol count share.
+
+Step t of a problem is ``target = left o right`` (``BINARY``), ``target = left`` (``COPY``) or ``target = number`` (``NUMBER``). Symbols are numbered by first
+appearance: a parameter when it is defined, then its temporaries, so a solution of op operations has exactly op symbols.
+
+Source: generator.md section 4 (n-ary sums fold left; in a sum of products first two products, then their sum, then product and sum in turn; the constant stands left and last).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from igsm_pipeline.problems.record import ABSTRACT_BASE, FORM_DIFFERENCE, FORM_TIMES, MAX_LAYERS, MAX_SYMBOLS, NOTHING, NUM_PARAMETERS, RNG_ID
+
+Ints = NDArray[np.int64]
+
+BASE0, BASE1, BASE2 = ABSTRACT_BASE
+NUMBER, COPY, BINARY = 0, 1, 2
+PLUS, MINUS, STAR = 0, 1, 2
+CONSTANT = -1  # as left operand: the step's constant
+
+
+class Steps(NamedTuple):
+    """The steps of one solution; arrays of int64 with one row per step, ``count[0]`` rows used."""
+
+    kind: Ints
+    sentence: Ints  # index into the solution's order
+    target: Ints  # symbol number
+    left: Ints  # symbol number or CONSTANT
+    right: Ints  # symbol number
+    operator: Ints
+    constant: Ints
+    last: Ints  # 1 where the step closes its sentence ("so")
+    count: Ints  # (1,) number of steps
+    symbol: Ints  # (63,) symbol number of each defined parameter
+
+
+def new_steps() -> Steps:
+    """Fresh arrays for one solution."""
+    size = 2 * MAX_SYMBOLS + NUM_PARAMETERS * 2  # room for a solution that will be refused for its length
+    return Steps(*(np.zeros(size, np.int64) for _ in range(8)), np.zeros(1, np.int64), np.zeros(NUM_PARAMETERS, np.int64))
+
+
+@njit(cache=True)
+def _put(steps: Steps, kind: int, sentence: int, target: int, left: int, operator: int, right: int, constant: int) -> None:
+    t = steps.count[0]
+    steps.kind[t], steps.sentence[t], steps.target[t] = kind, sentence, target
+    steps.left[t], steps.operator[t], steps.right[t] = left, operator, right
+    steps.constant[t], steps.last[t] = constant, 0
+    steps.count[0] = t + 1
+
+
+@njit(cache=True)
+def locate_edges(children: NDArray[np.uint8], first_edge: Ints) -> int:
+    """Fill ``first_edge`` (3, 4) with the id of the first instance parameter of each item; returns the number of edges."""
+    edge = 0
+    for i in range(MAX_LAYERS - 1):
+        for j in range(children.shape[1]):
+            first_edge[i, j] = edge
+            for k in range(children.shape[1]):
+                edge += children[i, j] >> k & 1
+    return edge
+
+
+@njit(cache=True)
+def abstract_place(parameter: int) -> tuple[int, int, int]:
+    """(layer, item, target) of an abstract id."""
+    layer = 0 if parameter < BASE1 else 1 if parameter < BASE2 else 2
+    base = BASE0 if layer == 0 else BASE1 if layer == 1 else BASE2
+    item, offset = (parameter - base) // (3 - layer), (parameter - base) % (3 - layer)
+    return layer, item, layer + 1 + offset
+
+
+@njit(cache=True)
+def solution_steps(
+    steps: Steps,
+    order: NDArray[np.uint8],
+    length: int,
+    children: NDArray[np.uint8],
+    first_edge: Ints,
+    parents: NDArray[np.uint8],
+    form: NDArray[np.uint8],
+    constant: NDArray[np.uint16],
+) -> None:
+    """Write the steps of a solution from the columns of its record (``first_edge`` from ``locate_edges``)."""
+    steps.count[0] = 0
+    symbols = 0
+    for sentence in range(length):
+        a = np.int64(order[sentence])
+        own = symbols
+        steps.symbol[a] = own
+        symbols += 1
+        if a >= BASE0:
+            symbols = _abstract_steps(steps, sentence, a, own, symbols, children, first_edge)
+        else:
+            symbols = _instance_steps(steps, sentence, own, symbols, parents[a], np.int64(form[a]), np.int64(constant[a]))
+        steps.target[steps.count[0] - 1] = own
+        steps.last[steps.count[0] - 1] = 1
+
+
+@njit(cache=True)
+def _instance_steps(steps: Steps, sentence: int, own: int, symbols: int, parents: NDArray[np.uint8], form: int, constant: int) -> int:
+    operands, has_rng, running = 0, False, -1
+    for index in range(parents.shape[0]):
+        parent = np.int64(parents[index])
+        if parent == NOTHING:
+            break
+        if parent == RNG_ID:
+            has_rng = True
+            continue
+        operand = steps.symbol[parent]
+        operands += 1
+        if operands == 1:
+            running = operand
+        else:
+            operator = MINUS if form & FORM_DIFFERENCE else PLUS
+            _put(steps, BINARY, sentence, symbols, running, operator, operand, 0)
+            running = symbols
+            symbols += 1
+    if has_rng and operands == 0:
+        _put(steps, NUMBER, sentence, own, 0, 0, 0, constant)
+    elif has_rng:
+        _put(steps, BINARY, sentence, symbols, CONSTANT, STAR if form & FORM_TIMES else PLUS, running, constant)
+        symbols += 1
+    elif operands == 1:
+        _put(steps, COPY, sentence, own, running, 0, 0, 0)
+        return symbols
+    # the last binary step writes the parameter itself: its temporary is given back
+    return symbols - 1 if operands + has_rng > 1 else symbols
+
+
+@njit(cache=True)
+def _abstract_steps(steps: Steps, sentence: int, a: int, own: int, symbols: int, children: NDArray[np.uint8], first_edge: Ints) -> int:
+    layer, item, target = abstract_place(a)
+    edge, running, terms = first_edge[layer, item], np.int64(-1), 0
+    for k in range(children.shape[1]):
+        if children[layer, item] >> k & 1 == 0:
+            continue
+        term = steps.symbol[edge]
+        edge += 1
+        terms += 1
+        if target > layer + 1:
+            base = BASE1 if layer == 0 else BASE2
+            inner = steps.symbol[base + k * (2 - layer) + target - layer - 2]
+            _put(steps, BINARY, sentence, symbols, term, STAR, inner, 0)
+            term = np.int64(symbols)
+            symbols += 1
+        if terms == 1:
+            running = term
+        else:
+            _put(steps, BINARY, sentence, symbols, running, PLUS, term, 0)
+            running = np.int64(symbols)
+            symbols += 1
+    if terms == 0:
+        _put(steps, NUMBER, sentence, own, 0, 0, 0, 0)
+    elif terms == 1 and target == layer + 1:
+        _put(steps, COPY, sentence, own, running, 0, 0, 0)
+    else:
+        return symbols - 1
+    return symbols
+
+
+@njit(cache=True)
+def write_template(out: NDArray[np.uint8], steps: Steps, order: NDArray[np.uint8], length: int) -> int:
+    """Write the solution's template as ASCII into ``out``; returns its length in bytes.
+
+    Source: names become Inst or Inter, numbers 0, symbols a..z A..Z by first appearance, "; " becomes ". ".
+    """
+    at, t = 0, 0
+    for sentence in range(length):
+        a = order[sentence]
+        at = _write(out, at, b" Define Inst as " if a < BASE0 else b" Define Inter as ")
+        at = _write_symbol(out, at, steps.symbol[a])
+        while t < steps.count[0] and steps.sentence[t] == sentence:
+            at = _write(out, at, b". so " if steps.last[t] else b". ")
+            at = _write_symbol(out, at, steps.target[t])
+            at = _write(out, at, b" = ")
+            if steps.kind[t] == BINARY:
+                if steps.left[t] == CONSTANT:
+                    at = _write(out, at, b"0")
+                else:
+                    at = _write_symbol(out, at, steps.left[t])
+                operator = b" + " if steps.operator[t] == PLUS else b" - " if steps.operator[t] == MINUS else b" * "
+                at = _write(out, at, operator)
+                at = _write_symbol(out, at, steps.right[t])
+                at = _write(out, at, b" = 0")
+                at = _write(out, at, operator)
+                at = _write(out, at, b"0 = 0")
+            elif steps.kind[t] == COPY:
+                at = _write_symbol(out, at, steps.left[t])
+                at = _write(out, at, b" = 0")
+            else:
+                at = _write(out, at, b"0")
+            t += 1
+        at = _write(out, at, b".")
+    return at
+
+
+@njit(cache=True)
+def _write(out: NDArray[np.uint8], at: int, text: bytes) -> int:
+    for index in range(len(text)):
+        out[at + index] = text[index]
+    return at + len(text)
+
+
+@njit(cache=True)
+def _write_symbol(out: NDArray[np.uint8], at: int, symbol: int) -> int:
+    out[at] = 97 + symbol if symbol < 26 else 65 + (symbol - 26) % 26
+    return at + 1

@@ -1,0 +1,40 @@
+"""How text becomes tokens, and how tokens become training windows."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.settings import Settings
+
+
+class TokenSettings(Settings):
+    """Segmentation and ids.
+
+    Source: the paper uses GPT-2 BPE with GPT-2's ids (bpe, gpt2). Ours: compact ids (only the pieces that the closed language can hold) and the
+    phrase segmentation (every name and every fixed phrase is one token), which has ids of its own, always compact.
+    """
+
+    segmentation: Literal["bpe", "phrase"] = Field("bpe", description="GPT-2's pieces, or one token per name and fixed phrase")
+    vocab: Literal["compact", "gpt2"] = Field("compact", description="ids 0.. of the pieces that can occur, or GPT-2's own ids")
+
+    @model_validator(mode="after")
+    def _phrases_have_no_gpt2_ids(self) -> Self:
+        if self.segmentation == "phrase" and self.vocab == "gpt2":
+            raise ValueError("phrases have no GPT-2 ids: use vocab compact, or segmentation bpe")
+        return self
+
+
+class ShardSettings(Settings):
+    """Training windows of one problem set.
+
+    Source: windows of 768 (med) and 1024 (hard) tokens, every window starting with a problem. Ours: ``stream`` (windows cut from one endless stream).
+    """
+
+    family: FamilySettings
+    tokens: TokenSettings = TokenSettings.model_validate({})
+    window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
+    alignment: Literal["aligned", "stream"] = Field("aligned", description="every window starts with a problem, or is cut from one stream")
+    problems_per_shard: int = Field(32768, ge=1, description="problems that one shard file takes up; a window never crosses files")

@@ -26,7 +26,7 @@ def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:
 
 def kernel_key(seed: int, stream: str, block: int = 0) -> NDArray[np.uint64]:
     """Four 64-bit words that key a counter-addressed kernel generator (see ``problems.random``). Shape (4,)."""
-    return seed_sequence(seed, stream, block).generate_state(4, np.uint64)
+    return seed_sequence(seed, stream, block).generate_state(4, np.uint64).astype(np.uint64)
 
 
 def torch_seed(seed: int, stream: str, block: int = 0) -> int:

@@ -3,8 +3,9 @@
 The op level of each slot of a block is drawn first; then proposals 0, 1, 2, ... of the block fill the slots of their op in order, if they pass
 the split's hash test; a proposal whose op has no open slot is dropped. This is the law of proposals *given* op, at a tenth of its cost.
 
-Source: generator.md sections 3 and 5. Ours: ``op_law`` uniform also draws s uniformly (1..op_max); the bytes that the split hash is taken of where
-``split_by`` is problem (see ``complete.problem_codes``).
+Source: arXiv:2407.20311, app. D (one op per problem, proposals until it is met).
+Ours: ``op_law`` uniform also draws s uniformly (1..op_max); the bytes that the split hash is taken of where ``split_by`` is problem
+(see ``complete.problem_codes``).
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.problems import law
 from igsm_pipeline.problems.complete import WorldShape, complete, count_edges, problem_codes, template_bytes, world_shape
+from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, Words, kernel
 from igsm_pipeline.problems.law import Work, draw_unnecessary, new_work, propose
-from igsm_pipeline.problems.random import State, below, start
+from igsm_pipeline.problems.random import below, start
 from igsm_pipeline.problems.reask import reask
 from igsm_pipeline.problems.record import MAX_SYMBOLS, RECORD, ProblemBatch, Records
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
@@ -42,10 +43,10 @@ _HASH_BYTES = 4096
 _TARGETS = (1 << 32) - 1  # "draw number" of the generator that draws the slots' op levels
 
 
-@njit(cache=True)
+@kernel
 def _fill_batch(
-    key: State, first: int, count: int, exact_op: int, op_max: int, ip_max: int, light: bool, modulus: int, wanted: NDArray[np.bool_],
-    shape: WorldShape, work: Work, steps: Steps, state: State, records: Records, templates: NDArray[np.uint8], lengths: NDArray[np.int64],
+    key: Words, first: int, count: int, exact_op: int, op_max: int, ip_max: int, light: bool, modulus: int, wanted: NDArray[np.bool_],
+    shape: WorldShape, work: Work, steps: Steps, state: Words, records: Records, templates: Bytes, lengths: Ints,
 ) -> int:  # fmt: skip
     """Run proposals first..first+count-1; those of a wanted op are written in order. Returns how many were."""
     found = 0
@@ -65,15 +66,15 @@ def _fill_batch(
     return found
 
 
-@njit(cache=True)
-def _draw_targets(state: State, op_max: int, light: bool, targets: NDArray[np.int64]) -> None:
+@kernel
+def _draw_targets(state: Words, op_max: int, light: bool, targets: Ints) -> None:
     for slot in range(len(targets)):
         t0 = 1 + below(state, op_max)
         targets[slot] = min(t0, 1 + below(state, op_max)) if light else t0
 
 
-@njit(cache=True)
-def _code_bytes(rec: np.void, shape: WorldShape, out: NDArray[np.uint64]) -> int:
+@kernel
+def _code_bytes(rec: Row, shape: WorldShape, out: Words) -> Int:
     return problem_codes(out, rec, shape, count_edges(rec))
 
 
@@ -137,11 +138,11 @@ class BlockMaker:
             self._hash_templates(records)
         return ProblemBatch(records, self.world, family.modulus)
 
-    def _targets(self, key: State) -> NDArray[np.int64]:
+    def _targets(self, key: Words) -> Ints:
         settings, family = self.settings, self.settings.family
         targets = np.zeros(settings.block_size, np.int64)
         if settings.law == "exact":
-            targets[:] = settings.op
+            targets[:] = settings.op or 0
         elif settings.balanced:
             targets[:] = 1 + np.arange(settings.block_size) % family.op_max
         else:
@@ -149,7 +150,7 @@ class BlockMaker:
             _draw_targets(self._state, family.op_max, family.op_law == "light", targets)
         return targets
 
-    def _give_up(self, op: int, open_slots: list[list[int]], key: State, redrawn: int) -> None:
+    def _give_up(self, op: int, open_slots: list[list[int]], key: Words, redrawn: int) -> None:
         """An op that the split does not hold: draw the op of its open slots again."""
         family = self.settings.family
         if self.settings.law == "exact":
@@ -164,7 +165,7 @@ class BlockMaker:
         for slot, target in zip(slots, targets.tolist(), strict=True):
             open_slots[target].append(slot)
 
-    def _candidates(self, key: State, first: int, count: int, open_slots: list[list[int]]) -> Iterator[tuple[int, np.void]]:
+    def _candidates(self, key: Words, first: int, count: int, open_slots: list[list[int]]) -> Iterator[tuple[int, Row]]:
         family = self.settings.family
         wanted = np.array([bool(slots) for slots in open_slots])
         found = _fill_batch(
@@ -185,7 +186,7 @@ class BlockMaker:
             record["template_bin"] = hash_bin(template_of(record))
 
 
-def _slots_by_op(targets: NDArray[np.int64]) -> list[list[int]]:
+def _slots_by_op(targets: Ints) -> list[list[int]]:
     """For each op, its slots, last first (so that ``pop`` fills them in order)."""
     slots: list[list[int]] = [[] for _ in range(MAX_SYMBOLS + 1)]
     for slot in range(len(targets) - 1, -1, -1):

@@ -1,6 +1,7 @@
 """From a proposal to a record: constants, names, values, text order, symbols, and what the split hash is taken of.
 
-Source: generator.md sections 3 to 5. Order of draws: expressions by rising instance id, then names by layer, then the order of statements, then symbols.
+Source: arXiv:2407.20311, app. E, and the released generator. Order of draws: expressions by rising instance id, then names by layer, then the order
+of statements, then symbols.
 """
 
 from __future__ import annotations
@@ -8,19 +9,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
 from igsm_pipeline.problems import law
+from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, Words, kernel
+from igsm_pipeline.problems.kernel import Words as State
 from igsm_pipeline.problems.law import BASE0, Work
 from igsm_pipeline.problems.random import below, coin, count_bits, mix64
 from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_MORE, FORM_TIMES, MAX_PARENTS, MAX_SYMBOLS, NOTHING, RNG_ID
 from igsm_pipeline.problems.steps import Steps, abstract_place, solution_steps, write_template
 from igsm_pipeline.world import World
-
-Ints = NDArray[np.int64]
-State = NDArray[np.uint64]
-Record = np.void
 
 
 class WorldShape(NamedTuple):
@@ -41,7 +38,7 @@ def world_shape(world: World) -> WorldShape:
         np.zeros((len(layers), 4, most_subcategories), np.int64),
         np.zeros((len(layers), 4, most_subcategories, most_items), np.int64),
     )
-    codes: dict[str, int] = {}
+    codes: dict[str, Int] = {}
     for h, hierarchy in enumerate(layers):
         for i, subcategories in enumerate(hierarchy):
             shape.num_subcategories[h, i] = len(subcategories)
@@ -52,8 +49,8 @@ def world_shape(world: World) -> WorldShape:
     return shape
 
 
-@njit(cache=True)
-def copy_graph(work: Work, rec: Record) -> None:
+@kernel
+def copy_graph(work: Work, rec: Row) -> None:
     """The graph part of a record."""
     for i in range(4):
         rec.widths[i] = work.widths[i]
@@ -72,8 +69,8 @@ def copy_graph(work: Work, rec: Record) -> None:
     rec.graph = work.facts[law.GRAPH]
 
 
-@njit(cache=True)
-def draw_expressions(state: State, rec: Record, edges: int, modulus: int) -> None:
+@kernel
+def draw_expressions(state: State, rec: Row, edges: Int, modulus: Int) -> None:
     """Constants and forms of all statements."""
     for a in range(rec.form.shape[0]):
         rec.form[a], rec.constant[a] = 0, 0
@@ -99,8 +96,8 @@ def draw_expressions(state: State, rec: Record, edges: int, modulus: int) -> Non
         rec.form[a] = form
 
 
-@njit(cache=True)
-def draw_names(state: State, rec: Record, shape: WorldShape, num_layers: int) -> None:
+@kernel
+def draw_names(state: State, rec: Row, shape: WorldShape, num_layers: Int) -> None:
     """Hierarchy, layers, sub-categories and distinct items."""
     hierarchy = below(state, shape.num_subcategories.shape[0])
     first = below(state, 5 - num_layers)
@@ -123,8 +120,8 @@ def draw_names(state: State, rec: Record, shape: WorldShape, num_layers: int) ->
                 j += 1
 
 
-@njit(cache=True)
-def draw_text_order(state: State, rec: Record, edges: int) -> None:
+@kernel
+def draw_text_order(state: State, rec: Row, edges: Int) -> None:
     """A uniform order of the statements (Fisher and Yates from the end)."""
     for index in range(rec.statement_order.shape[0]):
         rec.statement_order[index] = index if index < edges else NOTHING
@@ -133,8 +130,8 @@ def draw_text_order(state: State, rec: Record, edges: int) -> None:
         rec.statement_order[index], rec.statement_order[other] = rec.statement_order[other], rec.statement_order[index]
 
 
-@njit(cache=True)
-def draw_symbols(state: State, rec: Record) -> None:
+@kernel
+def draw_symbols(state: State, rec: Row) -> None:
     """One symbol per operation, uniform without replacement (a repeat is drawn again)."""
     used = 0
     count = 0
@@ -147,8 +144,8 @@ def draw_symbols(state: State, rec: Record) -> None:
             count += 1
 
 
-@njit(cache=True)
-def fill_values(rec: Record, built: Ints, num_built: int, first_edge: Ints, modulus: int) -> None:
+@kernel
+def fill_values(rec: Row, built: Ints, num_built: Int, first_edge: Ints, modulus: Int) -> None:
     """Values of all parameters, walking ``built`` (parents first)."""
     rec.values[:] = 0
     for index in range(num_built):
@@ -159,8 +156,8 @@ def fill_values(rec: Record, built: Ints, num_built: int, first_edge: Ints, modu
             rec.values[a] = _instance_value(rec, a, modulus)
 
 
-@njit(cache=True)
-def _abstract_value(rec: Record, a: int, first_edge: Ints) -> int:
+@kernel
+def _abstract_value(rec: Row, a: Int, first_edge: Ints) -> Int:
     layer, item, target = abstract_place(a)
     edge, total = first_edge[layer, item], np.int64(0)
     for k in range(4):
@@ -173,8 +170,8 @@ def _abstract_value(rec: Record, a: int, first_edge: Ints) -> int:
     return total
 
 
-@njit(cache=True)
-def _instance_value(rec: Record, a: int, modulus: int) -> int:
+@kernel
+def _instance_value(rec: Row, a: Int, modulus: Int) -> Int:
     total, operands, has_rng = np.int64(0), 0, False
     for index in range(MAX_PARENTS):
         parent = rec.parents[a, index]
@@ -190,8 +187,8 @@ def _instance_value(rec: Record, a: int, modulus: int) -> int:
     return total % modulus
 
 
-@njit(cache=True)
-def complete(state: State, work: Work, steps: Steps, rec: Record, shape: WorldShape, modulus: int) -> None:
+@kernel
+def complete(state: State, work: Work, steps: Steps, rec: Row, shape: WorldShape, modulus: Int) -> None:
     """Everything of a record that a proposal's graph leaves open; ``steps`` then holds its solution."""
     edges = work.facts[law.EDGES]
     copy_graph(work, rec)
@@ -203,20 +200,20 @@ def complete(state: State, work: Work, steps: Steps, rec: Record, shape: WorldSh
     solution_steps(steps, rec.order, work.facts[law.LENGTH], rec.children, work.first_edge, rec.parents, rec.form, rec.constant)
 
 
-@njit(cache=True)
-def template_bytes(out: NDArray[np.uint8], steps: Steps, rec: Record) -> int:
+@kernel
+def template_bytes(out: Bytes, steps: Steps, rec: Row) -> Int:
     """Write the template that the hash is taken of; returns its length."""
     return write_template(out, steps, rec.order, rec.num_necessary)
 
 
-@njit(cache=True)
-def _name_code(rec: Record, shape: WorldShape, layer: int, item: int) -> int:
+@kernel
+def _name_code(rec: Row, shape: WorldShape, layer: Int, item: Int) -> Int:
     h, i, s = rec.hierarchy, rec.first_layer + layer, rec.subcategory[layer]
     return shape.codes[h, i, s, rec.items[layer, item]]
 
 
-@njit(cache=True)
-def _parameter_code(rec: Record, shape: WorldShape, a: int, owners: Ints) -> int:
+@kernel
+def _parameter_code(rec: Row, shape: WorldShape, a: Int, owners: Ints) -> Int:
     """A number that equal parameter names of one hierarchy share."""
     if a >= BASE0:
         layer, item, target = abstract_place(a)
@@ -224,8 +221,8 @@ def _parameter_code(rec: Record, shape: WorldShape, a: int, owners: Ints) -> int
     return 2 * (_name_code(rec, shape, owners[a, 0], owners[a, 1]) * 4096 + _name_code(rec, shape, owners[a, 0] + 1, owners[a, 2]))
 
 
-@njit(cache=True)
-def problem_codes(out: NDArray[np.uint64], rec: Record, shape: WorldShape, edges: int) -> int:
+@kernel
+def problem_codes(out: Words, rec: Row, shape: WorldShape, edges: Int) -> Int:
     """Write 64-bit codes of the sorted statements, then of the question; returns how many.
 
     Two problems of one world whose statements and question are equal as texts, in any order of statements, have equal codes. Ours.
@@ -255,8 +252,8 @@ def problem_codes(out: NDArray[np.uint64], rec: Record, shape: WorldShape, edges
     return edges + 1
 
 
-@njit(cache=True)
-def count_edges(rec: Record) -> int:
+@kernel
+def count_edges(rec: Row) -> Int:
     """Number of instance parameters of a record."""
     total = 0
     for i in range(3):

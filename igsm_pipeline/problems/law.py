@@ -1,10 +1,10 @@
 """The law of proposals as kernels: structure, necessary part, order, extra operations, unnecessary part.
 
-Source: generator.md sections 2 and 3 restate arXiv:2407.20311, app. D, and the released generator, step by step; the functions here carry the
-steps' numbers. A proposal lives in a ``Work`` tuple of small integer arrays; sets of parameters are 63-bit masks over the ids of ``problems.record``.
+Source: arXiv:2407.20311, app. D; where the released generator differs from it, the released behaviour (docs/law.md lists the steps).
+A proposal lives in a ``Work`` tuple of small integer arrays; sets of parameters are 63-bit masks over the ids of ``problems.record``.
 
-Order of draws (``tests/reference/naive.py`` makes the same ones): each function draws in the order of its lines; a draw is made also where there is only one
-choice, except where its comment says otherwise.
+Order of draws (``tests/reference/naive.py`` makes the same ones): each function draws in the order of its lines; a draw is made also where there is
+only one choice, except where its comment says otherwise.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from igsm_pipeline.problems.kernel import Int, Ints, kernel
+from igsm_pipeline.problems.kernel import Words as State
 from igsm_pipeline.problems.random import below, coin, count_bits, half_normal, lowest_bit, pick_bit, unit
 from igsm_pipeline.problems.record import ABSTRACT_BASE, MAX_INSTANCES, MAX_LAYERS, MAX_PARENTS, MAX_WIDTH, NOTHING, NUM_PARAMETERS, RNG_ID
-
-Ints = NDArray[np.int64]
-State = NDArray[np.uint64]
 
 BASE0, BASE1, BASE2 = ABSTRACT_BASE
 MAX_TRIES = 1000
@@ -53,15 +50,15 @@ def new_work() -> Work:
     return Work(*(np.zeros(shape, np.int64) for shape in shapes))
 
 
-@njit(cache=True)
-def abstract_id(layer: int, item: int, target: int) -> int:
+@kernel
+def abstract_id(layer: Int, item: Int, target: Int) -> Int:
     """Id of abstract parameter (1, layer, item, target)."""
     base = BASE0 if layer == 0 else BASE1 if layer == 1 else BASE2
     return base + item * (3 - layer) + target - layer - 1
 
 
-@njit(cache=True)
-def draw_size(state: State, s: int, ip_max: int) -> tuple[int, int, int, int, int, int, float]:
+@kernel
+def draw_size(state: State, s: Int, ip_max: Int) -> tuple[Int, Int, Int, Int, Int, Int, float]:
     """The proposal's sizes (n, m, d, w0, w1, e, p) for a given s."""
     n = 1 + max(below(state, s), below(state, s))
     m = n + below(state, s - n + 1)
@@ -80,14 +77,14 @@ def draw_size(state: State, s: int, ip_max: int) -> tuple[int, int, int, int, in
     return n, m, d, w0, w1, min(e, (d - 1) * w1 * w1), p
 
 
-@njit(cache=True)
-def _one_of_three(state: State, a: float, b: float, c: float) -> int:
+@kernel
+def _one_of_three(state: State, a: float, b: float, c: float) -> Int:
     point = unit(state) * (a + b + c)
     return 2 if point < a else 3 if point < a + b else 4
 
 
-@njit(cache=True)
-def draw_structure(state: State, work: Work, d: int, w0: int, w1: int, e: int, p: float) -> None:
+@kernel
+def draw_structure(state: State, work: Work, d: Int, w0: Int, w1: Int, e: Int, p: float) -> None:
     """Step 1: layer widths and edges."""
     widths, children = work.widths, work.children
     for i in range(MAX_LAYERS):
@@ -122,8 +119,8 @@ def draw_structure(state: State, work: Work, d: int, w0: int, w1: int, e: int, p
     _number_parameters(work)
 
 
-@njit(cache=True)
-def _absent_edge(widths: Ints, children: Ints, d: int, nth: int) -> tuple[int, int, int]:
+@kernel
+def _absent_edge(widths: Ints, children: Ints, d: Int, nth: Int) -> tuple[Int, Int, Int]:
     for i in range(d - 1):
         for j in range(widths[i]):
             for k in range(widths[i + 1]):
@@ -134,7 +131,7 @@ def _absent_edge(widths: Ints, children: Ints, d: int, nth: int) -> tuple[int, i
     return -1, -1, -1
 
 
-@njit(cache=True)
+@kernel
 def _number_parameters(work: Work) -> None:
     """Ids, ingredients, closures and costs that follow from the structure."""
     widths, children, d = work.widths, work.children, work.facts[LAYERS]
@@ -166,8 +163,8 @@ def _number_parameters(work: Work) -> None:
                 work.levels[difficulty] |= 1 << a
 
 
-@njit(cache=True)
-def _cost(work: Work, mask: int) -> int:
+@kernel
+def _cost(work: Work, mask: Int) -> Int:
     total = 0
     while mask:
         total += work.own_op[lowest_bit(mask)]
@@ -175,8 +172,8 @@ def _cost(work: Work, mask: int) -> int:
     return total
 
 
-@njit(cache=True)
-def choose_necessary(state: State, work: Work, n: int, m: int) -> int:
+@kernel
+def choose_necessary(state: State, work: Work, n: Int, m: Int) -> Int:
     """Step 2: the necessary parameters, as a mask."""
     edges = work.facts[EDGES]
     available = edges
@@ -210,8 +207,8 @@ def choose_necessary(state: State, work: Work, n: int, m: int) -> int:
     return chosen
 
 
-@njit(cache=True)
-def _needed_by(work: Work, mask: int) -> int:
+@kernel
+def _needed_by(work: Work, mask: Int) -> Int:
     """Union of the ingredients of the abstract parameters in a mask."""
     needed = 0
     mask = (mask >> BASE0) << BASE0
@@ -221,8 +218,8 @@ def _needed_by(work: Work, mask: int) -> int:
     return needed
 
 
-@njit(cache=True)
-def draw_order(state: State, work: Work, chosen: int) -> bool:
+@kernel
+def draw_order(state: State, work: Work, chosen: Int) -> bool:
     """Step 3: a topological order of the necessary parameters, query last, and one parent for some instance parameters.
 
     Returns False where the order got stuck (the caller starts again at step 1).
@@ -256,8 +253,8 @@ def draw_order(state: State, work: Work, chosen: int) -> bool:
     return True
 
 
-@njit(cache=True)
-def _draw_parent(state: State, pool: int, needed: int, gravity: float) -> int:
+@kernel
+def _draw_parent(state: State, pool: Int, needed: Int, gravity: float) -> Int:
     """One of the pool with weight exp(g * [abstract] + g * [not yet needed]), by the running sum over rising ids."""
     total, mask = 0.0, pool
     while mask:
@@ -275,8 +272,8 @@ def _draw_parent(state: State, pool: int, needed: int, gravity: float) -> int:
     return a
 
 
-@njit(cache=True)
-def draw_extra_operations(state: State, work: Work, s: int) -> None:
+@kernel
+def draw_extra_operations(state: State, work: Work, s: Int) -> None:
     """Step 4: extra operations and the parents of necessary instance parameters."""
     length = work.facts[LENGTH]
     op, not_full = 0, 0
@@ -312,14 +309,14 @@ def draw_extra_operations(state: State, work: Work, s: int) -> None:
         earlier |= 1 << a
 
 
-@njit(cache=True)
-def _add_parent(work: Work, a: int, parent: int) -> None:
+@kernel
+def _add_parent(work: Work, a: Int, parent: Int) -> None:
     work.parents[a, work.num_parents[a]] = parent
     work.num_parents[a] += 1
 
 
-@njit(cache=True)
-def _take_all(work: Work, a: int, pool: Ints, size: int) -> None:
+@kernel
+def _take_all(work: Work, a: Int, pool: Ints, size: Int) -> None:
     """All of a pool in its order, after the parent that step 3 gave; then RNG."""
     given = work.parents[a, 0] if work.num_parents[a] else NOTHING
     for index in range(size):
@@ -328,8 +325,8 @@ def _take_all(work: Work, a: int, pool: Ints, size: int) -> None:
     _add_parent(work, a, RNG_ID)
 
 
-@njit(cache=True)
-def _take_some(state: State, work: Work, a: int, k: int, earlier: int) -> None:
+@kernel
+def _take_some(state: State, work: Work, a: Int, k: Int, earlier: Int) -> None:
     pool, rng_in_pool = earlier, 1
     if work.num_parents[a]:
         pool &= ~(1 << work.parents[a, 0])
@@ -353,7 +350,7 @@ def _take_some(state: State, work: Work, a: int, k: int, earlier: int) -> None:
             pool &= ~(1 << b)
 
 
-@njit(cache=True)
+@kernel
 def draw_unnecessary(state: State, work: Work) -> None:
     """Step 5: parents of all other instance parameters, and G_d."""
     necessary, built = work.facts[NECESSARY], work.built
@@ -405,8 +402,8 @@ def draw_unnecessary(state: State, work: Work) -> None:
     work.facts[GRAPH] = graph
 
 
-@njit(cache=True)
-def _add_built(work: Work, available: int) -> int:
+@kernel
+def _add_built(work: Work, available: Int) -> Int:
     """Append the abstract parameters that became available, by difficulty, then by id."""
     for difficulty in range(1, 4):
         mask = work.levels[difficulty] & ~available
@@ -420,8 +417,8 @@ def _add_built(work: Work, available: int) -> int:
     return available
 
 
-@njit(cache=True)
-def propose(state: State, work: Work, s: int, ip_max: int) -> bool:
+@kernel
+def propose(state: State, work: Work, s: Int, ip_max: Int) -> bool:
     """Steps 1 to 4 of one proposal; False where no order was found in MAX_TRIES tries."""
     n, m, d, w0, w1, e, p = draw_size(state, s, ip_max)
     for _ in range(MAX_TRIES):

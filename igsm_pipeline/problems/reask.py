@@ -1,15 +1,16 @@
 """Reask: a finished problem asked something else.
 
-Source: generator.md section 3, "Reask". Ours: a query whose solution would need more symbols than there are is drawn again.
+Source: arXiv:2407.20311, sec. 3 (reask). Ours: a query whose solution would need more symbols than there are is drawn again.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from igsm_pipeline.problems.complete import draw_symbols
-from igsm_pipeline.problems.law import BASE0, BASE1, BASE2, Ints, State
+from igsm_pipeline.problems.kernel import Int, Ints, Row, kernel
+from igsm_pipeline.problems.kernel import Words as State
+from igsm_pipeline.problems.law import BASE0, BASE1, BASE2
 from igsm_pipeline.problems.random import count_bits, lowest_bit, pick_bit, start
 from igsm_pipeline.problems.record import MAX_PARENTS, MAX_SYMBOLS, NOTHING, NUM_PARAMETERS, RNG_ID, Records
 from igsm_pipeline.problems.steps import abstract_place, locate_edges
@@ -17,8 +18,8 @@ from igsm_pipeline.problems.steps import abstract_place, locate_edges
 _REASK = 1 << 33  # "draw numbers" from here on belong to reasking
 
 
-@njit(cache=True)
-def parent_masks(rec: np.void, masks: Ints, ops: Ints) -> None:
+@kernel
+def parent_masks(rec: Row, masks: Ints, ops: Ints) -> None:
     """Direct parents (RNG left out) and operations of every parameter of G_d, by id; arrays of shape (63,)."""
     first_edge = np.zeros((3, 4), np.int64)
     edges = locate_edges(rec.children, first_edge)
@@ -51,8 +52,8 @@ def parent_masks(rec: np.void, masks: Ints, ops: Ints) -> None:
         ops[a] = max(1, number - 1)
 
 
-@njit(cache=True)
-def ancestors(masks: Ints, query: int) -> int:
+@kernel
+def ancestors(masks: Ints, query: Int) -> Int:
     """The query and all it rests on, as a mask."""
     found, open_ = np.int64(0), np.int64(1) << query
     while open_:
@@ -63,8 +64,8 @@ def ancestors(masks: Ints, query: int) -> int:
     return found
 
 
-@njit(cache=True)
-def _reask_one(state: State, rec: np.void, masks: Ints, ops: Ints) -> None:
+@kernel
+def _reask_one(state: State, rec: Row, masks: Ints, ops: Ints) -> None:
     parent_masks(rec, masks, ops)
     others = np.int64(rec.graph) & ~(np.int64(1) << np.int64(rec.order[rec.num_necessary - 1]))
     necessary, op = np.int64(0), 0
@@ -100,7 +101,7 @@ def _reask_one(state: State, rec: np.void, masks: Ints, ops: Ints) -> None:
     draw_symbols(state, rec)
 
 
-@njit(cache=True)
+@kernel
 def _reask_all(key: State, records: Records) -> None:
     state = np.zeros(4, np.uint64)
     masks, ops = np.zeros(NUM_PARAMETERS, np.int64), np.zeros(NUM_PARAMETERS, np.int64)

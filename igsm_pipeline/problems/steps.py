@@ -1,22 +1,20 @@
 """A solution as a list of steps over symbols: what the template, the token emitter and the symbol count share.
 
-Step t of a problem is ``target = left o right`` (``BINARY``), ``target = left`` (``COPY``) or ``target = number`` (``NUMBER``). Symbols are numbered by first
-appearance: a parameter when it is defined, then its temporaries, so a solution of op operations has exactly op symbols.
+Step t of a problem is ``target = left o right`` (``BINARY``), ``target = left`` (``COPY``) or ``target = number`` (``NUMBER``).
+Symbols are numbered by first appearance: a parameter when it is defined, then its temporaries, so a solution of op operations has exactly op symbols.
 
-Source: generator.md section 4 (n-ary sums fold left; in a sum of products first two products, then their sum, then product and sum in turn; the constant stands left and last).
+Source: the released generator. N-ary sums fold left; in a sum of products first two products, then their sum, then product and sum in turn;
+a constant stands left and is applied last.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
+from igsm_pipeline.problems.kernel import Bytes, Int, Ints, kernel
 from igsm_pipeline.problems.record import ABSTRACT_BASE, FORM_DIFFERENCE, FORM_TIMES, MAX_LAYERS, MAX_SYMBOLS, NOTHING, NUM_PARAMETERS, RNG_ID
-
-Ints = NDArray[np.int64]
 
 BASE0, BASE1, BASE2 = ABSTRACT_BASE
 NUMBER, COPY, BINARY = 0, 1, 2
@@ -25,7 +23,7 @@ CONSTANT = -1  # as left operand: the step's constant
 
 
 class Steps(NamedTuple):
-    """The steps of one solution; arrays of int64 with one row per step, ``count[0]`` rows used."""
+    """The steps of one solution; arrays of int64 with one row per step, ``length[0]`` rows used."""
 
     kind: Ints
     sentence: Ints  # index into the solution's order
@@ -35,27 +33,27 @@ class Steps(NamedTuple):
     operator: Ints
     constant: Ints
     last: Ints  # 1 where the step closes its sentence ("so")
-    count: Ints  # (1,) number of steps
+    length: Ints  # (1,) number of steps
     symbol: Ints  # (63,) symbol number of each defined parameter
 
 
 def new_steps() -> Steps:
     """Fresh arrays for one solution."""
     size = 2 * MAX_SYMBOLS + NUM_PARAMETERS * 2  # room for a solution that will be refused for its length
-    return Steps(*(np.zeros(size, np.int64) for _ in range(8)), np.zeros(1, np.int64), np.zeros(NUM_PARAMETERS, np.int64))
+    return Steps(*(np.zeros(length, np.int64) for length in [size] * 8 + [1, NUM_PARAMETERS]))
 
 
-@njit(cache=True)
-def _put(steps: Steps, kind: int, sentence: int, target: int, left: int, operator: int, right: int, constant: int) -> None:
-    t = steps.count[0]
+@kernel
+def _put(steps: Steps, kind: Int, sentence: Int, target: Int, left: Int, operator: Int, right: Int, constant: Int) -> None:
+    t = steps.length[0]
     steps.kind[t], steps.sentence[t], steps.target[t] = kind, sentence, target
     steps.left[t], steps.operator[t], steps.right[t] = left, operator, right
     steps.constant[t], steps.last[t] = constant, 0
-    steps.count[0] = t + 1
+    steps.length[0] = t + 1
 
 
-@njit(cache=True)
-def locate_edges(children: NDArray[np.uint8], first_edge: Ints) -> int:
+@kernel
+def locate_edges(children: Bytes, first_edge: Ints) -> Int:
     """Fill ``first_edge`` (3, 4) with the id of the first instance parameter of each item; returns the number of edges."""
     edge = 0
     for i in range(MAX_LAYERS - 1):
@@ -66,8 +64,8 @@ def locate_edges(children: NDArray[np.uint8], first_edge: Ints) -> int:
     return edge
 
 
-@njit(cache=True)
-def abstract_place(parameter: int) -> tuple[int, int, int]:
+@kernel
+def abstract_place(parameter: Int) -> tuple[Int, Int, Int]:
     """(layer, item, target) of an abstract id."""
     layer = 0 if parameter < BASE1 else 1 if parameter < BASE2 else 2
     base = BASE0 if layer == 0 else BASE1 if layer == 1 else BASE2
@@ -75,19 +73,19 @@ def abstract_place(parameter: int) -> tuple[int, int, int]:
     return layer, item, layer + 1 + offset
 
 
-@njit(cache=True)
+@kernel
 def solution_steps(
     steps: Steps,
-    order: NDArray[np.uint8],
-    length: int,
-    children: NDArray[np.uint8],
+    order: Bytes,
+    length: Int,
+    children: Bytes,
     first_edge: Ints,
-    parents: NDArray[np.uint8],
-    form: NDArray[np.uint8],
-    constant: NDArray[np.uint16],
+    parents: Bytes,
+    form: Bytes,
+    constant: Any,
 ) -> None:
     """Write the steps of a solution from the columns of its record (``first_edge`` from ``locate_edges``)."""
-    steps.count[0] = 0
+    steps.length[0] = 0
     symbols = 0
     for sentence in range(length):
         a = np.int64(order[sentence])
@@ -98,12 +96,12 @@ def solution_steps(
             symbols = _abstract_steps(steps, sentence, a, own, symbols, children, first_edge)
         else:
             symbols = _instance_steps(steps, sentence, own, symbols, parents[a], np.int64(form[a]), np.int64(constant[a]))
-        steps.target[steps.count[0] - 1] = own
-        steps.last[steps.count[0] - 1] = 1
+        steps.target[steps.length[0] - 1] = own
+        steps.last[steps.length[0] - 1] = 1
 
 
-@njit(cache=True)
-def _instance_steps(steps: Steps, sentence: int, own: int, symbols: int, parents: NDArray[np.uint8], form: int, constant: int) -> int:
+@kernel
+def _instance_steps(steps: Steps, sentence: Int, own: Int, symbols: Int, parents: Bytes, form: Int, constant: Int) -> Int:
     operands, has_rng, running = 0, False, -1
     for index in range(parents.shape[0]):
         parent = np.int64(parents[index])
@@ -133,14 +131,15 @@ def _instance_steps(steps: Steps, sentence: int, own: int, symbols: int, parents
     return symbols - 1 if operands + has_rng > 1 else symbols
 
 
-@njit(cache=True)
-def _abstract_steps(steps: Steps, sentence: int, a: int, own: int, symbols: int, children: NDArray[np.uint8], first_edge: Ints) -> int:
+@kernel
+def _abstract_steps(steps: Steps, sentence: Int, a: Int, own: Int, symbols: Int, children: Bytes, first_edge: Ints) -> Int:
     layer, item, target = abstract_place(a)
-    edge, running, terms = first_edge[layer, item], np.int64(-1), 0
+    edge, terms = first_edge[layer, item], 0
+    running: Int = np.int64(-1)
     for k in range(children.shape[1]):
         if children[layer, item] >> k & 1 == 0:
             continue
-        term = steps.symbol[edge]
+        term: Int = steps.symbol[edge]
         edge += 1
         terms += 1
         if target > layer + 1:
@@ -164,8 +163,8 @@ def _abstract_steps(steps: Steps, sentence: int, a: int, own: int, symbols: int,
     return symbols
 
 
-@njit(cache=True)
-def write_template(out: NDArray[np.uint8], steps: Steps, order: NDArray[np.uint8], length: int) -> int:
+@kernel
+def write_template(out: Bytes, steps: Steps, order: Bytes, length: Int) -> Int:
     """Write the solution's template as ASCII into ``out``; returns its length in bytes.
 
     Source: names become Inst or Inter, numbers 0, symbols a..z A..Z by first appearance, "; " becomes ". ".
@@ -175,15 +174,12 @@ def write_template(out: NDArray[np.uint8], steps: Steps, order: NDArray[np.uint8
         a = order[sentence]
         at = _write(out, at, b" Define Inst as " if a < BASE0 else b" Define Inter as ")
         at = _write_symbol(out, at, steps.symbol[a])
-        while t < steps.count[0] and steps.sentence[t] == sentence:
+        while t < steps.length[0] and steps.sentence[t] == sentence:
             at = _write(out, at, b". so " if steps.last[t] else b". ")
             at = _write_symbol(out, at, steps.target[t])
             at = _write(out, at, b" = ")
             if steps.kind[t] == BINARY:
-                if steps.left[t] == CONSTANT:
-                    at = _write(out, at, b"0")
-                else:
-                    at = _write_symbol(out, at, steps.left[t])
+                at = _write(out, at, b"0") if steps.left[t] == CONSTANT else _write_symbol(out, at, steps.left[t])
                 operator = b" + " if steps.operator[t] == PLUS else b" - " if steps.operator[t] == MINUS else b" * "
                 at = _write(out, at, operator)
                 at = _write_symbol(out, at, steps.right[t])
@@ -200,14 +196,14 @@ def write_template(out: NDArray[np.uint8], steps: Steps, order: NDArray[np.uint8
     return at
 
 
-@njit(cache=True)
-def _write(out: NDArray[np.uint8], at: int, text: bytes) -> int:
+@kernel
+def _write(out: Bytes, at: Int, text: bytes) -> Int:
     for index in range(len(text)):
         out[at + index] = text[index]
     return at + len(text)
 
 
-@njit(cache=True)
-def _write_symbol(out: NDArray[np.uint8], at: int, symbol: int) -> int:
+@kernel
+def _write_symbol(out: Bytes, at: Int, symbol: Int) -> Int:
     out[at] = 97 + symbol if symbol < 26 else 65 + (symbol - 26) % 26
     return at + 1

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-from igsm_pipeline.problems.steps import Ints, Steps, locate_edges, new_steps, solution_steps, write_template
+from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, kernel
+from igsm_pipeline.problems.steps import Steps, locate_edges, new_steps, solution_steps, write_template
 
 
-@njit(cache=True)
-def steps_of_record(rec: np.void, first_edge: Ints, steps: Steps) -> None:
+@kernel
+def steps_of_record(rec: Row, first_edge: Ints, steps: Steps) -> None:
     """Fill ``first_edge`` (3, 4) and ``steps`` from a record."""
     locate_edges(rec.children, first_edge)
     solution_steps(steps, rec.order, rec.num_necessary, rec.children, first_edge, rec.parents, rec.form, rec.constant)
 
 
-@njit(cache=True)
-def _template(rec: np.void, first_edge: Ints, steps: Steps, out: NDArray[np.uint8]) -> int:
+@kernel
+def _template(rec: Row, first_edge: Ints, steps: Steps, out: Bytes) -> Int:
     steps_of_record(rec, first_edge, steps)
     return write_template(out, steps, rec.order, rec.num_necessary)
 
 
-def template_of(record: np.void) -> bytes:
+def template_of(record: Row) -> bytes:
     """The ASCII template of one record's solution."""
     out = np.zeros(4096, np.uint8)
     length = _template(record, np.zeros((3, 4), np.int64), new_steps(), out)

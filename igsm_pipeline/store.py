@@ -19,7 +19,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +30,8 @@ from igsm_pipeline.errors import NotFound, StoreError, UnitLocked
 from igsm_pipeline.settings import canonical_json, hash_json
 
 MANIFEST = "manifest.json"
+PARTIAL, OLD, LOCK = ".partial", ".old", ".lock"
+NEVER, HALF_DONE = "never computed", "half done; the next run resumes it"
 _LIBRARIES = ("numpy", "numba", "pyarrow", "torch", "transformers", "safetensors", "pydantic")
 Scalar = int | float | str | bool | None
 
@@ -144,8 +146,8 @@ class Store:
         """What speaks against a unit's own folder, its inputs not looked at."""
         folder = self.path(unit)
         if not (folder / MANIFEST).exists():
-            partial = folder.with_name(folder.name + ".partial")
-            return ("half done; the next run resumes it" if partial.exists() else "never computed",)
+            partial = folder.with_name(folder.name + PARTIAL)
+            return (HALF_DONE if partial.exists() else NEVER,)
         try:
             manifest = read_manifest(folder)
         except StoreError as error:
@@ -163,7 +165,7 @@ class Store:
             label = f"input {role} ({source.stage} {source.name})"
             if not self.check(source, deep=deep, known=known).fresh:
                 yield f"{label} is stale"
-            elif as_read is not None and as_read[role]["content"] != self.manifest(source)["content"]:
+            elif as_read is not None and as_read.get(role, {}).get("content") != self.manifest(source)["content"]:
                 yield f"{label} was rebuilt with other content"
 
     @contextmanager
@@ -178,20 +180,24 @@ class Store:
             StoreError: the disk is full or read-only; what was there before is untouched.
         """
         final = self.path(unit)
-        partial = final.with_name(final.name + ".partial")
-        with _storage_errors(final):
+        partial = final.with_name(final.name + PARTIAL)
+        with _storage_errors(final, _OWN):
             final.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(final.with_name(final.name + ".lock"), unit):
+        with _locked(final.with_name(final.name + LOCK), unit):
             started = time.monotonic()
-            with _storage_errors(final):
+            with _storage_errors(final, _OWN):
                 resumed = partial.exists()
                 partial.mkdir(exist_ok=True)
-                inputs = {role: self._as_read(source) for role, source in unit.inputs.items()}
-                _forget_other_inputs(partial, inputs)
+                (partial / MANIFEST).unlink(missing_ok=True)
+                inputs = self._as_read(unit)
+                resumed = not _forget_other_inputs(partial, inputs) and resumed
             writing = Writing(partial, resumed)
             try:
-                with _storage_errors(final):
+                with _storage_errors(final, _DISK):
                     yield writing
+                if self._as_read(unit) != inputs:
+                    raise StoreError(f"an input of {unit.stage} {unit.name} was rebuilt with other content while it was read; rerun the stage")
+                with _storage_errors(final, _OWN):
                     self._seal(unit, writing, inputs, time.monotonic() - started)
                     _replace_folder(partial, final)
             except BaseException:
@@ -199,18 +205,22 @@ class Store:
                     shutil.rmtree(partial, ignore_errors=True)
                 raise
 
-    def _as_read(self, source: Unit) -> dict[str, str]:
-        return {"stage": source.stage, "fingerprint": source.fingerprint, "content": self.manifest(source)["content"]}
+    def _as_read(self, unit: Unit) -> dict[str, dict[str, str]]:
+        contents = {role: self.manifest(source)["content"] for role, source in unit.inputs.items()}
+        return {
+            role: {"stage": source.stage, "name": source.name, "fingerprint": source.fingerprint, "content": contents[role]}
+            for role, source in unit.inputs.items()
+        }
 
     def _seal(self, unit: Unit, writing: Writing, inputs: Mapping[str, Any], seconds: float) -> None:
-        for leftover in writing.folder.glob("*.tmp"):
+        for leftover in writing.folder.rglob("*.tmp"):
             leftover.unlink()
         files: dict[str, dict[str, Any]] = {}
         for path in sorted(writing.folder.rglob("*")):
             name = path.relative_to(writing.folder).as_posix()
             if path.is_file() and name not in (MANIFEST, _INPUTS):
                 stat = path.stat()
-                files[name] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": hash_file(path)}
+                files[name] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": hash_file(path, flush=True)}
         manifest = {
             "stage": unit.stage,
             "name": unit.name,
@@ -218,7 +228,7 @@ class Store:
             "settings": unit.settings,
             "runtime": unit.runtime,
             "inputs": inputs,
-            "content": hash_json({name: entry["sha256"] for name, entry in files.items()}),
+            "content": content_of(files),
             "files": files,
             "bytes": sum(entry["bytes"] for entry in files.values()),
             "counts": dict(writing.counts),
@@ -228,7 +238,6 @@ class Store:
             "machine": {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()},
         }
         write_atomically(writing.folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
-        (writing.folder / _INPUTS).unlink(missing_ok=True)
 
 
 @dataclass
@@ -275,9 +284,16 @@ def fingerprint_of(manifest: Mapping[str, Any]) -> str:
     return hash_json([manifest["stage"], manifest["version"], manifest["settings"], inputs])
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+def content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """The content hash of a unit: over the names and SHA-256 of its files."""
+    return hash_json({name: entry["sha256"] for name, entry in files.items()})
+
+
+def hash_file(path: Path, *, flush: bool = False) -> str:
+    """SHA-256 of a file, in hexadecimal; with ``flush`` its bytes are on the disk afterwards."""
     with path.open("rb") as stream:
+        if flush:
+            os.fsync(stream.fileno())
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -294,18 +310,21 @@ def write_atomically(path: Path, data: bytes) -> None:
 _INPUTS = ".inputs.json"
 
 
-def _forget_other_inputs(partial: Path, inputs: Mapping[str, Any]) -> None:
-    """A partial folder that was begun from other input contents must not be resumed: empty it."""
+def _forget_other_inputs(partial: Path, inputs: Mapping[str, Any]) -> bool:
+    """A partial folder that was begun from other input contents must not be resumed: empty it. Returns whether it was emptied."""
     note = partial / _INPUTS
-    wanted = canonical_json(inputs)
+    wanted = canonical_json({role: entry["content"] for role, entry in inputs.items()})
     if note.exists() and note.read_text() == wanted:
-        return
+        return False
     for path in partial.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_atomically(note, wanted.encode())
+    return True
 
 
 def _damage(folder: Path, manifest: Mapping[str, Any], deep: bool) -> Iterator[str]:
+    if manifest["content"] != content_of(manifest["files"]):
+        yield "its manifest was altered"
     for name, entry in manifest["files"].items():
         path = folder / name
         try:
@@ -320,7 +339,7 @@ def _damage(folder: Path, manifest: Mapping[str, Any], deep: bool) -> Iterator[s
 
 
 def _replace_folder(partial: Path, final: Path) -> None:
-    old = final.with_name(final.name + ".old")
+    old = final.with_name(final.name + OLD)
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
         final.rename(old)
@@ -330,7 +349,7 @@ def _replace_folder(partial: Path, final: Path) -> None:
 
 @contextmanager
 def _locked(path: Path, unit: Unit) -> Iterator[None]:
-    with _storage_errors(path):
+    with _storage_errors(path, _OWN):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
@@ -345,23 +364,21 @@ def _locked(path: Path, unit: Unit) -> Iterator[None]:
         os.close(handle)
 
 
-_STORAGE = {
+_DISK = {
     errno.ENOSPC: "the disk is full; free space or set IGSM_HOME to another disk, then rerun (finished units are untouched)",
     errno.EDQUOT: "the disk quota is used up; free space, then rerun (finished units are untouched)",
     errno.EROFS: "the store lies on a read-only file system; mount it writable or set IGSM_HOME elsewhere",
-    errno.EACCES: "the store may not be written by this user; fix its permissions or set IGSM_HOME elsewhere",
 }
+_OWN = _DISK | {errno.EACCES: "the store may not be written by this user; fix its permissions or set IGSM_HOME elsewhere"}
 
 
 @contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
+def _storage_errors(path: Path, known: Mapping[int, str]) -> Iterator[None]:
+    """Turn what the disk says into a StoreError; within a stage (``_DISK``) a refused permission is the stage's own affair."""
     try:
         yield
     except OSError as error:
-        if error.errno in _STORAGE:
-            raise StoreError(f"cannot write {path}: {_STORAGE[error.errno]}") from error
-        raise
-
-
-Compute = Callable[[Unit, Mapping[str, Path], Writing], None]
-"""What a stage gives the planner: unit, role -> input folder, and the writing to fill."""
+        advice = known.get(error.errno or 0)
+        if advice is None:
+            raise
+        raise StoreError(f"cannot write {path}: {advice}") from error

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from igsm_pipeline.errors import NotFound
+from igsm_pipeline.experiments.changes import explain_new
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
 from igsm_pipeline.experiments.sections import ProbesSection
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
 from igsm_pipeline.experiments.stages import STAGES, find_stage, stage_version
 from igsm_pipeline.problems.settings import ProblemSetSettings
 from igsm_pipeline.settings import Settings
-from igsm_pipeline.store import Freshness, Store, Unit
+from igsm_pipeline.store import NEVER, Freshness, Store, Unit
 
 TRAIN = "train"
 
@@ -77,7 +78,12 @@ def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, d
     wanted = {find_stage(name).name for name in stages} if stages is not None else set(STAGES)
     units = tuple(unit for unit in units_of(member) if unit.stage in wanted)
     known: dict[Unit, Freshness] = {}
-    return Plan(member, units, tuple(store.check(unit, deep=deep, known=known) for unit in units))
+    return Plan(member, units, tuple(_freshness(unit, store, deep, known) for unit in units))
+
+
+def _freshness(unit: Unit, store: Store, deep: bool, known: dict[Unit, Freshness]) -> Freshness:
+    state = store.check(unit, deep=deep, known=known)
+    return Freshness((*state.reasons, *explain_new(unit, store))) if state.reasons == (NEVER,) else state
 
 
 def find_unit(member: Member, stage: str, name: str) -> Unit:

@@ -1,0 +1,66 @@
+"""Why a unit that was never computed is new: what differs from the nearest one of its kind that was.
+
+A unit's address changes with its settings, so that the store alone can only say "never computed". People ask what they changed; the answer
+is the difference to the most similar finished unit of the same stage and name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from igsm_pipeline.errors import StoreError
+from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
+
+MOST_DIFFERENCES = 4
+"""Units that differ in more are not taken for an earlier state of one another. Ours."""
+
+
+def explain_new(unit: Unit, store: Store) -> tuple[str, ...]:
+    """What was changed since the most similar finished unit of the same stage and name; empty where there is none."""
+    candidates = []
+    for manifest in _manifests(unit, store):
+        found = tuple(_differences(unit, manifest))
+        if 0 < len(found) <= MOST_DIFFERENCES:
+            candidates.append((-len(found), str(manifest.get("finished", "")), found))
+    return max(candidates)[2] if candidates else ()
+
+
+def _manifests(unit: Unit, store: Store) -> Iterator[dict[str, Any]]:
+    folder = store.root / unit.stage
+    for path in sorted(folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []:
+        if path.parent.name == unit.fingerprint or "." in path.parent.name:
+            continue
+        try:
+            manifest = read_manifest(path.parent)
+        except StoreError:
+            continue
+        if manifest.get("name") == unit.name:
+            yield manifest
+
+
+def _differences(unit: Unit, manifest: Mapping[str, Any]) -> Iterator[str]:
+    if manifest["version"] != unit.version:
+        yield f"VERSION changed from {manifest['version']} to {unit.version}"
+    new, old = dict(_leaves(json.loads(json.dumps(dict(unit.settings))))), dict(_leaves(manifest["settings"]))
+    for key in sorted(new.keys() | old.keys()):
+        if new.get(key, _ABSENT) != old.get(key, _ABSENT):
+            yield f"setting {key} changed from {old.get(key, _ABSENT)} to {new.get(key, _ABSENT)}"
+    for role in sorted(unit.inputs.keys() | manifest["inputs"].keys()):
+        source, before = unit.inputs.get(role), manifest["inputs"].get(role)
+        if source is None or before is None:
+            yield f"input {role} {'is gone' if source is None else 'is new'}"
+        elif source.fingerprint != before["fingerprint"]:
+            yield f"input {role} changed ({source.stage} {source.name})"
+
+
+_ABSENT = "absent"
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, json.dumps(value)

@@ -75,9 +75,15 @@ class Unit:
 
 @dataclass(frozen=True)
 class Freshness:
-    """Whether a unit can be used as it lies, and if not, why not (empty tuple: fresh)."""
+    """Whether a unit can be used as it lies.
+
+    Attributes:
+        reasons: why not, in words; empty: fresh.
+        waits: nothing but stale inputs speaks against it; rebuilt with equal content they leave it fresh.
+    """
 
     reasons: tuple[str, ...] = ()
+    waits: bool = False
 
     @property
     def fresh(self) -> bool:
@@ -137,13 +143,13 @@ class Store:
         """
         known = {} if known is None else known
         if unit not in known:
-            own = self._own_reasons(unit, deep)
-            inputs = self._input_reasons(unit, deep, known) if (self.path(unit) / MANIFEST).exists() else ()
-            known[unit] = Freshness((*own, *inputs))
+            own = self.check_own(unit, deep=deep)
+            stale, rebuilt = self._input_reasons(unit, deep, known) if own != (NEVER,) else ((), ())
+            known[unit] = Freshness((*own, *rebuilt, *stale), bool(stale) and not own and not rebuilt)
         return known[unit]
 
-    def _own_reasons(self, unit: Unit, deep: bool) -> tuple[str, ...]:
-        """What speaks against a unit's own folder, its inputs not looked at."""
+    def check_own(self, unit: Unit, *, deep: bool = False) -> tuple[str, ...]:
+        """What speaks against a unit's own folder, its inputs not looked at; empty: nothing."""
         folder = self.path(unit)
         if not (folder / MANIFEST).exists():
             partial = folder.with_name(folder.name + PARTIAL)
@@ -156,17 +162,20 @@ class Store:
             return ("its manifest belongs to other settings",)
         return tuple(_damage(folder, manifest, deep))
 
-    def _input_reasons(self, unit: Unit, deep: bool, known: dict[Unit, Freshness]) -> Iterator[str]:
+    def _input_reasons(self, unit: Unit, deep: bool, known: dict[Unit, Freshness]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Inputs that are stale, and inputs that were rebuilt with other content than this unit read."""
         try:
             as_read = self.manifest(unit)["inputs"]
         except StoreError:
             as_read = None
+        stale, rebuilt = [], []
         for role, source in unit.inputs.items():
             label = f"input {role} ({source.stage} {source.name})"
             if not self.check(source, deep=deep, known=known).fresh:
-                yield f"{label} is stale"
+                stale.append(f"{label} is stale")
             elif as_read is not None and as_read.get(role, {}).get("content") != self.manifest(source)["content"]:
-                yield f"{label} was rebuilt with other content"
+                rebuilt.append(f"{label} was rebuilt with other content")
+        return tuple(stale), tuple(rebuilt)
 
     @contextmanager
     def write(self, unit: Unit, *, keep_partial: bool = True) -> Iterator[Writing]:
@@ -181,9 +190,7 @@ class Store:
         """
         final = self.path(unit)
         partial = final.with_name(final.name + PARTIAL)
-        with _storage_errors(final, _OWN):
-            final.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(final.with_name(final.name + LOCK), unit):
+        with lock_folder(final, f"{unit.stage} {unit.name}"):
             started = time.monotonic()
             with _storage_errors(final, _OWN):
                 resumed = partial.exists()
@@ -199,7 +206,7 @@ class Store:
                     raise StoreError(f"an input of {unit.stage} {unit.name} was rebuilt with other content while it was read; rerun the stage")
                 with _storage_errors(final, _OWN):
                     self._seal(unit, writing, inputs, time.monotonic() - started)
-                    _replace_folder(partial, final)
+                    replace_folder(partial, final)
             except BaseException:
                 if not keep_partial:
                     shutil.rmtree(partial, ignore_errors=True)
@@ -338,7 +345,9 @@ def _damage(folder: Path, manifest: Mapping[str, Any], deep: bool) -> Iterator[s
             yield f"file {name} was altered"
 
 
-def _replace_folder(partial: Path, final: Path) -> None:
+def replace_folder(partial: Path, final: Path) -> None:
+    """Move a whole unit folder to its address, in place of what may lie there; the caller holds the lock."""
+    final.parent.mkdir(parents=True, exist_ok=True)
     old = final.with_name(final.name + OLD)
     shutil.rmtree(old, ignore_errors=True)
     if final.exists():
@@ -348,15 +357,21 @@ def _replace_folder(partial: Path, final: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path, unit: Unit) -> Iterator[None]:
-    with _storage_errors(path, _OWN):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+def lock_folder(final: Path, label: str) -> Iterator[None]:
+    """Hold the lock of one unit folder, so that nobody else writes or removes it; the lock ends with its process.
+
+    Raises:
+        UnitLocked: another process, named in the message, holds it.
+    """
+    with _storage_errors(final, _OWN):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(final.with_name(final.name + LOCK), os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise UnitLocked(f"{unit.stage} {unit.name} is being written by process {owner}; wait for it or stop it") from None
+            raise UnitLocked(f"{label} is being written by process {owner}; wait for it or stop it") from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield

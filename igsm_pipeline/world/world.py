@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,6 +139,7 @@ def load_world(source: str | Path = "igsm", *, lenient: bool = False) -> World:
     return parse_world(data, label, lenient=lenient)
 
 
+@lru_cache(maxsize=16)
 def parse_world(data: bytes, file: str, *, lenient: bool = False) -> World:
     """The world of a file's content; ``file`` is what errors call it.
 

@@ -1,0 +1,235 @@
+"""What must hold of a stage before anything downstream is worth computing.
+
+Each check is a plain function of a stage run; Dagster shows it beside the asset, and a blocking one that fails stops the run. A check is
+evaluated on a hit too, so it is cheap: manifests, Parquet statistics, samples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow.parquet as pq
+
+from igsm_pipeline.defs.stage_runs import StageRun
+from igsm_pipeline.store import Unit
+
+SAMPLE = 16
+_Z_LIMIT = 6.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found.
+
+    Attributes:
+        passed: whether the rule holds.
+        message: what was looked at and found, in words.
+        metadata: figures to show.
+    """
+
+    passed: bool
+    message: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule of one stage.
+
+    Attributes:
+        name: as Dagster shows it.
+        description: the rule, in words.
+        evaluate: looks at a stage run.
+        blocking: stop the run where the rule does not hold.
+    """
+
+    name: str
+    description: str
+    evaluate: Callable[[StageRun], Outcome]
+    blocking: bool = True
+
+
+def check_specs(stage: str) -> list[dg.AssetCheckSpec]:
+    """The checks of a stage as Dagster declares them."""
+    return [dg.AssetCheckSpec(check.name, asset=stage, description=check.description, blocking=check.blocking) for check in checks_of(stage)]
+
+
+def check_results(run: StageRun) -> list[dg.AssetCheckResult]:
+    """Every check of a stage, evaluated; one that is not blocking warns."""
+    results = []
+    for check in checks_of(run.stage):
+        outcome = check.evaluate(run)
+        severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
+        results.append(
+            dg.AssetCheckResult(
+                passed=outcome.passed, check_name=check.name, asset_key=run.stage, severity=severity,
+                description=outcome.message, metadata=dict(outcome.metadata),
+            )
+        )  # fmt: skip
+    return results
+
+
+def checks_of(stage: str) -> list[Check]:
+    """The checks of a stage: files intact, then its own."""
+    return [_FILES_INTACT, *_OWN.get(stage, ())]
+
+
+def files_intact(run: StageRun) -> Outcome:
+    """Every file of every unit has the size and the modification time that its manifest states."""
+    broken = [f"{unit.name}: {reason}" for unit in run.units for reason in run.store.check(unit).reasons]
+    files = sum(len(manifest["files"]) for manifest in run.manifests.values())
+    return Outcome(not broken, "; ".join(broken) or f"{files} files as their manifests state", {"files": files})
+
+
+def op_histogram(run: StageRun) -> Outcome:
+    """Every file of every problem set has the ops that its settings ask for, in the right proportions."""
+    wrong = []
+    for unit in run.units:
+        for path in sorted(run.store.path(unit).glob("*.parquet")):
+            counts = Counter(pq.read_table(path, columns=["op"])["op"].to_pylist())
+            wrong += [f"{unit.name} {path.name}: {what}" for what in _op_faults(unit, counts)]
+    return Outcome(not wrong, "; ".join(wrong) or f"{len(run.tables())} files have the ops of their law")
+
+
+def _op_faults(unit: Unit, counts: Mapping[int, int]) -> Iterator[str]:
+    law, op_max, total = unit.settings["law"], unit.settings["family"]["op_max"], sum(counts.values())
+    if not total:
+        yield "no problem"
+    elif law == "exact" and not unit.settings["reask"]:
+        if set(counts) != {unit.settings["op"]}:
+            yield f"ops must all be {unit.settings['op']}, found {sorted(counts)}"
+    elif not unit.settings["reask"]:
+        if max(counts) > op_max or min(counts) < 1:
+            yield f"ops must be 1 to {op_max}, found {min(counts)} to {max(counts)}"
+        for op, share in op_law(unit.settings["family"]["op_law"], op_max, balanced=unit.settings["balanced"]).items():
+            error = math.sqrt(total * share * (1 - share))
+            if total >= 1000 and abs(counts.get(op, 0) - total * share) > _Z_LIMIT * error + 0.02 * total * share:
+                yield f"op {op} must be about {total * share:.0f} of {total} problems, found {counts.get(op, 0)}"
+
+
+def op_law(law: str, op_max: int, *, balanced: bool) -> dict[int, float]:
+    """The probability of each op: ``light`` is the smaller of two uniforms, ``uniform`` (and every balanced set) is flat.
+
+    Source: the paper's op distribution (app. E), the smaller of two draws from 1..op_max.
+    """
+    if law == "uniform" or balanced:
+        return dict.fromkeys(range(1, op_max + 1), 1 / op_max)
+    return {op: (2 * (op_max - op) + 1) / op_max**2 for op in range(1, op_max + 1)}
+
+
+def split_disjoint(run: StageRun) -> Outcome:
+    """No hash bin of a training set occurs in a test set (reask stands outside: its problems are not hashed again)."""
+    bins: dict[str, set[int]] = {"train": set(), "test": set()}
+    for unit in run.units:
+        if unit.settings["split"] in bins and not unit.settings["reask"]:
+            for path in run.store.path(unit).glob("*.parquet"):
+                bins[unit.settings["split"]] |= set(pq.read_table(path, columns=["template_bin"])["template_bin"].unique().to_pylist())
+    shared = bins["train"] & bins["test"]
+    seen = {f"{split} bins": str(sorted(found)) for split, found in bins.items()}
+    return Outcome(not shared, f"bins in both splits: {sorted(shared)}" if shared else "no bin is in both splits", seen)
+
+
+def gold_solutions_verify(run: StageRun) -> Outcome:
+    """The reference solution of a sample of every problem set passes the verifier, from text alone."""
+    from igsm_pipeline import text, verification  # noqa: PLC0415
+
+    wrong, judged = [], 0
+    for unit, batch in _batches(run):
+        for index in np.linspace(0, len(batch) - 1, min(SAMPLE, len(batch)), dtype=int).tolist():
+            problem = batch[index]
+            verdict = verification.verify(problem, text.render_solution(problem), text.render_answer(problem))
+            judged += 1
+            if not verdict.correct:
+                wrong.append(f"{unit.name} problem {index}: {verdict.error}")
+    return Outcome(not wrong, "; ".join(wrong) or f"{judged} reference solutions are correct", {"solutions judged": judged})
+
+
+def _batches(run: StageRun) -> Iterator[tuple[Unit, Any]]:
+    from igsm_pipeline.problems import read_problems  # noqa: PLC0415
+    from igsm_pipeline.world import load_world  # noqa: PLC0415
+
+    for unit in run.units:
+        world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
+        yield unit, read_problems(run.store.path(unit), world, unit.settings["family"]["modulus"])
+
+
+def checkpoint_loads(run: StageRun) -> Outcome:
+    """The weights are readable and finite; a checkpoint just trained is loaded as a model, too."""
+    from safetensors import safe_open  # noqa: PLC0415
+
+    tensors = 0
+    for folder in run.folders():
+        with safe_open(folder / "model.safetensors", framework="numpy") as weights:
+            for name in weights.keys():  # noqa: SIM118  (safe_open is no mapping)
+                if not np.isfinite(weights.get_tensor(name)).all():
+                    return Outcome(False, f"{name} holds a value that is not finite")
+                tensors += 1
+        if not run.hit:
+            from igsm_pipeline.model import load  # noqa: PLC0415
+
+            load(folder)
+    return Outcome(tensors > 0, f"{tensors} tensors, all finite", {"tensors": tensors})
+
+
+def labels_of_both_kinds(run: StageRun) -> Outcome:
+    """Every training set of queries holds more than one label: a probe of one class would learn nothing."""
+    poor = []
+    for unit in run.units:
+        for path in run.store.path(unit).glob("queries*.parquet"):
+            labels = pq.read_table(path, columns=["label"])["label"].unique().to_pylist()
+            if len(labels) < 2 and "train" in unit.name:
+                poor.append(f"{unit.name} has only {labels}")
+    return Outcome(not poor, "; ".join(poor) or "every training set holds more than one label")
+
+
+def beats_random(run: StageRun) -> Outcome:
+    """Each task's probe on the trained model has a higher balanced accuracy than the same probe on random weights, beyond its interval."""
+    return _compare_probes(run, {"v_probe": "random", "linear": "linear_random"})
+
+
+def _compare_probes(run: StageRun, controls: Mapping[str, str]) -> Outcome:
+    weak, compared = [], 0
+    rows = [row for path in run.tables() if path.name == "metrics.parquet" for row in pq.read_table(path).to_pylist()]
+    whole = [row for row in rows if row["subset"] == "all" and row["op"] is None]
+    best: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in whole:
+        key = (row["task"], row["slice"], row["probe"])
+        if key not in best or row["balanced_accuracy"] > best[key]["balanced_accuracy"]:
+            best[key] = row
+    for (task, name, probe), row in best.items():
+        control = best.get((task, name, controls.get(probe, "")))
+        if control is not None:
+            compared += 1
+            if row["balanced_accuracy_low"] <= control["balanced_accuracy"]:
+                weak.append(f"{task} on {name}: {row['balanced_accuracy']:.3f} against {control['balanced_accuracy']:.3f}")
+    return Outcome(not weak, "; ".join(weak) or f"{compared} of {compared} probes beat their control", {"compared": compared})
+
+
+def self_contained(run: StageRun) -> Outcome:
+    """The report loads nothing from elsewhere."""
+    from igsm_pipeline.reports.page import foreign_references  # noqa: PLC0415
+
+    found = [one for folder in run.folders() for one in foreign_references(Path(folder / "report.html").read_text())]
+    return Outcome(not found, f"the page loads {found[:3]}" if found else "the page loads nothing from elsewhere")
+
+
+_FILES_INTACT = Check("files_intact", "Every file has the size and time that its manifest states.", files_intact)
+_OWN: Mapping[str, tuple[Check, ...]] = {
+    "problem_sets": (
+        Check("op_histogram", "Ops are those asked for, in every file of every set.", op_histogram),
+        Check("split_disjoint", "No hash bin occurs both in training and in test sets.", split_disjoint),
+        Check("gold_solutions_verify", "The verifier accepts the reference solutions.", gold_solutions_verify),
+    ),
+    "checkpoint": (Check("checkpoint_loads", "Weights are readable and finite.", checkpoint_loads),),
+    "probe_queries": (Check("labels_of_both_kinds", "Training queries hold more than one label.", labels_of_both_kinds),),
+    "linear_probes": (Check("beats_random", "Better than the same probe on random weights.", beats_random, blocking=False),),
+    "v_probes": (Check("beats_random", "Better than the same probe on random weights.", beats_random, blocking=False),),
+    "report": (Check("self_contained", "The page loads nothing from elsewhere.", self_contained, blocking=False),),
+}

@@ -1,0 +1,134 @@
+"""Where Dagster keeps its own files, and how a process gets hold of them safely.
+
+Ours: two processes that create the same SQLite files at once can break them for good, so the instance (and MLflow's
+database) is created under a file lock. Relative folders in dagster.yaml count from the working folder, so every
+process of the project goes to the project root first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+import igsm_pipeline
+from igsm_pipeline.errors import NotFound
+from igsm_pipeline.store import find_home, write_atomically
+
+OWNER_TAG = "igsm/owner"
+
+
+def project_root() -> Path:
+    """The folder with dagster.yaml: the nearest one upwards, else the checkout that this package was imported from.
+
+    Raises:
+        NotFound: neither holds a dagster.yaml.
+    """
+    here = Path.cwd()
+    checkout = Path(igsm_pipeline.__file__).resolve().parent.parent
+    for folder in (here, *here.parents, checkout):
+        if (folder / "dagster.yaml").is_file():
+            return folder
+    raise NotFound(f"no project root: no dagster.yaml lies in {here}, above it or in {checkout}; change to the project's folder")
+
+
+def enter_home() -> Path:
+    """Go to the project root and export ``IGSM_HOME`` and ``DAGSTER_HOME`` for this process and its children.
+
+    A data root elsewhere (``IGSM_HOME``) gets a Dagster home of its own, so that nothing of it lands in the project.
+
+    Returns:
+        The data root, which then exists.
+    """
+    root = project_root()
+    home = find_home()
+    home.mkdir(parents=True, exist_ok=True)
+    dagster_home = root
+    if home != root / "data":
+        dagster_home = home / ".dagster"
+        dagster_home.mkdir(exist_ok=True)
+        text = (root / "dagster.yaml").read_text().replace("data/.dagster", str(dagster_home))
+        write_atomically(dagster_home / "dagster.yaml", text.encode())
+    os.environ["IGSM_HOME"] = str(home)
+    os.environ["DAGSTER_HOME"] = str(dagster_home)
+    os.chdir(root)
+    return home
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock on a file (made if absent) for the length of a block.
+
+    Args:
+        path: the lock's file; its folder is made if need be.
+        wait: wait for whoever holds it; otherwise the block runs without it.
+
+    Yields:
+        Whether the lock is held.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def open_instance() -> dg.DagsterInstance:
+    """The project's Dagster instance, created once, with the runs of dead processes closed.
+
+    Call ``enter_home`` first.
+    """
+    home = find_home()
+    with locked(home / ".dagster.lock"):
+        instance = dg.DagsterInstance.get()
+        instance.get_runs_count()
+        instance.get_asset_keys(limit=1)
+        close_dead_runs(instance, home)
+    return instance
+
+
+@contextmanager
+def owned_runs(home: Path) -> Iterator[Mapping[str, str]]:
+    """Tags for the runs that this process executes; while the block lasts, a lock says that their owner lives."""
+    owner = uuid.uuid4().hex
+    path = _owner_lock(home, owner)
+    with locked(path):
+        try:
+            yield {OWNER_TAG: owner}
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def close_dead_runs(instance: dg.DagsterInstance, home: Path) -> list[str]:
+    """Mark runs as failed whose process died without a word (kill -9, power cut), and free the pool slots they held.
+
+    Only runs tagged by ``owned_runs`` are looked at; the daemon watches over those that the UI launched.
+
+    Returns:
+        Ids of the runs closed.
+    """
+    closed = []
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
+        if OWNER_TAG not in run.tags:
+            continue
+        path = _owner_lock(home, run.tags[OWNER_TAG])
+        with locked(path, wait=False) as owner_is_dead:
+            if owner_is_dead:
+                instance.report_run_failed(run, message="the process that executed this run died; what it had finished is in the store")
+                instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+                path.unlink(missing_ok=True)
+                closed.append(run.run_id)
+    return closed
+
+
+def _owner_lock(home: Path, owner: str) -> Path:
+    return home / ".dagster" / "owners" / f"{owner}.lock"

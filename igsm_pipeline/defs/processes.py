@@ -1,0 +1,98 @@
+"""Heavy work as a child process that cannot outlive its parent and stops gently.
+
+A stage of a member is computed by ``python -m igsm_pipeline.experiments run MEMBER --stage STAGE``: one seam that only builds
+a command, so that another launcher (torchrun, a container) has one place to stand in. The child's progress bars pass through.
+
+Ours: a cancelled run sends the child one SIGINT and waits, because training writes a state to resume from; a killed parent takes
+its child along (Linux), because an orphaned trainer holds the unit's lock and the memory.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+from igsm_pipeline.errors import StageFailed
+
+GRACE_S = 180.0
+_TAIL_BYTES = 8192
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def stage_command(member: str, stage: str) -> list[str]:
+    """The command that computes the stale units of one stage of one member."""
+    return [sys.executable, "-m", "igsm_pipeline.experiments", "run", member, "--stage", stage]
+
+
+def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = None, tick_s: float = 2.0, grace_s: float = GRACE_S) -> None:
+    """Run a command to its end, its standard error passed through.
+
+    Args:
+        command: program and arguments.
+        on_tick: called every ``tick_s`` seconds while it runs.
+        tick_s: seconds between calls.
+        grace_s: after an interrupt, seconds the child has to finish by itself before it is killed.
+
+    Raises:
+        StageFailed: it ended with a non-zero status; the message holds its last line.
+    """
+    parent = os.getpid()
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        process_group=0,  # Ctrl-C in a terminal reaches this process alone, so that the child gets exactly one SIGINT
+        preexec_fn=lambda: _die_with(parent),
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_NCOLS": str(shutil.get_terminal_size((120, 24)).columns), "TQDM_MININTERVAL": "0.5"},
+    )
+    tail = bytearray()
+    reader = threading.Thread(target=_pass_through, args=(process, tail), daemon=True)
+    reader.start()
+    try:
+        while True:
+            try:
+                status = process.wait(timeout=tick_s)
+                break
+            except subprocess.TimeoutExpired:
+                if on_tick is not None:
+                    on_tick()
+    except BaseException:
+        stop(process, grace_s)
+        raise
+    reader.join()
+    if status != 0:
+        lines = [line for line in tail.decode(errors="replace").replace("\r", "\n").split("\n") if line.strip()]
+        last = lines[-1].strip() if lines else "no message"
+        raise StageFailed(f"`{' '.join(command[1:])}` ended with status {status}: {last}")
+
+
+def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
+    """Interrupt a process, wait for it, kill it only after ``grace_s`` seconds."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _pass_through(process: subprocess.Popen[bytes], tail: bytearray) -> None:
+    assert process.stderr is not None
+    while chunk := os.read(process.stderr.fileno(), 65536):
+        os.write(2, chunk)
+        tail += chunk
+        del tail[:-_TAIL_BYTES]
+
+
+def _die_with(parent: int) -> None:
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)

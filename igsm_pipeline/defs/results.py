@@ -1,0 +1,101 @@
+"""From a stage run to what Dagster shows: data version, counts, rates, a plot where people look, links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from igsm_pipeline.defs.checks import check_results
+from igsm_pipeline.defs.plots import stage_plot
+from igsm_pipeline.defs.stage_runs import StageRun
+
+Metadata = dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]
+
+
+def materialized(run: StageRun, extra: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:
+    """The result of an asset, the same for a hit and a miss but for what it says about the cache.
+
+    Args:
+        run: the stage run.
+        extra: more metadata, such as the MLflow run.
+
+    Returns:
+        A result whose data version is the content of all units, with the stage's checks evaluated.
+    """
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(run.content),
+        metadata={**stage_metadata(run), **(extra or {})},
+        check_results=check_results(run),
+        tags={"igsm/cache": "hit" if run.hit else "miss"},
+    )
+
+
+def stage_metadata(run: StageRun) -> Metadata:
+    """What Dagster shows beside a materialization."""
+    metadata: Metadata = {
+        "cache": "hit" if run.hit else "miss" if len(run.stale) == len(run.units) else f"{len(run.units) - len(run.stale)} of {len(run.units)} hit",
+        "fingerprint": run.fingerprint,
+        "seconds": round(run.seconds, 3),
+        "seconds to compute": round(sum(manifest["seconds"] for manifest in run.manifests.values()), 3),
+        "bytes": sum(manifest["bytes"] for manifest in run.manifests.values()),
+        "units": dg.MetadataValue.md(units_table(run)),
+        **run.counts,
+    }
+    if len(run.units) == 1:
+        metadata |= {name: value for name, value in run.manifests[run.units[0]]["counts"].items() if isinstance(value, str | float)}
+    metadata |= _rates(run) | _table_metadata(run.tables())
+    if run.units:
+        folder = run.folders()[0] if len(run.units) == 1 else run.store.root / run.stage
+        metadata["store folder"] = dg.MetadataValue.path(folder)
+        metadata["dagster/uri"] = folder.as_uri()
+    if plot := stage_plot(run):
+        metadata["plot"] = dg.MetadataValue.md(plot)
+    return metadata
+
+
+def units_table(run: StageRun) -> str:
+    """A Markdown table of the units: cache, counts, seconds, address, and why one was computed."""
+    rows = [
+        (
+            unit.name.replace("|", "\\|"),
+            "; ".join(run.stale[unit]) if unit in run.stale else "hit",
+            ", ".join(f"{_number(value)} {name}" for name, value in run.manifests[unit]["counts"].items()),
+            f"{run.manifests[unit]['seconds']:.1f}",
+            f"`{unit.fingerprint}`",
+        )
+        for unit in run.units
+    ]
+    return markdown_table(("unit", "computed because", "counts", "s", "fingerprint"), rows)
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows as a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _rates(run: StageRun) -> Metadata:
+    """Rows per second of computing, from the units' own clocks."""
+    rates: Metadata = {}
+    for name in ("num_problems", "problems", "tokens", "num_tokens", "queries"):
+        timed = [m for m in run.manifests.values() if m["counts"].get(name) and m["seconds"] > 0]
+        if timed:
+            rates[f"{name.removeprefix('num_')} per second"] = round(sum(m["counts"][name] for m in timed) / sum(m["seconds"] for m in timed), 1)
+    return rates
+
+
+def _table_metadata(tables: Sequence[Path]) -> Metadata:
+    if not tables:
+        return {}
+    schema = pq.read_schema(tables[0])
+    columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+    rows = sum(pq.read_metadata(path).num_rows for path in tables)
+    return {"dagster/row_count": rows, "dagster/column_schema": dg.TableSchema(columns=columns)}

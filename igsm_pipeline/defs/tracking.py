@@ -1,0 +1,217 @@
+"""MLflow as a second pair of eyes: one run per checkpoint, with its settings and its curves.
+
+Training writes JSON lines into its folder and nothing else; this module reads them and writes them to MLflow in batches. The
+database and the artifacts lie under the data root. mlflow is imported when a checkpoint was computed, never on a hit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from igsm_pipeline.defs.instance import locked, project_root
+from igsm_pipeline.store import Store, Unit, find_home, write_atomically
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MLFLOW_URL = "IGSM_MLFLOW_URL"
+_BATCH = 1000
+_NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z_.\-/ :]")
+
+
+class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The project's MLflow: an SQLite database and an artifact folder under the data root.
+
+    Attributes:
+        experiment: MLflow experiment that collects the runs of all members.
+    """
+
+    experiment: str = "igsm"
+
+    def client(self) -> MlflowClient:
+        """A client of the tracking database, which is created once, under a lock, if it does not exist."""
+        quiet_mlflow()
+        folder = mlflow_folder()
+        with locked(folder / ".lock"):
+            import mlflow  # noqa: PLC0415  (two seconds, needed only when there is something to log)
+
+            mlflow.set_tracking_uri(database_uri())
+            client = mlflow.MlflowClient(database_uri())
+            if client.get_experiment_by_name(self.experiment) is None:
+                client.create_experiment(self.experiment, artifact_location=(folder / "artifacts").as_uri())
+        return client
+
+    def experiment_id(self, client: MlflowClient) -> str:
+        """The id of the project's MLflow experiment."""
+        return str(client.get_experiment_by_name(self.experiment).experiment_id)
+
+    @contextmanager
+    def following(self, unit: Unit, member: str, tags: Mapping[str, str]) -> Iterator[Curves]:
+        """An MLflow run for a checkpoint while it is being trained: settings first, curves as they come, status at the end.
+
+        Args:
+            unit: the checkpoint's unit; an interrupted training continues its MLflow run.
+            member: name of the experiment's member.
+            tags: more tags, such as the Dagster run's id.
+
+        Yields:
+            The curves; call ``push`` from time to time.
+        """
+        client = self.client()
+        store = Store.at_home()
+        curves = Curves.resume(client, store, unit)
+        if curves is None:
+            run = client.create_run(self.experiment_id(client), run_name=member)
+            curves = Curves(client, store, unit, run.info.run_id)
+            curves.describe({"member": member, "fingerprint": unit.fingerprint, "git_revision": git_revision(), **tags})
+        try:
+            yield curves
+        except BaseException as error:
+            curves.push()
+            client.set_terminated(curves.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        curves.push()
+        client.set_terminated(curves.run_id, "FINISHED")
+
+
+class Curves:
+    """The metrics file of one checkpoint on its way into MLflow.
+
+    Attributes:
+        run_id: the MLflow run.
+        offset: bytes of the metrics file that MLflow has seen.
+    """
+
+    def __init__(self, client: MlflowClient, store: Store, unit: Unit, run_id: str, offset: int = 0) -> None:
+        self.client, self.store, self.unit, self.run_id, self.offset = client, store, unit, run_id, offset
+
+    @classmethod
+    def resume(cls, client: MlflowClient, store: Store, unit: Unit) -> Curves | None:
+        """The curves of an earlier, interrupted attempt at this unit, if its metrics file still lies there."""
+        note = read_note(unit)
+        if not note:
+            return None
+        curves = cls(client, store, unit, note["run_id"], note["offset"])
+        path = curves.metrics_file()
+        return curves if path is not None and 0 < curves.offset <= path.stat().st_size else None
+
+    def metrics_file(self) -> Path | None:
+        """metrics.jsonl of the unit, finished or under way."""
+        final = self.store.path(self.unit)
+        for folder in (final.with_name(final.name + ".partial"), final):
+            if (folder / "metrics.jsonl").is_file():
+                return folder / "metrics.jsonl"
+        return None
+
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Log the unit's settings as parameters, and the tags."""
+        from mlflow.entities import Param, RunTag  # noqa: PLC0415
+
+        params = [Param(clean_name(name), str(value)[:500]) for name, value in flatten(self.unit.settings)]
+        self.client.log_batch(self.run_id, params=params[:100], tags=[RunTag(f"igsm.{name}", value) for name, value in tags.items()])
+        self._note()
+
+    def push(self) -> int:
+        """Send the whole lines that training has written since the last call.
+
+        Returns:
+            The number of metric values sent.
+        """
+        from mlflow.entities import Metric  # noqa: PLC0415
+
+        path = self.metrics_file()
+        if path is None:
+            return 0
+        with path.open("rb") as stream:
+            if path.stat().st_size < self.offset:
+                self.offset = 0
+            stream.seek(self.offset)
+            block = stream.read()
+        lines, _, _ = block.rpartition(b"\n")
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(clean_name(name), float(value), now, int(row.get("step", 0)))
+            for row in map(json.loads, filter(None, lines.split(b"\n")))
+            for name, value in flatten(row)
+            if name != "step" and isinstance(value, int | float)
+        ]
+        for first in range(0, len(metrics), _BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
+        if lines:
+            self.offset += len(lines) + 1
+            self._note()
+        return len(metrics)
+
+    def _note(self) -> None:
+        path = _note_path(self.unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps({"run_id": self.run_id, "offset": self.offset}).encode())
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings, named by their path: ``{"a": {"b": 1}}`` gives ``("a.b", 1)``."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def clean_name(name: str) -> str:
+    """A name that MLflow takes: "op<=max" becomes "op__max"."""
+    return _NOT_IN_NAMES.sub("_", name)
+
+
+def quiet_mlflow() -> None:
+    """Set the variables that keep mlflow and the model hub from calling home, for this process and its children."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def mlflow_folder() -> Path:
+    """Where MLflow's database, artifacts and our notes on runs lie."""
+    return find_home() / "mlflow"
+
+
+def database_uri() -> str:
+    """The tracking database, as MLflow names it."""
+    return f"sqlite:///{mlflow_folder() / 'mlflow.db'}"
+
+
+def read_note(unit: Unit) -> dict[str, Any]:
+    """Which MLflow run a checkpoint has (``run_id``, ``offset``), without importing mlflow; empty where it has none."""
+    path = _note_path(unit)
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def run_url(run_id: str, experiment_id: str = "1") -> str:
+    """The address of a run in the MLflow server that ``igsm ui`` starts."""
+    server = os.environ.get(MLFLOW_URL, "http://127.0.0.1:5000")
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def git_revision() -> str:
+    """The commit of the checkout ("unknown" outside one), with "+changes" where tracked files differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(project_root()), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _note_path(unit: Unit) -> Path:
+    return mlflow_folder() / "runs" / f"{unit.fingerprint}.json"

@@ -1,0 +1,268 @@
+"""The paper's figures in miniature: rows in, matplotlib figure out; as SVG for the page, as PNG for Dagster.
+
+Text and axes are drawn in one placeholder colour that the page replaces by the text colour of the reader's light or dark mode.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from igsm_pipeline.reports.findings import Row
+from igsm_pipeline.reports.tables import Accuracy, Estimate, score, whole_scores
+
+INK = "#7a7f8c"
+COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
+PROBE_COLOURS = {"v_probe": "#3b82f6", "linear": "#10b981", "random": "#f59e0b", "linear_random": "#fbbf24", "majority": "#94a3b8"}
+PROBE_NAMES = {
+    "v_probe": "V-probe",
+    "linear": "linear, best layer",
+    "random": "V-probe, random weights",
+    "linear_random": "linear, random weights",
+    "majority": "majority guess",
+}
+
+
+def new_figure(width: float = 6.4, height: float = 3.0, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """An empty figure (inches) with quiet axes side by side."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = [figure.add_subplot(1, columns, column + 1) for column in range(columns)]
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.tick_params(labelsize=8, colors=INK)
+        one.grid(axis="y", alpha=0.25, linewidth=0.6)
+        for spine in one.spines.values():
+            spine.set_color(INK)
+        one.xaxis.label.set_color(INK)
+        one.yaxis.label.set_color(INK)
+        one.title.set_color(INK)
+    return figure, axes
+
+
+def op_histogram(counts: Mapping[str, Mapping[int, int]]) -> Figure:
+    """How many problems of each op every set holds.
+
+    Args:
+        counts: set name -> op -> problems.
+    """
+    figure, (axes,) = new_figure()
+    for index, (name, ops) in enumerate(counts.items()):
+        total = max(1, sum(ops.values()))
+        places = sorted(ops)
+        axes.plot(places, [ops[op] / total for op in places], marker="o", markersize=3, linewidth=1, label=name, color=COLOURS[index % len(COLOURS)])
+    axes.set_xlabel("op")
+    axes.set_ylabel("share of the set")
+    _legend(axes)
+    return figure
+
+
+def training_curves(lines: Sequence[Row]) -> Figure:
+    """Loss, and fully-correct accuracy per op, over the steps of training.
+
+    Args:
+        lines: rows of metrics.jsonl.
+    """
+    figure, (loss, accuracy) = new_figure(7.6, 3.0, 2)
+    steps = [row["step"] for row in lines if "loss" in row]
+    loss.plot(steps, [row["loss"] for row in lines if "loss" in row], color=COLOURS[0], linewidth=1.2)
+    loss.set_xlabel("step")
+    loss.set_ylabel("loss, nats per token")
+    curves: dict[int, list[tuple[int, float]]] = {}
+    for row in lines:
+        for op, value in ops_of(row).items():
+            curves.setdefault(op, []).append((row["step"], value))
+    colours = mpl.colormaps["viridis"]
+    for op, points in sorted(curves.items()):
+        colour = colours(0.1 + 0.8 * (op - 1) / max(1, max(curves) - 1))
+        accuracy.plot([step for step, _ in points], [value for _, value in points], color=colour, linewidth=1.2, label=f"op {op}")
+    accuracy.set_ylim(-0.02, 1.02)
+    accuracy.set_xlabel("step")
+    accuracy.set_ylabel("fully correct")
+    _legend(accuracy, columns=1 + len(curves) // 8)
+    return figure
+
+
+def ops_of(line: Row) -> dict[int, float]:
+    """The accuracies per op of one line of metrics.jsonl; empty where it was not measured at that step."""
+    found = line.get("accuracy_by_op") or {}
+    return {int(op): float(value) for op, value in found.items()}
+
+
+def accuracy_bars(rows: Sequence[Accuracy], paper: Mapping[str, float] | None = None) -> Figure:
+    """Figure 3: fully correct solutions per slice, with intervals, the paper's value as a line where it has one."""
+    figure, (axes,) = new_figure(max(5.0, 0.9 * len(rows) + 1.5))
+    for place, row in enumerate(rows):
+        _bar(axes, place, row.correct, COLOURS[0] if row.beams == 1 else COLOURS[4])
+        if paper and row.slice in paper:
+            axes.hlines(paper[row.slice] / 100, place - 0.4, place + 0.4, colors=COLOURS[3], linestyles="dotted")
+    axes.set_xticks(range(len(rows)), [f"{row.name}\nn={row.n:,}" for row in rows], fontsize=7)
+    axes.set_ylim(0, 1.03)
+    axes.set_ylabel("fully correct")
+    return figure
+
+
+def accuracy_per_op(rows: Sequence[Accuracy], op_max: int | None = None) -> Figure:
+    """Fully correct solutions per op, with intervals; a dashed line where the training distribution ends."""
+    figure, (axes,) = new_figure()
+    for index, beams in enumerate(sorted({row.beams for row in rows})):
+        chosen = [row for row in rows if row.beams == beams]
+        _points(axes, [row.op or 0 for row in chosen], [row.correct for row in chosen], COLOURS[index], f"beam {beams}")
+    if op_max is not None:
+        axes.axvline(op_max + 0.5, color=INK, linestyle="dashed", linewidth=0.8)
+    axes.set_ylim(-0.02, 1.03)
+    axes.set_xlabel("op")
+    axes.set_ylabel("fully correct")
+    _legend(axes)
+    return figure
+
+
+def unnecessary_bars(rows: Sequence[Accuracy]) -> Figure:
+    """Figure 4: unnecessary operations and parameters per fully correct solution."""
+    figure, (axes,) = new_figure(max(5.0, 0.9 * len(rows) + 1.5))
+    for place, row in enumerate(rows):
+        _bar(axes, place - 0.2, row.extra_operations, COLOURS[1], 0.36, "operations" if place == 0 else None)
+        _bar(axes, place + 0.2, row.extra_parameters, COLOURS[4], 0.36, "parameters" if place == 0 else None)
+    axes.set_xticks(range(len(rows)), [row.name for row in rows], fontsize=7)
+    axes.set_ylabel("unnecessary, per correct solution")
+    _legend(axes)
+    return figure
+
+
+def probe_bars(scores: Sequence[Row], part: str, name: str = "balanced_accuracy") -> Figure:
+    """Figure 7: every task on one slice, each probe beside its controls."""
+    best = whole_scores(scores)
+    tasks = list(dict.fromkeys(task for task, where, _ in best if where == part))
+    probes = [probe for probe in PROBE_NAMES if any((task, part, probe) in best for task in tasks)]
+    figure, (axes,) = new_figure(max(5.0, 1.2 * len(tasks) + 2))
+    width = 0.84 / max(1, len(probes))
+    for place, task in enumerate(tasks):
+        for index, probe in enumerate(probes):
+            found = score(best.get((task, part, probe)), name)
+            if found is not None:
+                label = PROBE_NAMES[probe] if place == 0 else None
+                _bar(axes, place + (index - (len(probes) - 1) / 2) * width, found, PROBE_COLOURS[probe], width * 0.9, label)
+    axes.set_xticks(range(len(tasks)), tasks, fontsize=8)
+    axes.set_ylim(0, 1.03)
+    axes.set_ylabel(name.replace("_", " "))
+    axes.set_title(part, fontsize=9, color=INK)
+    _legend(axes)
+    return figure
+
+
+def necessary_bars(scores: Sequence[Row], part: str, probe: str = "v_probe") -> Figure:
+    """Figure 7b: what the model knows of parameters that the answer does not need."""
+    subsets = {name: whole_scores(scores, name) for name in ("necessary", "unnecessary")}
+    tasks = list(dict.fromkeys(task for found in subsets.values() for task, where, kind in found if where == part and kind == probe))
+    figure, (axes,) = new_figure(max(4.0, 1.1 * len(tasks) + 1.5))
+    for place, task in enumerate(tasks):
+        for index, (name, found) in enumerate(subsets.items()):
+            value = score(found.get((task, part, probe)), "accuracy")
+            if value is not None:
+                _bar(axes, place + (index - 0.5) * 0.4, value, COLOURS[(0, 5)[index]], 0.36, name if place == 0 else None)
+    axes.set_xticks(range(len(tasks)), tasks, fontsize=8)
+    axes.set_ylim(0, 1.03)
+    axes.set_ylabel(f"accuracy, {PROBE_NAMES[probe]}")
+    axes.set_title(part, fontsize=9, color=INK)
+    _legend(axes)
+    return figure
+
+
+def layer_by_distance(rows: Sequence[Row], part: str, probe: str = "linear") -> Figure:
+    """Figure 10: nece accuracy of necessary parameters, layer by distance to the query."""
+    chosen = {(row["layer"], row["distance"]): row["accuracy"] for row in rows if row["slice"] == part and row["probe"] == probe}
+    layers, distances = sorted({layer for layer, _ in chosen}), sorted({distance for _, distance in chosen})
+    figure, (axes,) = new_figure(max(4.0, 0.55 * len(distances) + 2.2), max(2.2, 0.32 * len(layers) + 1))
+    grid = [[chosen.get((layer, distance), float("nan")) for distance in distances] for layer in layers]
+    image = axes.imshow(grid, vmin=0.5, vmax=1.0, cmap="viridis", aspect="auto", origin="lower")
+    for row, layer in enumerate(layers):
+        for column, distance in enumerate(distances):
+            value = chosen.get((layer, distance))
+            if value is not None:
+                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7, color="white" if value < 0.85 else "black")
+    axes.set_xticks(range(len(distances)), [str(distance) for distance in distances])
+    axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
+    axes.grid(False)
+    axes.set_xlabel("distance to the query")
+    axes.set_ylabel("layer")
+    bar = figure.colorbar(image)
+    bar.ax.tick_params(labelsize=7, colors=INK)
+    return figure
+
+
+def share_bars(values: Mapping[str, Estimate], label: str) -> Figure:
+    """Figure 8 and the like: named shares with intervals."""
+    figure, (axes,) = new_figure(max(4.0, 1.2 * len(values) + 1.2))
+    for place, (_, value) in enumerate(values.items()):
+        _bar(axes, place, value, COLOURS[place % 2])
+    axes.set_xticks(range(len(values)), [name.replace(", ", "\n") for name in values], fontsize=7)
+    axes.set_ylim(0, 1.03)
+    axes.set_ylabel(label)
+    return figure
+
+
+def sizes(cells: Mapping[str, Mapping[str, Estimate]]) -> Figure:
+    """Figure 9: accuracy of several members, one line per slice.
+
+    Args:
+        cells: slice -> member label -> accuracy; every slice has the same members.
+    """
+    figure, (axes,) = new_figure(7.2, 3.2)
+    for index, (part, members) in enumerate(cells.items()):
+        _points(axes, list(range(len(members))), list(members.values()), COLOURS[index % len(COLOURS)], part)
+        axes.set_xticks(range(len(members)), list(members), fontsize=7, rotation=30, ha="right")
+    axes.set_ylim(-0.02, 1.03)
+    axes.set_ylabel("fully correct")
+    _legend(axes)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element whose text follows the page's text colour."""
+    stream = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "igsm", "font.family": "sans-serif"}):
+        FigureCanvasSVG(figure)
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    return text[text.index("<svg") :].replace(INK, "currentColor")
+
+
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """The figure as a PNG on white."""
+    stream = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(stream, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    return stream.getvalue()
+
+
+def data_uri(image: bytes, kind: str = "image/png") -> str:
+    """An image as a data URI."""
+    return f"data:{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def _bar(axes: Axes, place: float, value: Estimate, colour: str, width: float = 0.6, label: str | None = None) -> None:
+    if value.value != value.value:
+        return
+    below, above = max(0.0, value.value - value.low), max(0.0, value.high - value.value)
+    error = [[0.0 if below != below else below], [0.0 if above != above else above]]
+    axes.bar(place, value.value, width, color=colour, yerr=error, capsize=2, ecolor=INK, error_kw={"linewidth": 0.9}, label=label)
+
+
+def _points(axes: Axes, places: Sequence[int], values: Sequence[Estimate], colour: str, label: str) -> None:
+    middle = [value.value for value in values]
+    error = [[max(0.0, value.value - value.low) for value in values], [max(0.0, value.high - value.value) for value in values]]
+    axes.errorbar(places, middle, yerr=error, color=colour, marker="o", markersize=3, linewidth=1.2, capsize=2, elinewidth=0.8, label=label)
+
+
+def _legend(axes: Axes, columns: int = 1) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > 1:
+        axes.legend(handles, labels, fontsize=7, frameon=False, labelcolor=INK, ncols=max(1, columns))

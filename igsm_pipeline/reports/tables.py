@@ -1,0 +1,162 @@
+"""Rows of the paper's tables, each number with its n and a 95% interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from igsm_pipeline.reports.findings import Row
+from igsm_pipeline.reports.paper import FIGURE_3
+
+PROBES = ("v_probe", "linear", "random", "linear_random", "majority")
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def percent(self) -> str:
+        """"97.3 (96.1 to 98.2)", in percent."""
+        return f"{100 * self.value:.1f} ({100 * self.low:.1f} to {100 * self.high:.1f})"
+
+    def plain(self) -> str:
+        """"0.15 (0.11 to 0.19)"."""
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def share(hits: int, n: int) -> Estimate:
+    """A share with Wilson's interval; 0 of 0 is unknown, between 0 and 1."""
+    if n == 0:
+        return Estimate(math.nan, 0.0, 1.0)
+    rate, square = hits / n, _Z * _Z
+    middle = (rate + square / (2 * n)) / (1 + square / n)
+    half = _Z / (1 + square / n) * math.sqrt(rate * (1 - rate) / n + square / (4 * n * n))
+    return Estimate(rate, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """A mean with its normal interval, which ends at 0 for counts."""
+    if not len(values):
+        return Estimate(math.nan, math.nan, math.nan)
+    array = np.asarray(values, dtype=np.float64)
+    half = _Z * float(array.std(ddof=1)) / math.sqrt(len(array)) if len(array) > 1 else math.nan
+    value = float(array.mean())
+    return Estimate(value, max(0.0, value - half) if (array >= 0).all() else value - half, value + half)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How a model did on one slice (or one op of it).
+
+    Attributes:
+        slice: the slice.
+        beams: beams of the generation.
+        op: one op level; None for the whole slice.
+        n: problems.
+        correct: share of fully correct solutions.
+        answer: share of correct final answers.
+        unfinished: share of completions that ran into the token limit.
+        extra_operations: unnecessary operations per fully correct solution.
+        extra_parameters: unnecessary parameters per fully correct solution.
+    """
+
+    slice: str
+    beams: int
+    op: int | None
+    n: int
+    correct: Estimate
+    answer: Estimate
+    unfinished: Estimate
+    extra_operations: Estimate
+    extra_parameters: Estimate
+
+    @classmethod
+    def of(cls, part: str, beams: int, op: int | None, rows: Sequence[Row]) -> Accuracy:
+        """The scores of some verdicts."""
+        right = [row for row in rows if row["correct"]]
+        return cls(
+            part,
+            beams,
+            op,
+            len(rows),
+            share(len(right), len(rows)),
+            share(sum(row["final_answer_correct"] for row in rows), len(rows)),
+            share(sum(not row["finished"] for row in rows), len(rows)),
+            mean([row["unnecessary_operations"] for row in right]),
+            mean([row["unnecessary_parameters"] for row in right]),
+        )
+
+    @property
+    def name(self) -> str:
+        """The slice, with its beams where there is more than one."""
+        return self.slice if self.beams == 1 else f"{self.slice}, beam {self.beams}"
+
+
+def accuracy_rows(verdicts: Iterable[Row]) -> list[Accuracy]:
+    """Figures 3 and 4: one row per slice and beams, in the order in which they come."""
+    groups: dict[tuple[str, int], list[Row]] = {}
+    for row in verdicts:
+        groups.setdefault((row["slice"], row["beams"]), []).append(row)
+    return [Accuracy.of(part, beams, None, rows) for (part, beams), rows in groups.items()]
+
+
+def accuracy_by_op(verdicts: Iterable[Row]) -> list[Accuracy]:
+    """One row per beams and op, over every slice but reask; of ``by_op`` alone where it has that op (its problems are drawn for this)."""
+    groups: dict[tuple[int, int], dict[str, list[Row]]] = {}
+    for row in verdicts:
+        if row["slice"] != "reask":
+            groups.setdefault((row["beams"], row["op"]), {}).setdefault(row["slice"], []).append(row)
+    found = []
+    for (beams, op), slices in sorted(groups.items()):
+        rows = slices.get("by_op") or [row for part in slices.values() for row in part]
+        found.append(Accuracy.of("by_op", beams, op, rows))
+    return found
+
+
+def errors_by_slice(verdicts: Iterable[Row]) -> dict[str, dict[str, int]]:
+    """slice (beam 1) -> first error -> how many solutions, commonest first."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in verdicts:
+        if row["beams"] == 1 and not row["correct"]:
+            errors = counts.setdefault(row["slice"], {})
+            errors[row["error"]] = errors.get(row["error"], 0) + 1
+    return {part: dict(sorted(errors.items(), key=lambda item: -item[1])) for part, errors in counts.items()}
+
+
+def whole_scores(scores: Iterable[Row], subset: str = "all") -> dict[tuple[str, str, str], Row]:
+    """(task, slice, probe) -> score over all ops; of several layers the one with the highest balanced accuracy (accuracy where it has none)."""
+    best: dict[tuple[str, str, str], Row] = {}
+    for row in scores:
+        if row["subset"] != subset or row["op"] is not None:
+            continue
+        key = (row["task"], row["slice"], row["probe"])
+        if key not in best or _rank(row) > _rank(best[key]):
+            best[key] = row
+    return best
+
+
+def _rank(row: Row) -> float:
+    value = row["balanced_accuracy"] if row["balanced_accuracy"] is not None else row["accuracy"]
+    return -1.0 if value is None else float(value)
+
+
+def score(row: Row | None, name: str) -> Estimate | None:
+    """One score of a row of a metrics table, with its interval; None where it is undefined."""
+    if row is None or row.get(name) is None:
+        return None
+    value = float(row[name])
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    return Estimate(value, value if low is None else float(low), value if high is None else float(high))
+
+
+def paper_accuracy(experiment: str, part: str) -> float | None:
+    """The paper's figure 3 for one of its families and one slice, in percent; None where it has none."""
+    return FIGURE_3.get(experiment, {}).get(part)

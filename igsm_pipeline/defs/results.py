@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from igsm_pipeline.defs.checks import check_results
 from igsm_pipeline.defs.plots import stage_plot
+from igsm_pipeline.defs.registry import Registration
 from igsm_pipeline.defs.stage_runs import StageRun
 
 Metadata = dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]
@@ -99,3 +100,23 @@ def _table_metadata(tables: Sequence[Path]) -> Metadata:
     columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
     rows = sum(pq.read_metadata(path).num_rows for path in tables)
     return {"dagster/row_count": rows, "dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def registered(registration: Registration) -> dg.MaterializeResult[Any]:
+    """The result of the asset ``registered_model``."""
+    score = registration.score
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(registration.content),
+        metadata={
+            "cache": "hit" if registration.hit else "miss",
+            "registered model": f"{registration.name} version {registration.version}",
+            "fingerprint": registration.fingerprint,
+            "champion": registration.champion,
+            "why": registration.why,
+            "accuracy": score.accuracy,
+            "interval": f"{score.low:.4f} to {score.high:.4f} (n = {score.n:,})",
+            "test set": score.test_set,
+            "MLflow run id": registration.run_id,
+        },
+        tags={"igsm/cache": "hit" if registration.hit else "miss"},
+    )

@@ -7,6 +7,7 @@ database and the artifacts lie under the data root. mlflow is imported when a ch
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -19,12 +20,16 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from igsm_pipeline.defs.instance import locked, project_root
+from igsm_pipeline.defs.stage_runs import StageRun, run_stage
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.experiments.planner import plan
 from igsm_pipeline.store import Store, Unit, find_home, write_atomically
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MLFLOW_URL = "IGSM_MLFLOW_URL"
+_LOG = logging.getLogger(__name__)
 _BATCH = 1000
 _NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z_.\-/ :]")
 
@@ -65,22 +70,21 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             tags: more tags, such as the Dagster run's id.
 
         Yields:
-            The curves; call ``push`` from time to time.
+            The curves; call ``tick`` from time to time.
         """
         client = self.client()
-        store = Store.at_home()
-        curves = Curves.resume(client, store, unit)
+        curves = Curves.resume(client, unit)
         if curves is None:
             run = client.create_run(self.experiment_id(client), run_name=member)
-            curves = Curves(client, store, unit, run.info.run_id)
+            curves = Curves(client, unit, run.info.run_id, run.info.experiment_id)
             curves.describe({"member": member, "fingerprint": unit.fingerprint, "git_revision": git_revision(), **tags})
         try:
             yield curves
         except BaseException as error:
-            curves.push()
+            curves.tick()
             client.set_terminated(curves.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
             raise
-        curves.push()
+        curves.push(finished=True)
         client.set_terminated(curves.run_id, "FINISHED")
 
 
@@ -89,29 +93,27 @@ class Curves:
 
     Attributes:
         run_id: the MLflow run.
+        experiment_id: its MLflow experiment.
         offset: bytes of the metrics file that MLflow has seen.
     """
 
-    def __init__(self, client: MlflowClient, store: Store, unit: Unit, run_id: str, offset: int = 0) -> None:
-        self.client, self.store, self.unit, self.run_id, self.offset = client, store, unit, run_id, offset
+    def __init__(self, client: MlflowClient, unit: Unit, run_id: str, experiment_id: str, offset: int = 0) -> None:
+        self.client, self.unit, self.run_id, self.experiment_id, self.offset = client, unit, run_id, experiment_id, offset
 
     @classmethod
-    def resume(cls, client: MlflowClient, store: Store, unit: Unit) -> Curves | None:
-        """The curves of an earlier, interrupted attempt at this unit, if its metrics file still lies there."""
+    def resume(cls, client: MlflowClient, unit: Unit) -> Curves | None:
+        """The curves of an earlier, interrupted attempt at this unit, if what it wrote still lies there."""
         note = read_note(unit)
         if not note:
             return None
-        curves = cls(client, store, unit, note["run_id"], note["offset"])
+        curves = cls(client, unit, **note)
         path = curves.metrics_file()
-        return curves if path is not None and 0 < curves.offset <= path.stat().st_size else None
+        return curves if path.is_file() and 0 < curves.offset <= path.stat().st_size else None
 
-    def metrics_file(self) -> Path | None:
-        """metrics.jsonl of the unit, finished or under way."""
-        final = self.store.path(self.unit)
-        for folder in (final.with_name(final.name + ".partial"), final):
-            if (folder / "metrics.jsonl").is_file():
-                return folder / "metrics.jsonl"
-        return None
+    def metrics_file(self, *, finished: bool = False) -> Path:
+        """metrics.jsonl of the unit under way, or of the finished one."""
+        final = Store.at_home().path(self.unit)
+        return (final if finished else final.with_name(final.name + ".partial")) / "metrics.jsonl"
 
     def describe(self, tags: Mapping[str, str]) -> None:
         """Log the unit's settings as parameters, and the tags."""
@@ -121,7 +123,14 @@ class Curves:
         self.client.log_batch(self.run_id, params=params[:100], tags=[RunTag(f"igsm.{name}", value) for name, value in tags.items()])
         self._note()
 
-    def push(self) -> int:
+    def tick(self) -> None:
+        """``push``, but a tracking database that cannot be written costs a warning, never the training."""
+        try:
+            self.push()
+        except Exception as error:  # any fault of MLflow or its database; the curves stay on disk and are sent at the end
+            _LOG.warning("MLflow takes no curves for now (%s); training goes on", error)
+
+    def push(self, *, finished: bool = False) -> int:
         """Send the whole lines that training has written since the last call.
 
         Returns:
@@ -129,8 +138,8 @@ class Curves:
         """
         from mlflow.entities import Metric  # noqa: PLC0415
 
-        path = self.metrics_file()
-        if path is None:
+        path = self.metrics_file(finished=finished)
+        if not path.is_file():
             return 0
         with path.open("rb") as stream:
             if path.stat().st_size < self.offset:
@@ -155,7 +164,30 @@ class Curves:
     def _note(self) -> None:
         path = _note_path(self.unit)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps({"run_id": self.run_id, "offset": self.offset}).encode())
+        note = {"run_id": self.run_id, "experiment_id": self.experiment_id, "offset": self.offset}
+        write_atomically(path, json.dumps(note).encode())
+
+
+def train(tracking: Tracking, member: str, tags: Mapping[str, str]) -> tuple[StageRun, dict[str, Any]]:
+    """Bring a member's checkpoint up to date, with its curves in MLflow.
+
+    Args:
+        tracking: where they go.
+        member: its key.
+        tags: more tags for the MLflow run.
+
+    Returns:
+        The stage run, and metadata that link to the MLflow run.
+    """
+    planned = plan(find_member(member), Store.at_home(), ["checkpoint"])
+    if not planned.units or (not planned.stale and read_note(planned.units[0])):
+        run = run_stage(member, "checkpoint")
+    else:
+        with tracking.following(planned.units[0], member, tags) as curves:
+            run = run_stage(member, "checkpoint", on_tick=curves.tick)
+    notes = [note for note in map(read_note, run.units) if note]
+    links = {"MLflow run": dg.MetadataValue.url(run_url(**note)) for note in notes}
+    return run, {**links, **{"MLflow run id": note["run_id"] for note in notes}}
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -190,12 +222,12 @@ def database_uri() -> str:
 
 
 def read_note(unit: Unit) -> dict[str, Any]:
-    """Which MLflow run a checkpoint has (``run_id``, ``offset``), without importing mlflow; empty where it has none."""
+    """Which MLflow run a checkpoint has (``run_id``, ``experiment_id``, ``offset``), without importing mlflow; empty where it has none."""
     path = _note_path(unit)
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
-def run_url(run_id: str, experiment_id: str = "1") -> str:
+def run_url(run_id: str, experiment_id: str, **_: object) -> str:
     """The address of a run in the MLflow server that ``igsm ui`` starts."""
     server = os.environ.get(MLFLOW_URL, "http://127.0.0.1:5000")
     return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"

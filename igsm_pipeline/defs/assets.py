@@ -1,0 +1,144 @@
+"""The whole pipeline on one screen: one asset per stage, in the order of the data flow, one partition per experiment member.
+
+    data    world -> problem_sets -> token_shards
+    model   checkpoint -> generations -> verdicts, registered_model
+    mind    probe_queries -> activation_cache -> linear_probes, v_probes -> error_correlation
+    result  report, catalog
+
+Every asset does the same three things: bring its stage of the member up to date, in a child process; judge it; tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from igsm_pipeline.defs.checks import check_specs
+from igsm_pipeline.defs.partitions import MEMBERS
+from igsm_pipeline.defs.registry import register
+from igsm_pipeline.defs.results import catalogued, materialized, registered
+from igsm_pipeline.defs.stage_runs import run_stage
+from igsm_pipeline.defs.tracking import Tracking, train
+from igsm_pipeline.experiments.stages import stage_version
+
+OWNERS = ["team:igsm"]
+Result = dg.MaterializeResult[Any]
+Decorator = Callable[[Callable[..., Result]], dg.AssetsDefinition]
+
+
+def stage_asset(stage: str, group: str, kinds: set[str], deps: Sequence[dg.AssetsDefinition], **more: Any) -> Decorator:
+    """The decorator of a stage's asset: what all stages have in common.
+
+    Args:
+        stage: the stage's name, and the asset's.
+        group: phase of the pipeline.
+        kinds: what it is made with, for the UI's icons.
+        deps: assets it reads.
+        more: passed to ``dagster.asset``.
+    """
+    return dg.asset(
+        name=stage,
+        partitions_def=MEMBERS,
+        group_name=group,
+        kinds=kinds,
+        deps=deps,
+        owners=OWNERS,
+        code_version=str(stage_version(stage)),
+        check_specs=check_specs(stage),
+        **more,
+    )
+
+
+@stage_asset("world", "data", {"json"}, [])
+def world(context: dg.AssetExecutionContext) -> Result:
+    """The vocabulary: four hierarchies of categories, sub-categories and items from which every problem takes its names (the paper's appendix E)."""
+    return materialized(run_stage(context.partition_key, "world"))
+
+
+@stage_asset("problem_sets", "data", {"numba", "parquet"}, [world])
+def problem_sets(context: dg.AssetExecutionContext) -> Result:
+    """iGSM problems by the paper's law: the training set, one set per evaluation slice, one to train probes on; split by solution template."""
+    return materialized(run_stage(context.partition_key, "problem_sets"))
+
+
+@stage_asset("token_shards", "data", {"parquet", "huggingface"}, [world, problem_sets])
+def token_shards(context: dg.AssetExecutionContext) -> Result:
+    """The training set as windows of token ids, and the tokenizer that belongs to them."""
+    return materialized(run_stage(context.partition_key, "token_shards"))
+
+
+@stage_asset(
+    "checkpoint", "model", {"pytorch", "huggingface"}, [world, problem_sets, token_shards], pool="gpu", retry_policy=dg.RetryPolicy(max_retries=2)
+)
+def checkpoint(context: dg.AssetExecutionContext, tracking: Tracking) -> Result:
+    """GPT-2 with rotary positions, trained from scratch on fresh problems; fully-correct accuracy per op is watched while it learns."""
+    run, links = train(tracking, context.partition_key, {"dagster_run": context.run_id})
+    return materialized(run, links)
+
+
+@stage_asset("generations", "model", {"pytorch", "parquet"}, [world, problem_sets, checkpoint], pool="gpu")
+def generations(context: dg.AssetExecutionContext) -> Result:
+    """The model's own solutions of the test problems, slice by slice, greedy or by beam."""
+    return materialized(run_stage(context.partition_key, "generations"))
+
+
+@stage_asset("verdicts", "model", {"python", "parquet"}, [world, problem_sets, generations])
+def verdicts(context: dg.AssetExecutionContext) -> Result:
+    """Every step of every solution verified: correct or the first error, and how much of it was unnecessary (figures 3 and 4)."""
+    return materialized(run_stage(context.partition_key, "verdicts"))
+
+
+@stage_asset("probe_queries", "mind", {"numba", "parquet"}, [world, problem_sets])
+def probe_queries(context: dg.AssetExecutionContext) -> Result:
+    """What is asked of the model's states: nece, dep, known, value, can_next and nece_next, each with its label and where it is read."""
+    return materialized(run_stage(context.partition_key, "probe_queries"))
+
+
+@stage_asset("activation_cache", "mind", {"pytorch", "parquet"}, [world, problem_sets, probe_queries, checkpoint], pool="gpu")
+def activation_cache(context: dg.AssetExecutionContext) -> Result:
+    """States of the frozen model where the queries are read, per layer, for the trained model and for random weights."""
+    return materialized(run_stage(context.partition_key, "activation_cache"))
+
+
+@stage_asset("linear_probes", "mind", {"pytorch", "parquet"}, [probe_queries, activation_cache], pool="gpu")
+def linear_probes(context: dg.AssetExecutionContext) -> Result:
+    """A linear probe per task and layer on the cached states: the baseline of V-probing, and the layers of figure 10."""
+    return materialized(run_stage(context.partition_key, "linear_probes"))
+
+
+@stage_asset("v_probes", "mind", {"pytorch", "parquet"}, [world, problem_sets, probe_queries, checkpoint], pool="gpu")
+def v_probes(context: dg.AssetExecutionContext) -> Result:
+    """V-probing: a rank-8 update of the input embedding and a linear head read the model's mind, beside random weights (figures 7 and 12)."""
+    return materialized(run_stage(context.partition_key, "v_probes"))
+
+
+@stage_asset("error_correlation", "mind", {"python", "parquet"}, [world, problem_sets, generations, verdicts, probe_queries, v_probes])
+def error_correlation(context: dg.AssetExecutionContext) -> Result:
+    """Do mistakes show in the mind before they show in the text? Wrong steps and unnecessary ones against the probed state (figure 8)."""
+    return materialized(run_stage(context.partition_key, "error_correlation"))
+
+
+@stage_asset("report", "result", {"html", "matplotlib"}, [verdicts, checkpoint, linear_probes, v_probes, error_correlation])
+def report(context: dg.AssetExecutionContext) -> Result:
+    """One self-contained page: accuracies, curves, probes, correlation and a worked example, each number with its n and interval."""
+    return materialized(run_stage(context.partition_key, "report"))
+
+
+@dg.asset(partitions_def=MEMBERS, group_name="result", kinds={"duckdb"}, deps=[report], owners=OWNERS, code_version="1")
+def catalog(context: dg.AssetExecutionContext) -> Result:
+    """Every table of the store as a DuckDB view, over all members: igsm.duckdb, replaced as a whole."""
+    return catalogued(context.partition_key)
+
+
+@dg.asset(partitions_def=MEMBERS, group_name="model", kinds={"mlflow", "huggingface"}, deps=[checkpoint, verdicts], owners=OWNERS, code_version="1")
+def registered_model(context: dg.AssetExecutionContext, tracking: Tracking) -> Result:
+    """The checkpoint in MLflow's registry; the alias champion goes to it only if its op<=max accuracy is beyond doubt the better one."""
+    return registered(register(tracking, context.partition_key))
+
+
+ASSETS = [
+    world, problem_sets, token_shards, checkpoint, generations, verdicts, probe_queries, activation_cache, linear_probes, v_probes,
+    error_correlation, report, catalog, registered_model,
+]  # fmt: skip

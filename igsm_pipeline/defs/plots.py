@@ -1,0 +1,100 @@
+"""The plot that Dagster shows beside a stage: the report's own figures, small, as an image within Markdown.
+
+Ours: an image in metadata stays below 100 KB, or the UI grows slow; the full figure lies in the report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from igsm_pipeline.defs.stage_runs import StageRun
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_BYTES = 100_000
+_DPI = (90, 60, 40)
+
+
+def stage_plot(run: StageRun) -> str | None:
+    """Markdown with the plot of a stage run; None where the stage has none or nothing to draw."""
+    draw = _PLOTS.get(run.stage)
+    if draw is None or not run.units:
+        return None
+    figures = draw(run)
+    return "\n\n".join(f"**{title}**\n\n{image(figure, title)}" for title, figure in figures.items()) or None
+
+
+def image(figure: Figure, title: str) -> str:
+    """A figure as a Markdown image of less than ``MAX_BYTES``."""
+    from igsm_pipeline.reports.figures import data_uri, png  # noqa: PLC0415  (matplotlib)
+
+    pictures = (data_uri(png(figure, dpi)) for dpi in _DPI)
+    return f"![{title}]({next((picture for picture in pictures if len(picture) < MAX_BYTES), 'too large: see the report')})"
+
+
+def _problem_sets(run: StageRun) -> dict[str, Figure]:
+    from igsm_pipeline.reports.figures import op_histogram  # noqa: PLC0415
+
+    counts = {}
+    for unit in run.units:
+        summary = json.loads((run.store.path(unit) / "summary.json").read_text())
+        counts[unit.name] = {op: number for op, number in enumerate(summary["op_histogram"]) if number}
+    return {"ops of each set": op_histogram(counts)}
+
+
+def _checkpoint(run: StageRun) -> dict[str, Figure]:
+    from igsm_pipeline.reports.figures import training_curves  # noqa: PLC0415
+    from igsm_pipeline.reports.findings import read_metrics  # noqa: PLC0415
+
+    lines = [line for folder in run.folders() for line in read_metrics(folder)]
+    return {"training": training_curves(lines)} if lines else {}
+
+
+def _generations(run: StageRun) -> dict[str, Figure]:
+    from igsm_pipeline.reports.figures import share_bars  # noqa: PLC0415
+    from igsm_pipeline.reports.tables import share  # noqa: PLC0415
+
+    finished = {unit.name: Counter(table_column(run, index, "finished")) for index, unit in enumerate(run.units)}
+    return {"finished completions": share_bars({name: share(found[True], found.total()) for name, found in finished.items()}, "finished")}
+
+
+def table_column(run: StageRun, index: int, column: str) -> list[object]:
+    """One column of the Parquet files of one unit of a stage run."""
+    from igsm_pipeline.reports.findings import read_column  # noqa: PLC0415
+
+    return read_column(run.store.path(run.units[index]), "", column)
+
+
+def _verdicts(run: StageRun) -> dict[str, Figure]:
+    from igsm_pipeline.reports import figures, tables  # noqa: PLC0415
+    from igsm_pipeline.reports.findings import Findings  # noqa: PLC0415
+
+    verdicts = Findings.read({f"{unit.stage}/{unit.name}": run.store.path(unit) for unit in run.units}).verdicts()
+    op_max = run.member.settings.family.op_max
+    return {
+        "accuracy per slice": figures.accuracy_bars(tables.accuracy_rows(verdicts)),
+        "accuracy per op": figures.accuracy_per_op(tables.accuracy_by_op(verdicts), op_max),
+    }
+
+
+def _probes(run: StageRun) -> dict[str, Figure]:
+    from igsm_pipeline.reports import figures  # noqa: PLC0415
+    from igsm_pipeline.reports.findings import Findings  # noqa: PLC0415
+
+    scores = Findings.read({f"{unit.stage}/{unit.name}": run.store.path(unit) for unit in run.units}).probe_scores()
+    slices = list(dict.fromkeys(row["slice"] for row in scores))
+    return {f"probes on {part}": figures.probe_bars(scores, part) for part in slices[:2]}
+
+
+_PLOTS: Mapping[str, Callable[[StageRun], dict[str, Figure]]] = {
+    "problem_sets": _problem_sets,
+    "checkpoint": _checkpoint,
+    "generations": _generations,
+    "verdicts": _verdicts,
+    "linear_probes": _probes,
+    "v_probes": _probes,
+}

@@ -48,7 +48,7 @@ STAGES: Mapping[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("world", "world.stage", "write_world", "world.settings", "WorldSettings"),
-        Stage("problem_sets", "problems.stage", "write_problems", "problems.settings", "ProblemSetSettings"),
+        Stage("problem_sets", "problems.stage", "write_problem_set", "problems.settings", "ProblemSetSettings"),
         Stage("token_shards", "tokens.stage", "write_shards", "tokens.settings", "ShardSettings"),
         Stage("checkpoint", "training.stage", "write_checkpoint", "training.settings", "TrainingSettings"),
         Stage("generations", "generations.stage", "write_generations", "generations.settings", "GenerationSettings"),

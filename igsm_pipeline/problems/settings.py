@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from igsm_pipeline.settings import Settings
 
-STAGE, VERSION = "problem_sets", 1
 MAX_IP, MAX_OP = 39, 52
 
 

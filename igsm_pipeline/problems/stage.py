@@ -16,12 +16,12 @@ from tqdm import tqdm
 from igsm_pipeline.problems.blocks import TEST_BINS, TRAIN_BINS, BlockMaker
 from igsm_pipeline.problems.files import from_table, problem_files, to_table, write_parquet
 from igsm_pipeline.problems.record import RECORD, Records
-from igsm_pipeline.problems.settings import STAGE, VERSION, ProblemSetSettings
+from igsm_pipeline.problems.settings import ProblemSetSettings
 from igsm_pipeline.store import Writing, write_atomically
 from igsm_pipeline.world import World, load_world
 
-__all__ = ["STAGE", "VERSION", "write_problem_set"]
-
+STAGE = "problem_sets"
+VERSION = 1
 BLOCKS_PER_FILE = 16
 
 

@@ -1,0 +1,148 @@
+"""GPT2-l-h with rotary positions, as a stock ``GPTNeoXForCausalLM``.
+
+``build`` makes one with fresh weights, ``save`` writes a folder that plain ``AutoModelForCausalLM.from_pretrained`` loads,
+``load`` reads such a folder (or any other causal model's) and checks it. Nothing is pickled.
+
+Source: the architecture (arXiv:2407.20311, app. F) and GPT-2's initialisation: N(0, 0.02), projections into the residual stream
+divided by sqrt(2 l), biases 0. Ours: GPT-NeoX without parallel residuals is that architecture, and loads everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
+from transformers.activations import NewGELUActivation
+
+from igsm_pipeline import seeding
+from igsm_pipeline.errors import BadCheckpoint
+from igsm_pipeline.model.settings import ModelSettings
+
+ROPE_THETA = 10_000.0
+INIT_STD = 0.02
+
+
+def build(settings: ModelSettings, vocab_size: int, context: int, seed: int, *, bos: int | None = None, eos: int | None = None) -> GPTNeoXForCausalLM:
+    """A model with fresh fp32 weights on the CPU, in training mode.
+
+    Args:
+        settings: layers, heads and so on; ``path`` is not read here.
+        vocab_size: rows of the (tied) embedding.
+        context: longest sequence the configuration promises.
+        seed: the weights are a function of it, the same for every version of torch's layers and any device.
+        bos: id that opens a document, for the configuration.
+        eos: id that ends it.
+    """
+    config = GPTNeoXConfig(
+        vocab_size=vocab_size,
+        hidden_size=settings.width,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=settings.mlp_ratio * settings.width,
+        hidden_act="gelu_new",
+        attention_dropout=settings.dropout,
+        hidden_dropout=settings.dropout,
+        max_position_embeddings=context,
+        initializer_range=INIT_STD,
+        use_parallel_residual=False,
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA, "partial_rotary_factor": settings.partial_rotary_factor},
+        bos_token_id=bos,
+        eos_token_id=eos,
+        pad_token_id=eos,
+        attn_implementation="sdpa",
+    )
+    model = GPTNeoXForCausalLM(config)
+    _initialise(model, settings.layers, seed)
+    check_rotary(model)
+    return model
+
+
+@torch.no_grad()
+def _initialise(model: GPTNeoXForCausalLM, num_layers: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seeding.torch_seed(seed, "model.init"))
+    for name, parameter in model.named_parameters():
+        if name.endswith("norm.weight") or "layernorm.weight" in name:
+            parameter.fill_(1.0)
+        elif parameter.ndim == 1:
+            parameter.zero_()
+        else:
+            residual = name.endswith(("attention.dense.weight", "mlp.dense_4h_to_h.weight"))
+            std = INIT_STD / math.sqrt(2 * num_layers) if residual else INIT_STD
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+
+
+def rotary_frequencies(head_width: int, partial_rotary_factor: float, theta: float = ROPE_THETA) -> Tensor:
+    """The rotary formula: theta^(-2 i / r) for i < r / 2, r the rotated dimensions of a head. Shape (r / 2,), float32."""
+    rotated = int(head_width * partial_rotary_factor)
+    return torch.tensor([theta ** (-2 * i / rotated) for i in range(rotated // 2)], dtype=torch.float64).float()
+
+
+def check_rotary(model: PreTrainedModel) -> None:
+    """Assert that every rotary buffer of a GPT-NeoX model holds the formula's values (other architectures are left alone).
+
+    Raises:
+        BadCheckpoint: one does not; such a model would silently read its positions wrongly.
+    """
+    config = model.config
+    if config.model_type != "gpt_neox" or config.rope_parameters["rope_type"] != "default":
+        return
+    wanted = rotary_frequencies(
+        config.hidden_size // config.num_attention_heads, config.rope_parameters["partial_rotary_factor"], config.rope_parameters["rope_theta"]
+    )
+    found = [(name, buffer) for name, buffer in model.named_buffers() if name.endswith("inv_freq")]
+    for name, buffer in found:
+        if buffer.shape != wanted.shape or not torch.allclose(buffer.float().cpu(), wanted, rtol=1e-5, atol=0):
+            raise BadCheckpoint(
+                name, "must equal the rotary formula", buffer.tolist()[:4], "load the model through igsm_pipeline.model.gpt2_rotary.load"
+            )
+    if not found:
+        raise BadCheckpoint("inv_freq", "must be a buffer of the model", "none", "use transformers >= 5.17")
+
+
+def save(model: PreTrainedModel, folder: Path) -> None:
+    """Write config.json, generation_config.json and model.safetensors into an existing or new folder."""
+    model.save_pretrained(folder, safe_serialization=True)
+
+
+def load(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A causal model from a folder, in evaluation mode, with SDPA attention; weights from safetensors only, no code from the folder is run.
+
+    Raises:
+        BadCheckpoint: the folder is not a causal model, misses weights, or its rotary buffers are wrong.
+    """
+    if not (folder / "config.json").is_file():
+        raise BadCheckpoint(f"checkpoint {folder}", "must hold config.json", "no such file", "name the folder of a finished checkpoint")
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:  # transformers raises many kinds; each means the folder is no usable model
+        raise BadCheckpoint(
+            f"checkpoint {folder}", "must load as a causal language model", f"{type(error).__name__}: {error}", "rebuild it"
+        ) from error
+    missing = sorted(report["missing_keys"]) or sorted(str(key) for key in report["mismatched_keys"])
+    if missing:
+        raise BadCheckpoint(f"checkpoint {folder}", "must hold every weight of its architecture", missing[:3], "rebuild it")
+    check_rotary(model)
+    return model.to(device).eval()
+
+
+def fuse_activations(model: PreTrainedModel) -> None:
+    """Replace the composite ``gelu_new`` modules, in place, by torch's fused tanh GELU: the same function to rounding, several times cheaper.
+
+    The configuration, the weights and what ``save`` writes are unchanged.
+    """
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, nn.GELU(approximate="tanh"))

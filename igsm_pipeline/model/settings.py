@@ -1,0 +1,66 @@
+"""Which model: the paper's GPT2-l-h, or any causal language model from a folder."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from igsm_pipeline.errors import BadCheckpoint
+from igsm_pipeline.settings import Settings
+
+
+class ModelSettings(Settings):
+    """GPT2-layers-heads with rotary positions, or a foreign checkpoint.
+
+    Source: pre-norm, GELU, biases, tied embeddings, width 64 per head, rotary positions (arXiv:2407.20311, app. F).
+    Ours: the rotary fraction (not stated; 0.25 is the default of the paper's reference for it), dropout (not stated), ``head_width`` other than 64.
+    """
+
+    layers: int = Field(12, ge=1, le=200, description="l of GPT2-l-h")
+    heads: int = Field(12, ge=1, le=200, description="h of GPT2-l-h")
+    head_width: int = Field(64, ge=2, le=256, description="width of a head; the model's width is heads * head_width")
+    mlp_ratio: int = Field(4, ge=1, le=16, description="width of the hidden MLP layer over the model's")
+    partial_rotary_factor: float = Field(0.25, gt=0, le=1, description="fraction of a head's width that is rotated")
+    dropout: float = Field(0.0, ge=0, lt=1, description="of embeddings, attention weights and residual branches")
+    path: str | None = Field(None, description="folder of a foreign causal model; the other fields are then ignored")
+
+    @model_validator(mode="after")
+    def _rotary_part_is_even(self) -> Self:
+        rotated = int(self.head_width * self.partial_rotary_factor)
+        if rotated < 2 or rotated % 2:
+            raise ValueError(
+                f"partial_rotary_factor must rotate an even number of a head's dimensions, got {rotated} of {self.head_width}: change one of the two"
+            )
+        return self
+
+    @property
+    def width(self) -> int:
+        """d_model."""
+        return self.heads * self.head_width
+
+    def canonical(self) -> dict[str, Any]:
+        """As the base class; a foreign checkpoint enters by the hash of its content, never by its path."""
+        if self.path is None:
+            return super().canonical()
+        return {"checkpoint": checkpoint_hash(Path(self.path))}
+
+
+def checkpoint_hash(folder: Path) -> str:
+    """The content hash of a model folder: SHA-256 over the names and bytes of config.json and the safetensors files.
+
+    Raises:
+        BadCheckpoint: there are none.
+    """
+    files = sorted([*folder.glob("config.json"), *folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")])
+    if len(files) < 2 or files[0].parent / "config.json" not in files:
+        raise BadCheckpoint(
+            f"model.path {folder}", "must hold config.json and model.safetensors", "neither or one of them", "name a checkpoint folder"
+        )
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            total.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\0".encode())
+    return total.hexdigest()

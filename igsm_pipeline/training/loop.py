@@ -1,0 +1,217 @@
+"""The training loop.
+
+Why a plain loop: states must be read without pickle, a killed run must continue bit for bit on a CPU, and batches must not depend on
+the number of processes. ``transformers.Trainer`` and ``accelerate`` keep optimizer and random states as pickles and shard data by their own
+samplers, and Lightning Fabric's checkpoints are ``torch.save`` files; meeting the three points through any of them means replacing most of it.
+What is left is short: a step is a pure function of (weights, moments, step number), so the state is exactly these.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from igsm_pipeline import seeding
+from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.model.gpt2_rotary import fuse_activations
+from igsm_pipeline.training.batches import BatchOrder, Windows, labels_of
+from igsm_pipeline.training.metrics import MetricsLog, flat_accuracy_warning
+from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, set_learning_rate
+from igsm_pipeline.training.processes import Ranks, joined_ranks, stop_on_signals
+from igsm_pipeline.training.settings import TrainingSettings
+from igsm_pipeline.training.state import load_newest_state, save_state
+from igsm_pipeline.training.steps import StepResult, autocast, loss_sum, micro_batches, reduce_gradients
+
+Monitor = Callable[[PreTrainedModel], dict[str, list[int]]]
+"""Solves a fixed set of problems: op -> [correct, n]."""
+
+Batch = tuple[NDArray[Any], NDArray[np.int64], NDArray[Any]]
+_log = logging.getLogger(__name__)
+
+
+class Stopped(StageFailed):
+    """Training was asked to stop; its state is saved and a rerun resumes."""
+
+
+@dataclass(frozen=True)
+class Specials:
+    """The ids that ``loss_on: solution`` needs: the solution marker and the end of text."""
+
+    solution: int
+    eos: int
+
+
+class Trainer:
+    """A model with its optimizers, and one step of both."""
+
+    def __init__(self, model: PreTrainedModel, settings: TrainingSettings, ranks: Ranks) -> None:
+        self.settings, self.ranks = settings, ranks
+        self.model = model.to(ranks.device).train()
+        fuse_activations(self.model)
+        self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizers = make_optimizers(self.model, settings)
+        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16")
+        self.backbone = torch.compile(self.model.base_model) if settings.compile else self.model.base_model
+        self.dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.modules())
+
+    def step(self, step: int, batch: Batch) -> StepResult:
+        """Do one step on this rank's part of the global batch.
+
+        Raises:
+            StageFailed: the loss or the gradient is not finite (weights are then as before the step).
+        """
+        settings, device = self.settings, self.ranks.device
+        windows, labels, lengths = batch
+        if self.dropout:
+            torch.manual_seed(seeding.torch_seed(settings.seed, "training.dropout", step * self.ranks.size + self.ranks.rank))
+        loss = torch.zeros((), dtype=torch.float64, device=device)
+        for ids, wanted in micro_batches(windows, labels, lengths, settings.micro_batch or default_micro_batch(device, windows.shape[1])):
+            with autocast(device, settings.precision):
+                part = loss_sum(self.backbone, self.model.get_output_embeddings(), ids.to(device), wanted.to(device))
+            torch.autograd.backward(self.scaler.scale(part / windows.size))
+            loss += part.detach().double()
+        counts = torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64, device=device)
+        totals = torch.cat([loss[None], counts])
+        reduce_gradients(self.parameters, totals)
+        total_loss, loss_tokens, tokens = totals.tolist()
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        rescale = windows.size / max(1.0, loss_tokens)
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(rescale)
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, settings.gradient_clip or math.inf))
+        mean = total_loss / max(1.0, loss_tokens)
+        if not math.isfinite(mean) or (not math.isfinite(norm) and not self.scaler.is_enabled()):
+            raise StageFailed(f"training diverged at step {step + 1}: loss {mean}, gradient norm {norm}; lower learning_rate or raise warmup_steps")
+        set_learning_rate(self.optimizers, learning_rate(step, settings))
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=False)
+        self.scaler.update()
+        return StepResult(mean, int(loss_tokens), int(tokens), norm)
+
+
+def default_micro_batch(device: torch.device, window: int) -> int:
+    """Windows per forward pass: about 4k tokens on a CPU (fits its caches), 64k on a GPU."""
+    return max(1, (1 << 16 if device.type == "cuda" else 1 << 12) // window)
+
+
+def train(
+    model: PreTrainedModel,
+    data: Windows,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    specials: Specials | None = None,
+    monitor: Monitor | None = None,
+) -> dict[str, Any]:
+    """Train a model in place, from the newest state in ``folder`` if there is one.
+
+    Args:
+        model: trained in place; moved to the device.
+        data: windows by number.
+        settings: all about training.
+        folder: takes metrics.jsonl and state/.
+        specials: needed for ``loss_on: solution``.
+        monitor: called on rank 0 every ``accuracy_every_steps`` and after the last step.
+
+    Returns:
+        ``{"steps", "tokens", "seconds", "loss", "resumed_step"}``; tokens are real ones, all processes together.
+
+    Raises:
+        StageFailed: the loss is not finite.
+        Stopped: a signal asked for it; the state is saved.
+    """
+    with joined_ranks(settings.device) as ranks, stop_on_signals() as stop, ThreadPoolExecutor(1, "batches") as reader:
+        trainer = Trainer(model, settings, ranks)
+        state = load_newest_state(folder, trainer.model, trainer.optimizers) or {"step": 0, "tokens": 0}
+        if settings.precision == "fp16" and "scaler" in state:
+            trainer.scaler.load_state_dict(state["scaler"])
+        first, tokens = int(state["step"]), int(state["tokens"])
+        metrics = MetricsLog(folder, first) if ranks.first else None
+        order = BatchOrder(data.num_windows, settings.batch_windows, settings.seed)
+        if first:
+            _log.info("training resumes after step %d of %d", first, settings.num_steps)
+
+        def read(step: int) -> Batch:
+            indices = np.array_split(order.indices(step), ranks.size)[ranks.rank]
+            windows, lengths = data.read(indices)
+            marker = specials if settings.loss_on == "solution" else None
+            return windows, labels_of(windows, lengths, marker.solution if marker else None, marker.eos if marker else None), lengths
+
+        def save(step: int) -> None:
+            if ranks.first:
+                extra = {"tokens": tokens, **({"scaler": trainer.scaler.state_dict()} if trainer.scaler.is_enabled() else {})}
+                save_state(folder, step, trainer.model, trainer.optimizers, extra)
+
+        started = mark = time.monotonic()
+        since: list[StepResult] = []
+        result = StepResult(math.nan, 0, 0, 0.0)
+        following: Future[Batch] | None = reader.submit(read, first) if first < settings.num_steps else None
+        bar = tqdm(desc="training", unit="tok", unit_scale=True, disable=not ranks.first, initial=tokens)
+        for step in range(first, settings.num_steps):
+            assert following is not None
+            batch = following.result()
+            following = reader.submit(read, step + 1) if step + 1 < settings.num_steps else None
+            result = trainer.step(step, batch)
+            done = step + 1
+            tokens += result.tokens
+            since.append(result)
+            bar.update(result.tokens)
+            if metrics is not None and (done % settings.log_every_steps == 0 or done == settings.num_steps):
+                now = time.monotonic()
+                row = summary(done, since, learning_rate(step, settings), tokens, now - mark)
+                metrics.append(row)
+                bar.set_postfix(step=f"{done}/{settings.num_steps}", loss=f"{row['loss']:.4f}")
+                since, mark = [], now
+            look = settings.accuracy_every_steps and (done % settings.accuracy_every_steps == 0 or done == settings.num_steps)
+            if look and monitor is not None and metrics is not None:
+                look_at_accuracy(trainer.model, done, monitor, metrics)
+                mark = time.monotonic()
+            stopping = stop.agreed(ranks)
+            if done % settings.checkpoint_every_steps == 0 or done == settings.num_steps or stopping:
+                save(done)
+            if stopping and done < settings.num_steps:
+                bar.close()
+                raise Stopped(f"training was stopped after step {done} of {settings.num_steps}; its state is saved and a rerun resumes there")
+        bar.close()
+        return {"steps": settings.num_steps, "tokens": tokens, "seconds": time.monotonic() - started, "loss": result.loss, "resumed_step": first}
+
+
+def look_at_accuracy(model: PreTrainedModel, step: int, monitor: Monitor, metrics: MetricsLog) -> None:
+    """Solve the monitor problems and write the accuracy row, and a warning row where accuracy stands still while the loss falls."""
+    model.eval()
+    metrics.append({"step": step, "accuracy": monitor(model)})
+    model.train()
+    warning = flat_accuracy_warning(metrics.rows)
+    if warning is not None:
+        metrics.append({"step": step, "warning": warning})
+        _log.warning("%s", warning)
+
+
+def summary(step: int, results: list[StepResult], rate: float, tokens: int, seconds: float) -> dict[str, Any]:
+    """A metrics row over some steps: loss is the mean per loss-bearing token, grad_norm the mean."""
+    weights = [result.loss_tokens for result in results]
+    loss = sum(result.loss * weight for result, weight in zip(results, weights, strict=True)) / max(1, sum(weights))
+    return {
+        "step": step,
+        "loss": loss,
+        "lr": rate,
+        "tokens": tokens,
+        "tokens_per_s": round(sum(result.tokens for result in results) / max(seconds, 1e-9), 1),
+        "grad_norm": sum(result.grad_norm for result in results) / len(results),
+    }

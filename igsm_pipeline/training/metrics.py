@@ -1,0 +1,74 @@
+"""metrics.jsonl: one JSON object a line, appended while training.
+
+Rows: ``{"step", "loss", "lr", "tokens", "tokens_per_s", "grad_norm"}`` at every logged step, ``{"step", "accuracy": {op: [correct, n]}}`` when the
+monitor problems were solved, ``{"step", "warning": text}``. ``step`` is the number of steps done. On resume, rows after the resumed step are cut off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from igsm_pipeline.store import write_atomically
+
+METRICS = "metrics.jsonl"
+
+
+class MetricsLog:
+    """Appends rows to a folder's metrics.jsonl and keeps them in ``rows``."""
+
+    def __init__(self, folder: Path, resumed_step: int) -> None:
+        self.path = folder / METRICS
+        self.rows = [row for row in read_metrics(folder) if row["step"] <= resumed_step] if resumed_step else []
+        write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one row; it is on disk (not necessarily synced) when this returns."""
+        self.rows.append(dict(row))
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(row) + "\n")
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """All whole rows of a folder's metrics.jsonl; a last line cut short by a crash is dropped, no file gives no rows."""
+    path = folder / METRICS
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def flat_accuracy_warning(rows: Sequence[Mapping[str, Any]], looks: int = 3, gain: float = 0.02, fall: float = 0.02) -> str | None:
+    """A warning when accuracy stood still over the last looks while the loss fell: the sign of a model that learns text but not iGSM.
+
+    Args:
+        rows: all metrics rows so far.
+        looks: how many looks back the comparison goes.
+        gain: least rise of mean accuracy that counts as progress.
+        fall: relative fall of the loss that counts as one.
+    """
+    seen = [(row["step"], row["accuracy"]) for row in rows if "accuracy" in row]
+    if len(seen) <= looks:
+        return None
+    (old_step, old), (step, new) = seen[-1 - looks], seen[-1]
+    before, after = _overall(old), _overall(new)
+    losses = {row["step"]: row["loss"] for row in rows if "loss" in row}
+    old_loss = losses.get(max((s for s in losses if s <= old_step), default=-1))
+    new_loss = losses.get(max((s for s in losses if s <= step), default=-1))
+    if old_loss is None or new_loss is None or after > 0.9 or after - before >= gain or new_loss > old_loss * (1 - fall):
+        return None
+    return (
+        f"accuracy stayed at {after:.1%} (was {before:.1%}) from step {old_step} to {step} while the loss fell "
+        f"from {old_loss:.4f} to {new_loss:.4f}: check data, positions and rotary settings"
+    )
+
+
+def _overall(accuracy: Mapping[str, Sequence[int]]) -> float:
+    return sum(right for right, _ in accuracy.values()) / max(1, sum(n for _, n in accuracy.values()))

@@ -1,0 +1,128 @@
+"""The training process among others: ranks, signals, and not outliving its parent.
+
+Under ``torch.distributed.run`` every process joins one group; alone there is none. SIGINT and SIGTERM ask for a stop, on which all ranks agree by an
+all-reduced flag, so that they checkpoint after the same step. When the parent dies, so does the trainer: the kernel sends SIGKILL on Linux
+(PR_SET_PDEATHSIG), elsewhere the parent's id is watched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import FrameType
+
+import torch
+import torch.distributed as dist
+
+from igsm_pipeline.errors import BadSettings
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among ``size``; rank 0 writes files."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and draws the bar."""
+        return self.rank == 0
+
+
+def pick_device(name: str, local_rank: int = 0) -> torch.device:
+    """``auto``: a GPU where there is one, else the CPU.
+
+    Raises:
+        BadSettings: a device that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise BadSettings("device", "must be auto or a torch device of this machine", name, "use auto") from error
+    return device
+
+
+@contextlib.contextmanager
+def joined_ranks(device_name: str) -> Iterator[Ranks]:
+    """Join the process group that torchrun's environment describes (gloo on CPUs, NCCL on GPUs), leave it at the end; alone: one rank."""
+    size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    device = pick_device(device_name, int(os.environ.get("LOCAL_RANK", "0")))
+    if size == 1 or dist.is_initialized():
+        yield Ranks(dist.get_rank() if dist.is_initialized() else 0, dist.get_world_size() if dist.is_initialized() else 1, device)
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=2))
+    try:
+        yield Ranks(rank, size, device)
+    finally:
+        dist.destroy_process_group()
+
+
+@dataclass
+class StopRequest:
+    """Whether SIGINT or SIGTERM came."""
+
+    signals: list[int] = field(default_factory=list)
+
+    def agreed(self, ranks: Ranks) -> bool:
+        """True on every rank when any rank was asked to stop."""
+        if ranks.size == 1:
+            return bool(self.signals)
+        flag = torch.tensor([float(bool(self.signals))], device=ranks.device)
+        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+        return bool(flag.item())
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn SIGINT and SIGTERM into a request while the block runs (main thread only). A second one is not held back."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        request.signals.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, remember)
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def die_with_parent() -> None:
+    """End this process as soon as its parent does. Call it in the main thread of a trainer that was started as a subprocess."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

@@ -1,0 +1,40 @@
+"""How a model is trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from igsm_pipeline.settings import Settings, runtime_field
+
+
+class TrainingSettings(Settings):
+    """Optimizer, schedule, batches and what is watched.
+
+    Source: AdamW (0.9, 0.98), linear warm-up, cosine to 0.01 of the peak, mixed precision; med: lr 2e-3, weight decay 0.05, batch 512 x 768,
+    100,000 steps, 1,000 of warm-up; hard: weight decay 0.03, batch 256 x 1024, 200,000 steps. Ours: gradient clipping, Muon, ``loss_on``, everything about watching.
+    """
+
+    num_steps: int = Field(100_000, ge=1)
+    batch_windows: int = Field(512, ge=1, description="windows per step, over all processes together")
+    optimizer: Literal["adamw", "muon"] = Field("adamw", description="muon: hidden matrices by Muon, embeddings, biases and norms by AdamW")
+    learning_rate: float = Field(2e-3, gt=0, description="peak")
+    betas: tuple[float, float] = Field((0.9, 0.98), description="of AdamW")
+    weight_decay: float = Field(0.05, ge=0, description="of matrices and embeddings; biases and norms have none")
+    muon_momentum: float = Field(0.95, ge=0, lt=1)
+    warmup_steps: int = Field(1000, ge=0)
+    floor: float = Field(0.01, ge=0, le=1, description="where the cosine ends, as a fraction of the peak")
+    gradient_clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: no clipping")
+    precision: Literal["fp32", "bf16", "fp16"] = Field("bf16", description="bf16 and fp16 are mixed precision: weights stay fp32")
+    loss_on: Literal["all", "solution"] = Field("all", description="solution: only tokens after the solution marker up to the end of text")
+    seed: int = Field(0, ge=0, description="of the weights, the order of the windows and dropout")
+    log_every_steps: int = Field(10, ge=1, description="a row of metrics.jsonl is the mean over this many steps")
+    checkpoint_every_steps: int = Field(1000, ge=1, description="how much work a crash can cost")
+    accuracy_every_steps: int = Field(5000, ge=0, description="how often the monitor problems are solved; 0: never")
+    monitor_problems_per_op: int = Field(32, ge=1, description="monitor problems of each op level, the same at every look")
+    monitor_max_tokens: int = Field(1024, ge=1, description="longest completion while monitoring")
+    device: str = runtime_field("auto", why="auto takes a GPU where there is one; the law of the result is the same, its last bits are not promised")
+    compile: bool = runtime_field(False, why="torch.compile changes rounding at most; it gains on GPUs and not on CPUs without bf16 units")
+    micro_batch: int = runtime_field(0, why="windows per forward pass; 0 chooses; sums are the same to rounding", ge=0)
+    workers: int = runtime_field(1, why="processes that generate streamed blocks; blocks do not depend on who makes them", ge=0)

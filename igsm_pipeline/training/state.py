@@ -1,0 +1,110 @@
+"""Training states on disk: safetensors and JSON, written beside and renamed, the last two kept.
+
+``<folder>/state/step-000001000/`` holds model.safetensors, optimizer.safetensors and state.json (step, loss scale, counters, and the SHA-256
+of the two files). A state counts only if those hashes hold; when the newest is damaged, the one before is taken and the damage is reported. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from igsm_pipeline.store import hash_file, write_atomically
+
+STATE = "state"
+KEPT = 2
+_log = logging.getLogger(__name__)
+
+
+def save_state(folder: Path, step: int, model: nn.Module, optimizers: list[torch.optim.Optimizer], extra: dict[str, Any]) -> None:
+    """Write the state after ``step`` steps and drop all but the last two. A crash at any moment leaves the earlier states whole."""
+    root = folder / STATE
+    root.mkdir(exist_ok=True)
+    for leftover in root.glob("*.tmp"):
+        shutil.rmtree(leftover)
+    final = root / f"step-{step:09d}"
+    temporary = final.with_name(final.name + ".tmp")
+    temporary.mkdir()
+    save_file(_model_tensors(model), temporary / "model.safetensors")
+    save_file(_optimizer_tensors(model, optimizers), temporary / "optimizer.safetensors")
+    hashes = {path.name: hash_file(path) for path in sorted(temporary.glob("*.safetensors"))}
+    write_atomically(temporary / "state.json", json.dumps({"step": step, "sha256": hashes, **extra}).encode())
+    for path in temporary.iterdir():
+        _sync(path)
+    if final.exists():
+        shutil.rmtree(final)
+    temporary.rename(final)
+    _sync(root)
+    for old in sorted(root.glob("step-?????????"))[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def load_newest_state(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Any] | None:
+    """Put the newest whole state into model and optimizers.
+
+    Returns:
+        Its state.json (``step`` and what was given as ``extra``), or None when there is no whole state. Damaged ones are reported and removed.
+    """
+    for path in sorted((folder / STATE).glob("step-?????????"), reverse=True):
+        try:
+            values: dict[str, Any] = json.loads((path / "state.json").read_text())
+            for name, wanted in values["sha256"].items():
+                if hash_file(path / name) != wanted:
+                    raise ValueError(f"{name} does not have the SHA-256 it was written with")
+            _restore(model, optimizers, load_file(path / "model.safetensors"), load_file(path / "optimizer.safetensors"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("training state %s is damaged (%s); falling back to the one before", path, error)
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        return values
+    return None
+
+
+def remove_states(folder: Path) -> None:
+    """Remove all training states of a finished run."""
+    shutil.rmtree(folder / STATE, ignore_errors=True)
+
+
+def _model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+
+
+def _optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        for optimizer in optimizers:
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"{name}|{key}"] = value.detach().contiguous()
+    return tensors
+
+
+@torch.no_grad()
+def _restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], weights: dict[str, torch.Tensor], moments: dict[str, torch.Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    if parameters.keys() != weights.keys():
+        raise ValueError("model.safetensors holds other parameters than the model")
+    owners = {id(parameter): optimizer for optimizer in optimizers for group in optimizer.param_groups for parameter in group["params"]}
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])
+    for optimizer in optimizers:
+        optimizer.state.clear()
+    for key, value in moments.items():
+        name, _, entry = key.rpartition("|")
+        parameter = parameters[name]
+        owners[id(parameter)].state[parameter][entry] = value.to(parameter.device)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,73 @@
+"""One optimizer step: micro-batches, the loss where there is a label, gradients summed over processes.
+
+The loss of a step is the mean over all loss-bearing tokens of the global batch, however it is cut into micro-batches and spread over processes:
+each part adds its sum, one all-reduce adds the parts and the token counts, one division follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from igsm_pipeline.training.batches import IGNORED
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step did: mean loss in nats per token, its loss-bearing tokens, all its tokens, the gradient's norm before clipping."""
+
+    loss: float
+    loss_tokens: int
+    tokens: int
+    grad_norm: float
+
+
+def micro_batches(windows: NDArray[Any], labels: NDArray[np.int64], lengths: NDArray[Any], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut a batch into micro-batches of windows of like length, each without common padding on the right.
+
+    Yields:
+        ids, shape (micro, longest - 1), and labels of the same shape.
+    """
+    order = np.argsort(-lengths.astype(np.int64), kind="stable")
+    for first in range(0, len(order), size):
+        rows = order[first : first + size]
+        longest = max(2, int(lengths[rows].max()))
+        yield torch.from_numpy(windows[rows, : longest - 1].astype(np.int64)), torch.from_numpy(labels[rows, : longest - 1])
+
+
+def loss_sum(backbone: Callable[..., Any], head: nn.Module, ids: Tensor, labels: Tensor) -> Tensor:
+    """Summed cross-entropy over the labelled positions; the vocabulary is only computed there. Scalar, float32."""
+    hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state
+    wanted = labels != IGNORED
+    logits = head(hidden[wanted])
+    return F.cross_entropy(logits.float(), labels[wanted], reduction="sum")
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """The context of mixed precision; nothing for fp32."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def reduce_gradients(parameters: list[nn.Parameter], totals: Tensor) -> None:
+    """Add gradients and totals (float64) over all processes, in place; nothing to do in a lone one."""
+    if not dist.is_initialized():
+        return
+    dist.all_reduce(totals)
+    flat = torch.cat([parameter.grad.reshape(-1) for parameter in parameters if parameter.grad is not None])
+    dist.all_reduce(flat)
+    place = 0
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.copy_(flat[place : place + parameter.numel()].view_as(parameter.grad))
+            place += parameter.numel()

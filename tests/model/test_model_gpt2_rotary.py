@@ -1,0 +1,148 @@
+"""Claims about GPT2-l-h: its function, its initialisation, its files."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, GPTNeoXForCausalLM
+
+from igsm_pipeline.errors import BadCheckpoint, BadSettings
+from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.settings import ModelSettings
+
+TINY = ModelSettings(layers=3, heads=2, head_width=16, partial_rotary_factor=0.5)
+
+
+@pytest.fixture
+def model() -> GPTNeoXForCausalLM:
+    return gpt2_rotary.build(TINY, vocab_size=37, context=64, seed=3).eval()
+
+
+def reference_logits(model: GPTNeoXForCausalLM, ids: list[int], settings: ModelSettings) -> torch.Tensor:
+    """Pre-norm GPT-2 with rotary positions, written out one head and one position at a time, float64."""
+    weights = {name: parameter.detach().double() for name, parameter in model.named_parameters()}
+    width, head = settings.width, settings.head_width
+    rotated = int(head * settings.partial_rotary_factor)
+
+    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
+        centred = x - x.mean(-1, keepdim=True)
+        return centred / torch.sqrt(centred.pow(2).mean(-1, keepdim=True) + 1e-5) * weights[name + ".weight"] + weights[name + ".bias"]
+
+    def rotate(vector: torch.Tensor, position: int) -> torch.Tensor:
+        out = vector.clone()
+        half = rotated // 2
+        for i in range(half):
+            angle = position * 10_000.0 ** (-2 * i / rotated)
+            a, b = vector[i], vector[i + half]
+            out[i], out[i + half] = a * math.cos(angle) - b * math.sin(angle), b * math.cos(angle) + a * math.sin(angle)
+        return out
+
+    x = weights["gpt_neox.embed_in.weight"][ids]
+    for layer in range(settings.layers):
+        at = f"gpt_neox.layers.{layer}."
+        y = norm(x, at + "input_layernorm")
+        qkv = y @ weights[at + "attention.query_key_value.weight"].T + weights[at + "attention.query_key_value.bias"]
+        mixed = torch.zeros(len(ids), width, dtype=torch.float64)
+        for h in range(settings.heads):
+            q, k, v = qkv[:, h * 3 * head : (h + 1) * 3 * head].split(head, dim=1)
+            q = torch.stack([rotate(row, t) for t, row in enumerate(q)])
+            k = torch.stack([rotate(row, t) for t, row in enumerate(k)])
+            for t in range(len(ids)):
+                attention = torch.softmax(q[t] @ k[: t + 1].T / math.sqrt(head), 0)
+                mixed[t, h * head : (h + 1) * head] = attention @ v[: t + 1]
+        x = x + mixed @ weights[at + "attention.dense.weight"].T + weights[at + "attention.dense.bias"]
+        y = norm(x, at + "post_attention_layernorm") @ weights[at + "mlp.dense_h_to_4h.weight"].T + weights[at + "mlp.dense_h_to_4h.bias"]
+        y = 0.5 * y * (1 + torch.tanh(math.sqrt(2 / math.pi) * (y + 0.044715 * y**3)))
+        x = x + y @ weights[at + "mlp.dense_4h_to_h.weight"].T + weights[at + "mlp.dense_4h_to_h.bias"]
+    return norm(x, "gpt_neox.final_layer_norm") @ weights["gpt_neox.embed_in.weight"].T
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_is_pre_norm_gpt2_with_rotary_positions_and_tied_embeddings(model: GPTNeoXForCausalLM, fused: bool) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())) * 0.3)
+    if fused:
+        gpt2_rotary.fuse_activations(model)
+    ids = [5, 0, 36, 5, 11, 2, 2, 9]
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0].double()
+    torch.testing.assert_close(logits, reference_logits(model, ids, TINY), rtol=1e-4, atol=1e-4)
+
+
+def test_initialisation_is_gpt2s() -> None:
+    settings = ModelSettings(layers=2, heads=4, head_width=32)
+    weights = dict(gpt2_rotary.build(settings, vocab_size=500, context=64, seed=0).named_parameters())
+    assert "lm_head.weight" not in weights
+    for name, parameter in weights.items():
+        residual = name.endswith(("attention.dense.weight", "dense_4h_to_h.weight"))
+        if parameter.ndim == 2:
+            assert float(parameter.detach().std()) == pytest.approx(0.02 / math.sqrt(4) if residual else 0.02, rel=0.05), name
+        else:
+            assert torch.all(parameter == (1.0 if name.endswith("norm.weight") else 0.0)), name
+
+
+def test_weights_are_a_function_of_the_seed() -> None:
+    one, same, other = (gpt2_rotary.build(TINY, vocab_size=37, context=64, seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["gpt_neox.embed_in.weight"], other["gpt_neox.embed_in.weight"])
+
+
+def test_plain_auto_model_loads_it_with_equal_logits(model: GPTNeoXForCausalLM, tmp_path: Path) -> None:
+    gpt2_rotary.save(model, tmp_path)
+    ids = torch.arange(30)[None]
+    with torch.no_grad():
+        wanted = model(ids).logits
+        assert torch.equal(AutoModelForCausalLM.from_pretrained(tmp_path).eval()(ids).logits, wanted)
+        assert torch.equal(gpt2_rotary.load(tmp_path)(ids).logits, wanted)
+    assert not list(tmp_path.glob("*.bin"))
+    assert json.loads((tmp_path / "config.json").read_text())["hidden_act"] == "gelu_new"
+
+
+def test_saving_after_fusing_changes_nothing_on_disk(model: GPTNeoXForCausalLM, tmp_path: Path) -> None:
+    gpt2_rotary.save(model, tmp_path / "a")
+    gpt2_rotary.fuse_activations(model)
+    gpt2_rotary.save(model, tmp_path / "b")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_wrong_rotary_buffer_is_refused(model: GPTNeoXForCausalLM) -> None:
+    model.gpt_neox.rotary_emb.inv_freq.mul_(1.01)
+    with pytest.raises(BadCheckpoint, match="rotary formula"):
+        gpt2_rotary.check_rotary(model)
+
+
+def test_missing_weights_are_refused(model: GPTNeoXForCausalLM, tmp_path: Path) -> None:
+    gpt2_rotary.save(model, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 4}))
+    with pytest.raises(BadCheckpoint, match="every weight"):
+        gpt2_rotary.load(tmp_path)
+
+
+def test_no_model_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadCheckpoint, match=r"config\.json"):
+        gpt2_rotary.load(tmp_path)
+
+
+def test_foreign_checkpoint_enters_by_content(model: GPTNeoXForCausalLM, tmp_path: Path) -> None:
+    gpt2_rotary.save(model, tmp_path / "a")
+    gpt2_rotary.save(model, tmp_path / "b")
+    a, b = (ModelSettings(path=str(tmp_path / name)) for name in ("a", "b"))
+    assert a.canonical() == b.canonical()
+    with torch.no_grad():
+        model.gpt_neox.embed_in.weight[0, 0] += 1
+    gpt2_rotary.save(model, tmp_path / "b")
+    assert a.canonical() != b.canonical()
+    with pytest.raises(BadCheckpoint):
+        ModelSettings(path=str(tmp_path / "none")).canonical()
+
+
+def test_odd_rotary_widths_are_refused() -> None:
+    with pytest.raises(BadSettings, match="even number"):
+        ModelSettings.parse({"head_width": 12, "partial_rotary_factor": 0.25}, "model")

@@ -44,7 +44,7 @@ class Fragments:
     """Every fragment of a world and modulus.
 
     Attributes:
-        texts: text of each fragment, by number.
+        texts: text of each fragment, by number; empty where no document has it (bottom items own nothing, top categories are nowhere counted).
         number_base: number of fragment " 0"; the modulus follow in order.
         symbol_base: number of fragment " a".
         category_base: category of (hierarchy h, layer l) is ``category_base + 4 * h + l``.
@@ -73,13 +73,15 @@ def list_fragments(world: World, modulus: int) -> Fragments:
     num_layers = max(i for _, i, _ in layers) + 1
     most = max(len(layer.subcategories) for _, _, layer in layers)
     starts = np.zeros((len(world.hierarchies), num_layers, most), np.int32)
-    names: list[str] = []
+    things: list[str] = []
+    owners: list[str] = []
     categories = [""] * (4 * len(world.hierarchies))
     for h, i, layer in layers:
-        categories[4 * h + i] = " " + layer.category
+        categories[4 * h + i] = f" {layer.category}" if i else ""
         for s, subcategory in enumerate(layer.subcategories):
-            starts[h, i, s] = len(names)
-            names.extend(subcategory.items)
+            starts[h, i, s] = len(things)
+            things += [f" {item}" for item in subcategory.items]
+            owners += [f" {item}'s" if i + 1 < len(world.hierarchies[h].layers) else "" for item in subcategory.items]
     number_base = NUM_FIXED
     symbol_base = number_base + modulus
     category_base = symbol_base + len(SYMBOLS)
@@ -90,7 +92,7 @@ def list_fragments(world: World, modulus: int) -> Fragments:
         *(f" {number}" for number in range(modulus)),
         *(f" {symbol}" for symbol in SYMBOLS),
         *categories,
-        *(f" {name}'s" for name in names),
-        *(f" {name}" for name in names),
+        *owners,
+        *things,
     )
-    return Fragments(texts, number_base, symbol_base, category_base, owner_base, owner_base + len(names), starts)
+    return Fragments(texts, number_base, symbol_base, category_base, owner_base, owner_base + len(owners), starts)

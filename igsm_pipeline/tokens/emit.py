@@ -7,16 +7,18 @@ A document is walked as a list of fragment numbers (``tokens.walk``), which the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.record import MAX_INSTANCES, NUM_PARAMETERS, ProblemBatch
+from igsm_pipeline.problems.kernel import Bool, Int, Ints, kernel
+from igsm_pipeline.problems.record import MAX_INSTANCES, NUM_PARAMETERS, ProblemBatch, Records
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 from igsm_pipeline.tokens.table import Ids, TokenTable
-from igsm_pipeline.tokens.walk import ROOM, abstract_place, item_number, list_instances, walk_document
+from igsm_pipeline.tokens.walk import ROOM, Numbers, abstract_place, item_number, list_instances, walk_document
+
+_Found = tuple[Ids, NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -96,23 +98,23 @@ def name_ids(batch: ProblemBatch, table: TokenTable, rows: NDArray[np.integer], 
     Returns:
         ids, one name after another, and offsets of shape (queries + 1,).
     """
-    rows = np.ascontiguousarray(rows, np.int64)
-    wanted = np.ascontiguousarray(parameters, np.int64)
+    places: Ints = np.ascontiguousarray(rows, np.int64)
+    wanted: Ints = np.ascontiguousarray(parameters, np.int64)
     if wanted.ndim == 1:
-        wanted = _parameters_of(batch.records, rows, wanted)
-    return _name_ids(batch.records, rows, wanted, table.fragments.layout, table.fragments.item_starts, table.pieces, table.starts)  # type: ignore[no-any-return]
+        wanted = _parameters_of(batch.records, places, wanted)
+    return _name_ids(batch.records, places, wanted, table.fragments.layout, table.fragments.item_starts, table.pieces, table.starts)
 
 
-@njit(cache=True)
-def _put(fragment: int, pieces: Any, starts: Any, ids: Any, end: int) -> int:
+@kernel
+def _put(fragment: Int, pieces: Ids, starts: Numbers, ids: Ids, end: Int) -> Int:
     for k in range(starts[fragment], starts[fragment + 1]):
         ids[end] = pieces[k]
         end += 1
     return end
 
 
-@njit(cache=True)
-def _emit(records: Any, question_first: bool, modulus: int, layout: Any, item_starts: Any, pieces: Any, starts: Any) -> Any:
+@kernel
+def _emit(records: Records, question_first: Bool, modulus: Int, layout: Numbers, item_starts: Numbers, pieces: Ids, starts: Numbers) -> _Found:
     """The arrays of ``Emitted``, in its order."""
     num = len(records)
     walked, instances = np.empty(ROOM, np.int32), np.empty((MAX_INSTANCES, 3), np.int64)
@@ -150,8 +152,8 @@ def _emit(records: Any, question_first: bool, modulus: int, layout: Any, item_st
     return ids[:end].copy(), offsets, prompt_ends, problem_ends, sentence_ends[:num_sentences].copy(), sentence_offsets
 
 
-@njit(cache=True)
-def _parameters_of(records: Any, rows: Any, parameters: Any) -> Any:
+@kernel
+def _parameters_of(records: Records, rows: Ints, parameters: Ints) -> Ints:
     """(kind, layer, item, target) of parameter ids."""
     out, instances = np.zeros((len(rows), 4), np.int64), np.empty((MAX_INSTANCES, 3), np.int64)
     last = -1
@@ -168,8 +170,10 @@ def _parameters_of(records: Any, rows: Any, parameters: Any) -> Any:
     return out
 
 
-@njit(cache=True)
-def _name_ids(records: Any, rows: Any, wanted: Any, layout: Any, item_starts: Any, pieces: Any, starts: Any) -> Any:
+@kernel
+def _name_ids(
+    records: Records, rows: Ints, wanted: Ints, layout: Numbers, item_starts: Numbers, pieces: Ids, starts: Numbers
+) -> tuple[Ids, NDArray[np.int64]]:
     num = len(rows)
     offsets, parts, total = np.zeros(num + 1, np.int64), np.empty((num, 2), np.int64), 0
     for q in range(num):

@@ -9,11 +9,10 @@ Source: sums and products fold left, a constant stands left and comes last (the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
+from igsm_pipeline.problems.kernel import Int, Ints, Row, kernel
 from igsm_pipeline.problems.record import (
     ABSTRACT_BASE,
     FORM_DIFFERENCE,
@@ -27,12 +26,14 @@ from igsm_pipeline.problems.record import (
 )
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 
+Numbers = NDArray[np.int32]
+
 ROOM = 4096
-"""Fragments that one document may have; the longest (39 statements, 52 operations) has fewer than 2,000."""
+"""Numberss that one document may have; the longest (39 statements, 52 operations) has fewer than 2,000."""
 
 
-@njit(cache=True)
-def list_instances(row: Any, out: Any) -> int:
+@kernel
+def list_instances(row: Row, out: Ints) -> Int:
     """Fill (layer, item, child) of each instance id; returns how many there are."""
     n = 0
     for layer in range(MAX_LAYERS - 1):
@@ -44,24 +45,23 @@ def list_instances(row: Any, out: Any) -> int:
     return n
 
 
-@njit(cache=True)
-def item_number(row: Any, layer: int, item: int, item_starts: Any) -> int:
+@kernel
+def item_number(row: Row, layer: Int, item: Int, item_starts: Numbers) -> Int:
     """Number of an item in the fragment numbering."""
-    number: int = item_starts[row.hierarchy, row.first_layer + layer, row.subcategory[layer]] + row.items[layer, item]
-    return number
+    return item_starts[row.hierarchy, row.first_layer + layer, row.subcategory[layer]] + row.items[layer, item]
 
 
-@njit(cache=True)
-def abstract_place(parameter: int) -> tuple[int, int, int]:
+@kernel
+def abstract_place(parameter: Int) -> tuple[Int, Int, Int]:
     """(layer, item, target) of an abstract id."""
     layer = 0 if parameter < ABSTRACT_BASE[1] else 1 if parameter < ABSTRACT_BASE[2] else 2
     rest = parameter - ABSTRACT_BASE[layer]
     return layer, rest // (3 - layer), layer + 1 + rest % (3 - layer)
 
 
-@njit(cache=True)
-def _owner_and_thing(row: Any, instances: Any, parameter: int, layout: Any, item_starts: Any) -> tuple[int, int, int]:
-    """Fragments of " {item}'s" and " {thing}", and of " {item}" as the question says it."""
+@kernel
+def _owner_and_thing(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_starts: Numbers) -> tuple[Int, Int, Int]:
+    """Numberss of " {item}'s" and " {thing}", and of " {item}" as the question says it."""
     if parameter < MAX_INSTANCES:
         layer, item, child = instances[parameter, 0], instances[parameter, 1], instances[parameter, 2]
         thing = layout[4] + item_number(row, layer + 1, child, item_starts)
@@ -72,8 +72,8 @@ def _owner_and_thing(row: Any, instances: Any, parameter: int, layout: Any, item
     return layout[3] + number, thing, layout[4] + number
 
 
-@njit(cache=True)
-def _statement(row: Any, instances: Any, parameter: int, layout: Any, item_starts: Any, out: Any, n: int) -> int:
+@kernel
+def _statement(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_starts: Numbers, out: Numbers, n: Int) -> Int:
     """Append the fragments of one statement, the final "." included."""
     owner, thing, _ = _owner_and_thing(row, instances, parameter, layout, item_starts)
     out[n], out[n + 1], out[n + 2] = F.STATEMENT, owner, thing
@@ -104,16 +104,16 @@ def _statement(row: Any, instances: Any, parameter: int, layout: Any, item_start
     return n + 1
 
 
-@njit(cache=True)
-def _question(row: Any, instances: Any, layout: Any, item_starts: Any, out: Any, n: int) -> int:
+@kernel
+def _question(row: Row, instances: Ints, layout: Numbers, item_starts: Numbers, out: Numbers, n: Int) -> Int:
     """Append the fragments of the question."""
     _, thing, item = _owner_and_thing(row, instances, row.order[row.num_necessary - 1], layout, item_starts)
     out[n], out[n + 1], out[n + 2], out[n + 3], out[n + 4] = F.HOW_MANY, thing, F.DOES, item, F.HAVE
     return n + 5
 
 
-@njit(cache=True)
-def _begin_step(row: Any, layout: Any, out: Any, n: int, state: Any) -> int:
+@kernel
+def _begin_step(row: Row, layout: Numbers, out: Numbers, n: Int, state: Ints) -> Int:
     """Open a step: "; so v =" where it is the parameter's last, else "; t ="."""
     state[0] -= 1
     if state[0] == 0:
@@ -127,10 +127,10 @@ def _begin_step(row: Any, layout: Any, out: Any, n: int, state: Any) -> int:
     return n + 3
 
 
-@njit(cache=True)
+@kernel
 def _binary(
-    row: Any, modulus: int, layout: Any, out: Any, n: int, state: Any, operator: int, x: int, x_value: Any, y: int, y_value: Any
-) -> tuple[int, Any]:
+    row: Row, modulus: Int, layout: Numbers, out: Numbers, n: Int, state: Ints, operator: Int, x: Int, x_value: Int, y: Int, y_value: Int
+) -> tuple[Int, Int]:
     """Append the step "t = x o y = n o m = k"; ``x`` -1 says that the left operand is a constant. Returns the new end and k."""
     n = _begin_step(row, layout, out, n, state)
     value = x_value + y_value if operator == F.PLUS else x_value - y_value if operator == F.MINUS else x_value * y_value
@@ -142,8 +142,8 @@ def _binary(
     return n + 9, value
 
 
-@njit(cache=True)
-def _plain(row: Any, layout: Any, out: Any, n: int, state: Any, symbol: int, value: Any) -> int:
+@kernel
+def _plain(row: Row, layout: Numbers, out: Numbers, n: Int, state: Ints, symbol: Int, value: Int) -> Int:
     """Append the only step of a parameter without arithmetic: "so v = u = 6" or, with ``symbol`` -1, "so v = 17"."""
     n = _begin_step(row, layout, out, n, state)
     if symbol >= 0:
@@ -153,8 +153,8 @@ def _plain(row: Any, layout: Any, out: Any, n: int, state: Any, symbol: int, val
     return n + 1
 
 
-@njit(cache=True)
-def _solve_instance(row: Any, modulus: int, layout: Any, parameter: int, symbol_of: Any, state: Any, out: Any, n: int) -> int:
+@kernel
+def _solve_instance(row: Row, modulus: Int, layout: Numbers, parameter: Int, symbol_of: Ints, state: Ints, out: Numbers, n: Int) -> Int:
     """Append the steps of an instance parameter: operands folded from the left, the constant last and on the left."""
     form, has_constant, num_operands, symbol, value = row.form[parameter], False, 0, -1, np.int64(0)
     for k in range(MAX_PARENTS):
@@ -164,8 +164,7 @@ def _solve_instance(row: Any, modulus: int, layout: Any, parameter: int, symbol_
     constant = np.int64(row.constant[parameter])
     state[0] = max(1, num_operands + has_constant - 1)
     if num_operands == 0:
-        n = _plain(row, layout, out, n, state, -1, constant)
-        return n
+        return _plain(row, layout, out, n, state, -1, constant)
     operator = F.MINUS if form & FORM_DIFFERENCE and num_operands == 2 else F.PLUS
     seen = 0
     for k in range(MAX_PARENTS):
@@ -182,14 +181,14 @@ def _solve_instance(row: Any, modulus: int, layout: Any, parameter: int, symbol_
     if has_constant:
         n, value = _binary(row, modulus, layout, out, n, state, F.TIMES if form & FORM_TIMES else F.PLUS, -1, constant, symbol, value)
     elif num_operands == 1:
-        n = _plain(row, layout, out, n, state, symbol, value)
+        return _plain(row, layout, out, n, state, symbol, value)
     return n
 
 
-@njit(cache=True)
+@kernel
 def _solve_abstract(
-    row: Any, instances: Any, num_instances: int, modulus: int, layout: Any, parameter: int, symbol_of: Any, state: Any, out: Any, n: int
-) -> int:
+    row: Row, instances: Ints, num_instances: Int, modulus: Int, layout: Numbers, parameter: Int, symbol_of: Ints, state: Ints, out: Numbers, n: Int
+) -> Int:
     """Append the steps of an abstract parameter: children by index, first two products, then their sum, then product and sum in turn."""
     layer, item, target = abstract_place(parameter)
     deeper, num_terms, seen, symbol, value = target > layer + 1, 0, 0, -1, np.int64(0)
@@ -197,8 +196,7 @@ def _solve_abstract(
         num_terms += row.children[layer, item] >> child & 1
     if num_terms == 0:
         state[0] = 1
-        n = _plain(row, layout, out, n, state, -1, 0)
-        return n
+        return _plain(row, layout, out, n, state, -1, 0)
     state[0] = max(1, (2 if deeper else 1) * num_terms - 1)
     for a in range(num_instances):
         if instances[a, 0] != layer or instances[a, 1] != item:
@@ -215,14 +213,14 @@ def _solve_abstract(
             symbol = state[3]
         seen += 1
     if num_terms == 1 and not deeper:
-        n = _plain(row, layout, out, n, state, symbol, value)
+        return _plain(row, layout, out, n, state, symbol, value)
     return n
 
 
-@njit(cache=True)
+@kernel
 def walk_document(
-    row: Any, question_first: bool, modulus: int, layout: Any, item_starts: Any, instances: Any, symbol_of: Any, state: Any, out: Any
-) -> int:
+    row: Row, question_first: bool, modulus: Int, layout: Numbers, item_starts: Numbers, instances: Ints, symbol_of: Ints, state: Ints, out: Numbers
+) -> Int:
     """Fill ``out`` with the fragments of one document; returns how many."""
     num_instances = list_instances(row, instances)
     out[0] = F.BEGIN

@@ -7,8 +7,10 @@ import pytest
 from reference.drawn_records import draw_batch
 from reference.plain_text import document
 
+from igsm_pipeline import text
 from igsm_pipeline.problems.record import id_of
 from igsm_pipeline.tokens import TokenSettings, build_table, emit, name_ids
+from igsm_pipeline.tokens.fragments import SPECIALS
 from igsm_pipeline.world import load_world
 
 SEED = 7
@@ -27,10 +29,19 @@ def table(batch):
 
 
 def test_drawn_records_reach_every_wording(batch):
-    text = " ".join(document(problem, "pq") for problem in batch)
+    everything = " ".join(document(problem, "pq") for problem in batch)
     for words in ("more than the difference", "times as much as the sum", ", each", "equals the difference", " equals each", "= 0 * ", " - "):
-        assert words in text
+        assert words in everything
     assert max(problem.op for problem in batch) > 15
+
+
+@pytest.mark.parametrize("form", ["pq", "qp"])
+def test_both_renderers_agree(batch, form):
+    for problem in batch:
+        plain = document(problem, form)
+        for name in SPECIALS:
+            plain = plain.replace(name, "")
+        assert "".join(text.document(problem, form)) == plain
 
 
 @pytest.mark.parametrize("form", ["pq", "qp"])

@@ -38,6 +38,10 @@ BINS = {"train": TRAIN_BINS, "test": TEST_BINS, "all": frozenset(range(NUM_BINS)
 """Ours: bin 16 is train in the paper and test in the released code, so it is neither here."""
 
 HOPELESS = 100_000
+"""Proposals of an op, none of them taken, after which the op is given up."""
+RANGE_HOPELESS = 4 * HOPELESS
+"""Ours: the same where no proposal had that op at all; among proposals of range data the rarest op of a family is a few in ten thousand."""
+
 _BATCH = 1024
 _HASH_BYTES = 4096
 _TARGETS = (1 << 32) - 1  # "draw number" of the generator that draws the slots' op levels
@@ -60,7 +64,7 @@ def _fill_batch(
         draw_unnecessary(state, work)
         rec = records[found]
         complete(state, work, steps, rec, shape, modulus)
-        rec.draw = draw
+        rec["draw"] = draw
         lengths[found] = template_bytes(templates[found], steps, rec)
         found += 1
     return found
@@ -105,15 +109,17 @@ class BlockMaker:
         """Block number ``block``: ``block_size`` problems (the last block of a set is cut by ``generate``).
 
         Raises:
-            StageFailed: the split's bins hold no problem of an asked-for exact op.
+            StageFailed: the split's bins, or the family, hold no problem of an asked-for exact op, or none at all.
         """
         settings, family = self.settings, self.settings.family
         key = kernel_key(settings.seed, settings.stream, block)
         targets = self._targets(key)
         open_slots = _slots_by_op(targets)
-        refused = np.zeros(len(open_slots), np.int64)
+        refused = np.zeros(len(open_slots), np.int64)  # by the split, since the last one taken
+        last_seen = np.zeros(len(open_slots), np.int64)  # proposal that was taken last
         records = np.zeros(settings.block_size, RECORD)
-        first, missing, redrawn = 0, settings.block_size, 0
+        first, missing = 0, settings.block_size
+        hopeless: set[int] = set()
         while missing:
             count = min(_BATCH, max(64, 2 * missing))
             for draw, record in self._candidates(key, first, count, open_slots):
@@ -122,17 +128,19 @@ class BlockMaker:
                     continue
                 if int(record["split_bin"]) not in BINS[settings.split]:
                     refused[op] += 1
-                    if refused[op] >= HOPELESS:
-                        redrawn += 1
-                        self._give_up(op, open_slots, key, redrawn)
-                        refused[op] = 0
                     continue
                 slot = open_slots[op].pop()
                 refused[op] = 0
                 records[slot] = record
                 records[slot]["block"], records[slot]["slot"], records[slot]["draw"] = block, slot, draw
                 missing -= 1
+                last_seen[op] = draw
             first += count
+            unseen = first - last_seen >= (HOPELESS if settings.law == "exact" else RANGE_HOPELESS)
+            for op in np.flatnonzero((refused >= HOPELESS) | (unseen & (refused == 0))).tolist():
+                if open_slots[op]:
+                    hopeless.add(op)
+                    self._give_up(hopeless, open_slots, key)
         if settings.reask:
             records = reask(records, key)
             self._hash_templates(records)
@@ -150,20 +158,22 @@ class BlockMaker:
             _draw_targets(self._state, family.op_max, family.op_law == "light", targets)
         return targets
 
-    def _give_up(self, op: int, open_slots: list[list[int]], key: Words, redrawn: int) -> None:
-        """An op that the split does not hold: draw the op of its open slots again."""
+    def _give_up(self, hopeless: set[int], open_slots: list[list[int]], key: Words) -> None:
+        """Ops that the family or the split does not hold: draw the op of their open slots again, each until it is another one."""
         family = self.settings.family
-        if self.settings.law == "exact":
-            raise StageFailed(f"no {self.settings.split} problem of op {op} in {HOPELESS} proposals of that op; choose another op or split")
-        slots, open_slots[op] = open_slots[op], []
-        targets = np.zeros(len(slots), np.int64)
-        start(self._state, key, _TARGETS - redrawn)
-        while True:
-            _draw_targets(self._state, family.op_max, family.op_law == "light", targets)
-            if not (targets == op).any() or family.op_max == 1:
-                break
-        for slot, target in zip(slots, targets.tolist(), strict=True):
-            open_slots[target].append(slot)
+        if self.settings.law == "exact" or hopeless >= set(range(1, family.op_max + 1)):
+            ops = ", ".join(str(op) for op in sorted(hopeless))
+            raise StageFailed(f"no {self.settings.split} problem of op {ops} in {HOPELESS} proposals; choose another op, split or family")
+        slots = [slot for op in sorted(hopeless) for slot in reversed(open_slots[op])]
+        for op in hopeless:
+            open_slots[op] = []
+        start(self._state, key, _TARGETS - len(hopeless))
+        target = np.zeros(1, np.int64)
+        for slot in slots:
+            while target[0] == 0 or int(target[0]) in hopeless:
+                _draw_targets(self._state, family.op_max, family.op_law == "light", target)
+            open_slots[int(target[0])].insert(0, slot)
+            target[0] = 0
 
     def _candidates(self, key: Words, first: int, count: int, open_slots: list[list[int]]) -> Iterator[tuple[int, Row]]:
         family = self.settings.family

@@ -53,47 +53,47 @@ def world_shape(world: World) -> WorldShape:
 def copy_graph(work: Work, rec: Row) -> None:
     """The graph part of a record."""
     for i in range(4):
-        rec.widths[i] = work.widths[i]
+        rec["widths"][i] = work.widths[i]
     for i in range(3):
         for j in range(4):
-            rec.children[i, j] = work.children[i, j]
+            rec["children"][i, j] = work.children[i, j]
     edges, length = work.facts[law.EDGES], work.facts[law.LENGTH]
-    for a in range(rec.parents.shape[0]):
+    for a in range(rec["parents"].shape[0]):
         for index in range(MAX_PARENTS):
             used = a < edges and index < work.num_parents[a]
-            rec.parents[a, index] = work.parents[a, index] if used else NOTHING
-    for place in range(rec.order.shape[0]):
-        rec.order[place] = work.order[place] if place < length else NOTHING
-    rec.num_necessary = length
-    rec.op = work.facts[law.OP]
-    rec.graph = work.facts[law.GRAPH]
+            rec["parents"][a, index] = work.parents[a, index] if used else NOTHING
+    for place in range(rec["order"].shape[0]):
+        rec["order"][place] = work.order[place] if place < length else NOTHING
+    rec["num_necessary"] = length
+    rec["op"] = work.facts[law.OP]
+    rec["graph"] = work.facts[law.GRAPH]
 
 
 @kernel
 def draw_expressions(state: State, rec: Row, edges: Int, modulus: Int) -> None:
     """Constants and forms of all statements."""
-    for a in range(rec.form.shape[0]):
-        rec.form[a], rec.constant[a] = 0, 0
+    for a in range(rec["form"].shape[0]):
+        rec["form"][a], rec["constant"][a] = 0, 0
         if a >= edges:
             continue
         operands, has_rng = 0, False
         for index in range(MAX_PARENTS):
-            if rec.parents[a, index] == RNG_ID:
+            if rec["parents"][a, index] == RNG_ID:
                 has_rng = True
-            elif rec.parents[a, index] != NOTHING:
+            elif rec["parents"][a, index] != NOTHING:
                 operands += 1
         form = 0
         if has_rng and operands == 0:
-            rec.constant[a] = below(state, modulus)
+            rec["constant"][a] = below(state, modulus)
         elif has_rng and coin(state):
             form = FORM_MORE
-            rec.constant[a] = below(state, modulus)
+            rec["constant"][a] = below(state, modulus)
         elif has_rng:
             form = FORM_TIMES
-            rec.constant[a] = 1 + below(state, modulus - 1)
+            rec["constant"][a] = 1 + below(state, modulus - 1)
         if operands == 2 and coin(state):
             form |= FORM_DIFFERENCE
-        rec.form[a] = form
+        rec["form"][a] = form
 
 
 @kernel
@@ -101,33 +101,33 @@ def draw_names(state: State, rec: Row, shape: WorldShape, num_layers: Int) -> No
     """Hierarchy, layers, sub-categories and distinct items."""
     hierarchy = below(state, shape.num_subcategories.shape[0])
     first = below(state, 5 - num_layers)
-    rec.hierarchy, rec.first_layer = hierarchy, first
+    rec["hierarchy"], rec["first_layer"] = hierarchy, first
     for i in range(4):
-        rec.subcategory[i] = 0
+        rec["subcategory"][i] = 0
         for j in range(4):
-            rec.items[i, j] = 0
+            rec["items"][i, j] = 0
     for i in range(num_layers):
         sub = below(state, shape.num_subcategories[hierarchy, first + i])
-        rec.subcategory[i] = sub
+        rec["subcategory"][i] = sub
         j = 0
-        while j < rec.widths[i]:  # distinct items: draw again on a repeat
+        while j < rec["widths"][i]:  # distinct items: draw again on a repeat
             item = below(state, shape.num_items[hierarchy, first + i, sub])
             repeated = False
             for other in range(j):
-                repeated |= rec.items[i, other] == item
+                repeated |= rec["items"][i, other] == item
             if not repeated:
-                rec.items[i, j] = item
+                rec["items"][i, j] = item
                 j += 1
 
 
 @kernel
 def draw_text_order(state: State, rec: Row, edges: Int) -> None:
     """A uniform order of the statements (Fisher and Yates from the end)."""
-    for index in range(rec.statement_order.shape[0]):
-        rec.statement_order[index] = index if index < edges else NOTHING
+    for index in range(rec["statement_order"].shape[0]):
+        rec["statement_order"][index] = index if index < edges else NOTHING
     for index in range(edges - 1, 0, -1):
         other = below(state, index + 1)
-        rec.statement_order[index], rec.statement_order[other] = rec.statement_order[other], rec.statement_order[index]
+        rec["statement_order"][index], rec["statement_order"][other] = rec["statement_order"][other], rec["statement_order"][index]
 
 
 @kernel
@@ -135,25 +135,25 @@ def draw_symbols(state: State, rec: Row) -> None:
     """One symbol per operation, uniform without replacement (a repeat is drawn again)."""
     used = 0
     count = 0
-    rec.symbols[:] = NOTHING
-    while count < rec.op:
+    rec["symbols"][:] = NOTHING
+    while count < rec["op"]:
         symbol = below(state, MAX_SYMBOLS)
         if used >> symbol & 1 == 0:
             used |= 1 << symbol
-            rec.symbols[count] = symbol
+            rec["symbols"][count] = symbol
             count += 1
 
 
 @kernel
 def fill_values(rec: Row, built: Ints, num_built: Int, first_edge: Ints, modulus: Int) -> None:
     """Values of all parameters, walking ``built`` (parents first)."""
-    rec.values[:] = 0
+    rec["values"][:] = 0
     for index in range(num_built):
         a = built[index]
         if a >= BASE0:
-            rec.values[a] = _abstract_value(rec, a, first_edge) % modulus
+            rec["values"][a] = _abstract_value(rec, a, first_edge) % modulus
         else:
-            rec.values[a] = _instance_value(rec, a, modulus)
+            rec["values"][a] = _instance_value(rec, a, modulus)
 
 
 @kernel
@@ -161,10 +161,10 @@ def _abstract_value(rec: Row, a: Int, first_edge: Ints) -> Int:
     layer, item, target = abstract_place(a)
     edge, total = first_edge[layer, item], np.int64(0)
     for k in range(4):
-        if rec.children[layer, item] >> k & 1:
-            value = np.int64(rec.values[edge])
+        if rec["children"][layer, item] >> k & 1:
+            value = np.int64(rec["values"][edge])
             if target > layer + 1:
-                value *= np.int64(rec.values[law.abstract_id(layer + 1, k, target)])
+                value *= np.int64(rec["values"][law.abstract_id(layer + 1, k, target)])
             total += value
             edge += 1
     return total
@@ -174,16 +174,16 @@ def _abstract_value(rec: Row, a: Int, first_edge: Ints) -> Int:
 def _instance_value(rec: Row, a: Int, modulus: Int) -> Int:
     total, operands, has_rng = np.int64(0), 0, False
     for index in range(MAX_PARENTS):
-        parent = rec.parents[a, index]
+        parent = rec["parents"][a, index]
         if parent == RNG_ID:
             has_rng = True
         elif parent != NOTHING:
-            value = np.int64(rec.values[parent])
-            total += -value if operands == 1 and rec.form[a] & FORM_DIFFERENCE else value
+            value = np.int64(rec["values"][parent])
+            total += -value if operands == 1 and rec["form"][a] & FORM_DIFFERENCE else value
             operands += 1
-    constant = np.int64(rec.constant[a])
+    constant = np.int64(rec["constant"][a])
     if has_rng:
-        total = total * constant if rec.form[a] & FORM_TIMES else total + constant
+        total = total * constant if rec["form"][a] & FORM_TIMES else total + constant
     return total % modulus
 
 
@@ -197,19 +197,19 @@ def complete(state: State, work: Work, steps: Steps, rec: Row, shape: WorldShape
     draw_text_order(state, rec, edges)
     draw_symbols(state, rec)
     fill_values(rec, work.built, work.facts[law.BUILT], work.first_edge, modulus)
-    solution_steps(steps, rec.order, work.facts[law.LENGTH], rec.children, work.first_edge, rec.parents, rec.form, rec.constant)
+    solution_steps(steps, rec["order"], work.facts[law.LENGTH], rec["children"], work.first_edge, rec["parents"], rec["form"], rec["constant"])
 
 
 @kernel
 def template_bytes(out: Bytes, steps: Steps, rec: Row) -> Int:
     """Write the template that the hash is taken of; returns its length."""
-    return write_template(out, steps, rec.order, rec.num_necessary)
+    return write_template(out, steps, rec["order"], rec["num_necessary"])
 
 
 @kernel
 def _name_code(rec: Row, shape: WorldShape, layer: Int, item: Int) -> Int:
-    h, i, s = rec.hierarchy, rec.first_layer + layer, rec.subcategory[layer]
-    return shape.codes[h, i, s, rec.items[layer, item]]
+    h, i, s = rec["hierarchy"], rec["first_layer"] + layer, rec["subcategory"][layer]
+    return shape.codes[h, i, s, rec["items"][layer, item]]
 
 
 @kernel
@@ -217,7 +217,7 @@ def _parameter_code(rec: Row, shape: WorldShape, a: Int, owners: Ints) -> Int:
     """A number that equal parameter names of one hierarchy share."""
     if a >= BASE0:
         layer, item, target = abstract_place(a)
-        return 2 * (_name_code(rec, shape, layer, item) * 4096 + rec.first_layer + target) + 1
+        return 2 * (_name_code(rec, shape, layer, item) * 4096 + rec["first_layer"] + target) + 1
     return 2 * (_name_code(rec, shape, owners[a, 0], owners[a, 1]) * 4096 + _name_code(rec, shape, owners[a, 0] + 1, owners[a, 2]))
 
 
@@ -232,23 +232,23 @@ def problem_codes(out: Words, rec: Row, shape: WorldShape, edges: Int) -> Int:
     for i in range(3):
         for j in range(4):
             for k in range(4):
-                if rec.children[i, j] >> k & 1:
+                if rec["children"][i, j] >> k & 1:
                     owners[edge, 0], owners[edge, 1], owners[edge, 2] = i, j, k
                     edge += 1
     for a in range(edges):
         code = mix64(np.uint64(_parameter_code(rec, shape, a, owners)))
         has_rng = False
         for index in range(MAX_PARENTS):
-            parent = rec.parents[a, index]
+            parent = rec["parents"][a, index]
             if parent == RNG_ID:
                 has_rng = True
             elif parent != NOTHING:
                 code = mix64(code ^ np.uint64(_parameter_code(rec, shape, parent, owners) + 1))
-        detail = (np.int64(rec.constant[a]) * 2 + has_rng) * 8 + rec.form[a]
+        detail = (np.int64(rec["constant"][a]) * 2 + has_rng) * 8 + rec["form"][a]
         out[a] = mix64(code + np.uint64(detail))
     out[:edges].sort()
-    query = rec.order[rec.num_necessary - 1]
-    out[edges] = mix64(np.uint64(_parameter_code(rec, shape, query, owners)) ^ np.uint64(rec.hierarchy))
+    query = rec["order"][rec["num_necessary"] - 1]
+    out[edges] = mix64(np.uint64(_parameter_code(rec, shape, query, owners)) ^ np.uint64(rec["hierarchy"]))
     return edges + 1
 
 
@@ -258,5 +258,5 @@ def count_edges(rec: Row) -> Int:
     total = 0
     for i in range(3):
         for j in range(4):
-            total += count_bits(np.int64(rec.children[i, j]))
+            total += count_bits(np.int64(rec["children"][i, j]))
     return total

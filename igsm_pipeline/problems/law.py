@@ -260,13 +260,13 @@ def _draw_parent(state: State, pool: Int, needed: Int, gravity: float) -> Int:
     while mask:
         a = lowest_bit(mask)
         mask &= mask - 1
-        total += math.exp(gravity * ((a >= BASE0) + (needed >> a & 1 == 0)))
+        total += math.exp(gravity * (int(a >= BASE0) + int(needed >> a & 1 == 0)))
     point = unit(state) * total
     a, mask = -1, pool
     while mask:
         a = lowest_bit(mask)
         mask &= mask - 1
-        point -= math.exp(gravity * ((a >= BASE0) + (needed >> a & 1 == 0)))
+        point -= math.exp(gravity * (int(a >= BASE0) + int(needed >> a & 1 == 0)))
         if point < 0.0:
             break
     return a

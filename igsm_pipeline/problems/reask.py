@@ -22,24 +22,24 @@ _REASK = 1 << 33  # "draw numbers" from here on belong to reasking
 def parent_masks(rec: Row, masks: Ints, ops: Ints) -> None:
     """Direct parents (RNG left out) and operations of every parameter of G_d, by id; arrays of shape (63,)."""
     first_edge = np.zeros((3, 4), np.int64)
-    edges = locate_edges(rec.children, first_edge)
+    edges = locate_edges(rec["children"], first_edge)
     masks[:] = 0
     ops[:] = 0
     for a in range(edges):
         number = 0
         for index in range(MAX_PARENTS):
-            parent = np.int64(rec.parents[a, index])
+            parent = np.int64(rec["parents"][a, index])
             if parent != NOTHING:
                 number += 1
                 if parent != RNG_ID:
                     masks[a] |= 1 << parent
         ops[a] = max(1, number - 1)
-    graph = np.int64(rec.graph)
+    graph = np.int64(rec["graph"])
     for a in range(BASE0, NUM_PARAMETERS):
         if graph >> a & 1 == 0:
             continue
         layer, item, target = abstract_place(a)
-        children = np.int64(rec.children[layer, item])
+        children = np.int64(rec["children"][layer, item])
         number = count_bits(children)
         masks[a] = ((1 << number) - 1) << first_edge[layer, item]
         if target > layer + 1:
@@ -65,9 +65,20 @@ def ancestors(masks: Ints, query: Int) -> Int:
 
 
 @kernel
+def _used_or_necessary(rec: Row, masks: Ints, necessary: Int) -> Int:
+    """G_d by its definition, as a mask: the statements' parameters, all they rest on, and the necessary ones."""
+    graph = necessary
+    for index in range(rec["statement_order"].shape[0]):
+        a = np.int64(rec["statement_order"][index])
+        if a != NOTHING:
+            graph |= ancestors(masks, a)
+    return graph
+
+
+@kernel
 def _reask_one(state: State, rec: Row, masks: Ints, ops: Ints) -> None:
     parent_masks(rec, masks, ops)
-    others = np.int64(rec.graph) & ~(np.int64(1) << np.int64(rec.order[rec.num_necessary - 1]))
+    others = np.int64(rec["graph"]) & ~(np.int64(1) << np.int64(rec["order"][rec["num_necessary"] - 1]))
     necessary, op = np.int64(0), 0
     while others:
         query = pick_bit(state, others)
@@ -83,7 +94,7 @@ def _reask_one(state: State, rec: Row, masks: Ints, ops: Ints) -> None:
     if necessary == 0:
         return  # nothing else can be asked: the problem stays
     placed, place = np.int64(0), 0
-    rec.order[:] = NOTHING
+    rec["order"][:] = NOTHING
     while placed != necessary:
         ready = np.int64(0)
         mask = necessary & ~placed
@@ -93,11 +104,12 @@ def _reask_one(state: State, rec: Row, masks: Ints, ops: Ints) -> None:
             if masks[a] & ~placed == 0:
                 ready |= 1 << a
         a = pick_bit(state, ready)
-        rec.order[place] = a
+        rec["order"][place] = a
         place += 1
         placed |= 1 << a
-    rec.num_necessary = place
-    rec.op = op
+    rec["num_necessary"] = place
+    rec["op"] = op
+    rec["graph"] = _used_or_necessary(rec, masks, necessary)
     draw_symbols(state, rec)
 
 
@@ -111,7 +123,7 @@ def _reask_all(key: State, records: Records) -> None:
 
 
 def reask(records: Records, key: State) -> Records:
-    """The records with redrawn queries; G_d, text and names stay, order, op and symbols are new."""
+    """The records with redrawn queries; text and names stay; order, op and symbols are new, and G_d loses what only the old query needed."""
     renewed = records.copy()
     _reask_all(key, renewed)
     return renewed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import product
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +11,16 @@ from pydantic import Field, model_validator
 from igsm_pipeline.settings import Settings
 
 MAX_IP, MAX_OP = 39, 52
+LEAST_FIT = 1e-3
+
+
+def fit_chance(s: int, ip_max: int) -> float:
+    """Probability that a proposal's first draw of depth and least width, at target ``s``, fits ``ip_max`` (else they are drawn again)."""
+    rel = (s - 1) / (ip_max - 1)
+    exponents = {size: -((rel - center) ** 2) for size, center in ((2, 0.2), (3, 0.5), (4, 0.8))}
+    weights = {size: math.exp(exponent - max(exponents.values())) for size, exponent in exponents.items()}
+    fitting = sum(weights[d] * weights[t0] * weights[t1] for d, t0, t1 in product(weights, repeat=3) if (d - 1) * min(t0, t1) <= ip_max)
+    return fitting / sum(weights.values()) ** 3
 
 
 class FamilySettings(Settings):
@@ -23,6 +35,14 @@ class FamilySettings(Settings):
     format: Literal["pq", "qp"] = Field("pq", description="problem then question, or question then problem")
     op_law: Literal["light", "uniform"] = Field("light", description="light: the paper's min of two uniforms; uniform: every op as often")
     split_by: Literal["template", "problem"] = Field("template", description="what the train/test hash is taken of")
+
+    @model_validator(mode="after")
+    def _structures_fit(self) -> Self:
+        if fit_chance(self.op_max, self.ip_max) < LEAST_FIT:
+            raise ValueError(
+                f"op_max {self.op_max} must not be so far above ip_max {self.ip_max}: hardly a structure fits; lower op_max or raise ip_max"
+            )
+        return self
 
 
 class ProblemSetSettings(Settings):
@@ -51,4 +71,6 @@ class ProblemSetSettings(Settings):
             raise ValueError("law exact needs an op and law range takes none: set both or neither")
         if self.law == "exact" and self.balanced:
             raise ValueError("balanced belongs to law range: drop it or change the law")
+        if self.op is not None and fit_chance(self.op, self.family.ip_max) < LEAST_FIT:
+            raise ValueError(f"op {self.op} must not be so far above ip_max {self.family.ip_max}: hardly a structure fits; lower op or raise ip_max")
         return self

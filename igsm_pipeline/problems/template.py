@@ -11,14 +11,14 @@ from igsm_pipeline.problems.steps import Steps, locate_edges, new_steps, solutio
 @kernel
 def steps_of_record(rec: Row, first_edge: Ints, steps: Steps) -> None:
     """Fill ``first_edge`` (3, 4) and ``steps`` from a record."""
-    locate_edges(rec.children, first_edge)
-    solution_steps(steps, rec.order, rec.num_necessary, rec.children, first_edge, rec.parents, rec.form, rec.constant)
+    locate_edges(rec["children"], first_edge)
+    solution_steps(steps, rec["order"], rec["num_necessary"], rec["children"], first_edge, rec["parents"], rec["form"], rec["constant"])
 
 
 @kernel
 def _template(rec: Row, first_edge: Ints, steps: Steps, out: Bytes) -> Int:
     steps_of_record(rec, first_edge, steps)
-    return write_template(out, steps, rec.order, rec.num_necessary)
+    return write_template(out, steps, rec["order"], rec["num_necessary"])
 
 
 def template_of(record: Row) -> bytes:

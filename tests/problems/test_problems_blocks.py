@@ -1,0 +1,64 @@
+"""Blocks always end: an op that a family or a split does not hold is given up, redrawn or refused by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from igsm_pipeline.errors import BadSettings, StageFailed
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, blocks, generate_block
+from igsm_pipeline.world import load_world
+
+SEED = 5
+
+
+@pytest.fixture(autouse=True)
+def _give_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule by smaller numbers, so that the tests take seconds."""
+    monkeypatch.setattr(blocks, "HOPELESS", 3000)
+    monkeypatch.setattr(blocks, "RANGE_HOPELESS", 6000)
+
+
+def settings(family: FamilySettings, **more: object) -> ProblemSetSettings:
+    return ProblemSetSettings.model_validate({"family": family, "num_problems": 600, "block_size": 600, "seed": SEED, **more})
+
+
+def test_ops_beyond_what_a_family_reaches_are_redrawn_among_the_others() -> None:
+    print(f"seed {SEED}")
+    ops = generate_block(settings(FamilySettings(op_max=10, ip_max=3, op_law="uniform"), split="all"), load_world("mini"), 0).records["op"]
+    counts = np.bincount(ops, minlength=11)
+    assert counts.sum() == 600
+    assert counts[10] == 0
+    assert counts[1] > 20
+
+
+def test_an_op_whose_templates_all_fall_outside_the_split_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    print(f"seed {SEED}")
+    family = FamilySettings(op_max=3, ip_max=5, op_law="uniform")
+    everything = generate_block(settings(family, split="all"), load_world("mini"), 0).records
+    held = set(everything["template_bin"][everything["op"] == 1].tolist())
+    assert len(held) == 2  # op 1 has two templates
+    monkeypatch.setitem(blocks.BINS, "train", frozenset(range(23)) - held)
+    records = generate_block(settings(family, split="train", balanced=True), load_world("mini"), 0).records
+    assert set(records["op"].tolist()) == {2, 3}
+    assert not held & set(records["split_bin"].tolist())
+
+
+def test_an_exact_op_that_a_family_cannot_reach_is_refused_by_name() -> None:
+    with pytest.raises(StageFailed, match=r"no all problem of op 10 .*choose another op"):
+        generate_block(settings(FamilySettings(op_max=10, ip_max=3), law="exact", op=10, split="all"), load_world("mini"), 0)
+
+
+def test_a_split_that_holds_nothing_of_a_family_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(blocks.BINS, "test", frozenset())
+    with pytest.raises(StageFailed, match=r"no test problem of op 1, 2"):
+        generate_block(settings(FamilySettings(op_max=2, ip_max=4, op_law="uniform"), split="test"), load_world("mini"), 0)
+
+
+def test_a_family_whose_structures_hardly_ever_fit_is_refused() -> None:
+    with pytest.raises(BadSettings, match="op_max 30 must not be so far above ip_max 3"):
+        FamilySettings.parse({"op_max": 30, "ip_max": 3}, "mine.yaml")
+    with pytest.raises(BadSettings, match="op 40 must not be so far above ip_max 5"):
+        ProblemSetSettings.parse({"family": {"op_max": 3, "ip_max": 5}, "law": "exact", "op": 40, "num_problems": 1}, "mine.yaml")
+    for family in ({}, {"op_max": 21, "ip_max": 28}, {"op_max": 3, "ip_max": 5}, {"op_max": 52, "ip_max": 20}):
+        assert FamilySettings.parse(family, "mine.yaml")

@@ -116,7 +116,7 @@ class BlockMaker:
         targets = self._targets(key)
         open_slots = _slots_by_op(targets)
         refused = np.zeros(len(open_slots), np.int64)  # by the split, since the last one taken
-        last_seen = np.zeros(len(open_slots), np.int64)  # proposal that was taken last
+        waiting_since = np.zeros(len(open_slots), np.int64)  # proposal that was taken last, or that found no slot open
         records = np.zeros(settings.block_size, RECORD)
         first, missing = 0, settings.block_size
         hopeless: set[int] = set()
@@ -134,9 +134,10 @@ class BlockMaker:
                 records[slot] = record
                 records[slot]["block"], records[slot]["slot"], records[slot]["draw"] = block, slot, draw
                 missing -= 1
-                last_seen[op] = draw
+                waiting_since[op] = draw
             first += count
-            unseen = first - last_seen >= (HOPELESS if settings.law == "exact" else RANGE_HOPELESS)
+            waiting_since[[not slots for slots in open_slots]] = first
+            unseen = first - waiting_since >= (HOPELESS if settings.law == "exact" else RANGE_HOPELESS)
             for op in np.flatnonzero((refused >= HOPELESS) | (unseen & (refused == 0))).tolist():
                 if open_slots[op]:
                     hopeless.add(op)

@@ -183,7 +183,7 @@ def _name_ids(
         if kind == 0:
             parts[q, 1] = layout[4] + item_number(row, layer + 1, target, item_starts)
         else:
-            parts[q, 1] = layout[2] + 4 * row.hierarchy + row.first_layer + target
+            parts[q, 1] = layout[2] + 4 * row["hierarchy"] + row["first_layer"] + target
         for k in range(2):
             total += starts[parts[q, k] + 1] - starts[parts[q, k]]
         offsets[q + 1] = total

@@ -39,7 +39,7 @@ def list_instances(row: Row, out: Ints) -> Int:
     for layer in range(MAX_LAYERS - 1):
         for item in range(MAX_WIDTH):
             for child in range(MAX_WIDTH):
-                if row.children[layer, item] >> child & 1:
+                if row["children"][layer, item] >> child & 1:
                     out[n, 0], out[n, 1], out[n, 2] = layer, item, child
                     n += 1
     return n
@@ -48,7 +48,7 @@ def list_instances(row: Row, out: Ints) -> Int:
 @kernel
 def item_number(row: Row, layer: Int, item: Int, item_starts: Numbers) -> Int:
     """Number of an item in the fragment numbering."""
-    return item_starts[row.hierarchy, row.first_layer + layer, row.subcategory[layer]] + row.items[layer, item]
+    return item_starts[row["hierarchy"], row["first_layer"] + layer, row["subcategory"][layer]] + row["items"][layer, item]
 
 
 @kernel
@@ -67,7 +67,7 @@ def _owner_and_thing(row: Row, instances: Ints, parameter: Int, layout: Numbers,
         thing = layout[4] + item_number(row, layer + 1, child, item_starts)
     else:
         layer, item, target = abstract_place(parameter)
-        thing = layout[2] + 4 * row.hierarchy + row.first_layer + target
+        thing = layout[2] + 4 * row["hierarchy"] + row["first_layer"] + target
     number = item_number(row, layer, item, item_starts)
     return layout[3] + number, thing, layout[4] + number
 
@@ -78,21 +78,21 @@ def _statement(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_
     owner, thing, _ = _owner_and_thing(row, instances, parameter, layout, item_starts)
     out[n], out[n + 1], out[n + 2] = F.STATEMENT, owner, thing
     n += 3
-    form, has_constant, num_operands = row.form[parameter], False, 0
+    form, has_constant, num_operands = row["form"][parameter], False, 0
     for k in range(MAX_PARENTS):
-        parent = row.parents[parameter, k]
+        parent = row["parents"][parameter, k]
         has_constant |= parent == RNG_ID
         num_operands += parent not in (RNG_ID, NOTHING)
     opening = F.EQUALS_EACH
     if has_constant:
-        out[n], out[n + 1] = F.EQUALS, layout[0] + row.constant[parameter]
+        out[n], out[n + 1] = F.EQUALS, layout[0] + row["constant"][parameter]
         n += 2
         opening = F.TIMES_EACH if form & FORM_TIMES else F.MORE_EACH
     if num_operands > 1:
         opening += F.OF_DIFFERENCE if form & FORM_DIFFERENCE else F.OF_SUM
     seen = 0
     for k in range(MAX_PARENTS):
-        parent = row.parents[parameter, k]
+        parent = row["parents"][parameter, k]
         if parent in (RNG_ID, NOTHING):
             continue
         owner, thing, _ = _owner_and_thing(row, instances, parent, layout, item_starts)
@@ -107,7 +107,7 @@ def _statement(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_
 @kernel
 def _question(row: Row, instances: Ints, layout: Numbers, item_starts: Numbers, out: Numbers, n: Int) -> Int:
     """Append the fragments of the question."""
-    _, thing, item = _owner_and_thing(row, instances, row.order[row.num_necessary - 1], layout, item_starts)
+    _, thing, item = _owner_and_thing(row, instances, row["order"][row["num_necessary"] - 1], layout, item_starts)
     out[n], out[n + 1], out[n + 2], out[n + 3], out[n + 4] = F.HOW_MANY, thing, F.DOES, item, F.HAVE
     return n + 5
 
@@ -121,7 +121,7 @@ def _begin_step(row: Row, layout: Numbers, out: Numbers, n: Int, state: Ints) ->
         state[3] = state[1]
     else:
         out[n] = F.STEP
-        state[3] = row.symbols[state[2]]
+        state[3] = row["symbols"][state[2]]
         state[2] += 1
     out[n + 1], out[n + 2] = layout[1] + state[3], F.IS
     return n + 3
@@ -156,22 +156,22 @@ def _plain(row: Row, layout: Numbers, out: Numbers, n: Int, state: Ints, symbol:
 @kernel
 def _solve_instance(row: Row, modulus: Int, layout: Numbers, parameter: Int, symbol_of: Ints, state: Ints, out: Numbers, n: Int) -> Int:
     """Append the steps of an instance parameter: operands folded from the left, the constant last and on the left."""
-    form, has_constant, num_operands, symbol, value = row.form[parameter], False, 0, -1, np.int64(0)
+    form, has_constant, num_operands, symbol, value = row["form"][parameter], False, 0, -1, np.int64(0)
     for k in range(MAX_PARENTS):
-        parent = row.parents[parameter, k]
+        parent = row["parents"][parameter, k]
         has_constant |= parent == RNG_ID
         num_operands += parent not in (RNG_ID, NOTHING)
-    constant = np.int64(row.constant[parameter])
+    constant = np.int64(row["constant"][parameter])
     state[0] = max(1, num_operands + has_constant - 1)
     if num_operands == 0:
         return _plain(row, layout, out, n, state, -1, constant)
     operator = F.MINUS if form & FORM_DIFFERENCE and num_operands == 2 else F.PLUS
     seen = 0
     for k in range(MAX_PARENTS):
-        parent = row.parents[parameter, k]
+        parent = row["parents"][parameter, k]
         if parent in (RNG_ID, NOTHING):
             continue
-        operand = np.int64(row.values[parent])
+        operand = np.int64(row["values"][parent])
         if seen == 0:
             symbol, value = symbol_of[parent], operand
         else:
@@ -193,7 +193,7 @@ def _solve_abstract(
     layer, item, target = abstract_place(parameter)
     deeper, num_terms, seen, symbol, value = target > layer + 1, 0, 0, -1, np.int64(0)
     for child in range(MAX_WIDTH):
-        num_terms += row.children[layer, item] >> child & 1
+        num_terms += row["children"][layer, item] >> child & 1
     if num_terms == 0:
         state[0] = 1
         return _plain(row, layout, out, n, state, -1, 0)
@@ -201,10 +201,10 @@ def _solve_abstract(
     for a in range(num_instances):
         if instances[a, 0] != layer or instances[a, 1] != item:
             continue
-        term, term_value = symbol_of[a], np.int64(row.values[a])
+        term, term_value = symbol_of[a], np.int64(row["values"][a])
         if deeper:
             b = ABSTRACT_BASE[layer + 1] + instances[a, 2] * (2 - layer) + target - layer - 2
-            n, term_value = _binary(row, modulus, layout, out, n, state, F.TIMES, term, term_value, symbol_of[b], np.int64(row.values[b]))
+            n, term_value = _binary(row, modulus, layout, out, n, state, F.TIMES, term, term_value, symbol_of[b], np.int64(row["values"][b]))
             term = state[3]
         if seen == 0:
             symbol, value = term, term_value
@@ -228,16 +228,16 @@ def walk_document(
     if question_first:
         n = _question(row, instances, layout, item_starts, out, n)
     for k in range(num_instances):
-        n = _statement(row, instances, row.statement_order[k], layout, item_starts, out, n)
+        n = _statement(row, instances, row["statement_order"][k], layout, item_starts, out, n)
     if not question_first:
         n = _question(row, instances, layout, item_starts, out, n)
     out[n] = F.SOLUTION
     n += 1
     state[2] = 0
-    for k in range(row.num_necessary):
-        parameter = row.order[k]
+    for k in range(row["num_necessary"]):
+        parameter = row["order"][k]
         owner, thing, _ = _owner_and_thing(row, instances, parameter, layout, item_starts)
-        state[1] = row.symbols[state[2]]
+        state[1] = row["symbols"][state[2]]
         state[2] += 1
         symbol_of[parameter] = state[1]
         out[n], out[n + 1], out[n + 2], out[n + 3], out[n + 4] = F.DEFINE, owner, thing, F.AS, layout[1] + state[1]
@@ -247,5 +247,5 @@ def walk_document(
             n = _solve_abstract(row, instances, num_instances, modulus, layout, parameter, symbol_of, state, out, n + 5)
         out[n] = F.DOT
         n += 1
-    out[n], out[n + 1], out[n + 2] = F.ANSWER, layout[0] + row.values[row.order[row.num_necessary - 1]], F.END
+    out[n], out[n + 1], out[n + 2] = F.ANSWER, layout[0] + row["values"][row["order"][row["num_necessary"] - 1]], F.END
     return n + 3

@@ -7,9 +7,12 @@ arrays, ``text.parse_problem`` from text alone. Parameters are plain tuples, so 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from string import ascii_letters
 from typing import NamedTuple
+
+from igsm_pipeline.errors import BadProblem
 
 INSTANCE, ABSTRACT = 0, 1
 MORE, TIMES = "more", "times"
@@ -192,3 +195,13 @@ class Problem:
     def op(self) -> int:
         """Operations of the necessary part: the number of ";" in the solution."""
         return sum(self.parameter_op(parameter) for parameter in self.necessary)
+
+    def solved(self) -> Problem:
+        """The same problem with an order of its necessary parameters (parents first, query last) and symbols a, b, c ...: what a solution needs.
+
+        Raises:
+            BadProblem: more operations than there are symbols.
+        """
+        if self.op > len(ascii_letters):
+            raise BadProblem("problem", f"must take at most {len(ascii_letters)} operations", self.op, "ask for a parameter that takes fewer")
+        return replace(self, order=tuple(self._in_dependency_order((self.query,))), symbols=tuple(ascii_letters[: self.op]))

@@ -1,0 +1,338 @@
+"""``igsm``: the pipeline from a terminal.
+
+Every command imports what it needs when it runs, so that ``igsm --help`` answers at once and ``igsm run`` of a fresh member never loads Dagster.
+Refusals are one red line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from igsm_pipeline.errors import BadSettings, IgsmError, NotFound
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from igsm_pipeline.experiments.estimates import Estimate
+    from igsm_pipeline.experiments.planner import Plan
+
+REFUSED = 2
+app = typer.Typer(
+    name="igsm",
+    help="iGSM problems to probed minds: generate, train, evaluate and probe, computing only what is stale.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Members = Annotated[list[str], typer.Argument(help="Members or experiments (`igsm status` lists them).", show_default=False)]
+Stages = Annotated[list[str] | None, typer.Option("--stage", "-s", help="Only this stage; may be given several times.", show_default=False)]
+Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again instead of trusting size and time.")]
+WorldSource = Annotated[str, typer.Option("--world", help="World: a built-in name or a file.")]
+Lenient = Annotated[bool, typer.Option("--lenient", help="Accept other people's looser names.")]
+FamilyName = Annotated[str, typer.Option("--family", help="med, hard, or a YAML file of family settings.")]
+
+
+class Split(str, Enum):
+    """Which templates problems are drawn from."""
+
+    train, test, all = "train", "test", "all"
+
+
+class Law(str, Enum):
+    """How op is drawn."""
+
+    range, exact = "range", "exact"
+
+
+class FileFormat(str, Enum):
+    """What ``generate`` writes."""
+
+    jsonl, parquet = "jsonl", "parquet"
+
+
+class Vocab(str, Enum):
+    """Whose token ids ``generate`` writes."""
+
+    gpt2, compact = "gpt2", "compact"
+
+
+class TableFormat(str, Enum):
+    """How ``sql`` prints."""
+
+    table, csv, json = "table", "csv", "json"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = app(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except IgsmError as error:
+        _refuse(str(error))
+    except (typer.Exit, SystemExit):
+        raise
+    except (typer.Abort, KeyboardInterrupt):
+        typer.echo("interrupted; what was done is kept and a rerun resumes it", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+@app.command()
+def run(members: Members, stages: Stages = None, deep: Deep = False) -> int:
+    """Compute what is stale of members, through Dagster, so that the UI shows it."""
+    plans = _plans(members, stages, deep)
+    stale = [plan for plan in plans if plan.stale]
+    for plan in plans:
+        _print_plan(plan)
+    if not stale:
+        return 0
+    from igsm_pipeline.defs.launch import run_members
+
+    return run_members([plan.member.key for plan in stale], stages)
+
+
+@app.command()
+def plan(members: Members, stages: Stages = None, deep: Deep = False) -> None:
+    """Show what a run would compute and why, with tokens, disk and time; refuse what exceeds the disk budget."""
+    for each in _plans(members, stages, deep):
+        _print_plan(each)
+
+
+@app.command()
+def status(members: Annotated[list[str] | None, typer.Argument(show_default=False)] = None, deep: Deep = False) -> None:
+    """List every member and how much of it is fresh; with members named, every unit of them."""
+    from igsm_pipeline.experiments.experiment import find_members, load_members
+    from igsm_pipeline.experiments.planner import plan as make_plan
+    from igsm_pipeline.reports.console import status_table, unit_table
+    from igsm_pipeline.store import Store
+
+    store = Store.at_home()
+    if members:
+        for member in find_members(members):
+            _console().print(unit_table(make_plan(member, store, deep=deep)))
+    else:
+        _console().print(status_table([make_plan(member, store, deep=deep) for member in load_members().values()]))
+
+
+@app.command()
+def generate(
+    family: FamilyName = "med",
+    split: Annotated[Split, typer.Option(help="Whose templates.")] = Split.train,
+    law: Annotated[Law, typer.Option(help="range: op by the family's law; exact: op = --op.")] = Law.range,
+    op: Annotated[int | None, typer.Option(help="Operations, with --law exact.", show_default=False)] = None,
+    num: Annotated[int, typer.Option(help="Problems.", min=1)] = 10,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    file_format: Annotated[FileFormat, typer.Option("--format")] = FileFormat.jsonl,
+    world: WorldSource = "igsm",
+    lenient: Lenient = False,
+    vocab: Annotated[Vocab, typer.Option(help="Token ids: GPT-2's own, or compact.")] = Vocab.gpt2,
+    out: Annotated[Path | None, typer.Option(help="File; stdout without it.", show_default=False)] = None,
+) -> None:
+    """Generate problems with solution, graph and token ids, for use elsewhere."""
+    from igsm_pipeline.experiments.dataset import generated_set, write_dataset
+    from igsm_pipeline.world.world import load_world
+
+    settings = generated_set(family, law=law.value, op=op, split=split.value, num_problems=num, seed=seed)
+    total = write_dataset(settings, load_world(world, lenient=lenient), vocab=vocab.value, file_format=file_format.value, out=out)
+    typer.echo(f"{total:,} problems{f' in {out}' if out else ''}", err=True)
+
+
+@app.command()
+def show(
+    family: FamilyName = "med",
+    op: Annotated[int | None, typer.Option(help="Operations; by the family's law without it.", show_default=False)] = None,
+    split: Annotated[Split, typer.Option()] = Split.test,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    world: WorldSource = "igsm",
+    lenient: Lenient = False,
+) -> None:
+    """Show one problem in colour: text, solution, structure, and what its query rests on."""
+    from igsm_pipeline.experiments.dataset import generated_set
+    from igsm_pipeline.problems.blocks import generate as draw
+    from igsm_pipeline.reports.console import problem_view
+    from igsm_pipeline.world.world import load_world
+
+    settings = generated_set(family, law="range" if op is None else "exact", op=op, split=split.value, num_problems=1, seed=seed)
+    problem = next(iter(draw(settings, load_world(world, lenient=lenient))))[0]
+    _console().print(problem_view(problem, format=settings.family.format))
+
+
+@app.command()
+def solve(
+    file: Annotated[Path, typer.Argument(help="A problem's text, question included; - reads stdin.")],
+    world: WorldSource = "igsm",
+    lenient: Lenient = False,
+    modulus: Annotated[int, typer.Option(min=2)] = 23,
+) -> None:
+    """Solve a problem given as text: prints the solution and the answer."""
+    from igsm_pipeline.text import parse_problem, render_answer, render_solution
+    from igsm_pipeline.world.world import load_world
+
+    text = " " + _read_text(file).strip()
+    problem = parse_problem(text, load_world(world, lenient=lenient), modulus).solved()
+    typer.echo(render_solution(problem).strip())
+    typer.echo(render_answer(problem).strip())
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A query; without it the tables are listed.")] = "",
+    out: Annotated[TableFormat, typer.Option("--format")] = TableFormat.table,
+) -> None:
+    """Ask DuckDB about everything in the store, read-only."""
+    from igsm_pipeline.experiments.planner import catalog_rows
+    from igsm_pipeline.reports.catalog import build_catalog, open_catalog
+    from igsm_pipeline.reports.console import write_result
+    from igsm_pipeline.store import Store, find_home
+
+    home = find_home()
+    build_catalog(catalog_rows(Store(home / "store")), home)
+    with open_catalog(home) as connection:
+        write_result(connection, query, out.value, _console())
+
+
+@app.command()
+def report(
+    member: Annotated[str, typer.Argument(help="The member.")], show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False
+) -> None:
+    """Print the path of a member's report."""
+    from igsm_pipeline.experiments.experiment import find_member
+    from igsm_pipeline.experiments.planner import find_unit
+    from igsm_pipeline.store import MANIFEST, Store
+
+    store, unit = Store.at_home(), find_unit(find_member(member), "report", "report")
+    path = store.path(unit) / "report.html"
+    if not (path.parent / MANIFEST).exists():
+        raise NotFound(f"no report of {member} yet: make it with `igsm run {member}`")
+    if not store.check(unit).fresh:
+        typer.echo(f"this report is stale; `igsm plan {member}` says why", err=True)
+    typer.echo(path)
+    if show:
+        typer.launch(path.as_uri())
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Of Dagster's page.")] = 3000, mlflow_port: Annotated[int, typer.Option(help="Of MLflow's page.")] = 5000
+) -> int:
+    """Start Dagster's and MLflow's pages on this machine; Ctrl-C stops them."""
+    from igsm_pipeline.defs.ui import run_ui
+
+    return run_ui(port, mlflow_port)
+
+
+@app.command()
+def gc(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only a list is printed.")] = False) -> None:
+    """Remove units that no experiment refers to (archived experiments count)."""
+    from igsm_pipeline.experiments.experiment import load_members
+    from igsm_pipeline.experiments.housekeeping import find_garbage, remove_garbage
+    from igsm_pipeline.experiments.planner import units_of
+    from igsm_pipeline.reports.console import format_bytes
+    from igsm_pipeline.store import Store
+
+    store = Store.at_home()
+    garbage = find_garbage(store, (unit for member in load_members().values() for unit in units_of(member)))
+    for item in garbage:
+        typer.echo(f"{format_bytes(item.bytes):>10}  {item.kind:<9}  {item.path.relative_to(store.root)}")
+    if yes:
+        folders, freed = remove_garbage(garbage)
+        typer.echo(f"removed {folders} folders, {format_bytes(freed)}")
+    elif garbage:
+        typer.echo(f"{len(garbage)} folders, {format_bytes(sum(item.bytes for item in garbage))}; `igsm gc --yes` removes them")
+    else:
+        typer.echo("nothing to remove")
+
+
+@app.command()
+def export(members: Members, out: Annotated[Path, typer.Option("--out", help="The file to write.")], stages: Stages = None) -> None:
+    """Write the finished units of members to one file, for another machine."""
+    from igsm_pipeline.experiments.housekeeping import export_units
+    from igsm_pipeline.store import Store
+
+    store = Store.at_home()
+    units = [unit for each in _plans(members, stages, False) for unit in each.units if not store.check_own(unit)]
+    typer.echo(f"{export_units(store, units, out)} units in {out}", err=True)
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    replace: Annotated[bool, typer.Option("--replace", help="Let units of other content take the place of those here.")] = False,
+) -> None:
+    """Take in units that `igsm export` wrote; every file is hashed before it is believed."""
+    from igsm_pipeline.experiments.housekeeping import import_units
+    from igsm_pipeline.store import Store
+
+    done = import_units(Store.at_home(), file, replace=replace)
+    for label in done.kept:
+        typer.echo(f"kept the unit here, whose content differs: {label}; --replace takes the imported one", err=True)
+    typer.echo(f"{len(done.added)} added, {len(done.present)} already here, {len(done.kept)} kept", err=True)
+
+
+@app.command()
+def doctor() -> int:
+    """Check this machine: versions, data root, disk, experiments, accelerator."""
+    from igsm_pipeline.experiments.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        _console().print(
+            f"[{'green' if finding.good else 'red'}]{'ok  ' if finding.good else 'BAD '}[/] {finding.what}: {finding.found}", highlight=False
+        )
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+def _plans(members: Sequence[str], stages: Sequence[str] | None, deep: bool) -> list[Plan]:
+    from igsm_pipeline.experiments.experiment import find_members
+    from igsm_pipeline.experiments.planner import plan as make_plan
+    from igsm_pipeline.store import Store
+
+    store = Store.at_home()
+    return [make_plan(member, store, stages, deep=deep) for member in find_members(list(members))]
+
+
+def _print_plan(plan: Plan) -> None:
+    """Print a plan; raises BadSettings where it exceeds the member's disk budget or the disk."""
+    from igsm_pipeline.experiments.estimates import check_budget, estimate_stages
+    from igsm_pipeline.reports.console import plan_table
+    from igsm_pipeline.store import Store
+
+    if not plan.stale:
+        typer.echo(f"{plan.member.key}: all {len(plan.units)} units are fresh")
+        return
+    store = Store.at_home()
+    estimates: dict[str, Estimate] = estimate_stages(plan, store)
+    _console().print(plan_table(plan, estimates))
+    check_budget(plan, estimates, store)
+
+
+def _read_text(file: Path) -> str:
+    if str(file) == "-":
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(str(file), "must be a text file that can be read", str(error), "name another file, or - for stdin") from None
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(soft_wrap=False)
+
+
+def _refuse(message: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(REFUSED)

@@ -1,0 +1,148 @@
+"""Whatever is done to a solution, the verdict is that of a slow second verifier; a right but redundant solution stays right."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from igsm_pipeline.problems.problem import Parameter, Problem
+from igsm_pipeline.text import parse_problem, render_problem, render_question
+from igsm_pipeline.verification import Error, verify
+from tests.reference.plain_text import answer, solution
+from tests.reference.random_problems import LENIENT, PLAIN, closure, is_named, problems, random_order, random_problem
+from tests.reference.slow_verifier import count_unnecessary, judge
+from tests.reference.solution_damage import DAMAGES, noise
+
+SEED = 20240731
+
+
+def compare(problem: Problem, text: str, given_answer: str | None, finished: bool) -> str:
+    """Assert that both verifiers agree in everything; return the kind of error ("" when correct)."""
+    verdict = verify(problem, text, given_answer, finished=finished)
+    kind, sentence, parameter = judge(problem, text, given_answer, finished)
+    context = (text, given_answer, finished)
+    assert (verdict.error, verdict.sentence, verdict.parameter) == (kind, sentence, parameter), context
+    assert verdict.correct == (kind is None), context
+    assert verdict.unnecessary_parameters == count_unnecessary(problem, text), context
+    assert verdict.unnecessary_operations == text.count(";") - problem.op, context
+    return kind or ""
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_damaged_solutions_get_the_verdict_of_the_slow_verifier(damage):
+    rng = random.Random(f"{SEED} {damage.__name__}")
+    for number in range(150):
+        problem = random_problem(rng, PLAIN if number % 3 else LENIENT, rng.choice([2, 5, 23]), max_width=rng.choice([2, 4]))
+        text = damage(rng, problem, solution(problem))
+        if rng.random() < 0.2:
+            text = noise(rng, problem, text)
+        given_answer = rng.choice([None, answer(problem), f" {rng.randrange(problem.modulus)}"])
+        compare(problem, text, given_answer, rng.random() < 0.7)
+
+
+EXPECTED = {
+    "wrong_number": {"wrong_reference", "wrong_arithmetic", "wrong_value"},
+    "undefined_symbol": {"undefined_symbol"},
+    "reused_symbol": {"redefined_symbol"},
+    "dropped_sentence": {"undefined_symbol", "wrong_query"},
+    "swapped_sentences": {"undefined_symbol"},
+    "repeated_sentence": {"redefined_symbol"},
+    "repeated_parameter": {"redefined_parameter"},
+    "wrong_dependency": {"wrong_dependency", "wrong_value"},
+    "extra_step": {"wrong_dependency"},
+    "dropped_step": {"undefined_symbol", "parse"},
+    "wrong_operator": {"parse"},
+    "wrong_name": {"unknown_parameter", "parse", "wrong_dependency"},
+    "early_end": {"truncated"},
+    "noise": {"parse"},
+}
+
+
+@pytest.mark.parametrize("damage", [one for one in DAMAGES if one.__name__ in EXPECTED], ids=lambda damage: damage.__name__)
+def test_each_damage_shows_as_its_own_kind_of_error(damage):
+    rng = random.Random(f"{SEED} kinds {damage.__name__}")
+    kinds: Counter[str] = Counter()
+    for _ in range(60):
+        problem = random_problem(rng)
+        text = damage(rng, problem, solution(problem))
+        kinds[str(verify(problem, text, answer(problem) if text.endswith(".") else None, finished=text.endswith(".")).error)] += 1
+    assert EXPECTED[damage.__name__] <= kinds.keys(), kinds
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(), st.booleans(), st.booleans())
+def test_a_right_solution_is_correct_from_record_and_from_text_alike(problem, with_answer, strict):
+    text, given_answer = solution(problem), answer(problem) if with_answer else None
+    parsed = parse_problem(render_problem(problem) + render_question(problem), PLAIN)
+    for one in (problem, parsed):
+        verdict = verify(one, text, given_answer, strict)
+        assert verdict.correct
+        assert (verdict.error, verdict.sentence, verdict.parameter) == (None, None, None)
+        assert (verdict.final_answer_correct, verdict.unnecessary_parameters, verdict.unnecessary_operations) == (True, 0, 0)
+
+
+def redundant_solution(rng: random.Random, problem: Problem) -> tuple[Problem, frozenset[Parameter]]:
+    """The problem with a solution that also defines some things nobody needs."""
+    rest = [
+        one
+        for one in (*problem.instances, *problem.abstracts)
+        if is_named(problem, one.layer, one.item) and problem.query not in closure(problem, [one])
+    ]
+    extra = closure(problem, rng.sample(rest, min(len(rest), rng.randint(0, 4))))
+    return replace(problem, order=random_order(rng, problem, extra), symbols=tuple(string.ascii_letters)), extra - problem.necessary
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems(), st.randoms(use_true_random=False))
+def test_a_redundant_solution_stays_correct_and_its_redundancy_is_counted(problem, rng):
+    wordy, extra = redundant_solution(rng, problem)
+    operations = sum(problem.parameter_op(one) for one in extra)
+    if problem.op + operations > 52:
+        return
+    verdict = verify(problem, solution(wordy), answer(problem))
+    assert verdict.correct
+    assert (verdict.unnecessary_parameters, verdict.unnecessary_operations) == (len(extra), operations)
+
+
+def test_every_kind_of_error_can_be_reached():
+    rng = random.Random(SEED)
+    kinds = set()
+    for number in range(1500):
+        problem = random_problem(rng, PLAIN, max_width=2)
+        damage = DAMAGES[number % len(DAMAGES)]
+        kinds.add(verify(problem, damage(rng, problem, solution(problem)), rng.choice([None, " 1"]), finished=rng.random() < 0.5).error)
+    assert kinds == {None, *Error}
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(), st.data())
+def test_a_cut_solution_is_truncated_and_nothing_else(problem, data):
+    text = solution(problem)
+    length = data.draw(st.integers(0, len(text)))
+    verdict = verify(problem, text[:length], finished=False)
+    assert (verdict.error, verdict.sentence) == (Error.TRUNCATED, text[:length].count("."))
+    assert not verdict.final_answer_correct
+    compare(problem, text[:length], None, False)
+    compare(problem, text[:length], None, True)
+
+
+NOISE = st.one_of(
+    st.text(),
+    st.binary(),
+    st.lists(st.sampled_from([" Define ", "North Quay's Vessel", " as ", "a", "; ", "so ", " = ", "1", " + ", "."])).map("".join),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(problems(), NOISE, st.one_of(st.none(), st.text(), st.binary(), st.integers(0, 99)), st.booleans(), st.booleans())
+def test_any_text_gets_a_verdict(problem, text, given_answer, strict, finished):
+    verdict = verify(problem, text, given_answer, strict, finished=finished)
+    assert verdict.correct == (verdict.error is None)
+    if strict and isinstance(text, str) and (given_answer is None or isinstance(given_answer, str)):
+        compare(problem, text, given_answer, finished)

@@ -1,1 +1,1 @@
-"""queries."""
+"""What is asked of a model: probe labels, candidate sets, read positions, prefix-shared sequences."""

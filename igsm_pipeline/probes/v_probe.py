@@ -1,0 +1,115 @@
+"""V-probing: does a frozen model's last state, at the end of an appended query, know the answer?
+
+The probe is a rank-r update of the input embedding, which lets the model read the query's markers, and a linear head on the
+last layer's state (after the final norm) at [END]. The model's weights are frozen, and so small an update cannot solve the
+task by itself: the control, a randomly initialised model with a probe of its own, shows how far it gets without pretraining.
+
+Source: figures 7 and 12 (arXiv:2407.20311). Ours: the initial values (the update starts at 0), and that each task has a pass of its own: the
+embedding updates differ between tasks, so tasks cannot share one exactly.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from igsm_pipeline import seeding
+from igsm_pipeline.activations.batches import split_into_passes
+from igsm_pipeline.activations.forward import SequenceBatch, embed, final_states
+from igsm_pipeline.errors import BadCheckpoint
+from igsm_pipeline.queries.sequences import QueryTokens
+
+WEIGHTS, DESCRIPTION = "probe.safetensors", "probe.json"
+
+
+class VProbe(nn.Module):
+    """Rank-r embedding update and linear head.
+
+    Args:
+        vocab_size: rows of the model's embedding.
+        d_model: its width.
+        num_classes: of the task: 2, or M + 1 for value.
+        rank: r.
+        seed: the initial values are a function of it and of the sizes.
+    """
+
+    def __init__(self, vocab_size: int, d_model: int, num_classes: int, rank: int, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seeding.torch_seed(seed, "v_probe.init"))
+        self.rows = nn.Parameter(torch.zeros(vocab_size, rank))
+        self.directions = nn.Parameter(torch.randn(rank, d_model, generator=generator) / math.sqrt(rank))
+        self.weight = nn.Parameter(torch.randn(num_classes, d_model, generator=generator) / math.sqrt(d_model))
+        self.bias = nn.Parameter(torch.zeros(num_classes))
+
+    def forward(self, model: PreTrainedModel, batch: SequenceBatch) -> Tensor:
+        """Logits of every query of a batch, float32, (num_queries, num_classes)."""
+        embedded = embed(model, batch.ids) + nn.functional.embedding(batch.ids, self.rows) @ self.directions
+        states = final_states(model, batch, embedded)[batch.rows, batch.ends]
+        with torch.autocast(states.device.type, enabled=False):
+            return nn.functional.linear(states.float(), self.weight, self.bias)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the task."""
+        return len(self.bias)
+
+
+def fit_sizes(model: PreTrainedModel) -> tuple[int, int]:
+    """(vocab_size, d_model) that a probe of this model has."""
+    weight: Tensor = model.get_input_embeddings().weight
+    return weight.shape[0], weight.shape[1]
+
+
+@torch.inference_mode()
+def predict(
+    probe: VProbe, model: PreTrainedModel, tokens: QueryTokens, *, device: torch.device, max_tokens: int, bf16: bool = False
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """A probe's answers to all queries.
+
+    Returns:
+        prediction (class), int16, and score, float32, both (num_queries,): the probability of label 1 (two classes) or of the predicted class.
+    """
+    prediction, score = np.zeros(len(tokens), np.int16), np.zeros(len(tokens), np.float32)
+    for rows in split_into_passes(tokens, np.arange(len(tokens.problems)), max_tokens):
+        batch = SequenceBatch.of(tokens.pack(rows), device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            probabilities = probe(model, batch).softmax(-1)
+        best, answer = probabilities.max(-1)
+        prediction[rows] = answer.cpu().numpy().astype(np.int16)
+        score[rows] = (probabilities[:, 1] if probe.num_classes == 2 else best).cpu().numpy()
+    return prediction, score
+
+
+def save_probe(probe: VProbe, folder: Path, task: str) -> None:
+    """Write probe.safetensors and probe.json (task, rank, sizes) into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.detach().cpu().contiguous() for name, value in probe.state_dict().items()}, folder / (WEIGHTS + ".tmp"))
+    (folder / (WEIGHTS + ".tmp")).replace(folder / WEIGHTS)
+    (rank, width), vocab_size = probe.directions.shape, len(probe.rows)
+    sizes = {"task": task, "rank": rank, "vocab_size": vocab_size, "d_model": width, "num_classes": probe.num_classes}
+    (folder / DESCRIPTION).write_text(json.dumps(sizes, indent=1) + "\n")
+
+
+def load_probe(folder: Path, device: torch.device | str = "cpu") -> VProbe:
+    """The probe that ``save_probe`` wrote; its predictions are the same.
+
+    Raises:
+        BadCheckpoint: the folder holds no probe.
+    """
+    try:
+        sizes = json.loads((folder / DESCRIPTION).read_text())
+        probe = VProbe(sizes["vocab_size"], sizes["d_model"], sizes["num_classes"], sizes["rank"], seed=0)
+        probe.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise BadCheckpoint(
+            f"probe {folder}", f"must hold {WEIGHTS} and {DESCRIPTION}", f"{type(error).__name__}: {error}", "train it again"
+        ) from None
+    return probe.to(device)

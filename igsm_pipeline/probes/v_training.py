@@ -1,0 +1,124 @@
+"""The V-probe's training loop: seeded, checkpointed, and after a kill -9 continued as if nothing had happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from igsm_pipeline import seeding
+from igsm_pipeline.activations.forward import SequenceBatch, freeze
+from igsm_pipeline.probes.settings import VProbeSettings
+from igsm_pipeline.probes.v_probe import VProbe, fit_sizes
+from igsm_pipeline.queries.sequences import QueryTokens
+
+STATE = "state.safetensors"
+_POOL = 16
+"""Batches that are formed together, problems of like length side by side: less padding."""
+
+
+class Batches:
+    """Which problems are seen at which step: a function of the seed and the step alone.
+
+    Every epoch is a fresh permutation; what is left over after its last whole batch is dropped.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], batch_problems: int, seed: int) -> None:
+        self.lengths, self.seed = lengths, seed
+        self.size = min(batch_problems, len(lengths))
+        self.per_epoch = len(lengths) // self.size
+        self._epoch, self._plan = -1, np.empty((0, self.size), np.int64)
+
+    def at(self, step: int) -> NDArray[np.int64]:
+        """Problems of a step (indices), rising."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._plan = epoch, self._shuffle(epoch)
+        return np.sort(self._plan[place])
+
+    def _shuffle(self, epoch: int) -> NDArray[np.int64]:
+        random = seeding.generator(self.seed, "v_probe.batches", epoch)
+        order = random.permutation(len(self.lengths))[: self.per_epoch * self.size]
+        pools = [order[start : start + _POOL * self.size] for start in range(0, len(order), _POOL * self.size)]
+        plan = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools]).reshape(-1, self.size)
+        return plan[random.permutation(len(plan))]
+
+
+def train_v_probe(
+    settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, *, num_classes: int, folder: Path, device: torch.device, label: str
+) -> tuple[VProbe, NDArray[np.float32]]:
+    """Train one probe on one frozen model.
+
+    Args:
+        settings: the recipe.
+        model: on ``device``; it is frozen and put into evaluation mode.
+        tokens: the training queries.
+        num_classes: of the task.
+        folder: keeps ``state.safetensors`` while training; a state found there is continued.
+        device: where to train.
+        label: what the progress bar calls the run.
+
+    Returns:
+        The probe, and the loss of every step, float32, (num_steps,).
+    """
+    freeze(model)
+    probe = VProbe(*fit_sizes(model), num_classes, settings.rank, settings.seed).to(device)
+    optimizer = torch.optim.AdamW(probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
+    batches = Batches(tokens.lengths(), settings.batch_problems, settings.seed)
+    losses = torch.zeros(settings.num_steps)
+    first = _restore(folder / STATE, probe, optimizer, losses)
+    labels = torch.from_numpy(tokens.label.astype(np.int64))
+    with tqdm(total=settings.num_steps, initial=first, desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress:
+        for step in range(first, settings.num_steps):
+            for group in optimizer.param_groups:
+                group["lr"] = settings.learning_rate * (1 - step / settings.num_steps)
+            rows = tokens.rows_of(batches.at(step))
+            batch = SequenceBatch.of(tokens.pack(rows), device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+                logits = probe(model, batch)
+            loss = torch.nn.functional.cross_entropy(logits, labels[rows].to(device))
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            losses[step] = loss.detach()
+            progress.update()
+            if (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.num_steps:
+                _save(folder / STATE, probe, optimizer, losses[: step + 1])
+    (folder / STATE).unlink(missing_ok=True)
+    return probe, losses.numpy()
+
+
+def _save(path: Path, probe: VProbe, optimizer: torch.optim.Optimizer, losses: torch.Tensor) -> None:
+    """Write parameters, optimiser moments and losses; the old state stays until the new one is whole."""
+    tensors = {"losses": losses.clone()}
+    for name, parameter in probe.named_parameters():
+        tensors[f"{name}"] = parameter.detach()
+        for moment, value in optimizer.state[parameter].items():
+            tensors[f"{name}.{moment}"] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, temporary)
+    temporary.replace(path)
+
+
+def _restore(path: Path, probe: VProbe, optimizer: torch.optim.Optimizer, losses: torch.Tensor) -> int:
+    """Take over a saved state, if there is one; returns the steps it has behind it."""
+    if not path.exists():
+        return 0
+    with safe_open(path, framework="pt") as state:
+        done = state.get_tensor("losses")
+        for name, parameter in probe.named_parameters():
+            parameter.data.copy_(state.get_tensor(name))
+            for key in state.keys():  # noqa: SIM118 (a safetensors file is no mapping)
+                if key.startswith(f"{name}."):
+                    moment = key.removeprefix(f"{name}.")
+                    value = state.get_tensor(key)
+                    optimizer.state[parameter][moment] = value if moment == "step" else value.to(parameter.device)
+    losses[: len(done)] = done
+    return len(done)

@@ -1,0 +1,264 @@
+"""Labels of many problems at once, from record arrays: what ``queries.labels`` says, as bit masks and compiled loops.
+
+A probed parameter is a **code**: the record's parameter id (0..62), or, for a pair of items without an edge (candidate set ``all``),
+``NO_EDGE + layer * 16 + item * 4 + child`` (64..111). Codes fit one byte and name a parameter of any problem without its record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from igsm_pipeline.problems.kernel import kernel
+from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Parameter
+from igsm_pipeline.problems.record import (
+    ABSTRACT_BASE,
+    MAX_INSTANCES,
+    MAX_LAYERS,
+    MAX_WIDTH,
+    NOTHING,
+    NUM_PARAMETERS,
+    Records,
+    id_of,
+    parameter_of,
+)
+from igsm_pipeline.queries.settings import TASKS, Candidates, Task
+
+NO_EDGE = 64
+NUM_CODES = NO_EDGE + (MAX_LAYERS - 1) * MAX_WIDTH * MAX_WIDTH
+NEVER = 255
+_NECE, _DEP, _KNOWN, _VALUE, _CAN_NEXT, _NECE_NEXT = range(6)
+
+
+Bytes = NDArray[np.uint8]
+Masks = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What labels are read from; the first axis is always problem, the second parameter code.
+
+    Attributes:
+        candidates: bit mask of the parameters in each of ``graph``, ``existing`` and ``text``, shape (num_problems,) each.
+        no_edge: code is a pair of items without an edge, bool, (num_problems, NUM_CODES).
+        parents: bit mask of a parameter's parents, int64, (num_problems, NUM_CODES).
+        foundations: bit mask of all that it rests on, likewise.
+        rank: place in the solution's order, ``NEVER`` for unnecessary ones, uint8, (num_problems, NUM_CODES).
+        distance: shortest path from the query, ``NEVER`` for unnecessary ones, uint8, likewise.
+        depth: longest path downwards, uint8, likewise.
+        values: true values, uint16, likewise.
+        order: ids in solution order, uint8, (num_problems, NUM_PARAMETERS).
+        num_steps: sentences of the solution, uint8, (num_problems,).
+    """
+
+    candidates: dict[str, NDArray[np.int64]]
+    no_edge: NDArray[np.bool_]
+    parents: NDArray[np.int64]
+    foundations: NDArray[np.int64]
+    rank: NDArray[np.uint8]
+    distance: NDArray[np.uint8]
+    depth: NDArray[np.uint8]
+    values: NDArray[np.uint16]
+    order: NDArray[np.uint8]
+    num_steps: NDArray[np.uint8]
+
+    def candidate_matrix(self, candidates: Candidates) -> NDArray[np.bool_]:
+        """Which codes may be asked about, (num_problems, NUM_CODES)."""
+        mask = self.candidates["existing" if candidates == "all" else candidates]
+        matrix = np.zeros(self.no_edge.shape, np.bool_)
+        matrix[:, :NUM_PARAMETERS] = mask[:, None] >> np.arange(NUM_PARAMETERS) & 1
+        return matrix | self.no_edge if candidates == "all" else matrix
+
+    def label(
+        self,
+        task: Task,
+        modulus: int,
+        problem: NDArray[np.integer],
+        position: NDArray[np.integer],
+        parameter: NDArray[np.uint8],
+        other: NDArray[np.uint8],
+    ) -> NDArray[np.int16]:
+        """The true answers to queries given as columns, int16, (num_queries,); see ``labels.label_query``."""
+        facts = (self.parents, self.foundations, self.rank, self.values, self.order)
+        labels: NDArray[np.int16] = _label(TASKS.index(task), modulus, problem, position, parameter, other, *facts)
+        return labels
+
+
+def analyse(records: Records) -> Facts:
+    """The facts of some records."""
+    count = len(records)
+    existing, text = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    no_edge = np.zeros((count, NUM_CODES), np.bool_)
+    parents, foundations = np.zeros((count, NUM_CODES), np.int64), np.zeros((count, NUM_CODES), np.int64)
+    rank, distance = np.full((count, NUM_CODES), NEVER, np.uint8), np.full((count, NUM_CODES), NEVER, np.uint8)
+    depth, values = np.zeros((count, NUM_CODES), np.uint8), np.zeros((count, NUM_CODES), np.uint16)
+    widths, children, operands, order, num_steps = (
+        np.ascontiguousarray(records[name]) for name in ("widths", "children", "parents", "order", "num_necessary")
+    )
+    _analyse(widths, children, operands, order, num_steps, existing, text, no_edge, parents, foundations, rank, distance, depth)
+    values[:, :NUM_PARAMETERS] = records["values"]
+    masks = {"graph": records["graph"].astype(np.int64), "existing": existing, "text": text}
+    return Facts(masks, no_edge, parents, foundations, rank, distance, depth, values, order, num_steps)
+
+
+def parameter_of_code(row: np.void, code: int) -> Parameter:
+    """The parameter behind a code of one record row; a pair without an edge comes as an instance parameter."""
+    if code < NO_EDGE:
+        return parameter_of(row, code)
+    layer, rest = divmod(code - NO_EDGE, MAX_WIDTH * MAX_WIDTH)
+    return Parameter(INSTANCE, layer, *divmod(rest, MAX_WIDTH))
+
+
+def code_of(row: np.void, parameter: Parameter) -> int:
+    """The code of a parameter in one record row; inverse of ``parameter_of_code``."""
+    kind, layer, item, target = parameter
+    if kind == ABSTRACT or row["children"][layer, item] >> target & 1:
+        return id_of(row, parameter)
+    return NO_EDGE + layer * MAX_WIDTH * MAX_WIDTH + item * MAX_WIDTH + target
+
+
+@kernel
+def _analyse(
+    widths: Bytes,
+    children: Bytes,
+    operands: Bytes,
+    order: Bytes,
+    num_necessary: Bytes,
+    existing: Masks,
+    text: Masks,
+    no_edge: NDArray[np.bool_],
+    parents: Masks,
+    foundations: Masks,
+    rank: Bytes,
+    distance: Bytes,
+    depth: Bytes,
+) -> None:
+    """Fill the arrays of ``Facts`` from the record's, problem by problem."""
+    for n in range(len(widths)):
+        _structure(widths[n], children[n], no_edge[n], parents[n])
+        mask = np.int64(0)
+        for layer in range(MAX_LAYERS - 1):
+            for item in range(widths[n, layer]):
+                for target in range(layer + 1, MAX_LAYERS):
+                    if widths[n, target] > 0:
+                        mask |= np.int64(1) << _abstract(layer, item, target)
+        count = 0
+        for layer in range(MAX_LAYERS - 1):
+            for item in range(MAX_WIDTH):
+                for child in range(MAX_WIDTH):
+                    count += children[n, layer, item] >> child & 1
+        named = np.int64(1) << np.int64(order[n, num_necessary[n] - 1])
+        for instance in range(count):
+            mask |= np.int64(1) << instance
+            named |= np.int64(1) << instance
+            for operand in operands[n, instance]:
+                if operand < NUM_PARAMETERS:
+                    parents[n, instance] |= np.int64(1) << np.int64(operand)
+            named |= parents[n, instance]
+        existing[n], text[n] = mask, named
+        _reach(parents[n], foundations[n])
+        for place in range(num_necessary[n]):
+            rank[n, order[n, place]] = place
+        _distances(parents[n], order[n, num_necessary[n] - 1], distance[n])
+        _depths(parents[n], depth[n])
+
+
+@kernel
+def _abstract(layer: int, item: int, target: int) -> np.int64:
+    return np.int64(ABSTRACT_BASE[layer] + item * (MAX_LAYERS - 1 - layer) + target - layer - 1)
+
+
+@kernel
+def _structure(widths: Bytes, children: Bytes, no_edge: NDArray[np.bool_], parents: Masks) -> None:
+    """Pairs without an edge, and the parents of abstract parameters."""
+    instance = 0
+    for layer in range(MAX_LAYERS - 1):
+        for item in range(widths[layer]):
+            for child in range(widths[layer + 1]):
+                if not children[layer, item] >> child & 1:
+                    no_edge[NO_EDGE + layer * MAX_WIDTH * MAX_WIDTH + item * MAX_WIDTH + child] = True
+                    continue
+                for target in range(layer + 1, MAX_LAYERS):
+                    if widths[target] > 0:
+                        parents[_abstract(layer, item, target)] |= np.int64(1) << instance
+                        if target > layer + 1:
+                            parents[_abstract(layer, item, target)] |= np.int64(1) << _abstract(layer + 1, child, target)
+                instance += 1
+
+
+@kernel
+def _reach(parents: Masks, foundations: Masks) -> None:
+    """Transitive closure (Warshall on bit masks)."""
+    foundations[:] = parents
+    for middle in range(NUM_PARAMETERS):
+        for one in range(NUM_PARAMETERS):
+            if foundations[one] >> middle & 1:
+                foundations[one] |= foundations[middle]
+
+
+@kernel
+def _distances(parents: Masks, query: int, distance: Bytes) -> None:
+    """Breadth-first from the query."""
+    layer, seen, steps = np.int64(1) << np.int64(query), np.int64(0), 0
+    while layer:
+        seen |= layer
+        found = np.int64(0)
+        for one in range(NUM_PARAMETERS):
+            if layer >> one & 1:
+                distance[one] = steps
+                found |= parents[one]
+        layer = found & ~seen
+        steps += 1
+
+
+@kernel
+def _depths(parents: Masks, depth: Bytes) -> None:
+    """Longest path downwards, raised until nothing changes (the graph has no cycle)."""
+    changed = True
+    while changed:
+        changed = False
+        for one in range(NUM_PARAMETERS):
+            for parent in range(NUM_PARAMETERS):
+                if parents[one] >> parent & 1 and depth[one] <= depth[parent]:
+                    depth[one] = depth[parent] + 1
+                    changed = True
+
+
+@kernel
+def _label(
+    task: int,
+    modulus: int,
+    problem: NDArray[np.integer],
+    position: NDArray[np.integer],
+    parameter: Bytes,
+    other: Bytes,
+    parents: Masks,
+    foundations: Masks,
+    rank: Bytes,
+    values: NDArray[np.uint16],
+    order: Bytes,
+) -> NDArray[np.int16]:
+    """See ``labels.label_query``."""
+    labels = np.zeros(len(problem), np.int16)
+    for q in range(len(problem)):
+        n, t, a = problem[q], position[q], parameter[q]
+        known = np.int64(0)
+        for place in range(t):
+            known |= np.int64(1) << np.int64(order[n, place])
+        if task == _NECE:
+            labels[q] = rank[n, a] != NEVER
+        elif task == _DEP:
+            labels[q] = other[q] < NUM_PARAMETERS and foundations[n, a] >> np.int64(other[q]) & 1
+        elif task == _KNOWN:
+            labels[q] = rank[n, a] < t
+        elif task == _VALUE:
+            labels[q] = values[n, a] if rank[n, a] < t else modulus
+        else:
+            can_next = rank[n, a] >= t and parents[n, a] & ~known == 0
+            labels[q] = can_next and (task == _CAN_NEXT or rank[n, a] != NEVER)
+    return labels
+
+
+assert MAX_INSTANCES <= NUM_PARAMETERS < NO_EDGE <= NUM_CODES < NOTHING

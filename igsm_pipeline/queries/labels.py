@@ -1,0 +1,111 @@
+"""The six probe tasks, as one would explain them: labels and candidates from a ``Problem``, one at a time.
+
+Slow and obvious on purpose; ``queries.facts`` computes the same from record arrays, and a test holds the two equal on every parameter.
+
+Position t counts the solution's sentences that the model has seen: t = 0 is the end of the prompt text, t > 0 the "." of sentence t.
+A pair of items of neighbouring layers without an edge is written ``Parameter(INSTANCE, layer, item, child)`` like a real instance parameter.
+"""
+
+from __future__ import annotations
+
+from igsm_pipeline.problems.problem import INSTANCE, Parameter, Problem
+from igsm_pipeline.queries.settings import Candidates, Task
+
+
+def exists(problem: Problem, parameter: Parameter) -> bool:
+    """Whether a parameter belongs to the problem (a pair of items without an edge does not)."""
+    return parameter in problem.statements if parameter.kind == INSTANCE else parameter in problem.abstracts
+
+
+def list_candidates(problem: Problem, candidates: Candidates) -> tuple[Parameter, ...]:
+    """The parameters that may be asked about, sorted.
+
+    ``graph``: those of G_d. ``existing``: all instance and all abstract parameters. ``text``: those that the problem text or the question names.
+    ``all``: the existing ones and every pair of items of neighbouring layers without an edge.
+
+    Source: ``graph`` is appendix E; ``all`` is what reproduces the paper's majority rows.
+    """
+    if candidates == "graph":
+        return tuple(sorted(problem.graph))
+    if candidates == "text":
+        named = {parent for statement in problem.statements.values() for parent in statement.parents}
+        return tuple(sorted(named | set(problem.statements) | {problem.query}))
+    existing = {*problem.instances, *problem.abstracts}
+    if candidates == "existing":
+        return tuple(sorted(existing))
+    pairs = {
+        Parameter(INSTANCE, layer, item, child)
+        for layer in range(len(problem.items) - 1)
+        for item in range(len(problem.items[layer]))
+        for child in range(len(problem.items[layer + 1]))
+    }
+    return tuple(sorted(existing | pairs))
+
+
+def label_query(problem: Problem, task: Task, position: int, parameter: Parameter, other: Parameter | None = None) -> int:
+    """The true answer to one query.
+
+    nece(A): A is necessary. dep(A, B): A rests on B, directly or not. known(A): A is among the first ``position`` defined. value(A): its value if
+    known, else M. can_next(A): A is not known and all its parents are. nece_next: can_next and nece. A pair without an edge is never necessary and
+    has no parents, so its can_next is 1.
+
+    Args:
+        problem: must have a solution order.
+        task: one of the six.
+        position: solution sentences seen, 0 to ``len(problem.order)``.
+        parameter: A.
+        other: B, for dep only.
+
+    Returns:
+        0 or 1; for value 0..M.
+    """
+    known = set(problem.order[:position])
+    if task == "nece":
+        return int(parameter in problem.necessary)
+    if task == "dep":
+        return int(other in _foundations(problem, parameter))
+    if task == "known":
+        return int(parameter in known)
+    if task == "value":
+        return problem.values[parameter] if parameter in known else problem.modulus
+    parents = problem.parents(parameter) if exists(problem, parameter) else ()
+    can_next = parameter not in known and known.issuperset(parents)
+    return int(can_next and (task == "can_next" or parameter in problem.necessary))
+
+
+def distance_to_query(problem: Problem, parameter: Parameter) -> int | None:
+    """Edges on the shortest dependency path from the query down to a necessary parameter (0 for the query itself); None for any other."""
+    layer, seen, distance = {problem.query}, {problem.query}, 0
+    while layer:
+        if parameter in layer:
+            return distance
+        layer = {parent for one in layer for parent in problem.parents(one)} - seen
+        seen |= layer
+        distance += 1
+    return None
+
+
+def dependency_depth(problem: Problem, parameter: Parameter) -> int:
+    """Edges on the longest dependency path that starts at a parameter (0: it rests on no other)."""
+    depth: dict[Parameter, int] = {}
+    for one in _with_foundations(problem, parameter):
+        depth[one] = max((depth[parent] + 1 for parent in problem.parents(one)), default=0) if exists(problem, one) else 0
+    return depth[parameter]
+
+
+def _foundations(problem: Problem, parameter: Parameter) -> set[Parameter]:
+    return set(_with_foundations(problem, parameter)) - {parameter}
+
+
+def _with_foundations(problem: Problem, parameter: Parameter) -> list[Parameter]:
+    """A parameter and all it rests on, parents before children, the parameter last."""
+    found: dict[Parameter, None] = {}
+
+    def visit(one: Parameter) -> None:
+        if one not in found:
+            for parent in problem.parents(one) if exists(problem, one) else ():
+                visit(parent)
+            found[one] = None
+
+    visit(parameter)
+    return list(found)

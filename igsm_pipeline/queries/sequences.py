@@ -1,0 +1,243 @@
+"""Prefix-shared sequences: a problem's tokens once, then every query as a branch of its own.
+
+A query is [START] name(A) [END] (dep: [START] A [MID] B [END]) after the tokens up to its read position. All queries of a
+problem share these tokens, so one sequence holds the problem once and the queries behind it; a branch sees the shared
+tokens up to its own read position and itself, and its rotary positions go on from there. That is exact: nothing that a
+branch token attends to, and no position, differs from a sequence of its own.
+
+Source: the query's form (figure 7). Ours: sharing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from igsm_pipeline.problems.kernel import Int, kernel
+from igsm_pipeline.problems.record import ABSTRACT_BASE, MAX_INSTANCES, MAX_LAYERS, MAX_WIDTH, NOTHING, ProblemBatch
+from igsm_pipeline.queries.documents import Documents
+from igsm_pipeline.queries.facts import NO_EDGE
+from igsm_pipeline.tokens import Emitted, TokenTable, name_ids
+
+Ints = NDArray[np.int64]
+SHARED = -1
+PADDING = -2
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A padded batch of prefix-shared sequences, one row per problem.
+
+    Attributes:
+        ids: token ids, int64, (batch, length); padding is id 0.
+        positions: rotary positions, int64, (batch, length).
+        branch: number of the query within its row that a token belongs to, ``SHARED`` for the problem's tokens, ``PADDING``; int32, (batch, length).
+        limit: last shared token (column) that a token sees, int32, (batch, length).
+        rows: row of each query, int64, (num_queries,).
+        ends: column of its [END], likewise.
+        reads: column of its read position, likewise.
+    """
+
+    ids: Ints
+    positions: NDArray[np.int64]
+    branch: NDArray[np.int32]
+    limit: NDArray[np.int32]
+    rows: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    reads: NDArray[np.int64]
+
+
+class QueryTokens:
+    """The queries of one task and problem set, ready to be packed.
+
+    Args:
+        batch: the problems; a query's ``problem`` is a row of it.
+        queries: in ``QUERY_SCHEMA``, one task, sorted by problem.
+        documents: the problems' tokens.
+        table: token ids of names and markers.
+
+    Attributes:
+        problems: rows of ``batch`` that have queries, rising.
+        starts: queries ``starts[i]`` to ``starts[i + 1]`` belong to ``problems[i]``.
+        label: true answer of each query.
+    """
+
+    def __init__(self, batch: ProblemBatch, queries: pa.Table, documents: Documents, table: TokenTable) -> None:
+        self.batch, self.queries, self.documents, self.table = batch, queries, documents, table
+        self.task = str(queries.column("task")[0].as_py()) if len(queries) else ""
+        self.problem, self.position, self.label = (queries.column(name).to_numpy() for name in ("problem", "position", "label"))
+        self._codes = [queries.column(name).to_numpy() for name in ("parameter", "parameter_b")]
+        self.problems, starts = np.unique(self.problem, return_index=True)
+        self.starts = np.append(starts, len(self.problem))
+
+    def __len__(self) -> int:
+        return len(self.problem)
+
+    def rows_of(self, chosen: Ints) -> Ints:
+        """Query rows of some problems (indices into ``problems``), problem after problem in the order given."""
+        return np.concatenate([np.empty(0, np.int64), *(np.arange(self.starts[one], self.starts[one + 1]) for one in chosen)])
+
+    def lengths(self, block: int = 4096) -> Ints:
+        """Tokens of each problem's sequence with all its queries, (len(problems),)."""
+        found = [np.empty(0, np.int64)]
+        for start in range(0, len(self.problems), block):
+            parts = self._parts(self.rows_of(np.arange(start, min(start + block, len(self.problems)))))
+            found.append(parts.shared + np.bincount(parts.row, parts.sizes).astype(np.int64))
+        return np.concatenate(found)
+
+    def pack(self, queries: Ints) -> Sequences:
+        """The sequences of some queries, one row per run of equal problems (at least one query).
+
+        A run need not hold all queries of its problem: sharing is exact however they are divided.
+        """
+        parts = self._parts(queries)
+        lengths = parts.shared + np.bincount(parts.row, parts.sizes).astype(np.int64)
+        shape = (len(lengths), int(lengths.max()))
+        ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        branch, limit = np.full(shape, PADDING, np.int32), np.full(shape, -1, np.int32)
+        ends = np.zeros(len(queries), np.int64)
+        shared = (parts.row, parts.read, parts.shared, parts.documents.ids, parts.documents.offsets, parts.documents.eos)
+        markers = np.array(self.table.probe_markers, np.int64)
+        _pack(*shared, *parts.first, *parts.second, markers, ids, positions, branch, limit, ends)
+        return Sequences(ids, positions, branch, limit, parts.row, ends, parts.read + 1)
+
+    def _parts(self, queries: Ints) -> _Parts:
+        problem = self.problem[queries]
+        row = np.cumsum(np.append(0, problem[1:] != problem[:-1]))
+        chosen = problem[np.append(0, np.flatnonzero(np.diff(row)) + 1)]
+        batch, documents = self.batch.take(chosen), self.documents.take(chosen)
+        first, second = (self._names(batch, row, codes[queries]) for codes in self._codes)
+        sizes = np.diff(first[1]) + np.diff(second[1]) + 2 + (self._codes[1][queries] != NOTHING)
+        read = read_positions(documents, self.task, row, self.position[queries])
+        shared = np.zeros(len(chosen), np.int64)
+        np.maximum.at(shared, row, read + 2)
+        return _Parts(row, documents, read, shared, sizes, first, second)
+
+    def _names(self, batch: ProblemBatch, row: Ints, codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], Ints]:
+        """Name ids and offsets, empty for ``NOTHING``."""
+        named = codes != NOTHING
+        parameters = parameters_of_codes(batch, row[named], codes[named])
+        ids, offsets = name_ids(batch, self.table, row[named], parameters)
+        sizes = np.zeros(len(codes), np.int64)
+        sizes[named] = np.diff(offsets)
+        return ids, np.append(0, np.cumsum(sizes))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What ``QueryTokens.pack`` lays out: per query its row, read position in the document, branch size and names; per row the shared tokens."""
+
+    row: Ints
+    documents: Emitted
+    read: Ints
+    shared: Ints
+    sizes: Ints
+    first: tuple[NDArray[np.uint32], Ints]
+    second: tuple[NDArray[np.uint32], Ints]
+
+
+def read_positions(documents: Emitted, task: str, document: Ints, position: NDArray[np.integer]) -> Ints:
+    """Where queries are read: index of a token in its document, [222] counting as 0; int64, (num_queries,).
+
+    Source: dep reads at the last "." of the problem's statements; the others at a sentence's end or, at t = 0, at the last token of the prompt text.
+
+    Args:
+        documents: ids and ends.
+        task: one of the six.
+        document: document of each query.
+        position: its t.
+    """
+    if task == "dep":
+        return documents.problem_ends[document].astype(np.int64)
+    found = documents.prompt_ends[document].astype(np.int64)
+    later = position > 0
+    found[later] = documents.sentence_ends[documents.sentence_offsets[document[later]] + position[later] - 1]
+    return found
+
+
+def parameters_of_codes(batch: ProblemBatch, row: Ints, codes: NDArray[np.uint8]) -> Ints:
+    """(kind, layer, item, target) of parameter codes, int64, (num_queries, 4); pairs without an edge come as instance parameters."""
+    out = np.zeros((len(row), 4), np.int64)
+    _parameters(np.ascontiguousarray(batch.records["children"]), row, codes, out)
+    return out
+
+
+@kernel
+def _parameters(children: NDArray[np.uint8], row: Ints, codes: NDArray[np.uint8], out: Ints) -> None:
+    """See ``parameters_of_codes``."""
+    for q in range(len(row)):
+        code = np.int64(codes[q])
+        if code >= NO_EDGE:
+            rest = (code - NO_EDGE) % (MAX_WIDTH * MAX_WIDTH)
+            out[q, 1], out[q, 2], out[q, 3] = (code - NO_EDGE) // (MAX_WIDTH * MAX_WIDTH), rest // MAX_WIDTH, rest % MAX_WIDTH
+        elif code >= MAX_INSTANCES:
+            layer = 0 if code < ABSTRACT_BASE[1] else 1 if code < ABSTRACT_BASE[2] else 2
+            rest = code - ABSTRACT_BASE[layer]
+            out[q, 0], out[q, 1] = 1, layer
+            out[q, 2], out[q, 3] = rest // (MAX_LAYERS - 1 - layer), layer + 1 + rest % (MAX_LAYERS - 1 - layer)
+        else:
+            _edge(children[row[q]], code, out[q])
+
+
+@kernel
+def _edge(children: NDArray[np.uint8], number: Int, out: Ints) -> None:
+    """(layer, item, child) of the edge with a running number, into ``out[1:]``."""
+    for layer in range(MAX_LAYERS - 1):
+        for item in range(MAX_WIDTH):
+            for child in range(MAX_WIDTH):
+                if children[layer, item] >> child & 1:
+                    if number == 0:
+                        out[1], out[2], out[3] = layer, item, child
+                        return
+                    number -= 1
+
+
+@kernel
+def _pack(
+    row: Ints,
+    read: Ints,
+    shared: Ints,
+    tokens: NDArray[np.uint32],
+    offsets: Ints,
+    eos: int,
+    first: NDArray[np.uint32],
+    first_offsets: Ints,
+    second: NDArray[np.uint32],
+    second_offsets: Ints,
+    markers: Ints,
+    ids: Ints,
+    positions: Ints,
+    branch: NDArray[np.int32],
+    limit: NDArray[np.int32],
+    ends: Ints,
+) -> None:
+    """Lay out the padded arrays of ``Sequences``; every row starts with [50256], as prompts do."""
+    for n in range(len(shared)):
+        for column in range(shared[n]):
+            ids[n, column] = eos if column == 0 else np.int64(tokens[offsets[n] + column - 1])
+            positions[n, column], limit[n, column], branch[n, column] = column, column, SHARED
+    column, number = 0, 0
+    for q in range(len(row)):
+        n = row[q]
+        if q == 0 or row[q - 1] != n:
+            column, number = shared[n], 0
+        size_a, size_b = first_offsets[q + 1] - first_offsets[q], second_offsets[q + 1] - second_offsets[q]
+        size = size_a + size_b + 2 + (size_b > 0)
+        for k in range(size):
+            if k == 0:
+                ids[n, column] = markers[0]
+            elif k <= size_a:
+                ids[n, column] = np.int64(first[first_offsets[q] + k - 1])
+            elif k == size - 1:
+                ids[n, column] = markers[2]
+            elif k == size_a + 1:
+                ids[n, column] = markers[1]
+            else:
+                ids[n, column] = np.int64(second[second_offsets[q] + k - size_a - 2])
+            positions[n, column], limit[n, column], branch[n, column] = read[q] + 2 + k, read[q] + 1, number
+            column += 1
+        ends[q] = column - 1
+        number += 1

@@ -1,0 +1,37 @@
+"""What is asked of a model's state, of which parameters, how often."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.settings import Settings
+
+Task = Literal["nece", "dep", "known", "value", "can_next", "nece_next"]
+Candidates = Literal["graph", "existing", "text", "all"]
+
+TASKS: tuple[Task, ...] = ("nece", "dep", "known", "value", "can_next", "nece_next")
+"""The six probe tasks.
+
+Source: figure 7 and appendix F.
+"""
+STEP_TASKS: tuple[Task, ...] = ("known", "value", "can_next", "nece_next")
+"""The tasks that are asked at every step of the solution; nece and dep are asked once, before it."""
+
+
+class QuerySettings(Settings):
+    """The draws of one task over one problem set.
+
+    Source: six tasks, at most ten draws per problem. Ours: the default candidate set (``all`` reproduces the paper's majority rows).
+    """
+
+    family: FamilySettings
+    task: Task
+    candidates: Candidates = Field("existing", description="which parameters of a problem may be drawn")
+    per_problem: int = Field(10, ge=1, le=1000, description="most draws per problem, without replacement")
+    seed: int = Field(0, ge=0)
+    stream: str = Field(
+        "queries", pattern=r"^[A-Za-z0-9._=<>+ -]{1,64}$", description="names the stream of draws: sets of different streams share nothing"
+    )

@@ -8,10 +8,8 @@
 Every asset does the same three things: bring its stage of the member up to date, in a child process; judge it; tell.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -24,7 +22,10 @@ from igsm_pipeline.defs.tracking import Tracking, train
 from igsm_pipeline.experiments.stages import stage_version
 
 OWNERS = ["team:igsm"]
-Result = dg.MaterializeResult[Any]
+if TYPE_CHECKING:
+    Result = dg.MaterializeResult[Any]
+else:
+    Result = dg.MaterializeResult  # Dagster knows the bare class only
 Decorator = Callable[[Callable[..., Result]], dg.AssetsDefinition]
 
 

@@ -46,6 +46,7 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
     parent = os.getpid()
     process = subprocess.Popen(
         command,
+        stdout=subprocess.DEVNULL,  # a summary for machines; the store says the same
         stderr=subprocess.PIPE,
         process_group=0,  # Ctrl-C in a terminal reaches this process alone, so that the child gets exactly one SIGINT
         preexec_fn=lambda: _die_with(parent),

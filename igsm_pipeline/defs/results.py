@@ -120,3 +120,8 @@ def registered(registration: Registration) -> dg.MaterializeResult[Any]:
         },
         tags={"igsm/cache": "hit" if registration.hit else "miss"},
     )
+
+
+def catalogued(member: str) -> dg.MaterializeResult[Any]:
+    """Rebuild the catalog after a member changed, and the result of the asset ``catalog``."""
+    raise NotImplementedError(member)

@@ -1,0 +1,80 @@
+"""Run members from a terminal: the same assets, instance and history as in the UI, in this process, one readable line per stage."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+
+import dagster as dg
+
+from igsm_pipeline.defs.automation import everything
+from igsm_pipeline.defs.instance import enter_home, open_instance, owned_runs
+from igsm_pipeline.defs.location import LOCATION
+from igsm_pipeline.defs.partitions import member_tags
+from igsm_pipeline.errors import IgsmError
+from igsm_pipeline.experiments import Member, find_members
+
+INTERRUPTED = 130
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> int:
+    """Bring members up to date, one after the other.
+
+    Args:
+        members: keys of members, or names of experiments for all their members.
+        stages: only these assets; None for all.
+
+    Returns:
+        The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 interrupted.
+    """
+    quiet_dagster()
+    try:
+        home = enter_home()
+        found = find_members(list(members))
+        instance = open_instance()
+    except IgsmError as error:
+        print(error, file=sys.stderr)
+        return 2
+    with instance, owned_runs(home) as owner:
+        failed = [member.key for member in found if not _run(member, stages, instance, owner)]
+    if failed:
+        print(f"failed: {', '.join(failed)}; to resume: igsm run {' '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: dict[str, str]) -> bool:
+    job = LOCATION.resolve_job_def(everything.name)
+    result = job.execute_in_process(
+        run_config=_QUIET,
+        instance=instance,
+        partition_key=member.key,
+        asset_selection=[dg.AssetKey(stage) for stage in stages] if stages else None,
+        raise_on_error=False,
+        tags={**member_tags(member.key), **owner},
+    )
+    for event in result.all_events:
+        if event.is_step_failure:
+            print(f"{member.key}  {event.step_key}  FAILED: {first_cause(event)}", file=sys.stderr)
+    for evaluation in result.get_asset_check_evaluations():
+        if not evaluation.passed:
+            word = "FAILED" if evaluation.blocking else "warning"
+            print(f"{member.key}  {evaluation.asset_key.to_user_string()}  check {evaluation.check_name} {word}: {evaluation.description}", file=sys.stderr)
+    return bool(result.success)
+
+
+def first_cause(event: dg.DagsterEvent) -> str:
+    """The message of the error at the bottom of a failed step."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error is not None else "no message"
+
+
+def quiet_dagster() -> None:
+    """Keep Dagster's own chatter off the terminal; everything is still in the run's log."""
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="dagster")

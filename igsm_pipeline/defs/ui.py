@@ -1,0 +1,167 @@
+"""One command, all pages: Dagster's webserver with its daemon, and MLflow's server, on this machine only, stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from igsm_pipeline.defs.automation import UI_URL
+from igsm_pipeline.defs.instance import enter_home, open_instance
+from igsm_pipeline.defs.processes import stop
+from igsm_pipeline.defs.tracking import MLFLOW_URL, Tracking, database_uri, mlflow_folder, quiet_mlflow
+from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed
+
+HOST = "127.0.0.1"
+START_S = 180.0
+STOP_S = 30.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server to run.
+
+    Attributes:
+        name: for people.
+        command: how it is started.
+        url: where it answers; None for the daemon, which has no page.
+        health: path below ``url`` that answers once it is up.
+    """
+
+    name: str
+    command: Sequence[str]
+    url: str | None = None
+    health: str = "/"
+
+
+def run_ui(port: int = 3000, mlflow_port: int = 5000) -> int:
+    """Start everything, print the addresses, wait for Ctrl-C or SIGTERM, stop everything.
+
+    Args:
+        port: of Dagster's page.
+        mlflow_port: of MLflow's page.
+
+    Returns:
+        The exit code: 0 stopped as asked, 1 a server died, 2 refused (a port is taken, say).
+    """
+    try:
+        home = enter_home()
+        check_free({"port": port, "mlflow-port": mlflow_port})
+        open_instance().dispose()
+        Tracking().client()
+    except IgsmError as error:
+        print(error, file=sys.stderr)
+        return 2
+    os.environ.update({UI_URL: f"http://{HOST}:{port}", MLFLOW_URL: f"http://{HOST}:{mlflow_port}"})
+    stopped = _on_signal()
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    logs = home / "logs"
+    logs.mkdir(exist_ok=True)
+    try:
+        for server in servers(port, mlflow_port):
+            with (logs / f"{server.name}.log").open("ab") as log:
+                processes[server.name] = subprocess.Popen(server.command, stdout=log, stderr=log, process_group=0)
+        wait_until_up(servers(port, mlflow_port), processes, stopped)
+        print(f"Dagster  http://{HOST}:{port}\nMLflow   http://{HOST}:{mlflow_port}\nlogs     {logs}\nCtrl-C stops everything", flush=True)
+        while not stopped:
+            for name, process in processes.items():
+                if process.poll() is not None:
+                    raise StageFailed(f"{name} ended with status {process.returncode}; see {logs / (name + '.log')}")
+            time.sleep(0.3)
+    except StageFailed as error:
+        if not stopped:
+            print(error, file=sys.stderr)
+            return 1
+    finally:
+        for process in reversed(processes.values()):
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in processes.values():
+            stop(process, STOP_S)
+    return 0
+
+
+def servers(port: int, mlflow_port: int) -> list[Server]:
+    """What has to run: the webserver, the daemon without which launches stay queued for ever, MLflow with one worker."""
+    python = sys.executable
+    quiet_mlflow()
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    artifacts = (mlflow_folder() / "artifacts").as_uri()
+    workspace = ["-w", "workspace.yaml"]
+    return [
+        Server("dagster-webserver", [python, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *workspace], f"http://{HOST}:{port}", "/server_info"),
+        Server("dagster-daemon", [python, "-m", "dagster._daemon", "run", *workspace]),
+        Server(
+            "mlflow",
+            [
+                python, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
+                "--backend-store-uri", database_uri(), "--default-artifact-root", artifacts,
+            ],  # fmt: skip
+            f"http://{HOST}:{mlflow_port}",
+            "/health",
+        ),
+    ]
+
+
+def check_free(ports: Mapping[str, int]) -> None:
+    """Refuse ports that something listens on, or that are asked for twice.
+
+    Raises:
+        BadSettings: names the option and the port.
+    """
+    seen: set[int] = set()
+    for option, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+                taken = port in seen
+            except (OSError, OverflowError):
+                taken = True
+        if taken:
+            raise BadSettings(f"--{option}", "must be a free port", port, f"stop what listens there or choose another with --{option}")
+        seen.add(port)
+
+
+def wait_until_up(wanted: Sequence[Server], processes: Mapping[str, subprocess.Popen[bytes]], stopped: Sequence[int]) -> None:
+    """Wait until every server with a page answers.
+
+    Raises:
+        StageFailed: one died, or was not up within three minutes.
+    """
+    deadline = time.monotonic() + START_S
+    for server in wanted:
+        while server.url is not None and not stopped and not _answers(server.url + server.health):
+            if processes[server.name].poll() is not None:
+                raise StageFailed(f"{server.name} ended with status {processes[server.name].returncode} before it was up; see its log")
+            if time.monotonic() > deadline:
+                raise StageFailed(f"{server.name} did not answer at {server.url} within {START_S:.0f} s; see its log")
+            time.sleep(0.3)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _on_signal() -> list[int]:
+    """A list that holds the signal once SIGINT or SIGTERM has come."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    return received

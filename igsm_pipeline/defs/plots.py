@@ -48,7 +48,7 @@ def _problem_sets(run: StageRun) -> dict[str, Figure]:
 
 def _checkpoint(run: StageRun) -> dict[str, Figure]:
     from igsm_pipeline.reports.figures import training_curves  # noqa: PLC0415
-    from igsm_pipeline.reports.findings import read_metrics  # noqa: PLC0415
+    from igsm_pipeline.training.metrics import read_metrics  # noqa: PLC0415
 
     lines = [line for folder in run.folders() for line in read_metrics(folder)]
     return {"training": training_curves(lines)} if lines else {}

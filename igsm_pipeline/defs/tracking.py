@@ -24,6 +24,7 @@ from igsm_pipeline.defs.stage_runs import StageRun, run_stage
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.planner import plan
 from igsm_pipeline.store import Store, Unit, find_home, write_atomically
+from igsm_pipeline.training.metrics import ops_of, read_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,11 +95,12 @@ class Curves:
     Attributes:
         run_id: the MLflow run.
         experiment_id: its MLflow experiment.
-        offset: bytes of the metrics file that MLflow has seen.
+        step: last step that MLflow has seen.
     """
 
-    def __init__(self, client: MlflowClient, unit: Unit, run_id: str, experiment_id: str, offset: int = 0) -> None:
-        self.client, self.unit, self.run_id, self.experiment_id, self.offset = client, unit, run_id, experiment_id, offset
+    def __init__(self, client: MlflowClient, unit: Unit, run_id: str, experiment_id: str, step: int = -1) -> None:
+        self.client, self.unit, self.run_id, self.experiment_id, self.step = client, unit, run_id, experiment_id, step
+        self._sent: set[tuple[int, bool]] = set()
 
     @classmethod
     def resume(cls, client: MlflowClient, unit: Unit) -> Curves | None:
@@ -107,13 +109,14 @@ class Curves:
         if not note:
             return None
         curves = cls(client, unit, **note)
-        path = curves.metrics_file()
-        return curves if path.is_file() and 0 < curves.offset <= path.stat().st_size else None
+        rows = curves.rows()
+        curves._sent = {_key(row) for row in rows if row["step"] <= curves.step}
+        return curves if rows else None
 
-    def metrics_file(self, *, finished: bool = False) -> Path:
-        """metrics.jsonl of the unit under way, or of the finished one."""
+    def rows(self, *, finished: bool = False) -> list[dict[str, Any]]:
+        """What training has written so far, of the unit under way or of the finished one."""
         final = Store.at_home().path(self.unit)
-        return (final if finished else final.with_name(final.name + ".partial")) / "metrics.jsonl"
+        return read_metrics(final if finished else final.with_name(final.name + ".partial"))
 
     def describe(self, tags: Mapping[str, str]) -> None:
         """Log the unit's settings as parameters, and the tags."""
@@ -131,41 +134,42 @@ class Curves:
             _LOG.warning("MLflow takes no curves for now (%s); training goes on", error)
 
     def push(self, *, finished: bool = False) -> int:
-        """Send the whole lines that training has written since the last call.
+        """Send the rows that training has written since the last call.
 
         Returns:
             The number of metric values sent.
         """
         from mlflow.entities import Metric  # noqa: PLC0415
 
-        path = self.metrics_file(finished=finished)
-        if not path.is_file():
-            return 0
-        with path.open("rb") as stream:
-            if path.stat().st_size < self.offset:
-                self.offset = 0
-            stream.seek(self.offset)
-            block = stream.read()
-        lines, _, _ = block.rpartition(b"\n")
         now = int(time.time() * 1000)
-        metrics = [
-            Metric(clean_name(name), float(value), now, int(row.get("step", 0)))
-            for row in map(json.loads, filter(None, lines.split(b"\n")))
-            for name, value in flatten(row)
-            if name != "step" and isinstance(value, int | float)
-        ]
+        rows = [row for row in self.rows(finished=finished) if _key(row) not in self._sent]
+        metrics = [Metric(name, value, now, row["step"]) for row in rows for name, value in metric_values(row)]
         for first in range(0, len(metrics), _BATCH):
             self.client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
-        if lines:
-            self.offset += len(lines) + 1
+        if rows:
+            self._sent |= {_key(row) for row in rows}
+            self.step = max(self.step, *(row["step"] for row in rows))
             self._note()
         return len(metrics)
 
     def _note(self) -> None:
         path = _note_path(self.unit)
         path.parent.mkdir(parents=True, exist_ok=True)
-        note = {"run_id": self.run_id, "experiment_id": self.experiment_id, "offset": self.offset}
-        write_atomically(path, json.dumps(note).encode())
+        write_atomically(path, json.dumps({"run_id": self.run_id, "experiment_id": self.experiment_id, "step": self.step}).encode())
+
+
+def metric_values(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The numbers of one line of metrics.jsonl by MLflow name; accuracy becomes one curve per op ("accuracy/op 3")."""
+    for name, value in row.items():
+        if name == "accuracy":
+            for op, share in ops_of(row).items():
+                yield f"accuracy/op {op:02d}", share
+        elif name != "step" and isinstance(value, int | float):
+            yield clean_name(name), float(value)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[int, bool]:
+    return int(row["step"]), "accuracy" in row
 
 
 def train(tracking: Tracking, member: str, tags: Mapping[str, str]) -> tuple[StageRun, dict[str, Any]]:
@@ -222,7 +226,7 @@ def database_uri() -> str:
 
 
 def read_note(unit: Unit) -> dict[str, Any]:
-    """Which MLflow run a checkpoint has (``run_id``, ``experiment_id``, ``offset``), without importing mlflow; empty where it has none."""
+    """Which MLflow run a checkpoint has (``run_id``, ``experiment_id``, ``step``), without importing mlflow; empty where it has none."""
     path = _note_path(unit)
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.tables import Accuracy, Estimate, score, whole_scores
+from igsm_pipeline.training.metrics import ops_of
 
 INK = "#7a7f8c"
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
@@ -89,12 +90,6 @@ def training_curves(lines: Sequence[Row]) -> Figure:
     accuracy.set_ylabel("fully correct")
     _legend(accuracy, columns=1 + len(curves) // 8)
     return figure
-
-
-def ops_of(line: Row) -> dict[int, float]:
-    """The accuracies per op of one line of metrics.jsonl; empty where it was not measured at that step."""
-    found = line.get("accuracy_by_op") or {}
-    return {int(op): float(value) for op, value in found.items()}
 
 
 def accuracy_bars(rows: Sequence[Accuracy], paper: Mapping[str, float] | None = None) -> Figure:

@@ -6,7 +6,6 @@ may share a folder and call it differently ("op=max" here, "op=max+1" there).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from igsm_pipeline.store import read_manifest
+from igsm_pipeline.training.metrics import read_metrics
 
 Row = dict[str, Any]
 _ROLE = re.compile(r"(?P<stage>[a-z_]+)[ :/.]*(?P<name>.*)")
@@ -100,12 +100,6 @@ class Findings:
         """The lines that training wrote, in order."""
         source = self.one("checkpoint")
         return read_metrics(source.folder) if source is not None else []
-
-
-def read_metrics(folder: Path) -> list[Row]:
-    """The lines of a checkpoint's metrics.jsonl; empty where training never ran (a foreign model)."""
-    path = folder / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines() if line] if path.is_file() else []
 
 
 def read_column(folder: Path, stem: str, column: str) -> list[Any]:

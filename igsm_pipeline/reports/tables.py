@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from igsm_pipeline.probes.bootstrap import Z95, wilson
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.paper import FIGURE_3
 
 PROBES = ("v_probe", "linear", "random", "linear_random", "majority")
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,7 @@ class Estimate:
 
 def share(hits: int, n: int) -> Estimate:
     """A share with Wilson's interval; 0 of 0 is unknown, between 0 and 1."""
-    if n == 0:
-        return Estimate(math.nan, 0.0, 1.0)
-    rate, square = hits / n, _Z * _Z
-    middle = (rate + square / (2 * n)) / (1 + square / n)
-    half = _Z / (1 + square / n) * math.sqrt(rate * (1 - rate) / n + square / (4 * n * n))
-    return Estimate(rate, max(0.0, middle - half), min(1.0, middle + half))
+    return Estimate(*wilson(hits, n)) if n else Estimate(math.nan, 0.0, 1.0)
 
 
 def mean(values: Sequence[float]) -> Estimate:
@@ -47,7 +42,7 @@ def mean(values: Sequence[float]) -> Estimate:
     if not len(values):
         return Estimate(math.nan, math.nan, math.nan)
     array = np.asarray(values, dtype=np.float64)
-    half = _Z * float(array.std(ddof=1)) / math.sqrt(len(array)) if len(array) > 1 else math.nan
+    half = Z95 * float(array.std(ddof=1)) / math.sqrt(len(array)) if len(array) > 1 else math.nan
     value = float(array.mean())
     return Estimate(value, max(0.0, value - half) if (array >= 0).all() else value - half, value + half)
 

@@ -45,6 +45,11 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def ops_of(row: Mapping[str, Any]) -> dict[int, float]:
+    """The share of fully correct solutions per op in one row; empty where the row holds none."""
+    return {int(op): right / n for op, (right, n) in row.get("accuracy", {}).items() if n}
+
+
 def flat_accuracy_warning(rows: Sequence[Mapping[str, Any]], looks: int = 3, gain: float = 0.02, fall: float = 0.02) -> str | None:
     """A warning when accuracy stood still over the last looks while the loss fell: the sign of a model that learns text but not iGSM.
 

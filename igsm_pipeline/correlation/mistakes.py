@@ -1,0 +1,124 @@
+"""Events in what a model wrote: parameters computed without need, and the first parameter that went wrong.
+
+Parameters are codes of ``queries.facts``. Nothing here looks at the model's states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from igsm_pipeline.problems.record import NOTHING, NUM_PARAMETERS, ProblemBatch, id_of
+from igsm_pipeline.queries.draw import QUERY_SCHEMA
+from igsm_pipeline.queries.facts import NEVER, analyse
+from igsm_pipeline.queries.settings import Candidates, Task
+from igsm_pipeline.text.solution import HEAD
+
+MISTAKE_TASKS: tuple[Task, ...] = ("can_next", "nece_next")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """The first wrong parameter of a solution.
+
+    Attributes:
+        problem: row of the problem.
+        sentence: index of its sentence; so many sentences stand before it.
+        parameter: its code.
+        known: codes that the sentences before it define.
+    """
+
+    problem: int
+    sentence: int
+    parameter: int
+    known: frozenset[int]
+
+
+def codes_by_name(batch: ProblemBatch, row: int) -> dict[str, int]:
+    """Code of every parameter of a problem by its name."""
+    problem, record = batch[row], batch.records[row]
+    return {problem.name(parameter): id_of(record, parameter) for parameter in (*problem.instances, *problem.abstracts)}
+
+
+def written_codes(text: str, codes: dict[str, int], num_sentences: int | None = None) -> frozenset[int]:
+    """Codes that the first sentences of a solution text define; names that the problem lacks are passed over."""
+    names = [match["name"] for match in HEAD.finditer(text)][:num_sentences]
+    return frozenset(codes[name] for name in names if name in codes)
+
+
+def find_mistakes(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) -> list[Mistake]:
+    """The first wrong parameter of each wrong solution, where the verdict names one that the problem has; rising by problem.
+
+    Args:
+        batch: the problems.
+        verdicts: rows of verdicts.parquet, one per problem of the batch.
+        texts: what the model wrote, by problem row.
+    """
+    found = []
+    columns = [verdicts[name].to_pylist() for name in ("problem", "correct", "sentence", "parameter")]
+    for row, correct, sentence, name in sorted(zip(*columns, strict=True), key=lambda one: int(one[0])):
+        if correct or sentence is None or name is None:
+            continue
+        codes = codes_by_name(batch, row)
+        if name in codes:
+            found.append(Mistake(row, sentence, codes[name], written_codes(texts[row], codes, sentence)))
+    return found
+
+
+def find_unnecessary(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) -> dict[int, frozenset[int]]:
+    """Of each correct solution with unnecessary parameters: problem row -> codes of these."""
+    facts, found = analyse(batch.records), {}
+    columns = [verdicts[name].to_pylist() for name in ("problem", "correct", "unnecessary_parameters")]
+    for row, correct, unnecessary in zip(*columns, strict=True):
+        if correct and unnecessary:
+            written = written_codes(texts[row], codes_by_name(batch, row))
+            found[row] = frozenset(code for code in written if facts.rank[row, code] == NEVER)
+    return found
+
+
+def mistake_queries(
+    batch: ProblemBatch, mistakes: list[Mistake], task: Task, candidates: Candidates
+) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """Queries about every candidate at the sentence of each mistake, the model's own text standing before it.
+
+    Args:
+        batch: the problems.
+        mistakes: rising by problem, one each.
+        task: can_next or nece_next.
+        candidates: who is asked about beside the wrong parameters.
+
+    Returns:
+        Queries (the key columns of ``queries.draw.QUERY_SCHEMA`` and ``label``), labelled by what the model has written, not by the generator's solution;
+        and which of them ask about the wrong parameter itself while its label is false.
+    """
+    rows = np.array([mistake.problem for mistake in mistakes], dtype=np.int64)
+    facts = analyse(batch.records[rows])
+    matrix = facts.candidate_matrix(candidates)
+    matrix[np.arange(len(rows)), [mistake.parameter for mistake in mistakes]] = True
+    number, codes = np.nonzero(matrix)
+    known = np.array([sum(1 << code for code in mistake.known) for mistake in mistakes], dtype=np.int64)[number]
+    is_known = (codes < NUM_PARAMETERS) & (known >> np.minimum(codes, NUM_PARAMETERS - 1) & 1).astype(bool)
+    label = ~is_known & ((facts.parents[number, codes] & ~known) == 0)
+    if task == "nece_next":
+        label &= facts.rank[number, codes] != NEVER
+    position = np.array([mistake.sentence for mistake in mistakes], dtype=np.int16)[number]
+    wrong = codes == np.array([mistake.parameter for mistake in mistakes], dtype=np.int64)[number]
+    return make_queries(task, rows[number], position, codes, label), wrong & ~label
+
+
+def make_queries(
+    task: Task, problem: NDArray[np.integer], position: NDArray[np.integer], codes: NDArray[np.integer], label: NDArray[np.generic]
+) -> pa.Table:
+    """A table of queries about one parameter each, in the types of ``QUERY_SCHEMA``."""
+    columns = {
+        "problem": problem,
+        "task": pa.array([task] * len(codes), pa.string()),
+        "position": position,
+        "parameter": codes,
+        "parameter_b": np.full(len(codes), NOTHING),
+        "label": label.astype(np.int16),
+    }
+    return pa.table({name: pa.array(values, QUERY_SCHEMA.field(name).type) for name, values in columns.items()})

@@ -1,0 +1,122 @@
+"""Will this solution be wrong? Asked at the end of the question, before a word of it is written.
+
+Ours: the paper correlates mistakes with probes where they happen; here a logistic regression sees only what the nece probe says of every candidate
+at the end of the question, and is scored out of fold by AUROC against what anybody could know (the number of operations, the length of the prompt).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from igsm_pipeline.probes.bootstrap import UNDEFINED, auroc_interval
+from igsm_pipeline.probes.linear import fit_probe
+from igsm_pipeline.seeding import generator
+
+PREDICTOR_SCHEMA = pa.schema(
+    [
+        ("target", pa.string()),  # wrong: the solution is not fully correct; redundant: correct, with unnecessary parameters
+        ("slice", pa.string()),  # all: every slice together
+        ("features", pa.string()),  # probes, op, length, op+length, probes+op+length
+        ("n", pa.int64()),  # solutions
+        ("positives", pa.int64()),  # of them with the target
+        ("auroc", pa.float64()),  # out of fold
+        ("auroc_low", pa.float64()),
+        ("auroc_high", pa.float64()),
+    ]
+)
+PROBE_FEATURES = ("most_uncertain", "mean_uncertainty", "num_uncertain", "num_necessary", "expected_necessary", "num_candidates")
+FEATURE_SETS = {"probes": (0,), "op": (1,), "length": (2,), "op+length": (1, 2), "probes+op+length": (0, 1, 2)}
+"""Which of the blocks (probe features, op, length) each predictor sees."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of each problem of a slice before its solution, and what became of it. The first axis is always problem.
+
+    Attributes:
+        probes: features of the probe's scores, ``PROBE_FEATURES``, shape (num_problems, 6).
+        op: operations of the problem.
+        length: tokens of the prompt.
+        fold: cross-validation fold.
+        wrong: the solution is not fully correct.
+        redundant: it is correct and has unnecessary parameters.
+    """
+
+    probes: NDArray[np.float64]
+    op: NDArray[np.float64]
+    length: NDArray[np.float64]
+    fold: NDArray[np.int64]
+    wrong: NDArray[np.bool_]
+    redundant: NDArray[np.bool_]
+
+    @classmethod
+    def joined(cls, outlooks: list[Outlook]) -> Outlook:
+        """Several slices as one."""
+        return cls(*(np.concatenate([getattr(one, name) for one in outlooks]) for name in cls.__dataclass_fields__))
+
+    def features(self, name: str) -> NDArray[np.float64]:
+        """The columns of one of ``FEATURE_SETS``."""
+        blocks = (self.probes, self.op[:, None], self.length[:, None])
+        return np.concatenate([blocks[block] for block in FEATURE_SETS[name]], axis=1)
+
+
+def probe_features(problem: NDArray[np.integer], score: NDArray[np.floating], num_problems: int) -> NDArray[np.float64]:
+    """``PROBE_FEATURES`` of each problem from the probability that each of its candidates is necessary; zeros without candidates.
+
+    Args:
+        problem: problem row of each query.
+        score: probability that its candidate is necessary.
+        num_problems: rows of the result.
+    """
+    uncertainty = 1 - np.abs(2 * score.astype(np.float64) - 1)
+
+    def total(values: NDArray[np.generic]) -> NDArray[np.float64]:
+        return np.bincount(problem, weights=values.astype(np.float64), minlength=num_problems)
+
+    most = np.zeros(num_problems)
+    np.maximum.at(most, problem, uncertainty)
+    count = total(np.ones(len(problem)))
+    mean = total(uncertainty) / np.maximum(count, 1)
+    return np.stack([most, mean, total(uncertainty > 0.2), total(score > 0.5), total(score), count], axis=1)
+
+
+def draw_folds(num_problems: int, num_folds: int, seed: int) -> NDArray[np.int64]:
+    """A fold for each problem row, sizes equal to one; rows of longer sets do not share folds with those of shorter ones."""
+    return generator(seed, "correlation folds").permutation(num_problems) % num_folds
+
+
+def predict_out_of_fold(features: NDArray[np.float64], target: NDArray[np.bool_], fold: NDArray[np.int64], *, l2: float) -> NDArray[np.float32]:
+    """The probability of the target for each row, from a logistic regression fitted on the other folds. Shape (num_rows,)."""
+    states, score = torch.from_numpy(features.astype(np.float32)), np.zeros(len(target), np.float32)
+    labels = torch.from_numpy(target.astype(np.int64))
+    for one in np.unique(fold):
+        held = torch.from_numpy(fold == one)
+        if held.all():
+            score[:] = target.mean()
+            continue
+        score[held.numpy()] = fit_probe(states[~held], labels[~held], 2, l2=l2).predict(states[held])[1]
+    return score
+
+
+def predictor_rows(part: str, outlook: Outlook, *, l2: float, min_events: int, seed: int = 0, num_resamples: int = 1000) -> list[dict[str, Any]]:
+    """A row of ``PREDICTOR_SCHEMA`` per target and feature set; AUROC is null where either kind of solution is rarer than ``min_events``."""
+    rows = []
+    for target, chosen in (("wrong", np.ones(len(outlook.wrong), bool)), ("redundant", ~outlook.wrong)):
+        kept = Outlook(*(getattr(outlook, name)[chosen] for name in Outlook.__dataclass_fields__))
+        truth = getattr(kept, target)
+        positives = int(truth.sum())
+        for name in FEATURE_SETS:
+            scored = UNDEFINED
+            if min(positives, len(truth) - positives) >= min_events:
+                score = predict_out_of_fold(kept.features(name), truth, kept.fold, l2=l2)
+                solution = np.arange(len(truth))
+                scored = auroc_interval(truth.astype(np.int64), score, solution, num_problems=len(truth), seed=seed, num_resamples=num_resamples)
+            sizes = {"target": target, "slice": part, "features": name, "n": len(truth), "positives": positives}
+            rows.append({**sizes, "auroc": scored.value, "auroc_low": scored.low, "auroc_high": scored.high})
+    return rows

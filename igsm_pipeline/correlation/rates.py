@@ -1,0 +1,101 @@
+"""Figure 8 as numbers: how often a probe shares the model's mistake, against how often it makes the same one elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from igsm_pipeline.probes.bootstrap import Floats, interval, mean_of, sum_by_problem
+
+CORRELATION_SCHEMA = pa.schema(
+    [
+        ("figure", pa.string()),  # a: unnecessary parameters of correct solutions; b: first wrong parameters of wrong ones
+        ("task", pa.string()),  # nece (a); can_next, nece_next (b)
+        ("slice", pa.string()),  # all: every slice together
+        ("solutions", pa.int64()),  # solutions of the kind: correct with unnecessary parameters (a), wrong (b)
+        ("n", pa.int64()),  # events
+        ("num_problems", pa.int64()),  # solutions that they stand in
+        ("rate", pa.float64()),  # share of events that the probe answers with true, against the truth, as the model acted
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("baseline_n", pa.int64()),  # other queries of these solutions, at the same place, whose label is false too
+        ("baseline_rate", pa.float64()),  # share of them that the probe answers with true
+        ("baseline_low", pa.float64()),
+        ("baseline_high", pa.float64()),
+        ("excess", pa.float64()),  # rate less baseline_rate, the solutions resampled for both at once
+        ("excess_low", pa.float64()),
+        ("excess_high", pa.float64()),
+        ("accuracy", pa.float64()),  # of the probe on all queries of these solutions at this place but the events
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A probe's answers in the solutions of one kind and slice.
+
+    Attributes:
+        figure: "a" or "b".
+        task: what was asked.
+        part: the slice.
+        solutions: how many solutions are of the kind.
+        problem: problem of each query; shape (num_queries,), as the next three.
+        event: the query is about what the model did wrong.
+        label: the truth.
+        prediction: the probe's answer.
+    """
+
+    figure: Literal["a", "b"]
+    task: str
+    part: str
+    solutions: int
+    problem: NDArray[np.int64]
+    event: NDArray[np.bool_]
+    label: NDArray[np.int64]
+    prediction: NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, answers: Sequence[Answers], part: str = "all") -> Answers:
+        """Several slices of one figure and task as one; their problems stay apart."""
+        width = 1 + max((int(one.problem.max(initial=0)) for one in answers), default=0)
+        problem = np.concatenate([one.problem + width * number for number, one in enumerate(answers)])
+        arrays = [np.concatenate([getattr(one, name) for one in answers]) for name in ("event", "label", "prediction")]
+        return cls(answers[0].figure, answers[0].task, part, sum(one.solutions for one in answers), problem, *arrays)
+
+
+def rate_row(answers: Answers, *, seed: int = 0, num_resamples: int = 1000) -> dict[str, Any]:
+    """One row of ``CORRELATION_SCHEMA``; rates are null where there is nothing to count."""
+    inside = np.isin(answers.problem, np.unique(answers.problem[answers.event]))
+    problems, index = np.unique(answers.problem[inside], return_inverse=True)
+    event, label, said = answers.event[inside], answers.label[inside] == 1, answers.prediction[inside] == 1
+    other = ~event & ~label
+    how: dict[str, Any] = {"seed": seed, "num_resamples": num_resamples}
+    sums = np.stack([sum_by_problem(values, index, len(problems)) for values in (said & event, event, said & other, other)], axis=1)
+
+    def excess_of(totals: Floats) -> Floats:
+        return mean_of(totals[:, :2]) - mean_of(totals[:, 2:])
+
+    rate, baseline = interval(sums[:, :2], mean_of, **how), interval(sums[:, 2:], mean_of, **how)
+    excess = interval(sums, excess_of, scale=(-1.0, 1.0), **how)
+    elsewhere = (said == label)[~event]
+    return {
+        **{"figure": answers.figure, "task": answers.task, "slice": answers.part, "solutions": answers.solutions},
+        **{"n": int(event.sum()), "num_problems": len(problems), "rate": rate.value, "low": rate.low, "high": rate.high},
+        **{"baseline_n": int(other.sum()), "baseline_rate": baseline.value, "baseline_low": baseline.low, "baseline_high": baseline.high},
+        **{"excess": excess.value, "excess_low": excess.low, "excess_high": excess.high},
+        "accuracy": float(elsewhere.mean()) if len(elsewhere) else None,
+    }
+
+
+def rate_table(answers: Sequence[Answers], *, seed: int = 0, num_resamples: int = 1000) -> pa.Table:
+    """A row per figure, task and slice, and one for all slices of each figure and task together."""
+    groups: dict[tuple[str, str], list[Answers]] = {}
+    for one in answers:
+        groups.setdefault((one.figure, one.task), []).append(one)
+    chosen = [one for group in groups.values() for one in (*group, Answers.joined(group))]
+    return pa.Table.from_pylist([rate_row(one, seed=seed, num_resamples=num_resamples) for one in chosen], schema=CORRELATION_SCHEMA)

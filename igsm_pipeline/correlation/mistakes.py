@@ -79,9 +79,7 @@ def find_unnecessary(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) 
     return found
 
 
-def mistake_queries(
-    batch: ProblemBatch, mistakes: list[Mistake], task: Task, candidates: Candidates
-) -> tuple[pa.Table, NDArray[np.bool_]]:
+def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: Task, candidates: Candidates) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Queries about every candidate at the sentence of each mistake, the model's own text standing before it.
 
     Args:
@@ -91,8 +89,8 @@ def mistake_queries(
         candidates: who is asked about beside the wrong parameters.
 
     Returns:
-        Queries (the key columns of ``queries.draw.QUERY_SCHEMA`` and ``label``), labelled by what the model has written, not by the generator's solution;
-        and which of them ask about the wrong parameter itself while its label is false.
+        Queries (the key columns of ``queries.draw.QUERY_SCHEMA`` and ``label``), labelled by what the model has written, not by the generator's
+        solution; and which of them ask about the wrong parameter itself while its label is false.
     """
     rows = np.array([mistake.problem for mistake in mistakes], dtype=np.int64)
     facts = analyse(batch.records[rows])

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from igsm_pipeline.probes.bootstrap import UNDEFINED, auroc_interval
+from igsm_pipeline.probes.bootstrap import UNDEFINED, auroc_interval, sum_by_problem
 from igsm_pipeline.probes.linear import fit_probe
 from igsm_pipeline.seeding import generator
 
@@ -77,7 +77,7 @@ def probe_features(problem: NDArray[np.integer], score: NDArray[np.floating], nu
     uncertainty = 1 - np.abs(2 * score.astype(np.float64) - 1)
 
     def total(values: NDArray[np.generic]) -> NDArray[np.float64]:
-        return np.bincount(problem, weights=values.astype(np.float64), minlength=num_problems)
+        return sum_by_problem(values, problem.astype(np.int64), num_problems)
 
     most = np.zeros(num_problems)
     np.maximum.at(most, problem, uncertainty)

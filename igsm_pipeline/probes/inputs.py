@@ -1,7 +1,7 @@
 """How probe stages name their inputs, and the tables that they share.
 
-A role is ``KIND:PART``: KIND is ``queries``, ``activations`` (states of the trained model) or ``control`` (states of the randomly initialised one), PART is
-``train`` or the name of an evaluation slice ("queries:op<=max").
+A role is ``KIND:PART``: KIND is ``queries``, ``activations`` (states of the trained model) or ``control`` (states of the randomly initialised one),
+PART is ``probe_train`` or the name of an evaluation slice ("queries:op<=max").
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from igsm_pipeline.probes.metrics import FLAG_COLUMNS, KEY_COLUMNS
 
-TRAIN = "train"
+TRAIN = "probe_train"
 PREDICTIONS, METRICS, DISTANCES, PROBES = "predictions.parquet", "metrics.parquet", "distances.parquet", "probes.safetensors"
 
 
 def parts_of(inputs: Iterable[str], kind: str) -> list[str]:
-    """The parts that roles of one kind name, ``train`` first, the slices in alphabetical order."""
+    """The parts that roles of one kind name, ``probe_train`` first, the slices in alphabetical order."""
     parts = sorted(role.partition(":")[2] for role in inputs if role.startswith(kind + ":"))
     return sorted(parts, key=lambda part: part != TRAIN)
 

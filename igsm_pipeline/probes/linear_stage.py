@@ -21,6 +21,7 @@ from igsm_pipeline.probes.metrics import KEY_COLUMNS, Majority, num_classes_of, 
 from igsm_pipeline.probes.settings import LinearProbeSettings
 from igsm_pipeline.queries.stage import read_queries
 from igsm_pipeline.store import Writing
+from igsm_pipeline.training.processes import pick_device
 
 STAGE = "linear_probes"
 VERSION = 1
@@ -33,7 +34,7 @@ def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path
 
     Args:
         settings: what to fit.
-        inputs: ``queries:PART`` and ``activations:PART``, and, where there is a control, ``control:PART``; PART is ``train`` and each slice.
+        inputs: ``queries:PART`` and ``activations:PART``, and, where there is a control, ``control:PART``; PART is ``probe_train`` and each slice.
         writing: where the files go.
 
     Raises:
@@ -46,11 +47,12 @@ def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path
     task, candidates = training["task"][0].as_py(), training["candidates"][0].as_py()
     labels = training["label"].to_numpy().astype(np.int64)
     num_classes = num_classes_of(task, settings.modulus)
+    device = pick_device(settings.device)
     tensors: dict[str, Tensor] = {}
     predictions: list[pa.Table] = []
     fits = [(kind, layer) for kind in ARMS if f"{kind}:{TRAIN}" in inputs for layer in layers_of(folder_of(inputs, kind, TRAIN))]
     for kind, layer in tqdm(fits, desc=f"linear probes {task}", unit="fit"):
-        states = read_layer(folder_of(inputs, kind, TRAIN), layer, training).to(settings.device)
+        states = read_layer(folder_of(inputs, kind, TRAIN), layer, training).to(device)
         probe = fit_probe(states, torch.from_numpy(labels), num_classes, l2=settings.l2, max_iterations=settings.max_iterations)
         tensors |= probe.tensors(f"{ARMS[kind]}.layer_{layer}")
         for part, asked in queries.items():

@@ -36,3 +36,17 @@ class VProbeSettings(Settings):
     device: str = runtime_field("auto", why="where the arithmetic is done; results differ by rounding only")
     checkpoint_every: int = runtime_field(1000, why="steps between two resumable states; a resumed run equals an unbroken one", ge=1)
     max_tokens: int = runtime_field(16384, why="padded tokens per evaluation pass; passes do not see one another", ge=64)
+
+
+class LinearProbeSettings(Settings):
+    """Linear probes of one task on every cached layer.
+
+    Ours: all of it (the paper has V-probes only).
+    """
+
+    modulus: int = Field(ge=2, le=1000, description="M, which gives the task value its classes")
+    l2: float = Field(1e-3, gt=0, description="weight of the penalty on squared weights, features standardised")
+    max_iterations: int = Field(200, ge=1, description="most L-BFGS iterations of one fit")
+    num_resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap; the fit has no randomness")
+    device: str = runtime_field("auto", why="where a fit is computed changes its last bits only")

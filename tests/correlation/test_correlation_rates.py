@@ -1,0 +1,109 @@
+"""Claims about figure 8's rates and the mistake predictor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from igsm_pipeline.correlation.predictor import FEATURE_SETS, Outlook, draw_folds, predict_out_of_fold, predictor_rows, probe_features
+from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA, Answers, rate_row, rate_table
+
+
+def _answers(seed, part="op=max", num_problems=40):
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    problem = np.repeat(np.arange(num_problems) * 3, 10)
+    label = (rng.random(len(problem)) < 0.3).astype(np.int64)
+    event = (label == 0) & (rng.random(len(problem)) < 0.15) & (problem % 2 == 0)
+    prediction = np.where(event, rng.random(len(problem)) < 0.6, np.where(rng.random(len(problem)) < 0.1, 1 - label, label)).astype(np.int64)
+    return Answers("b", "can_next", part, num_problems, problem, event, label, prediction)
+
+
+def test_rates_count_events_and_compare_with_false_queries_of_the_same_solutions():
+    answers = _answers(1)
+    rows = list(zip(answers.problem.tolist(), answers.event.tolist(), answers.label.tolist(), answers.prediction.tolist(), strict=True))
+    having = {problem for problem, event, _, _ in rows if event}
+    events = [said for _, event, _, said in rows if event]
+    others = [said for problem, event, label, said in rows if problem in having and not event and not label]
+    rest = [said == label for problem, event, label, said in rows if problem in having and not event]
+    row = rate_row(answers)
+    assert (row["n"], row["baseline_n"], row["num_problems"]) == (len(events), len(others), len(having))
+    assert row["rate"] == pytest.approx(np.mean(events))
+    assert row["baseline_rate"] == pytest.approx(np.mean(others))
+    assert row["accuracy"] == pytest.approx(np.mean(rest))
+    assert row["excess"] == pytest.approx(np.mean(events) - np.mean(others))
+    assert row["low"] < row["rate"] < row["high"]
+    assert 0 < row["excess_low"] < row["excess"] < row["excess_high"]
+
+
+def test_slices_are_reported_apart_and_together():
+    table = rate_table([_answers(2, "op=max"), _answers(3, "reask")])
+    assert table.schema == CORRELATION_SCHEMA
+    first, second, both = table.to_pylist()
+    assert [row["slice"] for row in (first, second, both)] == ["op=max", "reask", "all"]
+    for name in ("n", "baseline_n", "num_problems", "solutions"):
+        assert both[name] == first[name] + second[name]
+    assert both["rate"] == pytest.approx((first["rate"] * first["n"] + second["rate"] * second["n"]) / both["n"])
+
+
+def test_no_events_give_a_row_of_nulls_and_no_answers_no_row():
+    empty = np.zeros(0, np.int64)
+    (row, _) = rate_table([Answers("a", "nece", "reask", 0, empty, empty.astype(bool), empty, empty)]).to_pylist()
+    assert (row["n"], row["rate"], row["low"], row["excess"], row["accuracy"]) == (0, None, None, None, None)
+    assert len(rate_table([])) == 0
+
+
+def _outlook(seed, num=400, signal=2.0):
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    probes, op = rng.normal(size=(num, 6)), rng.integers(1, 8, num).astype(float)
+    wrong = signal * probes[:, 0] + 0.3 * (op - 4) + rng.logistic(size=num) > 1
+    redundant = ~wrong & (rng.random(num) < 0.2)
+    return Outlook(probes, op, 50 + 10 * op + rng.integers(0, 9, num), draw_folds(num, 5, seed), wrong, redundant)
+
+
+def test_the_predictor_agrees_with_scikit_learns_cross_validation():
+    outlook = _outlook(5)
+    features = outlook.features("probes+op+length")
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (320 * 1e-2), tol=1e-8))
+    expected = cross_val_predict(model, features, outlook.wrong, cv=PredefinedSplit(outlook.fold), method="predict_proba")[:, 1]
+    np.testing.assert_allclose(predict_out_of_fold(features, outlook.wrong, outlook.fold, l2=1e-2), expected, atol=2e-3)
+    (row,) = [r for r in predictor_rows("all", outlook, l2=1e-2, min_events=5) if (r["target"], r["features"]) == ("wrong", "probes+op+length")]
+    assert row["auroc"] == pytest.approx(roc_auc_score(outlook.wrong, expected), abs=1e-3)
+
+
+def test_probes_that_know_beat_the_baselines_and_noise_knows_nothing():
+    rows = {(r["target"], r["features"]): r for r in predictor_rows("all", _outlook(6), l2=1e-2, min_events=5)}
+    assert set(rows) == {(target, name) for target in ("wrong", "redundant") for name in FEATURE_SETS}
+    assert rows["wrong", "probes"]["auroc_low"] > rows["wrong", "op+length"]["auroc_high"]
+    noise = predictor_rows("all", _outlook(7, num=2000, signal=0.0), l2=1e-2, min_events=5)
+    (blind,) = [row for row in noise if (row["target"], row["features"]) == ("wrong", "probes")]
+    assert blind["auroc"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_out_of_fold_means_that_a_row_never_sees_its_own_target():
+    rng = np.random.default_rng(0)
+    features, target, fold = rng.normal(size=(60, 30)), rng.random(60) < 0.5, np.arange(60) % 5
+    before = predict_out_of_fold(features, target, fold, l2=1e-2)
+    target[fold == 2] = ~target[fold == 2]
+    after = predict_out_of_fold(features, target, fold, l2=1e-2)
+    np.testing.assert_array_equal(before[fold == 2], after[fold == 2])
+    assert (before[fold != 2] != after[fold != 2]).any()
+
+
+def test_too_few_mistakes_give_their_number_and_no_auroc():
+    outlook = _outlook(8, num=30)
+    outlook.wrong[:] = False
+    outlook.wrong[:3] = True
+    (row, *_) = predictor_rows("op=max", outlook, l2=1e-2, min_events=5)
+    assert (row["n"], row["positives"], row["auroc"], row["auroc_low"]) == (30, 3, None, None)
+
+
+def test_probe_features_summarise_each_problem_alone():
+    features = probe_features(np.array([0, 0, 2]), np.array([0.5, 1.0, 0.9]), 3)
+    np.testing.assert_allclose(features, [[1, 0.5, 1, 1, 1.5, 2], [0, 0, 0, 0, 0, 0], [0.2, 0.2, 0, 1, 0.9, 1]], atol=1e-9)

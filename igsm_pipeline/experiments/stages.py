@@ -55,7 +55,7 @@ STAGES: Mapping[str, Stage] = {
         Stage("verdicts", "verification.stage", "write_verdicts", "verification.settings", "VerdictSettings", parallel=True),
         Stage("probe_queries", "queries.stage", "write_queries", "queries.settings", "QuerySettings", parallel=True),
         Stage("activation_cache", "activations.stage", "write_activations", "activations.settings", "ActivationSettings"),
-        Stage("linear_probes", "probes.stage", "write_linear_probes", "probes.settings", "LinearProbeSettings", parallel=True),
+        Stage("linear_probes", "probes.linear_stage", "write_linear_probes", "probes.settings", "LinearProbeSettings", parallel=True),
         Stage("v_probes", "probes.stage", "write_v_probes", "probes.settings", "VProbeSettings"),
         Stage("error_correlation", "correlation.stage", "write_correlation", "correlation.settings", "CorrelationSettings"),
         Stage("report", "reports.stage", "write_report", "reports.settings", "ReportSettings"),

@@ -8,9 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
+from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.probes.bootstrap import wilson
 from igsm_pipeline.probes.metrics import DISTANCE_SCHEMA, METRICS_SCHEMA
+from igsm_pipeline.queries.draw import QUERY_SCHEMA
 from igsm_pipeline.reports.catalog import build_catalog, describe_views, open_catalog
 from igsm_pipeline.store import Store, Unit
 
@@ -149,3 +152,12 @@ def test_readers_cannot_write_and_keep_the_catalog_they_opened(home, rows):
 def test_a_missing_catalog_is_said_to_be_missing(tmp_path):
     with pytest.raises(NotFound, match="build it"):
         open_catalog(tmp_path)
+
+
+def test_views_hold_every_column_of_the_files_they_read():
+    columns = {name: {column.name for column in found} for name, _, found in describe_views()}
+    assert set(METRICS_SCHEMA.names) <= columns["probe_metrics"]
+    assert set(DISTANCE_SCHEMA.names) - {"task"} <= columns["layer_distance"]
+    assert set(CORRELATION_SCHEMA.names) <= columns["error_correlation"]
+    assert set(PREDICTOR_SCHEMA.names) <= columns["mistake_predictor"]
+    assert set(QUERY_SCHEMA.names) <= columns["queries"]

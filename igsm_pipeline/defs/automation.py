@@ -30,7 +30,10 @@ def member_config(_member: str) -> dict[str, object]:
 
 
 everything = dg.define_asset_job(
-    "everything", selection=dg.AssetSelection.assets(*ASSETS), config=member_config, description="All stages of one member; what is fresh costs nothing."
+    "everything",
+    selection=dg.AssetSelection.assets(*ASSETS),
+    config=member_config,
+    description="All stages of one member; what is fresh costs nothing.",
 )
 data_only = dg.define_asset_job(
     "data_only", selection=dg.AssetSelection.groups("data"), config=member_config, description="World, problem sets and token shards of one member."
@@ -94,7 +97,9 @@ def write_failures(context: dg.RunFailureSensorContext) -> None:
     folder = find_home() / "failures"
     folder.mkdir(parents=True, exist_ok=True)
     steps = [event.step_key or "?" for event in context.get_step_failure_events()]
-    text = failure_text(context.dagster_run.tags.get("dagster/partition", "?"), context.dagster_run.run_id, steps, context.failure_event.message or "")
+    text = failure_text(
+        context.dagster_run.tags.get("dagster/partition", "?"), context.dagster_run.run_id, steps, context.failure_event.message or ""
+    )
     write_atomically(folder / f"{context.dagster_run.run_id}.txt", text.encode())
 
 

@@ -110,7 +110,11 @@ def _op_faults(unit: Unit, counts: Mapping[int, int]) -> Iterator[str]:
             yield f"ops must be 1 to {op_max}, found {min(counts)} to {max(counts)}"
         for op, share in op_law(unit.settings["family"]["op_law"], op_max, balanced=unit.settings["balanced"]).items():
             error = math.sqrt(total * share * (1 - share))
-            if unit.settings["split"] == "train" and total >= 1000 and abs(counts.get(op, 0) - total * share) > _Z_LIMIT * error + 0.02 * total * share:
+            if (
+                unit.settings["split"] == "train"
+                and total >= 1000
+                and abs(counts.get(op, 0) - total * share) > _Z_LIMIT * error + 0.02 * total * share
+            ):
                 yield f"op {op} must be about {total * share:.0f} of {total} problems, found {counts.get(op, 0)}"
 
 

@@ -61,7 +61,10 @@ def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInsta
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed:
             word = "FAILED" if evaluation.blocking else "warning"
-            print(f"{member.key}  {evaluation.asset_key.to_user_string()}  check {evaluation.check_name} {word}: {evaluation.description}", file=sys.stderr)
+            print(
+                f"{member.key}  {evaluation.asset_key.to_user_string()}  check {evaluation.check_name} {word}: {evaluation.description}",
+                file=sys.stderr,
+            )
     return bool(result.success)
 
 

@@ -181,4 +181,3 @@ def _log_model(run_id: str, folder: str) -> str:
             pip_requirements=[f"{name}=={libraries[name]}" for name in ("torch", "transformers", "safetensors") if name in libraries],
         )
     return str(info.model_uri)
-

@@ -97,13 +97,27 @@ def servers(port: int, mlflow_port: int) -> list[Server]:
     artifacts = (mlflow_folder() / "artifacts").as_uri()
     workspace = ["-w", "workspace.yaml"]
     return [
-        Server("dagster-webserver", [python, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *workspace], f"http://{HOST}:{port}", "/server_info"),
+        Server(
+            "dagster-webserver", [python, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *workspace], f"http://{HOST}:{port}", "/server_info"
+        ),
         Server("dagster-daemon", [python, "-m", "dagster._daemon", "run", *workspace]),
         Server(
             "mlflow",
             [
-                python, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1",
-                "--backend-store-uri", database_uri(), "--default-artifact-root", artifacts,
+                python,
+                "-m",
+                "mlflow",
+                "server",
+                "--host",
+                HOST,
+                "--port",
+                str(mlflow_port),
+                "--workers",
+                "1",
+                "--backend-store-uri",
+                database_uri(),
+                "--default-artifact-root",
+                artifacts,
             ],  # fmt: skip
             f"http://{HOST}:{mlflow_port}",
             "/health",

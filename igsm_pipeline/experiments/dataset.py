@@ -64,7 +64,12 @@ def problem_rows(batch: ProblemBatch, table: TokenTable, family: FamilySettings)
     """One row per problem, in ``SCHEMA``'s order of fields; see there for the types."""
     emitted = emit(batch, table, family.format)
     for index, problem in enumerate(batch):
-        yield {**_texts(problem, family), "hash": int(batch.records[index]["template_bin"]), **_graph(problem), "token_ids": emitted.document(index).tolist()}
+        yield {
+            **_texts(problem, family),
+            "hash": int(batch.records[index]["template_bin"]),
+            **_graph(problem),
+            "token_ids": emitted.document(index).tolist(),
+        }
 
 
 def _texts(problem: Problem, family: FamilySettings) -> dict[str, Any]:
@@ -93,7 +98,12 @@ def _graph(problem: Problem) -> dict[str, Any]:
 
 
 def write_dataset(
-    settings: ProblemSetSettings, world: World, *, vocab: Literal["gpt2", "compact"] = "gpt2", file_format: FileFormat = "jsonl", out: Path | None = None
+    settings: ProblemSetSettings,
+    world: World,
+    *,
+    vocab: Literal["gpt2", "compact"] = "gpt2",
+    file_format: FileFormat = "jsonl",
+    out: Path | None = None,
 ) -> int:
     """Generate a problem set into a file, written beside and renamed when whole, or as JSON lines to stdout.
 
@@ -134,5 +144,7 @@ def _write_lines(rows: list[dict[str, Any]], stream: io.TextIOBase | Any) -> int
 
 
 def _write_table(rows: list[dict[str, Any]], writer: pq.ParquetWriter) -> int:
-    writer.write_table(pa.Table.from_pylist([{**row, "parents": list(row["parents"].items()), "values": list(row["values"].items())} for row in rows], SCHEMA))
+    writer.write_table(
+        pa.Table.from_pylist([{**row, "parents": list(row["parents"].items()), "values": list(row["values"].items())} for row in rows], SCHEMA)
+    )
     return len(rows)

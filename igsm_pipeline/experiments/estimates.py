@@ -37,7 +37,15 @@ _SECONDS_PER_PROBLEM = {
     "error_correlation": 1e-3,
     "report": 20.0,
 }
-_BYTES_PER_PROBLEM = {"world": 200_000, "problem_sets": 200, "verdicts": 30, "probe_queries": 100, "linear_probes": 1000, "v_probes": 1000, "report": 5_000_000}
+_BYTES_PER_PROBLEM = {
+    "world": 200_000,
+    "problem_sets": 200,
+    "verdicts": 30,
+    "probe_queries": 100,
+    "linear_probes": 1000,
+    "v_probes": 1000,
+    "report": 5_000_000,
+}
 _GPU_OPERATIONS_PER_S = 2e14
 
 

@@ -53,7 +53,9 @@ def plan_table(plan: Plan, estimates: dict[str, Estimate]) -> Table:
         )
     total = sum(estimates.values(), Estimate())
     table.add_section()
-    table.add_row("all", str(len(plan.stale)), "", f"{total.tokens:,}" if total.tokens else "", format_bytes(total.bytes), format_seconds(total.seconds))
+    table.add_row(
+        "all", str(len(plan.stale)), "", f"{total.tokens:,}" if total.tokens else "", format_bytes(total.bytes), format_seconds(total.seconds)
+    )
     return table
 
 
@@ -136,7 +138,9 @@ def dependency_tree(problem: Problem) -> Tree:
 
     def label(parameter: Parameter) -> Text:
         again = parameter in seen and bool(problem.parents(parameter))
-        return Text.assemble((problem.name(parameter), "dim" if again else "green"), f" = {problem.values[parameter]}", (" (above)", "dim") if again else "")
+        return Text.assemble(
+            (problem.name(parameter), "dim" if again else "green"), f" = {problem.values[parameter]}", (" (above)", "dim") if again else ""
+        )
 
     def grow(branch: Tree, parameter: Parameter) -> None:
         opened = parameter not in seen
@@ -150,4 +154,3 @@ def dependency_tree(problem: Problem) -> Tree:
     for parent in problem.parents(problem.query):
         grow(root, parent)
     return root
-

@@ -59,7 +59,12 @@ def dependency_graph(problem: Problem, wrong: str | None = None) -> str:
     rows = 1 + max((row for _, row in where.values()), default=0)
     width = 2 * MARGIN + columns * WIDTH + (columns - 1) * GAP_X
     height = 2 * MARGIN + rows * HEIGHT + (rows - 1) * GAP_Y
-    lines = [_edge(where[parent], where[child], _needed(problem, child)) for child in where for parent in dict.fromkeys(problem.parents(child)) if parent in where]
+    lines = [
+        _edge(where[parent], where[child], _needed(problem, child))
+        for child in where
+        for parent in dict.fromkeys(problem.parents(child))
+        if parent in where
+    ]
     boxes = [_box(problem, parameter, place, wrong) for parameter, place in where.items()]
     head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="dependency graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
     arrow = '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="currentColor"/></marker></defs>'

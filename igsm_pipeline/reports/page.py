@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STYLE = Path(__file__).with_name("page.css")
-_REFERENCE = re.compile(r"""(?:src|href|xlink:href|data|poster|action)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)|(@import[^;]+)|url\(\s*["']?((?:https?:)?//[^)]+)""", re.I)
+_REFERENCE = re.compile(
+    r"""(?:src|href|xlink:href|data|poster|action)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)|(@import[^;]+)|url\(\s*["']?((?:https?:)?//[^)]+)""", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Page:
     def table(self, head: Sequence[str], rows: Iterable[Sequence[Cell]], note: str = "") -> None:
         """A table; columns after the first are set as numbers."""
         lines = "".join(
-            "<tr>" + "".join(f"<{'th scope=row' if not index else 'td'}>{escape(cell)}</{'th' if not index else 'td'}>" for index, cell in enumerate(row)) + "</tr>"
+            "<tr>"
+            + "".join(f"<{'th scope=row' if not index else 'td'}>{escape(cell)}</{'th' if not index else 'td'}>" for index, cell in enumerate(row))
+            + "</tr>"
             for row in rows
         )
         titles = "".join(f"<th scope=col>{html.escape(title)}</th>" for title in head)
@@ -74,7 +78,7 @@ class Page:
 
     def figure(self, svg: str, caption: str) -> None:
         """A drawing with its caption."""
-        self._body.append(f'<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>')
+        self._body.append(f"<figure>{svg}<figcaption>{html.escape(caption)}</figcaption></figure>")
 
     def code(self, text: str, title: str = "") -> None:
         """Text as it is, in a fixed-width font."""

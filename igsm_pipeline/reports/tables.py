@@ -24,11 +24,11 @@ class Estimate:
     high: float
 
     def percent(self) -> str:
-        """"97.3 (96.1 to 98.2)", in percent."""
+        """ "97.3 (96.1 to 98.2)", in percent."""
         return f"{100 * self.value:.1f} ({100 * self.low:.1f} to {100 * self.high:.1f})"
 
     def plain(self) -> str:
-        """"0.15 (0.11 to 0.19)"."""
+        """ "0.15 (0.11 to 0.19)"."""
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 

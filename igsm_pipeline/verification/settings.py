@@ -1,4 +1,4 @@
-"""What a verdict depends on besides its inputs."""
+"""What the verdicts on a set of completions depend on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from igsm_pipeline.settings import Settings
 
 
 class VerdictSettings(Settings):
-    """Verdicts of one slice."""
+    """Verdicts are strict: our own analyses use them; ``verify(strict=False)`` is there for published comparisons."""
 
-    modulus: int = Field(23, ge=2, le=1000, description="M of the family")
-    strict: bool = Field(True, description="by the law; false accepts what the released checker accepts beyond it")
+    modulus: int = Field(ge=2, le=1000, description="arithmetic of the problems is mod this")

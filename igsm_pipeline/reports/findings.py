@@ -96,6 +96,10 @@ class Findings:
         """nece accuracy of necessary parameters by distance to the query, per probe and layer."""
         return [row for stage in ("v_probes", "linear_probes") for source in self.of(stage) for row in source.tables("distance")]
 
+    def mind(self) -> list[Row]:
+        """Every answer of a V-probe on the trained model."""
+        return [row for source in self.of("v_probes") for row in source.tables("predictions") if row["probe"] == "v_probe"]
+
     def training(self) -> list[Row]:
         """The lines that training wrote, in order."""
         source = self.one("checkpoint")

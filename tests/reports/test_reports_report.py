@@ -1,0 +1,143 @@
+"""The report of a small invented member: what must stand in it, and that it loads nothing from elsewhere."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate
+from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.probes.metrics import METRICS_SCHEMA, score_distances, score_predictions
+from igsm_pipeline.reports.page import foreign_references
+from igsm_pipeline.reports.settings import ReportSettings
+from igsm_pipeline.reports.stage import write_report
+from igsm_pipeline.store import Store, Unit, Writing
+from igsm_pipeline.text import render_answer, render_solution
+from igsm_pipeline.world import WorldSettings, load_world
+from igsm_pipeline.world.stage import write_world
+
+FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
+SETS = ProblemSetSettings(family=FAMILY, balanced=True, split="test", num_problems=30, block_size=30, seed=7)
+WRONG = 4
+
+
+@pytest.fixture(scope="module")
+def member(tmp_path_factory):
+    """role -> folder of a member whose model solves all but four of thirty problems."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    inputs: dict[str, Path] = {}
+
+    def add(stage, name, settings, sources, write):
+        unit = Unit(stage, name, 1, settings, sources)
+        with store.write(unit) as writing:
+            write(writing)
+        inputs[f"{stage}/{name}"] = store.path(unit)
+        return unit
+
+    world_settings = WorldSettings(source="mini")
+    world = add("world", "world", world_settings.canonical(), {}, lambda writing: write_world(world_settings, {}, writing))
+    roles = {"world": store.path(world)}
+    problems = add("problem_sets", "op<=max", SETS.canonical(), {"world": world}, lambda writing: write_problem_set(SETS, roles, writing))
+    batch = next(iter(generate(SETS, load_world("mini"))))
+    add("checkpoint", "checkpoint", {}, {}, _write_metrics)
+    add("generations", "op<=max beam 1", {}, {"problems": problems}, lambda writing: _write_generations(writing, batch))
+    add("verdicts", "op<=max beam 1", {}, {"problems": problems}, lambda writing: _write_verdicts(writing, batch))
+    add("v_probes", "nece", {}, {"problems": problems}, lambda writing: _write_probes(writing, batch))
+    return inputs
+
+
+def _write_metrics(writing):
+    rows = [{"step": 10, "loss": 2.0}, {"step": 10, "accuracy": {"1": [1, 2], "3": [0, 2]}}, {"step": 20, "loss": 1.0, "lr": 0.1}]
+    (writing.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_generations(writing, batch):
+    texts = [render_solution(problem) + render_answer(problem) for problem in batch]
+    table = pa.table({"problem": pa.array(range(len(texts)), pa.int32()), "finished": [True] * len(texts), "text": texts})
+    pq.write_table(table, writing.folder / "generations.parquet")
+
+
+def _write_verdicts(writing, batch):
+    correct = [row >= WRONG for row in range(len(batch))]
+    rows = [
+        {
+            "problem": row, "op": problem.op, "correct": right, "error": None if right else "wrong_value", "sentence": None if right else 0,
+            "parameter": None if right else problem.name(problem.order[0]), "final_answer_correct": right, "unnecessary_parameters": 0,
+            "unnecessary_operations": 0, "finished": True, "completion_tokens": 10,
+        }
+        for row, (problem, right) in enumerate(zip(batch, correct, strict=True))
+    ]  # fmt: skip
+    schema = pa.schema([("problem", pa.int32()), ("error", pa.string()), ("parameter", pa.string()), ("sentence", pa.int32())])
+    table = pa.Table.from_pylist(rows)
+    for field in schema:
+        table = table.set_column(table.column_names.index(field.name), field, table[field.name].cast(field.type))
+    pq.write_table(table, writing.folder / "verdicts.parquet")
+
+
+def _write_probes(writing, batch):
+    random = np.random.Generator(np.random.PCG64(3))
+    rows = [
+        {
+            "problem": row, "task": "nece", "position": 0, "parameter": code, "parameter_b": 255, "label": label, "probe": probe, "layer": None,
+            "prediction": label if random.random() < share else 1 - label, "score": 0.5, "slice": "op<=max", "op": problem.op,
+            "necessary": bool(label), "distance": 1 if label else None,
+        }
+        for probe, share in (("v_probe", 0.95), ("random", 0.6))
+        for row, problem in enumerate(batch)
+        for code, label in ((0, int(problem.instances[0] in problem.necessary)),)
+    ]  # fmt: skip
+    schema = pa.schema([("layer", pa.int32()), ("distance", pa.int32())])
+    table = pa.Table.from_pylist(rows)
+    for field in schema:
+        table = table.set_column(table.column_names.index(field.name), field, table[field.name].cast(field.type))
+    scores = score_predictions(table, modulus=5, candidates="existing", num_resamples=100)
+    assert scores.schema.equals(METRICS_SCHEMA)
+    pq.write_table(table, writing.folder / "predictions.parquet")
+    pq.write_table(scores, writing.folder / "metrics.parquet")
+    pq.write_table(score_distances(table, num_resamples=100), writing.folder / "distances.parquet")
+
+
+@pytest.fixture(scope="module")
+def report(member, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    writing = Writing(folder, resumed=False)
+    write_report(ReportSettings(member="invented"), member, writing)
+    return folder
+
+
+def test_the_page_loads_nothing_from_elsewhere(report):
+    assert foreign_references((report / "report.html").read_text()) == []
+
+
+def test_a_reference_to_elsewhere_is_found():
+    assert foreign_references('<img src="https://example.org/a.png"><p>see https://example.org</p>') == ["https://example.org/a.png"]
+
+
+def test_the_accuracy_stands_there_with_n_and_interval(report):
+    text = (report / "report.html").read_text()
+    assert "<td>30</td><td>86.7 (70.3 to 94.7)</td>" in text  # 26 of 30; Wilson's interval, worked out by hand
+
+
+def test_every_section_of_the_member_is_there(report):
+    text = (report / "report.html").read_text()
+    for title in ("How this was made", "Does it solve the problems?", "How it learned", "What does it know?", "Worked examples", "The problems"):
+        assert f">{title}</h2>" in text
+    assert "igsm run invented" in text
+
+
+def test_a_wrong_solution_is_shown_with_its_first_error(report):
+    assert "First error: wrong_value, in sentence 0" in (report / "report.html").read_text()
+
+
+def test_figures_lie_beside_the_page(report):
+    names = {path.stem for path in (report / "figures").glob("*.svg")}
+    assert {"accuracy", "accuracy_by_op", "training", "probes_0"} <= names
+    assert names == {path.stem for path in (report / "figures").glob("*.png")}
+
+
+def test_the_report_is_the_same_twice(member, report, tmp_path):
+    write_report(ReportSettings(member="invented"), member, Writing(tmp_path, resumed=False))
+    assert (tmp_path / "report.html").read_bytes() == (report / "report.html").read_bytes()

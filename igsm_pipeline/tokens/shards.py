@@ -1,0 +1,102 @@
+"""Training windows on disk: one Parquet file per run of problems, columns ``tokens`` (lists of ``window`` ids) and ``length`` (real tokens)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from igsm_pipeline.errors import BadInput
+from igsm_pipeline.tokens.table import TokenTable
+from igsm_pipeline.tokens.windows import Packed
+
+TABLE_FILE = "table.json"
+_COUNTS = b"igsm_pipeline.counts"
+
+
+@dataclass(frozen=True)
+class Shards:
+    """All windows of a unit, in memory (two bytes a token in vocabularies of up to 65,536 ids).
+
+    Attributes:
+        tokens: ids, shape (num_windows, window).
+        lengths: real tokens per window, shape (num_windows,).
+        specials: ids of the special tokens by name (``bos``, ``solution``, ``answer``, ``eos``).
+        vocab_size: rows that a model's embedding needs.
+    """
+
+    tokens: NDArray[Any]
+    lengths: NDArray[np.int32]
+    specials: dict[str, int]
+    vocab_size: int
+
+    @property
+    def num_windows(self) -> int:
+        """How many windows there are."""
+        return len(self.lengths)
+
+    @property
+    def window(self) -> int:
+        """Tokens per window."""
+        return int(self.tokens.shape[1])
+
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Windows by number: ids, shape (len(indices), window), and real tokens per window, shape (len(indices),)."""
+        return self.tokens[indices], self.lengths[indices]
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """The file of a shard."""
+    return folder / f"shard-{number:05d}.parquet"
+
+
+def write_shard(packed: Packed, num_problems: int, vocab_size: int, path: Path) -> None:
+    """Write one shard beside its place, then rename it; ``num_problems`` and what was dropped go into its metadata."""
+    ids = pa.array(packed.tokens.reshape(-1).astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32))
+    tokens = pa.FixedSizeListArray.from_arrays(ids, packed.tokens.shape[1])
+    counts = {"problems": num_problems, "dropped": packed.dropped, "windows": len(packed.lengths), "tokens": int(packed.lengths.sum())}
+    table = pa.table({"tokens": tokens, "length": pa.array(packed.lengths)}).replace_schema_metadata({_COUNTS: json.dumps(counts).encode()})
+    temporary = path.with_name(path.name + ".tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    temporary.replace(path)
+
+
+def shard_counts(path: Path) -> dict[str, int]:
+    """``problems``, ``dropped``, ``windows`` and ``tokens`` (real ones) of a shard."""
+    found: dict[str, int] = json.loads(pq.read_schema(path).metadata[_COUNTS])
+    return found
+
+
+def table_facts(table: TokenTable, window: int) -> dict[str, Any]:
+    """What ``table.json`` says of the ids: segmentation, vocabulary, modulus, world, size, special ids, window."""
+    return {
+        **table.settings.canonical(),
+        "modulus": table.modulus,
+        "world_hash": table.world_hash,
+        "size": table.size,
+        "window": window,
+        "specials": {"bos": table.bos, "solution": table.solution, "answer": table.answer, "eos": table.eos},
+    }
+
+
+def open_shards(folder: Path) -> Shards:
+    """Read the windows of a ``token_shards`` unit.
+
+    Raises:
+        BadInput: the folder holds no shards.
+    """
+    paths = sorted(folder.glob("shard-*.parquet"))
+    if not paths or not (folder / TABLE_FILE).is_file():
+        raise BadInput(f"shards {folder}", "must hold shard-*.parquet and table.json", [path.name for path in paths], "run the stage token_shards")
+    facts = json.loads((folder / TABLE_FILE).read_text())
+    parts = [pq.read_table(path) for path in paths]
+    width = facts["window"]
+    tokens = [part.column("tokens").combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, width) for part in parts]
+    lengths = [part.column("length").to_numpy() for part in parts]
+    return Shards(np.concatenate(tokens), np.concatenate(lengths), facts["specials"], facts["size"])

@@ -1,0 +1,80 @@
+"""Documents -> training windows of one length.
+
+A window begins with [50256] like a prompt, or goes on where the one before stopped:
+
+- ``aligned``: [50256], then whole documents as long as they fit; the rest is padding ([50256] again, not counted in ``lengths``).
+- ``stream``: [50256] and all documents as one row of tokens, cut every ``window`` tokens; only the last window has padding.
+
+Source: every window starts with a problem; problems longer than a window are dropped. Ours: a document that does not fit opens the next window
+(aligned), so that no window ends within one; ``stream`` drops the same documents, so that both are made of the same data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from igsm_pipeline.tokens.emit import Emitted
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Windows of some documents.
+
+    Attributes:
+        tokens: ids, shape (num_windows, window).
+        lengths: real tokens per window, from its start; shape (num_windows,), int32.
+        dropped: documents left out because they are longer than a window.
+    """
+
+    tokens: NDArray[np.uint32]
+    lengths: NDArray[np.int32]
+    dropped: int
+
+
+def pack(emitted: Emitted, window: int, alignment: Literal["aligned", "stream"]) -> Packed:
+    """Windows of the documents, in their order.
+
+    Args:
+        emitted: the documents.
+        window: tokens per window; a document of more than ``window - 1`` is dropped.
+        alignment: see the module.
+    """
+    sizes = emitted.lengths
+    kept = sizes < window
+    wanted = sizes[kept]
+    places = _aligned_places(wanted, window) if alignment == "aligned" else 1 + np.cumsum(wanted) - wanted
+    if not len(wanted):
+        return Packed(np.zeros((0, window), np.uint32), np.zeros(0, np.int32), len(sizes))
+    ends = places + wanted
+    num_windows = int(-(-ends[-1] // window))
+    flat = np.full(num_windows * window, emitted.eos, np.uint32)
+    flat[np.repeat(places - (np.cumsum(wanted) - wanted), wanted) + np.arange(int(wanted.sum()))] = emitted.ids[np.repeat(kept, sizes)]
+    lengths = np.full(num_windows, window, np.int32)
+    if alignment == "aligned":
+        lengths[places // window] = (ends - 1) % window + 1  # of several documents in a window, the last one's end stays
+    else:
+        lengths[-1] = ends[-1] - (num_windows - 1) * window
+    return Packed(flat.reshape(num_windows, window), lengths, int((~kept).sum()))
+
+
+def _aligned_places(sizes: NDArray[np.int64], window: int) -> NDArray[np.int64]:
+    """Where each document starts in the row of all windows; none crosses a window's end or covers a window's first token."""
+    places = np.empty(len(sizes), np.int64)
+    first, used = 0, 1
+    for number, size in enumerate(sizes.tolist()):
+        if used + size > window:
+            first, used = first + window, 1
+        places[number] = first + used
+        used += size
+    return places
+
+
+def documents_of(tokens: NDArray[Any], length: int, bos: int) -> list[NDArray[Any]]:
+    """The documents of an aligned window, each from ``bos`` on. Inverse of packing."""
+    real = tokens[:length]
+    starts = np.flatnonzero(real == bos)
+    return [real[start:end] for start, end in zip(starts, [*starts[1:], length], strict=True)]

@@ -1,52 +1,25 @@
-"""What stale units will cost on this machine: work, disk, seconds.
+"""What stale units will cost on this machine: tokens, disk, seconds.
 
-Work is counted in problems where a kernel makes or reads them, and in floating-point operations where a network runs. The seconds per
-unit of work are the median over finished units of the same stage in this store; before there are any, a rate measured once on an ordinary
-core (problems), or half of what a matrix product reaches here just now (operations).
+Seconds and bytes are scaled from what finished units of the same stage in this store took per unit of work: the median over those units.
+Work is training tokens for a checkpoint and problems for every other stage. A stage that this store has never finished has no estimate:
+its seconds are zero and it is listed in ``unknown``.
 
-Ours: all of it; estimates are good to a factor of two or three.
+Ours: all of it; good to a factor of two or three.
 """
 
 from __future__ import annotations
 
 import shutil
-import statistics
-import subprocess
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from statistics import median
 from typing import Any
 
-import numpy as np
-
-from igsm_pipeline.errors import StoreError
+from igsm_pipeline.errors import BadSettings, StoreError
+from igsm_pipeline.experiments.planner import Plan
 from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
 
-WORK = "work"
-"""Name of the count, in every manifest, that holds the unit's work."""
-TOKENS_PER_OPERATION = {"bpe": 30, "phrase": 10}
-"""Tokens of a document per operation of its problem, statements that are not needed included; measured on med and mini."""
-_SECONDS_PER_PROBLEM = {
-    "world": 0.05,
-    "problem_sets": 1e-4,
-    "token_shards": 2e-5,
-    "verdicts": 5e-4,
-    "probe_queries": 1e-3,
-    "linear_probes": 5e-3,
-    "error_correlation": 1e-3,
-    "report": 20.0,
-}
-_BYTES_PER_PROBLEM = {
-    "world": 200_000,
-    "problem_sets": 200,
-    "verdicts": 30,
-    "probe_queries": 100,
-    "linear_probes": 1000,
-    "v_probes": 1000,
-    "report": 5_000_000,
-}
-_GPU_OPERATIONS_PER_S = 2e14
+GIGABYTE = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -57,16 +30,80 @@ class Estimate:
         tokens: training tokens seen.
         bytes: disk.
         seconds: time, one unit after another.
+        unknown: units that no finished unit of their stage tells anything about.
     """
 
     tokens: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    unknown: int = 0
 
     def __add__(self, other: Estimate) -> Estimate:
-        return Estimate(self.tokens + other.tokens, self.bytes + other.bytes, self.seconds + other.seconds)
+        return Estimate(self.tokens + other.tokens, self.bytes + other.bytes, self.seconds + other.seconds, self.unknown + other.unknown)
+
+
+def estimate_stages(plan: Plan, store: Store) -> dict[str, Estimate]:
+    """The cost of every stale stage of a plan."""
+    found: dict[str, Estimate] = {}
+    for unit in plan.stale:
+        found[unit.stage] = found.get(unit.stage, Estimate()) + estimate([unit], store)
+    return found
 
 
 def estimate(units: Iterable[Unit], store: Store) -> Estimate:
     """What computing the units will cost, one after another."""
-    return sum((_estimate_one(unit, store) for unit in units), Estimate())
+    total, rates = Estimate(), {}
+    for unit in units:
+        if unit.stage not in rates:
+            rates[unit.stage] = _rates(unit.stage, store)
+        work, rate = work_of(unit), rates[unit.stage]
+        tokens = work if unit.stage == "checkpoint" else 0
+        total += Estimate(tokens, unknown=1) if rate is None else Estimate(tokens, round(rate[0] * work), rate[1] * work)
+    return total
+
+
+def work_of(unit: Unit) -> int:
+    """Training tokens of a checkpoint, problems behind any other unit; 1 where neither is known."""
+    if unit.stage == "checkpoint":
+        training = unit.settings["training"]
+        shards = unit.inputs.get("shards")
+        window = int(shards.settings["window"]) if shards is not None else 768
+        return int(training["num_steps"]) * int(training["batch_windows"]) * window
+    return max(1, _problems(unit.stage, unit.settings, unit.inputs.values()))
+
+
+def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) -> None:
+    """Refuse a plan that needs more disk than the member declares or the machine has.
+
+    Raises:
+        BadSettings: names the need and the limit.
+    """
+    need = sum((one.bytes for one in estimates.values()), 0)
+    budget = plan.member.settings.budget.disk_gb * GIGABYTE
+    if need > budget:
+        raise BadSettings("budget.disk_gb", f"must cover the plan's {need / GIGABYTE:.2f} GB", budget / GIGABYTE, "raise it or make fewer problems")
+    root = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
+    free = shutil.disk_usage(root).free
+    if need > free:
+        raise BadSettings(str(store.root), f"must have {need / GIGABYTE:.2f} GB free", free / GIGABYTE, "free space or set IGSM_HOME to another disk")
+
+
+def _problems(stage: str, settings: Mapping[str, Any], inputs: Iterable[Unit]) -> int:
+    if stage == "problem_sets":
+        return int(settings["num_problems"])
+    return sum(int(one.settings["num_problems"]) for one in inputs if one.stage == "problem_sets")
+
+
+def _rates(stage: str, store: Store) -> tuple[float, float] | None:
+    """(bytes, seconds) per unit of work, medians over the finished units of a stage."""
+    sizes, seconds = [], []
+    for path in (store.root / stage).glob(f"*/{MANIFEST}"):
+        try:
+            manifest = read_manifest(path.parent)
+        except StoreError:
+            continue
+        work = int(manifest["counts"].get("tokens" if stage == "checkpoint" else "problems") or 0)
+        if work:
+            sizes.append(manifest["bytes"] / work)
+            seconds.append(manifest["seconds"] / work)
+    return (median(sizes), median(seconds)) if sizes else None

@@ -29,18 +29,13 @@ import yaml
 from pydantic import Field
 
 from igsm_pipeline.errors import BadSettings, NotFound
-from igsm_pipeline.experiments.sections import (
-    BudgetSection,
-    EvaluationSection,
-    ModelSettings,
-    ProbesSection,
-    ShardsSection,
-    TokenSettings,
-    TrainingSettings,
-)
+from igsm_pipeline.experiments.sections import BudgetSection, EvaluationSection, ProbesSection, ShardsSection
+from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings
 from igsm_pipeline.store import find_home
+from igsm_pipeline.tokens.settings import TokenSettings
+from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.world.settings import WorldSettings
 
 BUILTIN = Path(__file__).parent / "builtin"

@@ -8,19 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from igsm_pipeline.activations.settings import ActivationSettings
+from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.changes import explain_new
-from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
+from igsm_pipeline.experiments.experiment import ExperimentSettings, Member, load_members
 from igsm_pipeline.experiments.sections import ProbesSection
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
 from igsm_pipeline.experiments.stages import STAGES, find_stage, stage_version
+from igsm_pipeline.generations.settings import GenerationSettings
+from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
 from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.queries.settings import QuerySettings, Task
 from igsm_pipeline.settings import Settings
 from igsm_pipeline.store import NEVER, Freshness, Store, Unit
+from igsm_pipeline.tokens.settings import ShardSettings
+from igsm_pipeline.training.settings import CheckpointSettings
+from igsm_pipeline.verification.settings import VerdictSettings
 
 TRAIN = "train"
+ARM_KINDS: Mapping[Literal["trained", "random"], str] = {"trained": "activations", "random": "control"}
+CORRELATED: tuple[Task, ...] = ("nece", "can_next", "nece_next")
+"""The tasks whose probes the error correlation asks."""
 
 
 def units_of(member: Member) -> list[Unit]:
@@ -108,49 +119,91 @@ class _Units:
 
     def build(self) -> list[Unit]:
         settings = self.settings
+        self.common = {"family": settings.family, "tokens": settings.tokens}
         self.world = self.add("world", "world", settings.world, {})
         self.sets = {name: self.add("problem_sets", name, one, {"world": self.world}) for name, one in problem_sets(settings).items()}
-        shards_inputs = {"world": self.world} | ({} if settings.shards.streaming else {"problems": self.sets[TRAIN]})
-        self.shards = self.add("token_shards", TRAIN, self._shard_settings(), shards_inputs)
-        self.checkpoint = self.add(
-            "checkpoint", "checkpoint", self._training_settings(), {"world": self.world, "shards": self.shards, "monitor": self.sets[MONITOR]}
-        )
+        self.checkpoint = self._train()
         self._evaluate()
         self._probe()
-        self.add("report", "report", {"member": self.member.key}, {f"{unit.stage}/{unit.name}": unit for unit in self.units})
+        self._correlate()
+        described = {"member": self.member.key, "title": settings.title, "experiment": settings.canonical()}
+        self.add("report", "report", described, {f"{unit.stage}/{unit.name}": unit for unit in self.units})
         return self.units
+
+    def _train(self) -> Unit:
+        """The checkpoint; streamed training has no shards, a foreign checkpoint neither shards nor monitor."""
+        settings = self.settings
+        inputs = {"world": self.world}
+        if settings.model.path is None:
+            inputs["monitor"] = self.sets[MONITOR]
+            if not settings.shards.streaming:
+                shards = ShardSettings(**self.common, window=settings.shards.window, alignment=settings.shards.alignment)
+                inputs["shards"] = self.add("token_shards", TRAIN, shards, {"world": self.world, "problems": self.sets[TRAIN]})
+        trained = CheckpointSettings(**self.common, model=settings.model, training=settings.training)
+        return self.add("checkpoint", "checkpoint", trained, inputs)
 
     def _evaluate(self) -> None:
         evaluation = self.settings.evaluation
         self.generations: dict[tuple[str, int], Unit] = {}
         self.verdicts: dict[tuple[str, int], Unit] = {}
+        judged = VerdictSettings(modulus=self.settings.family.modulus)
         for name in evaluation.slices:
             for beam in evaluation.beams:
                 inputs = {"world": self.world, "problems": self.sets[name]}
                 label = f"{name} beam {beam}"
-                made = self.add("generations", label, {"beam": beam, "max_tokens": evaluation.max_tokens}, {**inputs, "checkpoint": self.checkpoint})
+                how = GenerationSettings(**self.common, beam=beam, max_tokens=evaluation.max_tokens, seed=evaluation.seed)
+                made = self.add("generations", label, how, {**inputs, "checkpoint": self.checkpoint})
                 self.generations[name, beam] = made
-                self.verdicts[name, beam] = self.add("verdicts", label, {}, {**inputs, "generations": made})
+                self.verdicts[name, beam] = self.add("verdicts", label, judged, {**inputs, "generations": made})
 
     def _probe(self) -> None:
+        self.v_probes: dict[str, Unit] = {}
+        for task in self.settings.probes.tasks:
+            self._probe_task(task)
+
+    def _probe_task(self, task: Task) -> None:
+        probes, family = self.settings.probes, self.settings.family
+        parts = (PROBE_TRAIN, *probes.slices)
+        problems = {f"problems:{part}": self.sets[part] for part in parts}
+        queries, states = {}, {}
+        for part in parts:
+            asked = QuerySettings(
+                family=family, task=task, candidates=probes.candidates, per_problem=probes.per_problem, seed=probes.seed, stream=f"queries {part}"
+            )
+            inputs = {"world": self.world, "problems": self.sets[part]}
+            queries[f"queries:{part}"] = self.add("probe_queries", f"{task} {part}", asked, inputs)
+            for arm, kind in ARM_KINDS.items():
+                kept = ActivationSettings(**self.common, arm=arm, seed=probes.seed)
+                read = {**inputs, "queries": queries[f"queries:{part}"], "checkpoint": self.checkpoint}
+                states[f"{kind}:{part}"] = self.add("activation_cache", f"{task} {part} {arm}", kept, read)
+        linear = LinearProbeSettings(modulus=family.modulus, l2=probes.linear_l2, seed=probes.seed)
+        self.add("linear_probes", task, linear, {**queries, **states})
+        recipe = VProbeSettings(
+            **self.common,
+            task=task,
+            num_steps=probes.num_steps,
+            batch_problems=probes.batch_problems,
+            rank=probes.rank,
+            learning_rate=probes.learning_rate,
+            weight_decay=probes.weight_decay,
+            seed=probes.seed,
+        )
+        self.v_probes[task] = self.add("v_probes", task, recipe, {"world": self.world, "checkpoint": self.checkpoint, **problems, **queries})
+
+    def _correlate(self) -> None:
+        tasks = [task for task in CORRELATED if task in self.v_probes]
+        if not tasks:
+            return
+        inputs = {"world": self.world, "checkpoint": self.checkpoint} | {f"v_probes:{task}": self.v_probes[task] for task in tasks}
+        beam = self.settings.evaluation.beams[0]
+        for name in self.settings.evaluation.slices:
+            inputs |= {
+                f"problems:{name}": self.sets[name],
+                f"generations:{name}": self.generations[name, beam],
+                f"verdicts:{name}": self.verdicts[name, beam],
+            }
         probes = self.settings.probes
-        for task in probes.tasks:
-            queries, caches = {}, {}
-            for name in (PROBE_TRAIN, *probes.slices):
-                inputs = {"world": self.world, "problems": self.sets[name]}
-                queries[name] = self.add("probe_queries", f"{task} {name}", {"task": task, "candidates": probes.candidates}, inputs)
-                for arm in ("trained", "random"):
-                    both = {**inputs, "queries": queries[name], "checkpoint": self.checkpoint}
-                    caches[arm, name] = self.add("activation_cache", f"{task} {name} {arm}", {"arm": arm}, both)
-            for arm in ("trained", "random"):
-                self.add("linear_probes", f"{task} {arm}", {"task": task}, {name: caches[arm, name] for name in (PROBE_TRAIN, *probes.slices)})
-                self.add("v_probes", f"{task} {arm}", {"task": task, "arm": arm}, {"checkpoint": self.checkpoint, **queries})
-
-    def _shard_settings(self) -> Mapping[str, Any]:
-        return {"tokens": self.settings.tokens.canonical(), "window": self.settings.shards.window, "alignment": self.settings.shards.alignment}
-
-    def _training_settings(self) -> Mapping[str, Any]:
-        return {"model": self.settings.model.canonical(), "training": self.settings.training.canonical()}
+        self.add("error_correlation", "error_correlation", CorrelationSettings(**self.common, candidates=probes.candidates, seed=probes.seed), inputs)
 
     def add(self, stage: str, name: str, settings: Settings | Mapping[str, Any], inputs: Mapping[str, Unit]) -> Unit:
         canonical, runtime = (settings.canonical(), settings.runtime()) if isinstance(settings, Settings) else (dict(settings), {})
@@ -175,6 +228,17 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
     if probes.tasks:
         sets[PROBE_TRAIN] = _probe_train(probes, settings)
     return sets
+
+
+def catalog_rows(store: Store) -> list[dict[str, Any]]:
+    """Every fresh unit of every member as a row (member, stage, name, folder), as the DuckDB views take them."""
+    rows = []
+    for member in load_members().values():
+        looked = plan(member, store)
+        for unit, state in zip(looked.units, looked.freshness, strict=True):
+            if state.fresh:
+                rows.append({"member": member.key, "stage": unit.stage, "name": unit.name, "folder": store.path(unit)})
+    return rows
 
 
 def _probe_train(probes: ProbesSection, settings: ExperimentSettings) -> ProblemSetSettings:

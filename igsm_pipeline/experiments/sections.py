@@ -7,11 +7,11 @@ from typing import Literal, Self, TypeVar
 from pydantic import Field, field_validator, model_validator
 
 from igsm_pipeline.experiments.slices import check_slice
+from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
+from igsm_pipeline.queries.settings import TASKS, Candidates, Task
 from igsm_pipeline.settings import Settings
 
 T = TypeVar("T")
-Task = Literal["nece", "dep", "known", "value", "can_next", "nece_next"]
-TASKS: tuple[Task, ...] = ("nece", "dep", "known", "value", "can_next", "nece_next")
 
 
 class ShardsSection(Settings):
@@ -52,9 +52,16 @@ class ProbesSection(Settings):
     """What is asked of the model's states."""
 
     tasks: tuple[Task, ...] = TASKS
-    candidates: Literal["graph", "existing", "text", "all"] = "existing"
+    candidates: Candidates = "existing"
+    per_problem: int = Field(10, ge=1, le=1000, description="most queries per problem and task")
     slices: tuple[str, ...] = Field(("op<=max", "op=max", "op=max+1"), description="evaluation slices that probes are tested on")
     num_problems: int = Field(20_000, ge=1, description="problems that probes are trained on")
+    num_steps: int = Field(VProbeSettings.model_fields["num_steps"].default, ge=1, description="training steps of a V-probe")
+    batch_problems: int = Field(VProbeSettings.model_fields["batch_problems"].default, ge=1, description="problems per step of a V-probe")
+    rank: int = Field(VProbeSettings.model_fields["rank"].default, ge=1, description="of the V-probe's update of the input embedding")
+    learning_rate: float = Field(VProbeSettings.model_fields["learning_rate"].default, gt=0, description="of a V-probe")
+    weight_decay: float = Field(VProbeSettings.model_fields["weight_decay"].default, ge=0, description="of a V-probe")
+    linear_l2: float = Field(LinearProbeSettings.model_fields["l2"].default, gt=0, description="penalty of linear probes")
     seed: int = Field(0, ge=0, description="seed of the probes' training problems, queries and weights")
 
     @field_validator("slices")
@@ -82,34 +89,3 @@ def _distinct(values: tuple[T, ...], what: str) -> tuple[T, ...]:
     if len(set(values)) != len(values):
         raise ValueError(f"{what} must not name anything twice: correct the list")
     return values
-
-
-# --- until these land in their own packages
-class TokenSettings(Settings):
-    """Until the tokens package has it."""
-
-    segmentation: Literal["bpe", "phrase"] = "bpe"
-    vocab: Literal["compact", "gpt2"] = "compact"
-
-
-class ModelSettings(Settings):
-    """Until the model package has it."""
-
-    layers: int = 12
-    heads: int = 12
-    head_width: int = 64
-    partial_rotary_factor: float = 0.25
-    dropout: float = 0.0
-    path: str | None = None
-
-
-class TrainingSettings(Settings):
-    """Until the training package has it."""
-
-    num_steps: int = 100_000
-    batch_windows: int = 512
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    precision: Literal["fp32", "bf16"] = "bf16"
-    seed: int = 0

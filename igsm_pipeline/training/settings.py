@@ -6,7 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings, runtime_field
+from igsm_pipeline.tokens.settings import TokenSettings
 
 
 class TrainingSettings(Settings):
@@ -38,3 +41,12 @@ class TrainingSettings(Settings):
     compile: bool = runtime_field(False, why="torch.compile changes rounding at most; it gains on GPUs and not on CPUs without bf16 units")
     micro_batch: int = runtime_field(0, why="windows per forward pass; 0 chooses; sums are the same to rounding", ge=0)
     workers: int = runtime_field(1, why="processes that generate streamed blocks; blocks do not depend on who makes them", ge=0)
+
+
+class CheckpointSettings(Settings):
+    """Everything a checkpoint depends on besides its data: family and tokens (which say what the data mean), model and training."""
+
+    family: FamilySettings
+    tokens: TokenSettings = TokenSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()

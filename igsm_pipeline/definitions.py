@@ -1,5 +1,5 @@
 """What Dagster loads: the asset graph of igsm_pipeline (see ``defs.location``)."""
 
-from igsm_pipeline.defs.location import LOCATION as defs
+from igsm_pipeline.defs import location
 
-__all__ = ["defs"]
+defs = location.LOCATION

@@ -39,7 +39,7 @@ def stage_asset(stage: str, group: str, kinds: set[str], deps: Sequence[dg.Asset
         deps: assets it reads.
         more: passed to ``dagster.asset``.
     """
-    return dg.asset(
+    decorator: Decorator = dg.asset(
         name=stage,
         partitions_def=MEMBERS,
         group_name=group,
@@ -50,6 +50,7 @@ def stage_asset(stage: str, group: str, kinds: set[str], deps: Sequence[dg.Asset
         check_specs=check_specs(stage),
         **more,
     )
+    return decorator
 
 
 @stage_asset("world", "data", {"json"}, [])

@@ -176,7 +176,7 @@ def checkpoint_loads(run: StageRun) -> Outcome:
                     return Outcome(False, f"{name} holds a value that is not finite")
                 tensors += 1
         if not run.hit:
-            from igsm_pipeline.model import load  # noqa: PLC0415
+            from igsm_pipeline.model.gpt2_rotary import load  # noqa: PLC0415  (torch)
 
             load(folder)
     return Outcome(tensors > 0, f"{tensors} tensors, all finite", {"tensors": tensors})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -45,7 +45,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
     return 1 if failed else 0
 
 
-def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: dict[str, str]) -> bool:
+def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: Mapping[str, str]) -> bool:
     job = LOCATION.resolve_job_def(everything.name)
     result = job.execute_in_process(
         run_config=_QUIET,

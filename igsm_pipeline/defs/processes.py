@@ -49,7 +49,7 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
         stdout=subprocess.DEVNULL,  # a summary for machines; the store says the same
         stderr=subprocess.PIPE,
         process_group=0,  # Ctrl-C in a terminal reaches this process alone, so that the child gets exactly one SIGINT
-        preexec_fn=lambda: _die_with(parent),
+        preexec_fn=lambda: _die_with(parent),  # noqa: PLW1509  (one system call, its library loaded beforehand)
         env={**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_NCOLS": str(shutil.get_terminal_size((120, 24)).columns), "TQDM_MININTERVAL": "0.5"},
     )
     tail = bytearray()

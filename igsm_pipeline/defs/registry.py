@@ -1,7 +1,7 @@
 """The model registry: which checkpoint of an experiment is the best one, and how do we know?
 
-One registered model per experiment (``gpt2-rotary-mini``), one version per checkpoint, tagged with its fingerprint, its test accuracy and the test set.
-The alias ``champion`` moves only when the new accuracy's interval lies above the old one's, on the same test set.
+One registered model per experiment (``gpt2-rotary-mini``), one version per checkpoint, tagged with its fingerprint, its test accuracy
+and the test set. The alias ``champion`` moves only when the new accuracy's interval lies above the old one's, on the same test set.
 """
 
 from __future__ import annotations

@@ -190,8 +190,8 @@ def train(tracking: Tracking, member: str, tags: Mapping[str, str]) -> tuple[Sta
         with tracking.following(planned.units[0], member, tags) as curves:
             run = run_stage(member, "checkpoint", on_tick=curves.tick)
     notes = [note for note in map(read_note, run.units) if note]
-    links = {"MLflow run": dg.MetadataValue.url(run_url(**note)) for note in notes}
-    return run, {**links, **{"MLflow run id": note["run_id"] for note in notes}}
+    links = {"MLflow run": dg.MetadataValue.url(run_url(**notes[0])), "MLflow run id": notes[0]["run_id"]} if notes else {}
+    return run, links
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -118,7 +118,7 @@ def servers(port: int, mlflow_port: int) -> list[Server]:
                 database_uri(),
                 "--default-artifact-root",
                 artifacts,
-            ],  # fmt: skip
+            ],
             f"http://{HOST}:{mlflow_port}",
             "/health",
         ),

@@ -94,9 +94,8 @@ def mind_map(example: Example, beliefs: list[Row], task: str) -> Markup | None:
         name = html.escape(example.problem.name(parameter_of(record, code)))
         lines.append(f"<tr><th scope=row>{name}</th>" + "".join(_belief(cells.get((code, position))) for position in positions) + "</tr>")
     head = "".join(f"<th scope=col>{position}</th>" for position in positions)
-    return Markup(
-        f'<figure><table class="mind"><thead><tr><th scope=col>{task}, after sentence</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></figure>'
-    )
+    top = f"<thead><tr><th scope=col>{task}, after sentence</th>{head}</tr></thead>"
+    return Markup(f'<figure><table class="mind">{top}<tbody>{"".join(lines)}</tbody></table></figure>')
 
 
 def _belief(row: Row | None) -> str:

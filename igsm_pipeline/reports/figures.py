@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -244,10 +245,10 @@ def data_uri(image: bytes, kind: str = "image/png") -> str:
 
 
 def _bar(axes: Axes, place: float, value: Estimate, colour: str, width: float = 0.6, label: str | None = None) -> None:
-    if value.value != value.value:
+    if math.isnan(value.value):
         return
-    below, above = max(0.0, value.value - value.low), max(0.0, value.high - value.value)
-    error = [[0.0 if below != below else below], [0.0 if above != above else above]]
+    below, above = (0.0 if math.isnan(gap) else max(0.0, gap) for gap in (value.value - value.low, value.high - value.value))
+    error = [[below], [above]]
     axes.bar(place, value.value, width, color=colour, yerr=error, capsize=2, ecolor=INK, error_kw={"linewidth": 0.9}, label=label)
 
 

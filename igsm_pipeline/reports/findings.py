@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from igsm_pipeline.store import read_manifest
@@ -109,4 +108,4 @@ class Findings:
 def read_column(folder: Path, stem: str, column: str) -> list[Any]:
     """One column of the Parquet files of a unit."""
     parts = [pq.read_table(path, columns=[column])[column] for path in sorted(folder.glob(f"{stem}*.parquet"))]
-    return [value for part in parts for value in (part if isinstance(part, pa.ChunkedArray) else []).to_pylist()]
+    return [value for part in parts for value in part.to_pylist()]

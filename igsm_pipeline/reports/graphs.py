@@ -13,6 +13,10 @@ from igsm_pipeline.problems.problem import ABSTRACT, Parameter, Problem
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 168, 42, 56, 14, 12
 Place = tuple[int, int]
+_ARROW = (
+    '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+    '<path d="M0 0L8 4L0 8z" fill="currentColor"/></marker></defs>'
+)
 
 
 def depths(problem: Problem) -> dict[Parameter, int]:
@@ -66,9 +70,9 @@ def dependency_graph(problem: Problem, wrong: str | None = None) -> str:
         if parent in where
     ]
     boxes = [_box(problem, parameter, place, wrong) for parameter, place in where.items()]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="dependency graph" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-    arrow = '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="currentColor"/></marker></defs>'
-    return head + arrow + "".join(lines) + "".join(boxes) + "</svg>"
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="dependency graph" {size}>'
+    return head + _ARROW + "".join(lines) + "".join(boxes) + "</svg>"
 
 
 def _needed(problem: Problem, parameter: Parameter) -> bool:
@@ -104,7 +108,8 @@ def _box(problem: Problem, parameter: Parameter, place: Place, wrong: str | None
 def _label(x: int, y: int, text: str, size: int, weight: int = 400) -> str:
     limit = int((WIDTH - 12) / (0.56 * size))
     short = text if len(text) <= limit else text[: limit - 1] + "…"
-    return f'<text x="{x + WIDTH // 2}" y="{y}" text-anchor="middle" font-size="{size}" font-weight="{weight}" fill="currentColor">{html.escape(short)}</text>'
+    look = f'text-anchor="middle" font-size="{size}" font-weight="{weight}" fill="currentColor"'
+    return f'<text x="{x + WIDTH // 2}" y="{y}" {look}>{html.escape(short)}</text>'
 
 
 def counts(problem: Problem) -> Mapping[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ def escape(value: Cell) -> str:
     """A value as HTML: markup as it is, numbers with separators, nothing as a dash."""
     if isinstance(value, Markup):
         return value.text
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -92,10 +93,12 @@ class Page:
     def render(self) -> str:
         """The whole file."""
         contents = "".join(f'<li><a href="#{anchor}">{html.escape(title)}</a></li>' for anchor, title in self._contents)
+        title, style = html.escape(self.title), STYLE.read_text(encoding="utf-8")
         return (
-            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{html.escape(self.title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>\n<body><header><h1>{html.escape(self.title)}</h1>"
-            f'<p class="lead">{html.escape(self.lead)}</p></header>\n<nav aria-label="Contents"><ul>{contents}</ul></nav>\n<main>{"".join(self._body)}</main></body></html>\n'
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{title}</title><style>{style}</style></head>\n<body><header><h1>{title}</h1>"
+            f'<p class="lead">{html.escape(self.lead)}</p></header>\n<nav aria-label="Contents"><ul>{contents}</ul></nav>\n'
+            f"<main>{''.join(self._body)}</main></body></html>\n"
         )
 
 

@@ -27,6 +27,7 @@ from igsm_pipeline.settings import hash_json
 from igsm_pipeline.text import render_problem, render_question
 
 Figures = dict[str, Figure]
+_SHARES = ("accuracy", "accuracy_positive", "accuracy_negative")
 
 
 def build_report(settings: ReportSettings, findings: Findings) -> tuple[Page, Figures]:
@@ -36,7 +37,7 @@ def build_report(settings: ReportSettings, findings: Findings) -> tuple[Page, Fi
     page = Page(
         f"iGSM report: {settings.member}",
         f"{settings.title + '. ' if settings.title else ''}A language model trained from scratch on synthetic grade-school maths (iGSM): how many "
-        f"problems it solves step by step, what it knows before it speaks, and where its mistakes come from. Every share has its n and a 95% interval.",
+        f"problems it solves step by step, what it knows before it speaks, and where its mistakes come from. Shares come with n and a 95% interval.",
     )
     drawn: Figures = {}
     _how(page, settings, findings, fingerprint)
@@ -160,7 +161,7 @@ def _probes(page: Page, drawn: Figures, scores: list[Row]) -> None:
     details = [
         (
             f"{task}, {part}, {figures.PROBE_NAMES[probe]}", row["layer"], row["n"], row["num_problems"],
-            *(value.percent() if (value := score(row, name)) is not None else None for name in ("accuracy", "accuracy_positive", "accuracy_negative")),
+            *(value.percent() if (value := score(row, name)) is not None else None for name in _SHARES),
             *(value.plain() if (value := score(row, name)) is not None else None for name in ("mcc", "auroc")),
         )
         for (task, part, probe), row in best.items()
@@ -197,7 +198,7 @@ def _distances(page: Page, drawn: Figures, rows: list[Row]) -> None:
 def _correlation(page: Page, findings: Findings) -> None:
     page.section(
         "Do mistakes show in the mind first?",
-        "How often the probe shares what the model did wrong (rate), against how often it says the same of other parameters of which it is just as false (figure 8).",
+        "How often the probe shares what the model did wrong (rate), against how often it says the same elsewhere, just as falsely (fig. 8).",
     )
     rows = [row for source in findings.of("error_correlation") for row in source.tables("correlation")]
     cells = [
@@ -230,8 +231,8 @@ def _example(page: Page, findings: Findings, modulus: int) -> None:
         return
     page.section(
         "Worked examples",
-        "Arrows lead from a parameter to what is computed from it. Blue: needed for the answer; thick: asked for; dashed: an abstract parameter; pale: unnecessary; red: "
-        "where the solution fails.",
+        "Arrows lead from a parameter to what is computed from it. Blue: needed for the answer; thick: asked for; dashed: abstract; pale: not needed; "
+        "red: where the solution fails.",
     )
     for title, example in chosen:
         if example is not None:
@@ -255,9 +256,7 @@ def _one_example(page: Page, findings: Findings, title: str, example: Example) -
     beliefs = findings.mind()
     maps = [found for task in MIND_TASKS if (found := mind_map(example, beliefs, task)) is not None]
     if maps:
-        page.text(
-            "The model's mind along the reference solution, read by V-probes at the queries that were drawn. Coloured: believed; red: believed wrongly."
-        )
+        page.text("The model's mind along the reference solution, read by V-probes at the drawn queries. Coloured: believed; red: wrongly.")
         for found in maps:
             page.markup(found)
 

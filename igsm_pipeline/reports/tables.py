@@ -25,16 +25,17 @@ class Estimate:
 
     def percent(self) -> str:
         """ "97.3 (96.1 to 98.2)", in percent."""
-        return f"{100 * self.value:.1f} ({100 * self.low:.1f} to {100 * self.high:.1f})"
+        return f"{100 * self.value:.1f}" + ("" if math.isnan(self.low) else f" ({100 * self.low:.1f} to {100 * self.high:.1f})")
 
     def plain(self) -> str:
         """ "0.15 (0.11 to 0.19)"."""
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.value:.2f}" + ("" if math.isnan(self.low) else f" ({self.low:.2f} to {self.high:.2f})")
 
 
 def share(hits: int, n: int) -> Estimate:
     """A share with Wilson's interval; 0 of 0 is unknown, between 0 and 1."""
-    return Estimate(*wilson(hits, n)) if n else Estimate(math.nan, 0.0, 1.0)
+    value, low, high = wilson(hits, n)
+    return Estimate(math.nan, 0.0, 1.0) if value is None or low is None or high is None else Estimate(value, low, high)
 
 
 def mean(values: Sequence[float]) -> Estimate:
@@ -149,7 +150,7 @@ def score(row: Row | None, name: str) -> Estimate | None:
         return None
     value = float(row[name])
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return Estimate(value, value if low is None else float(low), value if high is None else float(high))
+    return Estimate(value, math.nan if low is None else float(low), math.nan if high is None else float(high))
 
 
 def paper_accuracy(experiment: str, part: str) -> float | None:

@@ -1,0 +1,87 @@
+"""Assets on a store of their own: called directly, and materialized on an ephemeral instance, by real child processes."""
+
+import dagster as dg
+import pytest
+
+from igsm_pipeline.defs import assets, stage_runs
+from igsm_pipeline.errors import StageFailed
+
+MEMBER = "invented"
+FILE = """
+world: {source: mini}
+family: {op_max: 3, ip_max: 5, modulus: 5, op_law: uniform, split_by: problem}
+tokens: {segmentation: phrase}
+shards: {num_problems: 64, window: 256}
+model: {layers: 2, heads: 2, head_width: 16}
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A data root with one experiment."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / f"{MEMBER}.yaml").write_text(FILE)
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
+    return tmp_path
+
+
+def run_world():
+    """The asset's body, on a partition that the code location has not loaded."""
+    return assets.materialized(stage_runs.run_stage(MEMBER, "world"))
+
+
+def test_an_asset_called_directly_gives_a_result(home):
+    result = assets.world(dg.build_asset_context(partition_key="mini"))
+    assert result.metadata["cache"] == "miss"
+    assert result.data_version is not None
+
+
+def test_an_asset_computes_once_and_hits_after_that(home):
+    first, second = run_world(), run_world()
+    assert (first.metadata["cache"], second.metadata["cache"]) == ("miss", "hit")
+    assert first.data_version == second.data_version
+    assert first.metadata["fingerprint"] == second.metadata["fingerprint"]
+    assert all(check.passed for check in (*first.check_results, *second.check_results))
+
+
+def test_a_deleted_file_makes_the_asset_compute_again(home):
+    first = run_world()
+    (folder,) = [path for path in (home / "store" / "world").iterdir() if path.is_dir()]
+    (folder / "world.json").unlink()
+    second = run_world()
+    assert second.metadata["cache"] == "miss"
+    assert second.data_version == first.data_version
+
+
+def test_the_terminal_reads_one_line_per_stage(home, capsys):
+    run_world()
+    run_world()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(MEMBER)]
+    assert ["computed" in line for line in lines] == [True, False]
+    assert "fresh" in lines[1]
+
+
+def test_a_failed_stage_says_why(home, monkeypatch):
+    monkeypatch.setattr(stage_runs, "stage_command", lambda member, stage: ["/bin/sh", "-c", "echo the disk is full >&2; exit 2"])
+    with pytest.raises(StageFailed, match="status 2: the disk is full"):
+        stage_runs.run_stage(MEMBER, "world")
+
+
+def test_a_child_that_leaves_its_unit_stale_is_a_failure(home, monkeypatch):
+    monkeypatch.setattr(stage_runs, "stage_command", lambda member, stage: ["/bin/true"])
+    with pytest.raises(StageFailed, match="still stale"):
+        stage_runs.run_stage(MEMBER, "world")
+
+
+def test_materialized_on_an_instance_check_and_version_are_recorded(home):
+    @dg.asset(name="world", partitions_def=dg.StaticPartitionsDefinition([MEMBER]), check_specs=assets.check_specs("world"))
+    def world(context):
+        return assets.materialized(stage_runs.run_stage(context.partition_key, "world"))
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([world], partition_key=MEMBER, instance=instance)
+        assert result.success
+        assert [check.check_name for check in result.get_asset_check_evaluations()] == ["files_intact"]
+        (event,) = result.asset_materializations_for_node("world")
+        assert event.tags["dagster/data_version"] == stage_runs.run_stage(MEMBER, "world").content

@@ -1,0 +1,83 @@
+"""Dagster's own files, runs whose process was killed, the champion's rule, MLflow's names."""
+
+import dagster as dg
+import pytest
+
+from igsm_pipeline.defs.checks import op_law
+from igsm_pipeline.defs.instance import OWNER_TAG, close_dead_runs, enter_home, locked, owned_runs
+from igsm_pipeline.defs.registry import Score, judge
+from igsm_pipeline.defs.tracking import clean_name, flatten, metric_values
+from igsm_pipeline.defs.ui import check_free
+from igsm_pipeline.errors import BadSettings
+
+
+@dg.job
+def empty():
+    """A job to make runs of."""
+
+
+def test_a_foreign_data_root_keeps_its_own_dagster_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "data elsewhere"))
+    monkeypatch.setenv("DAGSTER_HOME", "unset")
+    monkeypatch.chdir(".")
+    home = enter_home()
+    assert home == tmp_path / "data elsewhere"
+    assert str(home / ".dagster") in (home / ".dagster" / "dagster.yaml").read_text()
+
+
+def test_the_run_of_a_dead_process_is_closed_and_that_of_a_live_one_is_not(tmp_path):
+    with dg.DagsterInstance.ephemeral() as instance, owned_runs(tmp_path) as mine:
+        live = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED, tags=dict(mine))
+        dead = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED, tags={OWNER_TAG: "nobody"})
+        other = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED)
+        assert close_dead_runs(instance, tmp_path) == [dead.run_id]
+        assert [instance.get_run_by_id(run.run_id).status.value for run in (live, dead, other)] == ["STARTED", "FAILURE", "STARTED"]
+
+
+def test_a_lock_is_held_by_one(tmp_path):
+    with locked(tmp_path / "lock") as mine, locked(tmp_path / "lock", wait=False) as other:
+        assert (mine, other) == (True, False)
+
+
+def score(test_set="a", low=0.8, high=0.9):
+    return Score(test_set, 100, (low + high) / 2, low, high)
+
+
+class Version:
+    """A model version as MLflow gives it, as far as the decision looks at it."""
+
+    def __init__(self, found):
+        self.version, self.tags = 1, found.tags()
+
+
+@pytest.mark.parametrize(
+    ("new", "wins"),
+    [(score(low=0.91, high=0.95), True), (score(low=0.89, high=0.95), False), (score("b", low=0.99, high=1.0), False), (score(), False)],
+)
+def test_the_champion_changes_only_beyond_doubt_on_the_same_test_set(new, wins):
+    assert judge(new, Version(score()))[0] is wins
+
+
+def test_the_first_model_is_champion():
+    assert judge(score(), None)[0]
+
+
+def test_a_score_survives_its_tags():
+    assert Score.of_tags(score().tags()) == score()
+
+
+def test_metrics_rows_become_named_numbers():
+    rows = [{"step": 5, "loss": 1.5, "warning": "flat"}, {"step": 5, "accuracy": {"2": [1, 4], "10": [0, 0]}}]
+    assert [pair for row in rows for pair in metric_values(row)] == [("loss", 1.5), ("accuracy/op 02", 0.25)]
+    assert clean_name("op<=max") == "op__max"
+    assert list(flatten({"a": {"b": 1}, "c": 2})) == [("a.b", 1), ("c", 2)]
+
+
+def test_the_light_law_is_that_of_the_smaller_of_two_dice():
+    pairs = [min(a, b) for a in range(1, 8) for b in range(1, 8)]
+    assert op_law("light", 7, balanced=False) == pytest.approx({op: pairs.count(op) / 49 for op in range(1, 8)})
+
+
+def test_one_port_for_two_servers_is_refused():
+    with pytest.raises(BadSettings, match="--mlflow-port must be a free port"):
+        check_free({"port": 45679, "mlflow-port": 45679})

@@ -1,7 +1,7 @@
 """AdamW or Muon over a model's parameters, and the learning-rate schedule.
 
-Source: AdamW, warm-up and cosine. Ours: matrices and embeddings decay, biases and norms do not; Muon (as in torch) takes every matrix of the layers,
-its updates scaled to AdamW's size so that both share one learning rate.
+Source: AdamW, warm-up and cosine. Ours: matrices and embeddings decay, biases and norms do not; Muon (``training.muon``) takes every matrix of
+the layers, its updates scaled to AdamW's size so that both share one learning rate.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import torch
 from torch import nn
 
+from igsm_pipeline.training.muon import Muon
 from igsm_pipeline.training.settings import TrainingSettings
 
 
@@ -41,13 +42,7 @@ def make_optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch.
     if not muon or not matrices:
         return [adamw]
     return [
-        torch.optim.Muon(
-            [*matrices.values()],
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            momentum=settings.muon_momentum,
-            adjust_lr_fn="match_rms_adamw",
-        ),
+        Muon([*matrices.values()], lr=settings.learning_rate, weight_decay=settings.weight_decay, momentum=settings.muon_momentum),
         adamw,
     ]
 

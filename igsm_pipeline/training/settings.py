@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -16,7 +16,8 @@ class TrainingSettings(Settings):
     """Optimizer, schedule, batches and what is watched.
 
     Source: AdamW (0.9, 0.98), linear warm-up, cosine to 0.01 of the peak, mixed precision; med: lr 2e-3, weight decay 0.05, batch 512 x 768,
-    100,000 steps, 1,000 of warm-up; hard: weight decay 0.03, batch 256 x 1024, 200,000 steps. Ours: gradient clipping, Muon, ``loss_on``, everything about watching.
+    100,000 steps, 1,000 of warm-up; hard: weight decay 0.03, batch 256 x 1024, 200,000 steps. Ours: gradient clipping, Muon, ``loss_on``,
+    everything about watching.
     """
 
     num_steps: int = Field(100_000, ge=1)
@@ -50,3 +51,7 @@ class CheckpointSettings(Settings):
     tokens: TokenSettings = TokenSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
+
+    def runtime(self) -> dict[str, Any]:
+        """What the canonical form leaves out one level down: the training's runtime fields and a foreign model's path, each in its whole section."""
+        return {"model": self.model.model_dump(mode="json"), "training": self.training.model_dump(mode="json")}

@@ -1,7 +1,8 @@
 """Training states on disk: safetensors and JSON, written beside and renamed, the last two kept.
 
 ``<folder>/state/step-000001000/`` holds model.safetensors, optimizer.safetensors and state.json (step, loss scale, counters, and the SHA-256
-of the two files). A state counts only if those hashes hold; when the newest is damaged, the one before is taken and the damage is reported. Nothing is pickled.
+of the two files). A state counts only if those hashes hold; when the newest is damaged, the one before is taken and the damage is
+reported. Nothing is pickled.
 """
 
 from __future__ import annotations

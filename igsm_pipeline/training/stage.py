@@ -1,0 +1,83 @@
+"""Stage checkpoint: windows in, a trained model and its tokenizer out; a killed run goes on from its newest state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from igsm_pipeline.errors import BadInput
+from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.problems.files import read_problems
+from igsm_pipeline.store import Writing
+from igsm_pipeline.tokens import TokenTable, build_table
+from igsm_pipeline.tokens.shards import Shards, open_shards
+from igsm_pipeline.training.loop import Specials, train
+from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.monitor import make_monitor
+from igsm_pipeline.training.settings import CheckpointSettings
+from igsm_pipeline.training.state import remove_states
+from igsm_pipeline.world import load_world
+
+STAGE = "checkpoint"
+VERSION = 1
+CONTEXT = 2048
+"""Source: solutions are written within 2048 tokens, whatever the training window."""
+
+
+def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
+    """Train and write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load, with metrics.jsonl beside.
+
+    Under ``torch.distributed.run`` every process calls this; rank 0 writes.
+
+    Args:
+        settings: family, tokens, model and training.
+        inputs: ``world``, ``shards`` and ``monitor`` (the problems that are solved while training).
+        writing: the unit being written; its ``state/`` is where an interrupted run goes on.
+
+    Raises:
+        StageFailed: training diverged, or was asked to stop.
+        BadInput: the shards were made with another token table, or a foreign model has too few embedding rows.
+    """
+    world = load_world(inputs["world"] / "world.json")
+    table = build_table(world, settings.family.modulus, settings.tokens)
+    shards = open_shards(inputs["shards"])
+    model = start_model(settings, table, shards)
+    monitor = make_monitor(settings, read_problems(inputs["monitor"], world, settings.family.modulus), table)
+    result = train(model, shards, settings.training, writing.folder, specials=Specials(table.solution, table.eos), monitor=monitor)
+    if int(os.environ.get("RANK", "0")) != 0:
+        return
+    gpt2_rotary.save(model, writing.folder)
+    table.save(writing.folder)
+    rows = read_metrics(writing.folder)
+    writing.counts["parameters"] = model.num_parameters()
+    writing.counts["steps"] = int(result["steps"])
+    writing.counts["tokens"] = int(result["tokens"])
+    writing.counts["resumed_step"] = int(result["resumed_step"])
+    writing.counts["loss"] = round(float([row["loss"] for row in rows if "loss" in row][-1]), 6)
+    looks = [row["accuracy"] for row in rows if "accuracy" in row]
+    if looks:
+        right, total = (sum(count[place] for count in looks[-1].values()) for place in (0, 1))
+        writing.counts["monitor_accuracy"] = round(right / max(1, total), 6)
+    remove_states(writing.folder)
+
+
+def start_model(settings: CheckpointSettings, table: TokenTable, shards: Shards) -> PreTrainedModel:
+    """The model that training starts from: fresh weights, or a foreign checkpoint.
+
+    Raises:
+        BadInput: see ``write_checkpoint``.
+        BadCheckpoint: the foreign one cannot be loaded.
+    """
+    if shards.vocab_size != table.size:
+        raise BadInput("shards", f"must have the {table.size} ids of the token settings", shards.vocab_size, "make the shards again")
+    if settings.model.path is None:
+        context = max(CONTEXT, shards.window)
+        return gpt2_rotary.build(settings.model, table.size, context, settings.training.seed, bos=table.bos, eos=table.eos)
+    model = gpt2_rotary.load(Path(settings.model.path))
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    if rows < table.size:
+        raise BadInput("model.path", f"must have at least {table.size} embedding rows", rows, "choose other tokens or another model")
+    return model

@@ -1,0 +1,122 @@
+"""The stage writes a folder that transformers loads, learns, counts what is solved, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.files import read_problems
+from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.store import Writing
+from igsm_pipeline.tokens import ShardSettings, TokenSettings, build_table, emit
+from igsm_pipeline.tokens.stage import write_shards
+from igsm_pipeline.training import loop
+from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.monitor import make_monitor, verdict_on
+from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
+from igsm_pipeline.training.stage import write_checkpoint
+from igsm_pipeline.world import load_world
+from igsm_pipeline.world.settings import WorldSettings
+from igsm_pipeline.world.stage import write_world
+
+FAMILY = FamilySettings(op_max=2, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
+PHRASE = TokenSettings(segmentation="phrase")
+TINY = ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5)
+
+
+def settings_of(num_steps: int) -> CheckpointSettings:
+    training = TrainingSettings(
+        num_steps=num_steps, batch_windows=4, optimizer="muon", warmup_steps=2, precision="fp32", log_every_steps=2, checkpoint_every_steps=2,
+        accuracy_every_steps=4, monitor_problems_per_op=3, monitor_max_tokens=12, device="cpu",
+    )  # fmt: skip
+    return CheckpointSettings(family=FAMILY, tokens=PHRASE, model=TINY, training=training)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small world, shards of 200 problems and 10 to monitor."""
+    root = tmp_path_factory.mktemp("inputs")
+    folders = {name: root / name for name in ("world", "problems", "shards", "monitor")}
+    for folder in folders.values():
+        folder.mkdir()
+    write_world(WorldSettings(source="mini"), {}, Writing(folders["world"], False))
+    write_problem_set(ProblemSetSettings(family=FAMILY, num_problems=200, block_size=256), folders, Writing(folders["problems"], False))
+    monitored = ProblemSetSettings(family=FAMILY, num_problems=10, block_size=16, balanced=True, split="test", stream="monitor")
+    write_problem_set(monitored, folders, Writing(folders["monitor"], False))
+    write_shards(ShardSettings(family=FAMILY, tokens=PHRASE, window=128), folders, Writing(folders["shards"], False))
+    return folders
+
+
+@pytest.fixture(scope="module")
+def trained(inputs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Writing:
+    """A checkpoint after 8 steps."""
+    writing = Writing(tmp_path_factory.mktemp("checkpoint"), False)
+    write_checkpoint(settings_of(8), inputs, writing)
+    return writing
+
+
+def test_canonical_and_runtime_settings_together_give_the_settings_back() -> None:
+    settings = settings_of(8)
+    assert CheckpointSettings.parse({**settings.canonical(), **settings.runtime()}, "checkpoint") == settings
+    assert "device" not in settings.canonical()["training"]
+
+
+def test_the_folder_loads_as_model_and_tokenizer(trained: Writing) -> None:
+    model = AutoModelForCausalLM.from_pretrained(trained.folder)
+    tokenizer = AutoTokenizer.from_pretrained(trained.folder)
+    assert len(tokenizer) == model.config.vocab_size
+    assert model.config.eos_token_id == tokenizer.eos_token_id
+    assert model.num_parameters() == trained.counts["parameters"]
+    assert not (trained.folder / "state").exists()
+
+
+def test_the_loss_falls_and_the_monitor_counts_every_op(trained: Writing) -> None:
+    rows = read_metrics(trained.folder)
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert losses[-1] < losses[0]
+    looks = {row["step"]: row["accuracy"] for row in rows if "accuracy" in row}
+    assert {step: {op: n for op, (_, n) in look.items()} for step, look in looks.items()} == {step: {"1": 3, "2": 3} for step in (4, 8)}
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    inputs: dict[str, Path], trained: Writing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_of = loop.Trainer.step
+
+    def fail_at_five(self: loop.Trainer, step: int, batch: loop.Batch) -> loop.StepResult:
+        if step == 5:
+            raise KeyboardInterrupt
+        return step_of(self, step, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Trainer, "step", fail_at_five)
+        with pytest.raises(KeyboardInterrupt):
+            write_checkpoint(settings_of(8), inputs, Writing(tmp_path, False))
+    again = Writing(tmp_path, True)
+    write_checkpoint(settings_of(8), inputs, again)
+    wanted, found = load_file(trained.folder / "model.safetensors"), load_file(tmp_path / "model.safetensors")
+    assert again.counts["resumed_step"] == 4
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    assert [row.get("loss") for row in read_metrics(tmp_path)] == [row.get("loss") for row in read_metrics(trained.folder)]
+
+
+def test_the_right_completion_is_correct_and_a_changed_one_is_not(inputs: dict[str, Path]) -> None:
+    world = load_world(inputs["world"] / "world.json")
+    batch = read_problems(inputs["monitor"], world, FAMILY.modulus)
+    table = build_table(world, FAMILY.modulus, PHRASE)
+    emitted = emit(batch, table, "pq")
+    problem = make_monitor(settings_of(8), batch, table).problems[0]
+    right = emitted.completion(0)
+    assert verdict_on(problem, right, table, True).correct
+    digits = [int(table.fragment_ids(f" {digit}")[0]) for digit in range(5)]
+    changed = right.copy()
+    place = int(np.flatnonzero(np.isin(changed, digits))[-1])
+    changed[place] = digits[(digits.index(int(changed[place])) + 1) % 5]
+    assert not verdict_on(problem, changed, table, True).correct

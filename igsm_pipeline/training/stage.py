@@ -6,14 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from transformers import PreTrainedModel
-
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.problems.files import read_problems
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
-from igsm_pipeline.tokens.shards import Shards, open_shards
+from igsm_pipeline.tokens.shards import open_shards
 from igsm_pipeline.training.loop import Specials, train
 from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.monitor import make_monitor
@@ -30,21 +28,31 @@ CONTEXT = 2048
 def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Train and write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load, with metrics.jsonl beside.
 
+    A foreign checkpoint (``model.path``) is copied as it is, with the table's tokenizer, and not trained.
     Under ``torch.distributed.run`` every process calls this; rank 0 writes.
 
     Args:
         settings: family, tokens, model and training.
-        inputs: ``world``, ``shards`` and ``monitor`` (the problems that are solved while training).
+        inputs: ``world``, ``shards`` and ``monitor`` (the problems that are solved while training); of a foreign checkpoint only ``world``.
         writing: the unit being written; its ``state/`` is where an interrupted run goes on.
 
     Raises:
         StageFailed: training diverged, or was asked to stop.
-        BadInput: the shards were made with another token table, or a foreign model has too few embedding rows.
+        BadInput: there are no shards, they were made with another token table, or a foreign model has too few embedding rows.
+        BadCheckpoint: the foreign one cannot be loaded.
     """
     world = load_world(inputs["world"] / "world.json")
     table = build_table(world, settings.family.modulus, settings.tokens)
+    if settings.model.path is not None:
+        copy_foreign(Path(settings.model.path), table, writing)
+        return
+    if "shards" not in inputs:
+        raise BadInput("shards.streaming", "must be false: training reads written shards", True, "set shards.num_problems instead")
     shards = open_shards(inputs["shards"])
-    model = start_model(settings, table, shards)
+    if shards.vocab_size != table.size:
+        raise BadInput("shards", f"must have the {table.size} ids of the token settings", shards.vocab_size, "make the shards again")
+    context = max(CONTEXT, shards.window)
+    model = gpt2_rotary.build(settings.model, table.size, context, settings.training.seed, bos=table.bos, eos=table.eos)
     monitor = make_monitor(settings, read_problems(inputs["monitor"], world, settings.family.modulus), table)
     result = train(model, shards, settings.training, writing.folder, specials=Specials(table.solution, table.eos), monitor=monitor)
     if int(os.environ.get("RANK", "0")) != 0:
@@ -64,20 +72,17 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     remove_states(writing.folder)
 
 
-def start_model(settings: CheckpointSettings, table: TokenTable, shards: Shards) -> PreTrainedModel:
-    """The model that training starts from: fresh weights, or a foreign checkpoint.
+def copy_foreign(path: Path, table: TokenTable, writing: Writing) -> None:
+    """Write a foreign model, its weights unchanged, and the table's tokenizer.
 
     Raises:
-        BadInput: see ``write_checkpoint``.
-        BadCheckpoint: the foreign one cannot be loaded.
+        BadCheckpoint: it cannot be loaded.
+        BadInput: it has fewer embedding rows than the table has ids.
     """
-    if shards.vocab_size != table.size:
-        raise BadInput("shards", f"must have the {table.size} ids of the token settings", shards.vocab_size, "make the shards again")
-    if settings.model.path is None:
-        context = max(CONTEXT, shards.window)
-        return gpt2_rotary.build(settings.model, table.size, context, settings.training.seed, bos=table.bos, eos=table.eos)
-    model = gpt2_rotary.load(Path(settings.model.path))
+    model = gpt2_rotary.load(path)
     rows = int(model.get_input_embeddings().weight.shape[0])
     if rows < table.size:
         raise BadInput("model.path", f"must have at least {table.size} embedding rows", rows, "choose other tokens or another model")
-    return model
+    gpt2_rotary.save(model, writing.folder)
+    table.save(writing.folder)
+    writing.counts["parameters"] = model.num_parameters()

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from igsm_pipeline.errors import BadInput
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.files import read_problems
@@ -120,3 +121,18 @@ def test_the_right_completion_is_correct_and_a_changed_one_is_not(inputs: dict[s
     place = int(np.flatnonzero(np.isin(changed, digits))[-1])
     changed[place] = digits[(digits.index(int(changed[place])) + 1) % 5]
     assert not verdict_on(problem, changed, table, True).correct
+
+
+def test_a_foreign_checkpoint_is_copied_with_the_tokenizer(inputs: dict[str, Path], trained: Writing, tmp_path: Path) -> None:
+    settings = settings_of(8).model_copy(update={"model": ModelSettings(path=str(trained.folder))})
+    write_checkpoint(settings, {"world": inputs["world"]}, Writing(tmp_path, False))
+    wanted, found = load_file(trained.folder / "model.safetensors"), load_file(tmp_path / "model.safetensors")
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    assert (tmp_path / "tokenizer.json").read_bytes() == (trained.folder / "tokenizer.json").read_bytes()
+
+
+def test_shards_of_another_table_are_refused(inputs: dict[str, Path], tmp_path: Path) -> None:
+    settings = settings_of(8).model_copy(update={"tokens": TokenSettings()})
+    with pytest.raises(BadInput, match="shards must have the"):
+        write_checkpoint(settings, inputs, Writing(tmp_path, False))

@@ -88,9 +88,9 @@ FILE_VIEWS: tuple[FileView, ...] = (
             Column("hierarchy", "INTEGER", "0 to 3"),
             Column("first_layer", "INTEGER", "of the hierarchy, the problem's top layer"),
             Column("num_necessary", "INTEGER", "necessary parameters"),
-            Column("num_statements", "INTEGER", "instance parameters", "len(list_filter(statement_order, x -> x <> 255))"),
+            Column("num_statements", "INTEGER", "instance parameters", "len(list_filter(statement_order, lambda x: x <> 255))"),
             Column("graph", "UBIGINT", "bit mask of the parameters of the dependency graph"),
-            Column('"order"', "INTEGER[]", "ids of the necessary parameters in solution order", 'list_filter("order", x -> x <> 255)'),
+            Column('"order"', "INTEGER[]", "ids of the necessary parameters in solution order", 'list_filter("order", lambda x: x <> 255)'),
         ),
     ),
     FileView(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.queries.sequences import PADDING, SHARED, Sequences
 
 
@@ -43,8 +44,9 @@ def attention_mask(branch: Tensor, limit: Tensor) -> Tensor:
 
 
 def freeze(model: PreTrainedModel) -> PreTrainedModel:
-    """The model in evaluation mode, no weight of it asking for a gradient (changed in place)."""
+    """The model in evaluation mode, its activations fused, no weight of it asking for a gradient (changed in place)."""
     model.eval()
+    fuse_activations(model)
     return model.requires_grad_(False)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -108,7 +109,7 @@ def load_probe(folder: Path, device: torch.device | str = "cpu") -> VProbe:
         sizes = json.loads((folder / DESCRIPTION).read_text())
         probe = VProbe(sizes["vocab_size"], sizes["d_model"], sizes["num_classes"], sizes["rank"], seed=0)
         probe.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadCheckpoint(
             f"probe {folder}", f"must hold {WEIGHTS} and {DESCRIPTION}", f"{type(error).__name__}: {error}", "train it again"
         ) from None

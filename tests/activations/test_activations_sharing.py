@@ -11,8 +11,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from igsm_pipeline.activations.batches import split_into_passes
 from igsm_pipeline.activations.forward import SequenceBatch, attention_mask, embed, final_states, freeze, layer_states
-from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
 from igsm_pipeline.probes.v_probe import VProbe
+from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.facts import parameter_of_code

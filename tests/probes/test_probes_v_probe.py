@@ -1,0 +1,157 @@
+"""V-probes are functions of their seed, survive a kill -9 bit for bit, come back from disk unchanged, and learn."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from igsm_pipeline.activations.forward import freeze
+from igsm_pipeline.errors import BadCheckpoint
+from igsm_pipeline.model.gpt2_rotary import build, save
+from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.probes.inputs import METRICS, PREDICTIONS
+from igsm_pipeline.probes.settings import VProbeSettings
+from igsm_pipeline.probes.stage import write_v_probe
+from igsm_pipeline.probes.v_probe import WEIGHTS, VProbe, load_probe, predict, save_probe
+from igsm_pipeline.probes.v_training import STATE, Batches, train_v_probe
+from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
+from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.queries.documents import GoldDocuments
+from igsm_pipeline.queries.draw import draw_queries
+from igsm_pipeline.queries.sequences import QueryTokens
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.stage import write_queries
+from igsm_pipeline.store import Writing
+from igsm_pipeline.tokens import TokenSettings, build_table
+from igsm_pipeline.world import WorldSettings, load_world
+from igsm_pipeline.world.stage import write_world
+
+FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
+TOKENS = TokenSettings(segmentation="phrase")
+CPU = torch.device("cpu")
+SMALL = ModelSettings(layers=2, heads=2, head_width=16)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def training() -> QueryTokens:
+    world = load_world("mini")
+    problems = ProblemSetSettings(family=FAMILY, num_problems=64, block_size=64, seed=2, split="all")
+    batch: ProblemBatch = generate_block(problems, world, 0)
+    (queries,) = draw_queries(batch, QuerySettings(family=FAMILY, task="known"))
+    table = build_table(world, FAMILY.modulus, TOKENS)
+    return QueryTokens(batch, queries, GoldDocuments(batch, table, "pq"), table)
+
+
+def recipe(**other: object) -> VProbeSettings:
+    values = {"family": FAMILY, "tokens": TOKENS, "task": "known", "num_steps": 12, "batch_problems": 8, "checkpoint_every": 4, **other}
+    return VProbeSettings.parse(values, "test")
+
+
+def train(training: QueryTokens, folder: Path, **other: object) -> tuple[VProbe, np.ndarray]:
+    model = freeze(build(SMALL, training.table.size, 128, seed=1))
+    return train_v_probe(recipe(**other), model, training, num_classes=2, folder=folder, device=CPU, label="test")
+
+
+def same(one: VProbe, other: VProbe) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_two_runs_of_one_seed_are_bitwise_equal_and_another_seed_differs(training: QueryTokens, tmp_path: Path) -> None:
+    first, losses = train(training, tmp_path / "a")
+    second, again = train(training, tmp_path / "b")
+    other, _ = train(training, tmp_path / "c", seed=1)
+    assert same(first, second)
+    assert np.array_equal(losses, again)
+    assert not same(first, other)
+    assert np.isfinite(losses).all()
+
+
+def test_a_run_killed_with_sigkill_ends_bitwise_as_an_unbroken_one(training: QueryTokens, tmp_path: Path) -> None:
+    whole, losses = train(training, tmp_path / "whole", num_steps=40)
+    child = os.fork()
+    if child == 0:
+        train(training, tmp_path / "cut", num_steps=40)
+        os._exit(0)
+    while not (tmp_path / "cut" / STATE).exists():
+        assert os.waitpid(child, os.WNOHANG)[0] == 0, "the child ended before its first state"
+        time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status)
+    assert (tmp_path / "cut" / STATE).exists()
+    resumed, again = train(training, tmp_path / "cut", num_steps=40)
+    assert same(whole, resumed)
+    assert np.array_equal(losses, again)
+
+
+def test_the_frozen_model_is_left_as_it_was(training: QueryTokens, tmp_path: Path) -> None:
+    model = build(SMALL, training.table.size, 128, seed=1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    train_v_probe(recipe(), model, training, num_classes=2, folder=tmp_path, device=CPU, label="test")
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_saved_probe_predicts_the_same(training: QueryTokens, tmp_path: Path) -> None:
+    probe, _ = train(training, tmp_path / "run")
+    save_probe(probe, tmp_path / "saved", "known")
+    loaded = load_probe(tmp_path / "saved")
+    model = freeze(build(SMALL, training.table.size, 128, seed=1))
+    one, other = (predict(each, model, training, device=CPU, max_tokens=2000) for each in (probe, loaded))
+    assert np.array_equal(one[0], other[0])
+    assert np.array_equal(one[1], other[1])
+    np.testing.assert_allclose(predict(probe, model, training, device=CPU, max_tokens=500)[1], one[1], atol=1e-5)
+    (tmp_path / "saved" / WEIGHTS).write_bytes(b"broken")
+    with pytest.raises(BadCheckpoint, match=r"probe\.safetensors"):
+        load_probe(tmp_path / "saved")
+
+
+def test_every_epoch_sees_every_problem_once() -> None:
+    batches = Batches(np.arange(40), 8, seed=0)
+    for epoch in range(3):
+        seen = np.concatenate([batches.at(epoch * 5 + place) for place in range(5)])
+        assert sorted(seen.tolist()) == list(range(40))
+    assert not np.array_equal(batches.at(0), batches.at(5))
+
+
+def test_the_stage_scores_both_arms_on_the_same_queries_and_reuses_finished_probes(tmp_path: Path) -> None:
+    folders = {
+        name: tmp_path / name
+        for name in ("world", "checkpoint", "problems:probe_train", "problems:op<=max", "queries:probe_train", "queries:op<=max", "unit")
+    }
+    for folder in folders.values():
+        folder.mkdir()
+    write_world(WorldSettings(source="mini"), {}, Writing(folders["world"], False))
+    save(build(SMALL, build_table(load_world("mini"), FAMILY.modulus, TOKENS).size, 128, seed=4), folders["checkpoint"])
+    for part, split, count in (("probe_train", "train", 48), ("op<=max", "test", 24)):
+        problems = ProblemSetSettings(family=FAMILY, num_problems=count, block_size=48, split=split, stream=part)
+        write_problem_set(problems, {"world": folders["world"]}, Writing(folders[f"problems:{part}"], False))
+        asked = {"world": folders["world"], "problems": folders[f"problems:{part}"]}
+        write_queries(QuerySettings(family=FAMILY, task="value", stream=part), asked, Writing(folders[f"queries:{part}"], False))
+    writing = Writing(folders["unit"], False)
+    write_v_probe(recipe(task="value", num_steps=4), folders, writing)
+    predictions = pq.read_table(writing.folder / PREDICTIONS)
+    queries = pq.read_table(folders["queries:op<=max"] / "queries.parquet")
+    assert len(predictions) == 2 * len(queries)
+    for probe in ("v_probe", "random"):
+        rows = predictions.filter(np.array(predictions["probe"].to_pylist()) == probe)
+        assert rows["label"].to_pylist() == queries["label"].to_pylist()
+        assert set(rows["prediction"].to_pylist()) <= set(range(FAMILY.modulus + 1))
+    metrics = pq.read_table(writing.folder / METRICS).to_pylist()
+    assert {row["probe"] for row in metrics} == {"v_probe", "random", "majority"}
+    assert all(row["balanced_accuracy_gain"] is not None for row in metrics if row["probe"] == "v_probe" and row["subset"] == "all")
+    changed = (writing.folder / "trained" / WEIGHTS).stat().st_mtime_ns
+    write_v_probe(recipe(task="value", num_steps=4), folders, Writing(folders["unit"], True))
+    assert (writing.folder / "trained" / WEIGHTS).stat().st_mtime_ns == changed
+    assert pq.read_table(writing.folder / PREDICTIONS).equals(predictions)

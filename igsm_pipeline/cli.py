@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,31 +40,31 @@ Lenient = Annotated[bool, typer.Option("--lenient", help="Accept other people's 
 FamilyName = Annotated[str, typer.Option("--family", help="med, hard, or a YAML file of family settings.")]
 
 
-class Split(str, Enum):
+class Split(StrEnum):
     """Which templates problems are drawn from."""
 
     train, test, all = "train", "test", "all"
 
 
-class Law(str, Enum):
+class Law(StrEnum):
     """How op is drawn."""
 
     range, exact = "range", "exact"
 
 
-class FileFormat(str, Enum):
+class FileFormat(StrEnum):
     """What ``generate`` writes."""
 
     jsonl, parquet = "jsonl", "parquet"
 
 
-class Vocab(str, Enum):
+class Vocab(StrEnum):
     """Whose token ids ``generate`` writes."""
 
     gpt2, compact = "gpt2", "compact"
 
 
-class TableFormat(str, Enum):
+class TableFormat(StrEnum):
     """How ``sql`` prints."""
 
     table, csv, json = "table", "csv", "json"

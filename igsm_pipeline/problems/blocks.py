@@ -21,13 +21,14 @@ from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.problems import law
 from igsm_pipeline.problems.complete import WorldShape, complete, count_edges, problem_codes, template_bytes, world_shape
 from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, Words, kernel
-from igsm_pipeline.problems.law import Work, draw_unnecessary, new_work, propose
+from igsm_pipeline.problems.law import Work, new_work, propose
 from igsm_pipeline.problems.random import below, start
 from igsm_pipeline.problems.reask import reask
 from igsm_pipeline.problems.record import MAX_SYMBOLS, RECORD, ProblemBatch, Records
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.steps import Steps, new_steps
 from igsm_pipeline.problems.template import template_of
+from igsm_pipeline.problems.unnecessary import draw_unnecessary
 from igsm_pipeline.seeding import kernel_key
 from igsm_pipeline.world import World
 

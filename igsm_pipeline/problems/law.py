@@ -1,4 +1,4 @@
-"""The law of proposals as kernels: structure, necessary part, order, extra operations, unnecessary part.
+"""The law of proposals as kernels: structure, necessary part, order, extra operations (``unnecessary`` draws the rest of the graph).
 
 Source: arXiv:2407.20311, app. D; where the released generator differs from it, the released behaviour (docs/law.md lists the steps).
 A proposal lives in a ``Work`` tuple of small integer arrays; sets of parameters are 63-bit masks over the ids of ``problems.record``.
@@ -303,26 +303,27 @@ def draw_extra_operations(state: State, work: Work, s: Int) -> None:
                 k = 1
             k = min(k, place + 1, 4)
             if k == place + 1:
-                _take_all(work, a, work.order, place)
+                take_all(work, a, work.order, place)
             else:
                 _take_some(state, work, a, k, earlier)
         earlier |= 1 << a
 
 
 @kernel
-def _add_parent(work: Work, a: Int, parent: Int) -> None:
+def add_parent(work: Work, a: Int, parent: Int) -> None:
+    """Give parameter a one more parent, in operand order."""
     work.parents[a, work.num_parents[a]] = parent
     work.num_parents[a] += 1
 
 
 @kernel
-def _take_all(work: Work, a: Int, pool: Ints, size: Int) -> None:
+def take_all(work: Work, a: Int, pool: Ints, size: Int) -> None:
     """All of a pool in its order, after the parent that step 3 gave; then RNG."""
     given = work.parents[a, 0] if work.num_parents[a] else NOTHING
     for index in range(size):
         if pool[index] != given:
-            _add_parent(work, a, pool[index])
-    _add_parent(work, a, RNG_ID)
+            add_parent(work, a, pool[index])
+    add_parent(work, a, RNG_ID)
 
 
 @kernel
@@ -332,89 +333,22 @@ def _take_some(state: State, work: Work, a: Int, k: Int, earlier: Int) -> None:
         pool &= ~(1 << work.parents[a, 0])
         k -= 1
     if k > 0 and coin(state):
-        _add_parent(work, a, RNG_ID)
+        add_parent(work, a, RNG_ID)
         k -= 1
         rng_in_pool = 0
     for _ in range(k):
         size = count_bits(pool)
         nth = below(state, size + rng_in_pool)  # RNG stands last in the pool
         if nth == size:
-            _add_parent(work, a, RNG_ID)
+            add_parent(work, a, RNG_ID)
             rng_in_pool = 0
         else:
             mask = pool
             for _ in range(nth):
                 mask &= mask - 1
             b = lowest_bit(mask)
-            _add_parent(work, a, b)
+            add_parent(work, a, b)
             pool &= ~(1 << b)
-
-
-@kernel
-def draw_unnecessary(state: State, work: Work) -> None:
-    """Step 5: parents of all other instance parameters, and G_d."""
-    necessary, built = work.facts[NECESSARY], work.built
-    instances = (1 << work.facts[EDGES]) - 1
-    graph = instances | necessary
-    available = np.int64(0)
-    work.facts[BUILT] = 0
-    available = _add_built(work, available)
-    for place in range(work.facts[LENGTH]):
-        a = work.order[place]
-        if available >> a & 1 == 0:
-            built[work.facts[BUILT]] = a
-            work.facts[BUILT] += 1
-            available = _add_built(work, available | 1 << a)
-    remaining = instances & ~necessary
-    num_independent = 0
-    while remaining:
-        a = pick_bit(state, remaining)
-        remaining &= ~(1 << a)
-        independent = coin(state)
-        pool = work.independent if independent else built
-        size = num_independent if independent else work.facts[BUILT]
-        k = 1
-        while k < min(size + 1, 4) and coin(state):
-            k += 1
-        if k == size + 1:
-            _take_all(work, a, pool, size)
-        else:
-            if coin(state):
-                _add_parent(work, a, RNG_ID)
-                k -= 1
-            mask = 0
-            for index in range(size):
-                mask |= 1 << pool[index]
-            for _ in range(k):
-                b = pick_bit(state, mask)
-                mask &= ~(1 << b)
-                _add_parent(work, a, b)
-        for index in range(work.num_parents[a]):
-            b = work.parents[a, index]
-            if b >= BASE0 and b != RNG_ID:
-                graph |= work.closure[b]
-        built[work.facts[BUILT]] = a
-        work.facts[BUILT] += 1
-        available = _add_built(work, available | 1 << a)
-        if independent:
-            work.independent[num_independent] = a
-            num_independent += 1
-    work.facts[GRAPH] = graph
-
-
-@kernel
-def _add_built(work: Work, available: Int) -> Int:
-    """Append the abstract parameters that became available, by difficulty, then by id."""
-    for difficulty in range(1, 4):
-        mask = work.levels[difficulty] & ~available
-        while mask:
-            a = lowest_bit(mask)
-            mask &= mask - 1
-            if work.ingredients[a] & ~available == 0:
-                available |= 1 << a
-                work.built[work.facts[BUILT]] = a
-                work.facts[BUILT] += 1
-    return available
 
 
 @kernel

@@ -185,20 +185,52 @@ def solve(
 
 
 @app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="JSON lines or Parquet (.parquet) with problem, question, solution and, optionally, answer.")],
+    world: WorldSource = "igsm",
+    lenient: Lenient = False,
+    modulus: Annotated[int, typer.Option(min=2)] = 23,
+    released: Annotated[bool, typer.Option("--released", help="Accept all that the released checker accepts.")] = False,
+) -> int:
+    """Judge a file of solutions: first errors by row on stderr, accuracy per op with 95% intervals; exit code 1 if a row could not be judged."""
+    from igsm_pipeline.verification.files import verify_file
+    from igsm_pipeline.world.world import load_world
+
+    judgement = verify_file(file, load_world(world, lenient=lenient), modulus, strict=not released)
+    for refused in judgement.refused:
+        typer.echo(f"row {refused.number}: {refused.reason}", err=True)
+    for judged in judgement.judged:
+        if judged.verdict.error is not None:
+            typer.echo(f"row {judged.number}: {judged.verdict.error.value} in sentence {judged.verdict.sentence}", err=True)
+    for each in judgement.accuracy():
+        share = f"{each.correct / each.n:.4f} [{each.low:.4f}, {each.high:.4f}]" if each.n else "none judged"
+        typer.echo(f"op {'all' if each.op is None else each.op:>3}  n {each.n:>7,}  correct {share}")
+    return 1 if judgement.refused else 0
+
+
+@app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="A query; without it the tables are listed.")] = "",
+    query: Annotated[str, typer.Argument(help="A query; without it the tables are listed.")] = "SHOW TABLES",
     out: Annotated[TableFormat, typer.Option("--format")] = TableFormat.table,
 ) -> None:
     """Ask DuckDB about everything in the store, read-only."""
+    import duckdb
+
     from igsm_pipeline.experiments.planner import catalog_rows
     from igsm_pipeline.reports.catalog import build_catalog, open_catalog
-    from igsm_pipeline.reports.console import write_result
+    from igsm_pipeline.reports.console import result_lines
     from igsm_pipeline.store import Store, find_home
 
     home = find_home()
     build_catalog(catalog_rows(Store(home / "store")), home)
     with open_catalog(home) as connection:
-        write_result(connection, query, out.value, _console())
+        try:
+            result = connection.sql(query)
+        except duckdb.Error as error:
+            raise BadSettings("query", "must be a query that DuckDB runs on these tables", query, str(error)) from None
+        if result is not None:
+            for line in result_lines(result, out.value):
+                typer.echo(line)
 
 
 @app.command()

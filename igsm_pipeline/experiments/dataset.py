@@ -60,6 +60,24 @@ def read_family(named: str) -> FamilySettings:
     return FamilySettings.parse(values.get("family", values) if isinstance(values, dict) else values, named)
 
 
+def generated_set(
+    family: str,
+    *,
+    law: Literal["range", "exact"] = "range",
+    op: int | None = None,
+    split: Literal["train", "test", "all"] = "train",
+    num_problems: int,
+    seed: int = 0,
+) -> ProblemSetSettings:
+    """The problem set that a person asks for by words; of few problems no more than these are drawn.
+
+    Raises:
+        BadSettings: no such family, or the words break a rule.
+    """
+    values = {"law": law, "op": op, "split": split, "num_problems": num_problems, "seed": seed, "stream": "generate"}
+    return ProblemSetSettings.parse({"family": read_family(family).canonical(), "block_size": min(num_problems, 4096), **values}, "generate")
+
+
 def problem_rows(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[dict[str, Any]]:
     """One row per problem, in ``SCHEMA``'s order of fields; see there for the types."""
     emitted = emit(batch, table, family.format)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
+import duckdb
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -116,6 +121,20 @@ def problem_view(problem: Problem, *, format: str) -> RenderableType:
 def _sentences(text: str) -> list[str]:
     parts = text.split(". The number of each ")
     return [(" The number of each " if index else "") + part + ("." if index < len(parts) - 1 else "") for index, part in enumerate(parts)]
+
+
+def result_lines(result: duckdb.DuckDBPyRelation, form: Literal["table", "csv", "json"]) -> Iterator[str]:
+    """A query's result as text: DuckDB's own table, comma-separated lines with a heading, or one JSON object per line."""
+    if form == "table":
+        yield str(result)
+        return
+    rows = ([*result.columns], *result.fetchall())
+    if form == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        yield text.getvalue().rstrip("\n")
+    else:
+        yield from (json.dumps(dict(zip(rows[0], row, strict=True)), default=str, ensure_ascii=False) for row in rows[1:])
 
 
 def structure_tree(problem: Problem) -> Tree:

@@ -1,6 +1,6 @@
 """The rules that a world file must keep, each refused with file, path in it, rule, value and way out.
 
-Source: generator.md's world: four layers of categories, sub-categories of items, names that no sentence of an iGSM text can be
+Source: the released worlds (see docs/law.md): four layers of categories, sub-categories of items, names that no sentence of an iGSM text can be
 confused with. Ours: the limits on counts (an item index is one byte, a problem layer has up to four items).
 """
 

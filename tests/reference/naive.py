@@ -1,4 +1,4 @@
-"""The law of proposals, slow and obvious: sets, lists and dicts of named tuples, written from the law's wording (generator.md sections 2 and 3).
+"""The law of proposals, slow and obvious: sets, lists and dicts of named tuples, written from the law's wording (docs/law.md).
 
 It makes the same draws in the same order as the kernels, so that each of its problems must equal theirs, problem by problem
 (``reference.naive_blocks`` makes the problems). Uniform choices from a set are made from the set in sorted order, RNG last.

@@ -1,4 +1,4 @@
-"""Whole problems and blocks, slow and obvious: what a proposal leaves open, the split hash, slots, reask (generator.md sections 3 to 5)."""
+"""Whole problems and blocks, slow and obvious: what a proposal leaves open, the split hash, slots, reask (docs/law.md)."""
 
 from __future__ import annotations
 

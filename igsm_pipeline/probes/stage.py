@@ -14,6 +14,7 @@ from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.control import build_control
 from igsm_pipeline.model.gpt2_rotary import load, save
+from igsm_pipeline.probes.dense import map_mental_state
 from igsm_pipeline.probes.inputs import DISTANCES, METRICS, PREDICTIONS, TRAIN, folder_of, make_predictions, parts_of, write_table
 from igsm_pipeline.probes.metrics import Majority, num_classes_of, score_distances, score_predictions
 from igsm_pipeline.probes.settings import VProbeSettings
@@ -22,6 +23,7 @@ from igsm_pipeline.probes.v_training import train_v_probe
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
+from igsm_pipeline.queries.settings import STEP_TASKS, QuerySettings
 from igsm_pipeline.queries.stage import read_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import build_table
@@ -32,12 +34,14 @@ from igsm_pipeline.world.stage import WORLD_FILE
 STAGE = "v_probes"
 VERSION = 1
 PROBE_NAMES = {"trained": "v_probe", "random": "random"}
-LOSSES = "losses.parquet"
+LOSSES, MENTAL_STATE = "losses.parquet", "mental_state.parquet"
+MAPPED_PROBLEMS = 4
 
 
 def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write ``trained/`` and ``random/`` (probe.safetensors, probe.json, losses.parquet; the control's weights beside its probe),
-    predictions.parquet, metrics.parquet and distances.parquet.
+    predictions.parquet, metrics.parquet, distances.parquet and, for the tasks asked at every step, mental_state.parquet (``probes.dense``,
+    the first problems of each slice).
 
     Args:
         settings: the recipe.
@@ -53,6 +57,7 @@ def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing:
         raise StageFailed("v_probes: there must be training queries, got none; draw more problems for the probes")
     num_classes = num_classes_of(settings.task, settings.family.modulus)
     device = pick_device(settings.device)
+    candidates = folder_candidates(inputs)
     predictions: list[pa.Table] = []
     for arm in settings.arms:
         model = _model_of(arm, settings, inputs, writing.folder / arm).to(device)
@@ -60,14 +65,27 @@ def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing:
         for part, (queries, tokens) in asked.items():
             said = predict(probe, model, tokens, device=device, max_tokens=settings.max_tokens, bf16=settings.precision == "bf16")
             predictions.append(make_predictions(queries, *said, probe=PROBE_NAMES[arm], layer=None, part=part))
+        if arm == "trained" and settings.task in STEP_TASKS:
+            _write_map(settings, probe, model, asked, candidates, writing.folder)
     table = pa.concat_tables(predictions)
-    majority = {settings.task: Majority.of(training.label, num_classes)}
-    candidates = folder_candidates(inputs)
+    majority: dict[str, Majority] = {settings.task: Majority.of(training.label, num_classes)}
     scored = score_predictions(table, modulus=settings.family.modulus, candidates=candidates, majority=majority, seed=settings.seed)
     write_table(table, writing.folder / PREDICTIONS)
     write_table(scored, writing.folder / METRICS)
     write_table(score_distances(table, seed=settings.seed), writing.folder / DISTANCES)
     writing.counts.update(task=settings.task, training_queries=len(training), predictions=len(table), steps=settings.num_steps)
+
+
+def _write_map(
+    settings: VProbeSettings, probe: VProbe, model: PreTrainedModel, asked: Mapping[str, tuple[pa.Table, QueryTokens]], candidates: str, folder: Path
+) -> None:
+    query = QuerySettings.parse({"family": settings.family, "task": settings.task, "candidates": candidates}, "v_probes")
+    maps = []
+    for part, (_, tokens) in asked.items():
+        documents = GoldDocuments(tokens.batch.take(slice(0, MAPPED_PROBLEMS)), tokens.table, settings.family.format)
+        maps.append(map_mental_state(probe, model, documents, query, part=part, device=model.device, max_tokens=settings.max_tokens))
+    if maps:
+        write_table(pa.concat_tables(maps), folder / MENTAL_STATE)
 
 
 def folder_candidates(inputs: Mapping[str, Path]) -> str:

@@ -17,8 +17,9 @@ from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.probes.inputs import METRICS, PREDICTIONS
+from igsm_pipeline.probes.metrics import KEY_COLUMNS
 from igsm_pipeline.probes.settings import VProbeSettings
-from igsm_pipeline.probes.stage import write_v_probe
+from igsm_pipeline.probes.stage import MENTAL_STATE, write_v_probe
 from igsm_pipeline.probes.v_probe import WEIGHTS, VProbe, load_probe, predict, save_probe
 from igsm_pipeline.probes.v_training import STATE, Batches, train_v_probe
 from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
@@ -151,6 +152,12 @@ def test_the_stage_scores_both_arms_on_the_same_queries_and_reuses_finished_prob
     metrics = pq.read_table(writing.folder / METRICS).to_pylist()
     assert {row["probe"] for row in metrics} == {"v_probe", "random", "majority"}
     assert all(row["balanced_accuracy_gain"] is not None for row in metrics if row["probe"] == "v_probe" and row["subset"] == "all")
+    state = pq.read_table(writing.folder / MENTAL_STATE).to_pylist()
+    said = {tuple(row[key] for key in KEY_COLUMNS): row["prediction"] for row in state}
+    assert len(said) == len(state) > 4 * 5
+    drawn = [row for row in predictions.to_pylist() if row["probe"] == "v_probe" and row["problem"] < 4]
+    assert sum(said[tuple(row[key] for key in KEY_COLUMNS)] == row["prediction"] for row in drawn) >= 0.95 * len(drawn)  # ties may round apart
+    assert all("'s " in row["name"] for row in state)
     changed = (writing.folder / "trained" / WEIGHTS).stat().st_mtime_ns
     write_v_probe(recipe(task="value", num_steps=4), folders, Writing(folders["unit"], True))
     assert (writing.folder / "trained" / WEIGHTS).stat().st_mtime_ns == changed

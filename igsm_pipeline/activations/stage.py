@@ -17,6 +17,7 @@ from igsm_pipeline.activations.batches import split_into_passes
 from igsm_pipeline.activations.forward import SequenceBatch, freeze, layer_states, num_layers_of
 from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.model.control import build_control
+from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.queries.documents import GoldDocuments
@@ -24,7 +25,6 @@ from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.stage import read_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import build_table
-from igsm_pipeline.training.processes import pick_device
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.stage import WORLD_FILE
 

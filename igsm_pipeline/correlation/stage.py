@@ -20,6 +20,7 @@ from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA, Outlook, draw_
 from igsm_pipeline.correlation.rates import Answers, rate_table
 from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.correlation.written import WrittenDocuments
+from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.inputs import folder_of, parts_of, write_table
 from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict
@@ -30,7 +31,6 @@ from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
-from igsm_pipeline.training.processes import pick_device
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.stage import WORLD_FILE
 

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from igsm_pipeline.generations.beams import complete_with_beams
 from igsm_pipeline.generations.complete import Completions, complete
 from igsm_pipeline.generations.settings import GenerationSettings
-from igsm_pipeline.model.gpt2_rotary import load
+from igsm_pipeline.model.device import pick_device
+from igsm_pipeline.model.gpt2_rotary import fuse_activations, load
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table, emit
-from igsm_pipeline.training.processes import pick_device
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.stage import WORLD_FILE
 
@@ -30,8 +30,8 @@ GENERATIONS = "generations.parquet"
 def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write generations.parquet, one row per problem.
 
-    Columns: problem (row of the problem set), prompt_tokens, tokens (ids after the prompt, the end of text included where it came), finished (it came),
-    solution (text before the answer marker), answer (text after it, null without one), text (both).
+    Columns: problem (row of the problem set), prompt_tokens, tokens (ids after the prompt, the end of text included where it came), finished (it
+    came), solution (text before the answer marker), answer (text after it, null without one), text (both).
 
     Args:
         settings: how to complete.
@@ -43,7 +43,8 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
     table = build_table(world, settings.family.modulus, settings.tokens)
     emitted = emit(batch, table, settings.family.format)
     prompts = [emitted.prompt(index) for index in range(len(emitted))]
-    model = load(inputs["checkpoint"]).to(pick_device(settings.device)).eval()
+    model = load(inputs["checkpoint"], device=pick_device(settings.device))
+    fuse_activations(model)
     with tqdm(total=len(prompts), desc="generations", unit="problem", mininterval=1.0) as bar:
         if settings.beam == 1:
             limit = settings.max_tokens

@@ -15,13 +15,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.probes.inputs import DISTANCES, METRICS, PREDICTIONS, PROBES, TRAIN, folder_of, make_predictions, parts_of, write_table
 from igsm_pipeline.probes.linear import fit_probe
 from igsm_pipeline.probes.metrics import KEY_COLUMNS, Majority, num_classes_of, score_distances, score_predictions
 from igsm_pipeline.probes.settings import LinearProbeSettings
 from igsm_pipeline.queries.stage import read_queries
 from igsm_pipeline.store import Writing
-from igsm_pipeline.training.processes import pick_device
 
 STAGE = "linear_probes"
 VERSION = 1

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.control import build_control
+from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load, save
 from igsm_pipeline.probes.dense import map_mental_state
 from igsm_pipeline.probes.inputs import DISTANCES, METRICS, PREDICTIONS, TRAIN, folder_of, make_predictions, parts_of, write_table
@@ -27,7 +28,6 @@ from igsm_pipeline.queries.settings import STEP_TASKS, QuerySettings
 from igsm_pipeline.queries.stage import read_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import build_table
-from igsm_pipeline.training.processes import pick_device
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.stage import WORLD_FILE
 

@@ -22,7 +22,7 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 
-from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.model.device import pick_device
 
 _PR_SET_PDEATHSIG = 1
 
@@ -39,22 +39,6 @@ class Ranks:
     def first(self) -> bool:
         """Whether this process writes files and draws the bar."""
         return self.rank == 0
-
-
-def pick_device(name: str, local_rank: int = 0) -> torch.device:
-    """``auto``: a GPU where there is one, else the CPU.
-
-    Raises:
-        BadSettings: a device that this machine does not have.
-    """
-    if name == "auto":
-        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BadSettings("device", "must be auto or a torch device of this machine", name, "use auto") from error
-    return device
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from igsm_pipeline.tokens.shards import open_shards
 from igsm_pipeline.training.loop import Specials, train
 from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.monitor import make_monitor
+from igsm_pipeline.training.processes import die_with_parent
 from igsm_pipeline.training.settings import CheckpointSettings
 from igsm_pipeline.training.state import remove_states
 from igsm_pipeline.world import load_world
@@ -29,7 +30,7 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     """Train and write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load, with metrics.jsonl beside.
 
     A foreign checkpoint (``model.path``) is copied as it is, with the table's tokenizer, and not trained.
-    Under ``torch.distributed.run`` every process calls this; rank 0 writes.
+    Under ``torch.distributed.run`` every process calls this; rank 0 writes, and none outlives the launcher.
 
     Args:
         settings: family, tokens, model and training.
@@ -41,6 +42,8 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
         BadInput: there are no shards, they were made with another token table, or a foreign model has too few embedding rows.
         BadCheckpoint: the foreign one cannot be loaded.
     """
+    if "WORLD_SIZE" in os.environ:
+        die_with_parent()
     world = load_world(inputs["world"] / "world.json")
     table = build_table(world, settings.family.modulus, settings.tokens)
     if settings.model.path is not None:

@@ -1,0 +1,23 @@
+"""Where the arithmetic is done."""
+
+from __future__ import annotations
+
+import torch
+
+from igsm_pipeline.errors import BadSettings
+
+
+def pick_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device of a name; ``auto`` is a GPU where there is one (of several, that of ``local_rank``), else the CPU.
+
+    Raises:
+        BadSettings: a device that this machine does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise BadSettings("device", "must be auto or a torch device of this machine", name, "use auto") from error
+    return device

@@ -1,0 +1,213 @@
+"""The loop: resumed runs equal unbroken ones bit for bit, damaged states are passed over, processes share one batch."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.training import state as states
+from igsm_pipeline.training.loop import Stopped, train
+from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.settings import TrainingSettings
+
+SEED = 11
+VOCAB, WINDOW = 31, 24
+
+
+class Counting:
+    """Windows of counting sequences with random starts, strides and lengths."""
+
+    num_windows, window = 40, WINDOW
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(SEED)
+        starts, strides = rng.integers(0, VOCAB, (40, 1)), rng.integers(1, 4, (40, 1))
+        self.ids = ((starts + strides * np.arange(WINDOW)) % VOCAB).astype(np.uint16)
+        self.lengths = rng.integers(WINDOW // 2, WINDOW + 1, 40)
+
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+        return self.ids[indices], self.lengths[indices]
+
+
+def settings_of(**changes: Any) -> TrainingSettings:
+    plain = {"num_steps": 12, "batch_windows": 6, "warmup_steps": 3, "precision": "fp32", "device": "cpu", "micro_batch": 4}
+    watch = {"log_every_steps": 1, "checkpoint_every_steps": 2, "accuracy_every_steps": 0}
+    return TrainingSettings.model_validate({**plain, **watch, **changes})
+
+
+def run(folder: Path, settings: TrainingSettings, dropout: float = 0.0) -> dict[str, torch.Tensor]:
+    torch.set_num_threads(1)
+    model = gpt2_rotary.build(ModelSettings(layers=2, heads=2, head_width=16, partial_rotary_factor=0.5, dropout=dropout), VOCAB, WINDOW, SEED)
+    train(model, Counting(), settings, folder)
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    return [(row["step"], row["loss"]) for row in read_metrics(folder)]
+
+
+def assert_equal(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+@pytest.mark.parametrize(("optimizer", "dropout"), [("adamw", 0.0), ("muon", 0.1)])
+def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, dropout: float) -> None:
+    settings = settings_of(optimizer=optimizer)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    wanted = run(whole, settings, dropout)
+    rng = np.random.default_rng(SEED)
+    kills = 0
+
+    class Kill(BaseException):
+        """Stands for a kill: nothing that handles errors sees it."""
+
+    for name in ("save_file", "write_atomically", "_sync", "hash_file"):
+        calls, last = 0, int(rng.integers(1, 6))
+        plain = getattr(states, name)
+
+        def die(*args: Any, _plain: Any = plain, _last: int = last, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == _last:
+                raise Kill
+            return _plain(*args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(states, name, die)
+            try:
+                run(broken, settings, dropout)
+            except Kill:
+                kills += 1
+    assert kills >= 3
+    assert_equal(run(broken, settings, dropout), wanted)
+    assert losses(broken) == losses(whole)
+
+
+def test_a_real_kill_leaves_a_run_that_resumes_bit_for_bit(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    settings = settings_of(num_steps=120, log_every_steps=10, checkpoint_every_steps=10)
+    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import {Path(__file__).stem} as t; from pathlib import Path\n"
+    program += f"t.run(Path({str(broken)!r}), t.TrainingSettings.model_validate_json({settings.model_dump_json()!r}))"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as child:
+        end = time.monotonic() + 60
+        while child.poll() is None and time.monotonic() < end and not list((broken / "state").glob("step-*/state.json")):
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    assert child.returncode == -signal.SIGKILL
+    found, wanted = run(broken, settings), run(whole, settings)
+    assert_equal(found, wanted)
+    assert losses(broken) == losses(whole)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "json"])
+def test_a_damaged_newest_state_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str) -> None:
+    settings = settings_of()
+    wanted = run(tmp_path, settings)
+    newest = sorted((tmp_path / "state").glob("step-*"))[-1]
+    file = newest / ("state.json" if damage == "json" else "optimizer.safetensors")
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 0xFF
+    if damage == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(bytes(data) if damage == "flip" else data[: len(data) // 2])
+    with caplog.at_level(logging.INFO):
+        assert_equal(run(tmp_path, settings), wanted)
+    assert newest.name in caplog.text
+    assert "resumes after step 10" in caplog.text
+
+
+def test_two_states_are_kept_and_nothing_in_them_is_a_pickle(tmp_path: Path) -> None:
+    run(tmp_path, settings_of())
+    assert [path.name for path in sorted((tmp_path / "state").iterdir())] == ["step-000000010", "step-000000012"]
+    assert {path.suffix for path in (tmp_path / "state").rglob("*") if path.is_file()} == {".safetensors", ".json"}
+
+
+def test_the_cut_into_micro_batches_changes_rounding_only(tmp_path: Path) -> None:
+    curves = []
+    for size in (1, 4, 6):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        run(folder, settings_of(micro_batch=size))
+        curves.append([loss for _, loss in losses(folder)])
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)
+    np.testing.assert_allclose(curves[0], curves[2], rtol=1e-4)
+    assert curves[0][-1] < curves[0][0]
+
+
+def test_a_signal_saves_the_state_and_stops(tmp_path: Path) -> None:
+    settings = settings_of(checkpoint_every_steps=100)
+
+    class Interrupting(Counting):
+        def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().read(indices)
+
+    model = gpt2_rotary.build(ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5), VOCAB, WINDOW, SEED)
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(Stopped, match="rerun resumes"):
+            train(model, Interrupting(), settings, tmp_path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    (saved,) = (tmp_path / "state").glob("step-*")
+    assert 1 <= json.loads((saved / "state.json").read_text())["step"] < settings.num_steps
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
+    model = gpt2_rotary.build(ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5), VOCAB, WINDOW, SEED)
+    with torch.no_grad():
+        model.gpt_neox.embed_in.weight[:] = float("nan")
+    with pytest.raises(StageFailed, match="diverged at step 1"):
+        train(model, Counting(), settings_of(), tmp_path)
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_see_the_batches_of_one(tmp_path: Path) -> None:
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    alone.mkdir()
+    shared.mkdir()
+    settings = settings_of(batch_windows=7)
+    run(alone, settings)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        from pathlib import Path
+        import {Path(__file__).stem} as t
+        t.run(Path({str(shared)!r}), t.TrainingSettings.model_validate_json({settings.model_dump_json()!r}))
+        """)
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}", str(program)]
+    subprocess.run(launch, check=True, timeout=300, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True)
+    np.testing.assert_allclose([loss for _, loss in losses(shared)], [loss for _, loss in losses(alone)], rtol=1e-4)
+    assert [row["tokens"] for row in read_metrics(shared)] == [row["tokens"] for row in read_metrics(alone)]

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
-from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.errors import BadSettings, StageFailed
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.training.batches import BatchOrder, Windows, labels_of
 from igsm_pipeline.training.metrics import MetricsLog, flat_accuracy_warning
@@ -77,11 +77,12 @@ class Trainer:
         windows, labels, lengths = batch
         if self.dropout:
             torch.manual_seed(seeding.torch_seed(settings.seed, "training.dropout", step * self.ranks.size + self.ranks.rank))
+        scale = settings.batch_windows * windows.shape[1]  # one constant for all ranks, whose parts may differ in size
         loss = torch.zeros((), dtype=torch.float64, device=device)
         for ids, wanted in micro_batches(windows, labels, lengths, settings.micro_batch or default_micro_batch(device, windows.shape[1])):
             with autocast(device, settings.precision):
                 part = loss_sum(self.backbone, self.model.get_output_embeddings(), ids.to(device), wanted.to(device))
-            torch.autograd.backward(self.scaler.scale(part / windows.size))
+            torch.autograd.backward(self.scaler.scale(part / scale))
             loss += part.detach().double()
         counts = torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64, device=device)
         totals = torch.cat([loss[None], counts])
@@ -89,7 +90,7 @@ class Trainer:
         total_loss, loss_tokens, tokens = totals.tolist()
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        rescale = windows.size / max(1.0, loss_tokens)
+        rescale = scale / max(1.0, loss_tokens)
         for parameter in self.parameters:
             if parameter.grad is not None:
                 parameter.grad.mul_(rescale)
@@ -133,10 +134,15 @@ def train(
         ``{"steps", "tokens", "seconds", "loss", "resumed_step"}``; tokens are real ones, all processes together.
 
     Raises:
+        BadSettings: fewer windows per step than processes.
         StageFailed: the loss is not finite.
         Stopped: a signal asked for it; the state is saved.
     """
     with joined_ranks(settings.device) as ranks, stop_on_signals() as stop, ThreadPoolExecutor(1, "batches") as reader:
+        if settings.batch_windows < ranks.size:
+            raise BadSettings(
+                "training.batch_windows", f"must be at least the {ranks.size} processes", settings.batch_windows, "start fewer processes"
+            )
         trainer = Trainer(model, settings, ranks)
         state = load_newest_state(folder, trainer.model, trainer.optimizers) or {"step": 0, "tokens": 0}
         if settings.precision == "fp16" and "scaler" in state:

@@ -38,8 +38,15 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
     except IgsmError as error:
         print(error, file=sys.stderr)
         return 2
+    failed = []
     with instance, owned_runs(home) as owner:
-        failed = [member.key for member in found if not _run(member, stages, instance, owner)]
+        for member in found:
+            try:
+                if not _run(member, stages, instance, owner):
+                    failed.append(member.key)
+            except KeyboardInterrupt:
+                print(f"interrupted; what was done is kept. To resume: igsm run {member.key}", file=sys.stderr)
+                return INTERRUPTED
     if failed:
         print(f"failed: {', '.join(failed)}; to resume: igsm run {' '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -56,6 +63,8 @@ def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInsta
         tags={**member_tags(member.key), **owner},
     )
     for event in result.all_events:
+        if event.is_step_failure and was_interrupted(event):
+            raise KeyboardInterrupt
         if event.is_step_failure:
             print(f"{member.key}  {event.step_key}  FAILED: {first_cause(event)}", file=sys.stderr)
     for evaluation in result.get_asset_check_evaluations():
@@ -66,6 +75,12 @@ def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInsta
                 file=sys.stderr,
             )
     return bool(result.success)
+
+
+def was_interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether a step failed because someone stopped it (Ctrl-C), which Dagster reports like any failure."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def first_cause(event: dg.DagsterEvent) -> str:

@@ -231,7 +231,8 @@ def _example(page: Page, findings: Findings, modulus: int) -> None:
         return
     page.section(
         "Worked examples",
-        "Arrows lead from a parameter to what is computed from it. Blue: needed for the answer; thick: asked for; dashed: abstract; pale: not needed; "
+        "Arrows lead from a parameter to what is computed from it. Blue: needed for the answer; thick: asked for; "
+        "dashed: abstract; pale: not needed; "
         "red: where the solution fails.",
     )
     for title, example in chosen:

@@ -58,6 +58,10 @@ class Trainer:
     """A model with its optimizers, and one step of both."""
 
     def __init__(self, model: PreTrainedModel, settings: TrainingSettings, ranks: Ranks) -> None:
+        if settings.batch_windows < ranks.size:
+            raise BadSettings(
+                "training.batch_windows", f"must be at least the {ranks.size} processes", settings.batch_windows, "start fewer processes"
+            )
         self.settings, self.ranks = settings, ranks
         self.model = model.to(ranks.device).train()
         fuse_activations(self.model)
@@ -139,10 +143,6 @@ def train(
         Stopped: a signal asked for it; the state is saved.
     """
     with joined_ranks(settings.device) as ranks, stop_on_signals() as stop, ThreadPoolExecutor(1, "batches") as reader:
-        if settings.batch_windows < ranks.size:
-            raise BadSettings(
-                "training.batch_windows", f"must be at least the {ranks.size} processes", settings.batch_windows, "start fewer processes"
-            )
         trainer = Trainer(model, settings, ranks)
         state = load_newest_state(folder, trainer.model, trainer.optimizers) or {"step": 0, "tokens": 0}
         if settings.precision == "fp16" and "scaler" in state:

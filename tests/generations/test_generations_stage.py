@@ -1,0 +1,83 @@
+"""generations.parquet holds a completion per problem, split where the answer marker stands; beams are a function of the seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from igsm_pipeline.generations.beams import complete_with_beams
+from igsm_pipeline.generations.complete import complete
+from igsm_pipeline.generations.settings import GenerationSettings
+from igsm_pipeline.generations.stage import split_completion, write_generations
+from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, read_problems
+from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.store import Writing
+from igsm_pipeline.tokens import TokenSettings, build_table, emit
+from igsm_pipeline.world import load_world
+from igsm_pipeline.world.settings import WorldSettings
+from igsm_pipeline.world.stage import write_world
+
+FAMILY = FamilySettings(op_max=2, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
+PHRASE = TokenSettings(segmentation="phrase")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small world, nine problems and an untrained model."""
+    root = tmp_path_factory.mktemp("inputs")
+    folders = {name: root / name for name in ("world", "problems", "checkpoint")}
+    for folder in folders.values():
+        folder.mkdir()
+    write_world(WorldSettings(source="mini"), {}, Writing(folders["world"], False))
+    write_problem_set(ProblemSetSettings(family=FAMILY, num_problems=9, block_size=16), folders, Writing(folders["problems"], False))
+    table = build_table(load_world(folders["world"] / "world.json"), FAMILY.modulus, PHRASE)
+    model = gpt2_rotary.build(ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5), table.size, 256, 3, eos=table.eos)
+    gpt2_rotary.save(model, folders["checkpoint"])
+    return folders
+
+
+@pytest.mark.parametrize("beam", [1, 2])
+def test_one_row_per_problem_within_the_context(inputs: dict[str, Path], tmp_path: Path, beam: int) -> None:
+    settings = GenerationSettings(family=FAMILY, tokens=PHRASE, beam=beam, max_tokens=128, device="cpu")
+    writing = Writing(tmp_path, False)
+    write_generations(settings, inputs, writing)
+    rows = pq.read_table(tmp_path / "generations.parquet")
+    assert rows["problem"].to_pylist() == list(range(9))
+    assert rows.column_names == ["problem", "prompt_tokens", "tokens", "finished", "solution", "answer", "text"]
+    assert writing.counts["problems"] == 9
+    world = load_world(inputs["world"] / "world.json")
+    emitted = emit(read_problems(inputs["problems"], world, FAMILY.modulus), build_table(world, FAMILY.modulus, PHRASE), "pq")
+    assert rows["prompt_tokens"].to_pylist() == [len(emitted.prompt(index)) for index in range(9)]
+    totals = [p + len(ids) for p, ids in zip(rows["prompt_tokens"].to_pylist(), rows["tokens"].to_pylist(), strict=True)]
+    assert max(totals) <= 128
+    assert [total == 128 for total in totals] == [not done for done in rows["finished"].to_pylist()]
+
+
+def test_completions_split_at_the_answer_marker(inputs: dict[str, Path]) -> None:
+    world = load_world(inputs["world"] / "world.json")
+    table = build_table(world, FAMILY.modulus, PHRASE)
+    completion = emit(read_problems(inputs["problems"], world, FAMILY.modulus), table, "pq").completion(0)
+    solution, answer = split_completion(completion, table)
+    assert solution.startswith(" Define ")
+    assert solution.endswith(".")
+    assert answer is not None
+    assert answer.strip().isdigit()
+    assert split_completion(completion[:-3], table) == (solution, None)
+
+
+def test_beams_are_a_function_of_the_seed(inputs: dict[str, Path]) -> None:
+    model = gpt2_rotary.load(inputs["checkpoint"])
+    prompts = [np.array([1, 2, 3]), np.array([4, 5]), np.array([6, 7, 8])]
+
+    def write(seed: int) -> list[list[int]]:
+        made = complete_with_beams(model, prompts, beams=3, max_length=20, eos=0, seed=seed, batch_size=2)
+        return [ids.tolist() for ids in made.tokens]
+
+    assert write(1) == write(1)
+    assert write(1) != write(2)
+    assert write(1) != [ids.tolist() for ids in complete(model, prompts, max_tokens=20, max_length=20, eos=0).tokens]

@@ -22,7 +22,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 run: setup  ## compute what is stale of the mini experiment
-	$(BIN)/igsm run mini
+	env -u OMP_NUM_THREADS $(BIN)/igsm run mini
 
 test: setup  ## the quick tests
 	$(BIN)/python -m pytest -n $(WORKERS)

@@ -21,6 +21,9 @@ from igsm_pipeline.experiments.planner import plan
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.store import Store, Unit
 
+SIZES = ("layers", "d_model", "resumed_step", "beam", "modulus")
+"""Counts that describe a unit and do not add up over units."""
+
 
 @dataclass(frozen=True)
 class StageRun:
@@ -68,7 +71,7 @@ class StageRun:
         total: dict[str, int] = {}
         for manifest in self.manifests.values():
             for name, value in manifest["counts"].items():
-                if isinstance(value, int) and not isinstance(value, bool):
+                if isinstance(value, int) and not isinstance(value, bool) and name not in SIZES:
                     total[name] = total.get(name, 0) + value
         return total
 

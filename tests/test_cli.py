@@ -1,0 +1,54 @@
+"""The terminal: what one command writes another accepts, and refusals are one line and exit code 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from igsm_pipeline.cli import main
+from igsm_pipeline.experiments import doctor
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "home"))
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+def test_solutions_that_generate_writes_are_right_for_verify_and_a_changed_answer_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "problems.jsonl"
+    assert run("generate", "--num", "3", "--law", "exact", "--op", "3", "--seed", "4", "--out", str(path)) == 0
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["op"] for row in rows] == [3, 3, 3]
+    rows[1]["answer"] = f" {(int(rows[1]['answer']) + 1) % 23}"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    capsys.readouterr()
+    assert run("verify", str(path)) == 0
+    out, err = capsys.readouterr()
+    assert "row 2: wrong_answer" in err
+    assert "correct 0.6667" in out.splitlines()[-1]
+
+
+def test_a_family_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("generate", "--family", "huge") == 2
+    assert "must be med, hard or a YAML file" in capsys.readouterr().err
+
+
+def test_a_query_that_duckdb_cannot_read_is_refused_and_one_it_can_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", "selct") == 2
+    capsys.readouterr()
+    assert run("sql", "SELECT 6 * 7 AS a", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out) == {"a": 42}
+
+
+def test_doctor_names_a_disk_that_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 1 << 62)
+    bad = [finding.what for finding in doctor.examine() if not finding.good]
+    assert bad == ["data root"]

@@ -1,0 +1,131 @@
+"""Experiment files: what is refused and in which words, how grids name members, and that the built-in files load."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from igsm_pipeline.errors import BadSettings, NotFound
+from igsm_pipeline.experiments import find_member, find_members, load_experiments, load_members
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IGSM_EXPERIMENTS", str(tmp_path))
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / f"{name}.yaml").write_text(text)
+
+
+def test_every_built_in_file_loads_and_every_key_can_be_a_partition(folder: Path) -> None:
+    members = load_members()
+    assert {"mini", "med_pq", "med_qp", "hard_pq", "hard_qp", "depth_med.GPT2-4-21.s0", "depth_hard.GPT2-20-13.s1"} <= members.keys()
+    assert all(re.fullmatch(r"[A-Za-z0-9._=-]+", key) for key in members)
+    assert len(load_experiments()["depth_med"].members) == 20
+    deep = members["depth_med.GPT2-20-9.s1"].settings
+    assert (deep.model.layers, deep.model.heads, deep.training.seed) == (20, 9, 1)
+
+
+def test_the_papers_values_stand_in_the_papers_experiments(folder: Path) -> None:
+    med, hard = find_member("med_pq").settings, find_member("hard_qp").settings
+    assert (med.family.op_max, med.family.ip_max, med.family.modulus, med.family.format) == (15, 20, 23, "pq")
+    assert (hard.family.op_max, hard.family.ip_max, hard.family.format) == (21, 28, "qp")
+    assert (med.training.num_steps, med.training.batch_windows, med.shards.window, med.training.weight_decay) == (100_000, 512, 768, 0.05)
+    assert (hard.training.num_steps, hard.training.batch_windows, hard.shards.window, hard.training.weight_decay) == (200_000, 256, 1024, 0.03)
+    assert (med.training.learning_rate, med.training.betas, med.training.floor, med.training.warmup_steps) == (2e-3, (0.9, 0.98), 0.01, 1000)
+    assert med.evaluation.num_problems == 4096
+    assert med.evaluation.beams == (1, 4)
+
+
+def test_a_grid_makes_every_combination_and_names_it(folder: Path) -> None:
+    write(folder, "mine", "grid: {model.layers: [2, 4], training.seed: {s0: 0, s1: 1}, size: {wide: {model.heads: 3, model.head_width: 32}}}")
+    members = load_experiments()["mine"].members
+    assert [member.key for member in members] == [f"mine.layers={layers}.s{seed}.wide" for layers in (2, 4) for seed in (0, 1)]
+    last = members[-1]
+    assert (last.settings.model.layers, last.settings.model.heads, last.settings.training.seed) == (4, 3, 1)
+    assert dict(last.labels) == {"model.layers": "layers=4", "training.seed": "s1", "size": "wide"}
+    assert [member.key for member in find_members(["mine.layers=4.s1.wide", "mine"])][:2] == ["mine.layers=4.s1.wide", "mine.layers=2.s0.wide"]
+    assert len(find_members(["mine", "mine"])) == 4
+
+
+def test_a_file_changes_what_its_base_says_and_keeps_the_rest(folder: Path) -> None:
+    write(folder, "mine", "base: mini\nmodel: {layers: 7}\narchived: true")
+    mine, mini = load_experiments()["mine"], find_member("mini").settings
+    settings = mine.members[0].settings
+    assert settings.model.layers == 7
+    assert settings.model.heads == mini.model.heads
+    assert settings.family == mini.family
+    assert mine.archived
+    assert mine.members[0].archived
+
+
+REFUSED = {
+    "unknown section": ("modle: {layers: 2}", r"mine\.yaml: modle must be a known setting.*known settings are .*model"),
+    "unknown field": ("model: {layerz: 2}", r"mine\.yaml: model\.layerz must be a known setting.*layers"),
+    "out of range": ("model: {layers: 0}", r"mine\.yaml: model\.layers must hold: .*greater than or equal to 1, got 0"),
+    "wrong type": ("training: {num_steps: many}", r"training\.num_steps .*got 'many'"),
+    "not a mapping": ("- 1", "must be a mapping"),
+    "not YAML": ("a: [1", "must be a YAML file"),
+    "a key twice": ("title: a\ntitle: b", "stands twice"),
+    "other name": ("name: other", r"name must be the file's name 'mine', got 'other'"),
+    "unknown base": ("base: nowhere", "base must be another experiment"),
+    "base of itself": ("base: mine", "base must be another experiment"),
+    "archived is no boolean": ("archived: maybe", "archived must be true or false"),
+    "grid is no mapping": ("grid: [1]", "grid must map an axis to its values"),
+    "grid axis is a scalar": ("grid: {model.layers: 2}", r"grid\.model\.layers must be a list of values"),
+    "grid axis is empty": ("grid: {model.layers: []}", "at least one value and none twice"),
+    "grid value twice": ("grid: {model.layers: [2, 2]}", "at least one value and none twice"),
+    "grid field unknown": ("grid: {model.layerz: [2]}", r"member mine\.layerz=2\): model\.layerz must be a known setting"),
+    "grid through a value": ("title: a\ngrid: {title.b: [2]}", "must lead through sections"),
+    "grid label": ('grid: {model.layers: {"a b": 2}}', "must be at most 100 of the characters"),
+    "slice": ("evaluation: {slices: [op<max]}", "a slice must be"),
+    "slice twice": ("evaluation: {slices: [reask, reask]}", "must not name anything twice"),
+    "task": ("probes: {tasks: [all]}", r"probes\.tasks"),
+    "beam": ("evaluation: {beams: [0]}", "beams must be at least 1"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_wrong_file_is_refused_with_file_field_rule_and_value(folder: Path, case: str) -> None:
+    text, words = REFUSED[case]
+    write(folder, "mine", text)
+    with pytest.raises(BadSettings, match=words) as refused:
+        load_experiments()
+    assert "mine" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["a b", "a+b", "ä"])
+def test_a_file_name_that_no_partition_can_have_is_refused(folder: Path, name: str) -> None:
+    write(folder, name, "title: x")
+    with pytest.raises(BadSettings, match="A-Z a-z 0-9"):
+        load_experiments()
+
+
+def test_a_built_in_name_is_not_taken_twice_and_two_files_cannot_make_one_member(folder: Path) -> None:
+    write(folder, "mini", "title: x")
+    with pytest.raises(BadSettings, match="must differ from the experiment in"):
+        load_experiments()
+    (folder / "mini.yaml").unlink()
+    write(folder, "mine", "grid: {model.layers: {b: 2}}")
+    write(folder, "mine.b", "title: x")
+    with pytest.raises(BadSettings, match="must not make a member that"):
+        load_experiments()
+
+
+def test_what_does_not_exist_is_named_with_what_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotFound, match=r"no member 'minni'.*mini"):
+        find_member("minni")
+    monkeypatch.setenv("IGSM_EXPERIMENTS", str(folder / "absent"))
+    with pytest.raises(BadSettings, match="IGSM_EXPERIMENTS must be a folder"):
+        load_experiments()
+
+
+def test_an_edited_file_counts_at_once(folder: Path) -> None:
+    write(folder, "mine", "model: {layers: 2}")
+    assert find_member("mine").settings.model.layers == 2
+    write(folder, "mine", "model: {layers: 31}")
+    assert find_member("mine").settings.model.layers == 31

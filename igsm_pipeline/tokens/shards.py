@@ -56,20 +56,21 @@ def shard_path(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.parquet"
 
 
-def write_shard(packed: Packed, num_problems: int, vocab_size: int, path: Path) -> None:
-    """Write one shard beside its place, then rename it; ``num_problems`` and what was dropped go into its metadata."""
+def write_shard(packed: Packed, ops: NDArray[np.uint8], vocab_size: int, path: Path) -> None:
+    """Write one shard beside its place, then rename it; ``ops`` are those of its problems, kept or dropped, and go into its metadata as counts."""
     ids = pa.array(packed.tokens.reshape(-1).astype(np.uint16 if vocab_size <= 1 << 16 else np.uint32))
     tokens = pa.FixedSizeListArray.from_arrays(ids, packed.tokens.shape[1])
-    counts = {"problems": num_problems, "dropped": packed.dropped, "windows": len(packed.lengths), "tokens": int(packed.lengths.sum())}
+    counts: dict[str, Any] = {"problems": len(ops), "dropped": packed.dropped, "windows": len(packed.lengths), "tokens": int(packed.lengths.sum())}
+    counts["op_histogram"], counts["dropped_ops"] = np.bincount(ops).tolist(), np.bincount(ops[~packed.kept]).tolist()
     table = pa.table({"tokens": tokens, "length": pa.array(packed.lengths)}).replace_schema_metadata({_COUNTS: json.dumps(counts).encode()})
     temporary = path.with_name(path.name + ".tmp")
     pq.write_table(table, temporary, compression="zstd")
     temporary.replace(path)
 
 
-def shard_counts(path: Path) -> dict[str, int]:
-    """``problems``, ``dropped``, ``windows`` and ``tokens`` (real ones) of a shard."""
-    found: dict[str, int] = json.loads(pq.read_schema(path).metadata[_COUNTS])
+def shard_counts(path: Path) -> dict[str, Any]:
+    """``problems``, ``dropped``, ``windows`` and ``tokens`` (real ones) of a shard; ``op_histogram`` and ``dropped_ops``, problems by op from 0."""
+    found: dict[str, Any] = json.loads(pq.read_schema(path).metadata[_COUNTS])
     return found
 
 

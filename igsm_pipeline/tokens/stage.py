@@ -24,10 +24,11 @@ from igsm_pipeline.world import load_world
 STAGE = "token_shards"
 VERSION = 1
 TOKENIZER = "tokenizer"
+SUMMARY = "summary.json"
 
 
 def write_shards(settings: ShardSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write ``shard-*.parquet``, ``table.json`` and ``tokenizer/``; shards of an earlier attempt are kept.
+    """Write ``shard-*.parquet``, ``summary.json`` (counts per shard), ``table.json`` and ``tokenizer/``; shards of an earlier attempt are kept.
 
     Args:
         settings: windows and tokens.
@@ -41,20 +42,23 @@ def write_shards(settings: ShardSettings, inputs: Mapping[str, Path], writing: W
     table = build_table(world, settings.family.modulus, settings.tokens)
     source = _Rows(inputs["problems"])
     totals = dict.fromkeys(("problems", "dropped", "windows", "tokens"), 0)
+    shards = []
     with tqdm(total=source.num_problems, desc="shards", unit="problem", unit_scale=True) as bar:
         for number, start in enumerate(range(0, source.num_problems, settings.problems_per_shard)):
             path = shard_path(writing.folder, number)
             if not path.exists():
                 records = source.read(start, min(start + settings.problems_per_shard, source.num_problems))
                 emitted = emit(ProblemBatch(records, world, settings.family.modulus), table, settings.family.format)
-                write_shard(pack(emitted, settings.window, settings.alignment), len(records), table.size, path)
+                write_shard(pack(emitted, settings.window, settings.alignment), records["op"], table.size, path)
             counts = shard_counts(path)
+            shards.append({"file": path.name, **counts})
             totals = {name: total + counts[name] for name, total in totals.items()}
             bar.update(counts["problems"])
     if not totals["windows"]:
         raise StageFailed(f"all {totals['problems']} problems are longer than shards.window, which is {settings.window}: raise it")
     table.save(writing.folder / TOKENIZER)
     write_atomically(writing.folder / TABLE_FILE, (json.dumps(table_facts(table, settings.window), indent=1) + "\n").encode())
+    write_atomically(writing.folder / SUMMARY, (json.dumps({**totals, "shards": shards}) + "\n").encode())
     writing.counts.update(totals)
     writing.counts["fill"] = round(totals["tokens"] / (totals["windows"] * settings.window), 4)
 

@@ -27,12 +27,17 @@ class Packed:
     Attributes:
         tokens: ids, shape (num_windows, window).
         lengths: real tokens per window, from its start; shape (num_windows,), int32.
-        dropped: documents left out because they are longer than a window.
+        kept: which documents are there; the others are longer than a window. Shape (num_documents,), bool.
     """
 
     tokens: NDArray[np.uint32]
     lengths: NDArray[np.int32]
-    dropped: int
+    kept: NDArray[np.bool_]
+
+    @property
+    def dropped(self) -> int:
+        """Documents left out because they are longer than a window."""
+        return int((~self.kept).sum())
 
 
 def pack(emitted: Emitted, window: int, alignment: Literal["aligned", "stream"]) -> Packed:
@@ -48,7 +53,7 @@ def pack(emitted: Emitted, window: int, alignment: Literal["aligned", "stream"])
     wanted = sizes[kept]
     places = _aligned_places(wanted, window) if alignment == "aligned" else 1 + np.cumsum(wanted) - wanted
     if not len(wanted):
-        return Packed(np.zeros((0, window), np.uint32), np.zeros(0, np.int32), len(sizes))
+        return Packed(np.zeros((0, window), np.uint32), np.zeros(0, np.int32), kept)
     ends = places + wanted
     num_windows = int(-(-ends[-1] // window))
     flat = np.full(num_windows * window, emitted.eos, np.uint32)
@@ -58,7 +63,7 @@ def pack(emitted: Emitted, window: int, alignment: Literal["aligned", "stream"])
         lengths[places // window] = (ends - 1) % window + 1  # of several documents in a window, the last one's end stays
     else:
         lengths[-1] = ends[-1] - (num_windows - 1) * window
-    return Packed(flat.reshape(num_windows, window), lengths, int((~kept).sum()))
+    return Packed(flat.reshape(num_windows, window), lengths, kept)
 
 
 def _aligned_places(sizes: NDArray[np.int64], window: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,19 @@ def test_a_resumed_stage_makes_the_same_shards_and_counts(inputs: dict[str, Path
     write_shards(settings, inputs, again)
     np.testing.assert_array_equal(before.tokens, open_shards(tmp_path).tokens)
     assert whole.counts == again.counts
+
+
+def test_the_summary_counts_ops_per_shard_and_names_those_dropped(inputs: dict[str, Path], tmp_path: Path) -> None:
+    batch = batch_of(inputs)
+    sizes = emit(batch, build_table(batch.world, FAMILY.modulus, PHRASE), "pq").lengths
+    window = int(np.median(sizes))
+    write_shards(ShardSettings(family=FAMILY, tokens=PHRASE, window=window, problems_per_shard=128), inputs, Writing(tmp_path, False))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [one["file"] for one in summary["shards"]] == [path.name for path in sorted(tmp_path.glob("shard-*.parquet"))]
+    for number, one in enumerate(summary["shards"]):
+        rows = slice(128 * number, 128 * number + 128)
+        ops, too_long = batch.records["op"][rows].tolist(), sizes[rows] >= window
+        assert one["op_histogram"] == [ops.count(op) for op in range(max(ops) + 1)]
+        assert sum(one["dropped_ops"]) == one["dropped"] == too_long.sum() > 0
+        dropped = [op for op, long in zip(ops, too_long, strict=True) if long]
+        assert one["dropped_ops"] == [dropped.count(op) for op in range(max(dropped) + 1)]

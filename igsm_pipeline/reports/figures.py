@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.tables import Accuracy, Estimate, score, whole_scores
@@ -62,6 +63,7 @@ def op_histogram(counts: Mapping[str, Mapping[int, int]]) -> Figure:
         places = sorted(ops)
         axes.plot(places, [ops[op] / total for op in places], marker="o", markersize=3, linewidth=1, label=name, color=COLOURS[index % len(COLOURS)])
     axes.set_xlabel("op")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("share of the set")
     _legend(axes)
     return figure
@@ -85,7 +87,9 @@ def training_curves(lines: Sequence[Row]) -> Figure:
     colours = mpl.colormaps["viridis"]
     for op, points in sorted(curves.items()):
         colour = colours(0.1 + 0.8 * (op - 1) / max(1, max(curves) - 1))
-        accuracy.plot([step for step, _ in points], [value for _, value in points], color=colour, linewidth=1.2, label=f"op {op}")
+        accuracy.plot(
+            [step for step, _ in points], [value for _, value in points], color=colour, marker="o", markersize=2.5, linewidth=1.2, label=f"op {op}"
+        )
     accuracy.set_ylim(-0.02, 1.02)
     accuracy.set_xlabel("step")
     accuracy.set_ylabel("fully correct")
@@ -116,6 +120,7 @@ def accuracy_per_op(rows: Sequence[Accuracy], op_max: int | None = None) -> Figu
         axes.axvline(op_max + 0.5, color=INK, linestyle="dashed", linewidth=0.8)
     axes.set_ylim(-0.02, 1.03)
     axes.set_xlabel("op")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("fully correct")
     _legend(axes)
     return figure
@@ -178,12 +183,12 @@ def layer_by_distance(rows: Sequence[Row], part: str, probe: str = "linear") -> 
     layers, distances = sorted({layer for layer, _ in chosen}), sorted({distance for _, distance in chosen})
     figure, (axes,) = new_figure(max(4.0, 0.55 * len(distances) + 2.2), max(2.2, 0.32 * len(layers) + 1))
     grid = [[chosen.get((layer, distance), float("nan")) for distance in distances] for layer in layers]
-    image = axes.imshow(grid, vmin=0.5, vmax=1.0, cmap="viridis", aspect="auto", origin="lower")
+    image = axes.imshow(grid, vmin=0.0, vmax=1.0, cmap="viridis", aspect="auto", origin="lower")
     for row, layer in enumerate(layers):
         for column, distance in enumerate(distances):
             value = chosen.get((layer, distance))
             if value is not None:
-                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7, color="white" if value < 0.85 else "black")
+                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7, color="white" if value < 0.7 else "black")
     axes.set_xticks(range(len(distances)), [str(distance) for distance in distances])
     axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
     axes.grid(False)

@@ -10,9 +10,10 @@ import argparse
 import json
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 
-from igsm_pipeline.errors import IgsmError
+from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments.experiment import Member, find_members
 from igsm_pipeline.experiments.planner import find_unit, stages_of, units_of
 from igsm_pipeline.experiments.runner import COMPUTED, HIT, run_stage
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for stage in _stages(member, options.stage, options.unit):
                 print(json.dumps(_run(member, stage, store, options.unit, options.jobs)), flush=True)
     except IgsmError as error:
+        if isinstance(error, StageFailed) and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -256,7 +256,19 @@ def _member(name: str, path: Path, archived: bool, values: Mapping[str, Any], ce
     for field, value in (item for one in cell for item in one.fields.items()):
         _set(own, str(field).split("."), value, f"{path}: grid field {field}")
     where = str(path) if not cell else f"{path} (member {key})"
+    _anchor(own, path.parent)
     return Member(key, name, {value.axis: value.label for value in cell}, ExperimentSettings.parse(own, where), path, archived)
+
+
+def _anchor(values: dict[str, Any], folder: Path) -> None:
+    """Relative paths of a world file or a foreign model count from the experiment file's folder; a built-in world's name has no suffix."""
+    for section, field in (("world", "source"), ("model", "path")):
+        part = values.get(section)
+        if not isinstance(part, dict):
+            continue
+        named = part.get(field)
+        if isinstance(named, str) and named and (section == "model" or named.endswith(".json")):
+            values[section] = {**part, field: str(folder / Path(named).expanduser())}
 
 
 def _set(values: dict[str, Any], parts: list[str], value: Any, where: str) -> None:

@@ -84,8 +84,6 @@ def stage_version(name: str) -> int:
     """
     stage = find_stage(name)
     path = PACKAGE_FOLDER.joinpath(*stage.module.split(".")).with_suffix(".py")
-    if not path.is_file():
-        return 1
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Constant) or not isinstance(node.value.value, int):
             continue

@@ -129,3 +129,14 @@ def test_an_edited_file_counts_at_once(folder: Path) -> None:
     assert find_member("mine").settings.model.layers == 2
     write(folder, "mine", "model: {layers: 31}")
     assert find_member("mine").settings.model.layers == 31
+
+
+def test_paths_count_from_the_experiment_file_and_built_in_worlds_have_none(folder: Path) -> None:
+    write(folder, "mine", "world: {source: my/world.json}\nmodel: {path: model}")
+    settings = find_member("mine").settings
+    assert Path(settings.world.source) == folder / "my" / "world.json"
+    assert Path(settings.model.path or "") == folder / "model"
+    write(folder, "mine", "world: {source: /there/world.json}")
+    assert find_member("mine").settings.world.source == "/there/world.json"
+    write(folder, "mine", "world: {source: mini}")
+    assert find_member("mine").settings.world.source == "mini"

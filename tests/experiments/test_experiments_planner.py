@@ -156,7 +156,9 @@ def test_a_run_refuses_in_words_with_exit_code_2(home: Path, capsys: pytest.Capt
         assert words in capsys.readouterr().err
 
 
-def test_a_failing_stage_keeps_what_it_did_and_says_what_failed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_stage_keeps_what_it_did_and_says_what_failed(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = Store.at_home()
     unit = find_unit(find_member("mine"), "world", "world")
 
@@ -168,6 +170,8 @@ def test_a_failing_stage_keeps_what_it_did_and_says_what_failed(home: Path, monk
         patched.setattr("igsm_pipeline.experiments.runner.compute", fail)
         with pytest.raises(StageFailed, match="world world failed: ZeroDivisionError: by design"):
             run_unit(unit, store)
+        assert main(["run", "mine", "--stage", "world"]) == 2
+    assert "Traceback" in capsys.readouterr().err
     assert "half done" in store.check(unit).reasons[0]
     assert run_stage(find_member("mine"), "world", store)[0].state == "computed"
 

@@ -13,6 +13,9 @@ from transformers import PreTrainedModel
 from igsm_pipeline import seeding
 from igsm_pipeline.generations.complete import Completions
 
+BATCH_PROMPTS = 32
+"""Prompts decoded together; fixed, since the draws of a batch depend on it."""
+
 
 def complete_with_beams(
     model: PreTrainedModel,
@@ -22,12 +25,11 @@ def complete_with_beams(
     max_length: int,
     eos: int,
     seed: int,
-    batch_size: int,
     progress: Callable[[int], Any] = lambda finished: None,
 ) -> Completions:
     """Completions by beam search with sampling; arguments as for ``complete``, ``beams`` at least 2.
 
-    Prompts of equal length are decoded together. The draws are a function of the seed and of the batches' sizes.
+    Prompts of equal length are decoded together. The draws are a function of the seed and of the prompts.
     """
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     tokens: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)] * len(prompts)
@@ -35,7 +37,7 @@ def complete_with_beams(
     while start < len(order):
         length = len(prompts[order[start]])
         stop = start
-        while stop < len(order) and stop - start < batch_size and len(prompts[order[stop]]) == length:
+        while stop < len(order) and stop - start < BATCH_PROMPTS and len(prompts[order[stop]]) == length:
             stop += 1
         chosen = order[start:stop]
         ids = torch.from_numpy(np.stack([prompts[index] for index in chosen]).astype(np.int64)).to(model.device)

@@ -50,11 +50,9 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
             limit = settings.max_tokens
             made = complete(model, prompts, max_tokens=limit, max_length=limit, eos=table.eos, batch_size=settings.batch_size, progress=bar.update)
         else:
-            size = settings.batch_size or 32
             made = complete_with_beams(
-                model, prompts, beams=settings.beam, max_length=settings.max_tokens, eos=table.eos, seed=settings.seed, batch_size=size,
-                progress=bar.update,
-            )  # fmt: skip
+                model, prompts, beams=settings.beam, max_length=settings.max_tokens, eos=table.eos, seed=settings.seed, progress=bar.update
+            )
     rows = generations_table(made, np.array([len(prompt) for prompt in prompts]), table)
     temporary = writing.folder / (GENERATIONS + ".tmp")
     pq.write_table(rows, temporary, compression="zstd")

@@ -75,7 +75,7 @@ def test_beams_are_a_function_of_the_seed(inputs: dict[str, Path]) -> None:
     prompts = [np.array([1, 2, 3]), np.array([4, 5]), np.array([6, 7, 8])]
 
     def write(seed: int) -> list[list[int]]:
-        made = complete_with_beams(model, prompts, beams=3, max_length=20, eos=0, seed=seed, batch_size=2)
+        made = complete_with_beams(model, prompts, beams=3, max_length=20, eos=0, seed=seed)
         return [ids.tolist() for ids in made.tokens]
 
     assert write(1) == write(1)

@@ -53,15 +53,21 @@ def plan_table(plan: Plan, estimates: dict[str, Estimate]) -> Table:
             f"{sum(unit in plan.stale for unit in units)}/{len(units)}",
             "\n".join(_reasons(plan, stage)),
             f"{cost.tokens:,}" if cost.tokens else "",
-            format_bytes(cost.bytes),
-            format_seconds(cost.seconds),
+            *_costs(cost),
         )
     total = sum(estimates.values(), Estimate())
     table.add_section()
-    table.add_row(
-        "all", str(len(plan.stale)), "", f"{total.tokens:,}" if total.tokens else "", format_bytes(total.bytes), format_seconds(total.seconds)
-    )
+    table.add_row("all", str(len(plan.stale)), "", f"{total.tokens:,}" if total.tokens else "", *_costs(total))
     return table
+
+
+def _costs(cost: Estimate) -> tuple[str, str]:
+    """Disk and time; "?" where this store has nothing to tell them from, and a trailing "+ ?" where it knows a part."""
+    if not cost.unknown:
+        return format_bytes(cost.bytes), format_seconds(cost.seconds)
+    if not cost.bytes and not cost.seconds:
+        return "?", "?"
+    return f"{format_bytes(cost.bytes)} + ?", f"{format_seconds(cost.seconds)} + ?"
 
 
 def _reasons(plan: Plan, stage: str) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from igsm_pipeline.errors import BadSettings, NotFound, StageFailed
 from igsm_pipeline.experiments import find_member
@@ -16,6 +18,7 @@ from igsm_pipeline.experiments.runner import run_stage, run_unit
 from igsm_pipeline.experiments.slices import exact_op, slice_set
 from igsm_pipeline.experiments.stages import STAGES, stage_version
 from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.reports.console import plan_table
 from igsm_pipeline.store import Store
 
 ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "probe_queries"}
@@ -214,3 +217,13 @@ def test_the_work_of_training_is_its_tokens(home: Path) -> None:
     assert work_of(unit) == training.num_steps * training.batch_windows * member.settings.shards.window
     with pytest.raises(NotFound, match="no unit 'x' in stage world"):
         find_unit(member, "world", "x")
+
+
+def test_a_cost_that_nothing_tells_is_shown_as_unknown_and_not_as_zero(home: Path) -> None:
+    store = Store.at_home()
+    looked = plan(find_member("mine"), store, ["checkpoint"])
+    console = Console(width=150, file=StringIO())
+    console.print(plan_table(looked, estimate_stages(looked, store)))
+    shown = console.file.getvalue()
+    assert shown.count("?") == 4
+    assert "0 s" not in shown

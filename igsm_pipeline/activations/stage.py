@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -20,6 +19,7 @@ from igsm_pipeline.model.control import build_control
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.stage import read_queries
@@ -80,6 +80,4 @@ def _write(queries: pa.Table, states: Mapping[int, NDArray[np.float16]], path: P
     for layer, values in states.items():
         column = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
         table = table.append_column(f"layer_{layer}", column)
-    temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)
+    write_parquet(table, path)

@@ -22,9 +22,10 @@ from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.correlation.written import WrittenDocuments
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
-from igsm_pipeline.probes.inputs import folder_of, parts_of, write_table
+from igsm_pipeline.probes.inputs import folder_of, parts_of
 from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict
 from igsm_pipeline.problems import ProblemBatch, read_problems
+from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.documents import Documents, GoldDocuments
 from igsm_pipeline.queries.draw import list_queries
 from igsm_pipeline.queries.sequences import QueryTokens
@@ -74,10 +75,10 @@ def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path],
         outlooks["all"] = Outlook.joined(list(outlooks.values()))
     how = {"seed": settings.seed, "num_resamples": settings.num_resamples}
     rows = [row for part, one in outlooks.items() for row in predictor_rows(part, one, l2=settings.l2, min_events=settings.min_events, **how)]
-    write_table(rate_table(asked.answers, **how), writing.folder / CORRELATION)
-    write_table(pa.Table.from_pylist(rows, schema=PREDICTOR_SCHEMA), writing.folder / PREDICTOR)
+    write_parquet(rate_table(asked.answers, **how), writing.folder / CORRELATION)
+    write_parquet(pa.Table.from_pylist(rows, schema=PREDICTOR_SCHEMA), writing.folder / PREDICTOR)
     events = pa.concat_tables([EVENTS_SCHEMA.empty_table(), *asked.events])
-    write_table(events, writing.folder / EVENTS)
+    write_parquet(events, writing.folder / EVENTS)
     writing.counts.update(slices=len(parts), events=len(events))
 
 

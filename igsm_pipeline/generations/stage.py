@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -17,6 +16,7 @@ from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import fuse_activations, load
 from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table, emit
 from igsm_pipeline.world import load_world
@@ -54,9 +54,7 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
                 model, prompts, beams=settings.beam, max_length=settings.max_tokens, eos=table.eos, seed=settings.seed, progress=bar.update
             )
     rows = generations_table(made, np.array([len(prompt) for prompt in prompts]), table)
-    temporary = writing.folder / (GENERATIONS + ".tmp")
-    pq.write_table(rows, temporary, compression="zstd")
-    temporary.replace(writing.folder / GENERATIONS)
+    write_parquet(rows, writing.folder / GENERATIONS)
     writing.counts.update(problems=len(rows), tokens=int(sum(len(ids) for ids in made.tokens)), finished=int(made.finished.sum()))
 
 

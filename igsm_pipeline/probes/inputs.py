@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from igsm_pipeline.probes.metrics import FLAG_COLUMNS, KEY_COLUMNS
@@ -55,10 +54,3 @@ def make_predictions(
     for name, value in constants.items():
         table = table.append_column(name, value.take(one))
     return table
-
-
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file beside its place and rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)

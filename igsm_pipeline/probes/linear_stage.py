@@ -16,10 +16,11 @@ from tqdm import tqdm
 
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.device import pick_device
-from igsm_pipeline.probes.inputs import DISTANCES, METRICS, PREDICTIONS, PROBES, TRAIN, folder_of, make_predictions, parts_of, write_table
+from igsm_pipeline.probes.inputs import DISTANCES, METRICS, PREDICTIONS, PROBES, TRAIN, folder_of, make_predictions, parts_of
 from igsm_pipeline.probes.linear import fit_probe
 from igsm_pipeline.probes.metrics import KEY_COLUMNS, Majority, num_classes_of, score_distances, score_predictions
 from igsm_pipeline.probes.settings import LinearProbeSettings
+from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.stage import read_queries
 from igsm_pipeline.store import Writing
 
@@ -69,9 +70,9 @@ def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path
     )
     save_file(tensors, writing.folder / f"{PROBES}.tmp")
     (writing.folder / f"{PROBES}.tmp").replace(writing.folder / PROBES)
-    write_table(table, writing.folder / PREDICTIONS)
-    write_table(scored, writing.folder / METRICS)
-    write_table(score_distances(table, seed=settings.seed, num_resamples=settings.num_resamples), writing.folder / DISTANCES)
+    write_parquet(table, writing.folder / PREDICTIONS)
+    write_parquet(scored, writing.folder / METRICS)
+    write_parquet(score_distances(table, seed=settings.seed, num_resamples=settings.num_resamples), writing.folder / DISTANCES)
     writing.counts.update(task=task, probes=len(fits), training_queries=len(labels), predictions=len(table))
 
 

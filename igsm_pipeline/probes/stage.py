@@ -16,12 +16,13 @@ from igsm_pipeline.model.control import build_control
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load, save
 from igsm_pipeline.probes.dense import map_mental_state
-from igsm_pipeline.probes.inputs import DISTANCES, METRICS, PREDICTIONS, TRAIN, folder_of, make_predictions, parts_of, write_table
+from igsm_pipeline.probes.inputs import DISTANCES, METRICS, PREDICTIONS, TRAIN, folder_of, make_predictions, parts_of
 from igsm_pipeline.probes.metrics import Majority, num_classes_of, score_distances, score_predictions
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import WEIGHTS, VProbe, load_probe, predict, save_probe
 from igsm_pipeline.probes.v_training import train_v_probe
 from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import STEP_TASKS, QuerySettings
@@ -70,9 +71,9 @@ def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing:
     table = pa.concat_tables(predictions)
     majority: dict[str, Majority] = {settings.task: Majority.of(training.label, num_classes)}
     scored = score_predictions(table, modulus=settings.family.modulus, candidates=candidates, majority=majority, seed=settings.seed)
-    write_table(table, writing.folder / PREDICTIONS)
-    write_table(scored, writing.folder / METRICS)
-    write_table(score_distances(table, seed=settings.seed), writing.folder / DISTANCES)
+    write_parquet(table, writing.folder / PREDICTIONS)
+    write_parquet(scored, writing.folder / METRICS)
+    write_parquet(score_distances(table, seed=settings.seed), writing.folder / DISTANCES)
     writing.counts.update(task=settings.task, training_queries=len(training), predictions=len(table), steps=settings.num_steps)
 
 
@@ -85,7 +86,7 @@ def _write_map(
         documents = GoldDocuments(tokens.batch.take(slice(0, MAPPED_PROBLEMS)), tokens.table, settings.family.format)
         maps.append(map_mental_state(probe, model, documents, query, part=part, device=model.device, max_tokens=settings.max_tokens))
     if maps:
-        write_table(pa.concat_tables(maps), folder / MENTAL_STATE)
+        write_parquet(pa.concat_tables(maps), folder / MENTAL_STATE)
 
 
 def folder_candidates(inputs: Mapping[str, Path]) -> str:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from igsm_pipeline.problems.kernel import Bool, Int, Ints, kernel
 from igsm_pipeline.problems.record import MAX_INSTANCES, NUM_PARAMETERS, ProblemBatch, Records
+from igsm_pipeline.problems.steps import abstract_place
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 from igsm_pipeline.tokens.table import Ids, TokenTable
-from igsm_pipeline.tokens.walk import ROOM, Numbers, abstract_place, item_number, list_instances, walk_document
+from igsm_pipeline.tokens.walk import ROOM, Numbers, item_number, list_instances, walk_document
 
 _Found = tuple[Ids, NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from igsm_pipeline.errors import BadInput
+from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.tokens.table import TokenTable
 from igsm_pipeline.tokens.windows import Packed
 
@@ -63,9 +64,7 @@ def write_shard(packed: Packed, ops: NDArray[np.uint8], vocab_size: int, path: P
     counts: dict[str, Any] = {"problems": len(ops), "dropped": packed.dropped, "windows": len(packed.lengths), "tokens": int(packed.lengths.sum())}
     counts["op_histogram"], counts["dropped_ops"] = np.bincount(ops).tolist(), np.bincount(ops[~packed.kept]).tolist()
     table = pa.table({"tokens": tokens, "length": pa.array(packed.lengths)}).replace_schema_metadata({_COUNTS: json.dumps(counts).encode()})
-    temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)
+    write_parquet(table, path)
 
 
 def shard_counts(path: Path) -> dict[str, Any]:

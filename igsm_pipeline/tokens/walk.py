@@ -24,6 +24,7 @@ from igsm_pipeline.problems.record import (
     NOTHING,
     RNG_ID,
 )
+from igsm_pipeline.problems.steps import abstract_place
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 
 Numbers = NDArray[np.int32]
@@ -52,16 +53,8 @@ def item_number(row: Row, layer: Int, item: Int, item_starts: Numbers) -> Int:
 
 
 @kernel
-def abstract_place(parameter: Int) -> tuple[Int, Int, Int]:
-    """(layer, item, target) of an abstract id."""
-    layer = 0 if parameter < ABSTRACT_BASE[1] else 1 if parameter < ABSTRACT_BASE[2] else 2
-    rest = parameter - ABSTRACT_BASE[layer]
-    return layer, rest // (3 - layer), layer + 1 + rest % (3 - layer)
-
-
-@kernel
 def _owner_and_thing(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_starts: Numbers) -> tuple[Int, Int, Int]:
-    """Numberss of " {item}'s" and " {thing}", and of " {item}" as the question says it."""
+    """Numbers of " {item}'s" and " {thing}", and of " {item}" as the question says it."""
     if parameter < MAX_INSTANCES:
         layer, item, child = instances[parameter, 0], instances[parameter, 1], instances[parameter, 2]
         thing = layout[4] + item_number(row, layer + 1, child, item_starts)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from igsm_pipeline.experiments.estimates import Estimate
     from igsm_pipeline.experiments.planner import Plan
+    from igsm_pipeline.experiments.solve import Solver
 
 REFUSED = 2
 app = typer.Typer(
@@ -169,19 +170,41 @@ def show(
 
 @app.command()
 def solve(
-    file: Annotated[Path, typer.Argument(help="A problem's text, question included; - reads stdin.")],
-    world: WorldSource = "igsm",
+    file: Annotated[
+        Path | None, typer.Argument(help="A problem's text or a file of `igsm generate`; - reads stdin; drawn without it.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Member, checkpoint folder or models:/NAME@ALIAS; the reference without it.", show_default=False)
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Of a drawn problem: med, hard or a YAML file.", show_default="the model's, or med")] = None,
+    op: Annotated[int | None, typer.Option(help="Operations of a drawn problem.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    world: Annotated[str | None, typer.Option(help="World: a built-in name or a file.", show_default="the model's, or igsm")] = None,
     lenient: Lenient = False,
-    modulus: Annotated[int, typer.Option(min=2)] = 23,
-) -> None:
-    """Solve a problem given as text: prints the solution and the answer."""
-    from igsm_pipeline.text import parse_problem, render_answer, render_solution
-    from igsm_pipeline.world.world import load_world
+    modulus: Annotated[int | None, typer.Option(min=2, show_default="the model's, or 23")] = None,
+) -> int:
+    """Solve a problem and judge it step by step (exit code 1: wrong); without a model print the reference solution and answer."""
+    from igsm_pipeline.reports.solving import choose_problem, solve_problem
 
-    text = " " + _read_text(file).strip()
-    problem = parse_problem(text, load_world(world, lenient=lenient), modulus).solved()
-    typer.echo(render_solution(problem).strip())
-    typer.echo(render_answer(problem).strip())
+    solver = _find_solver(model) if model else None
+    given = None if file is None else _read_text(file)
+    asked = choose_problem(solver, given, family=family, op=op, seed=seed, world=world, lenient=lenient, modulus=modulus)
+    if solver is None:
+        typer.echo(asked.reference() if given else f"{asked.text.strip()}\n{asked.reference()}")
+        return 0
+    solved = solve_problem(asked, solver)
+    _console().print(solved.view(solver.name))
+    return 0 if solved.verdict.correct else 1
+
+
+def _find_solver(named: str) -> Solver:
+    if named.startswith("models:/"):
+        from igsm_pipeline.defs.solver import find_registered
+
+        return find_registered(named)
+    from igsm_pipeline.experiments.solve import find_solver
+
+    return find_solver(named)
 
 
 @app.command()
@@ -235,19 +258,25 @@ def sql(
 
 @app.command()
 def report(
-    member: Annotated[str, typer.Argument(help="The member.")], show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False
+    member: Annotated[str, typer.Argument(help="A member, or an experiment with a grid.")],
+    show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
-    """Print the path of a member's report."""
-    from igsm_pipeline.experiments.experiment import find_member
+    """Print the path of a member's report; of an experiment with a grid, of a page with its members side by side, written anew."""
+    from igsm_pipeline.experiments.experiment import find_member, load_experiments
     from igsm_pipeline.experiments.planner import find_unit
-    from igsm_pipeline.store import MANIFEST, Store
+    from igsm_pipeline.reports.grid import write_grid_report
+    from igsm_pipeline.store import MANIFEST, Store, find_home
 
-    store, unit = Store.at_home(), find_unit(find_member(member), "report", "report")
-    path = store.path(unit) / "report.html"
-    if not (path.parent / MANIFEST).exists():
-        raise NotFound(f"no report of {member} yet: make it with `igsm run {member}`")
-    if not store.check(unit).fresh:
-        typer.echo(f"this report is stale; `igsm plan {member}` says why", err=True)
+    store, experiment = Store.at_home(), load_experiments().get(member)
+    if experiment is not None and len(experiment.members) > 1:
+        path = write_grid_report(experiment, store, find_home() / "reports")
+    else:
+        unit = find_unit(find_member(member), "report", "report")
+        path = store.path(unit) / "report.html"
+        if not (path.parent / MANIFEST).exists():
+            raise NotFound(f"no report of {member} yet: make it with `igsm run {member}`")
+        if not store.check(unit).fresh:
+            typer.echo(f"this report is stale; `igsm plan {member}` says why", err=True)
     typer.echo(path)
     if show:
         typer.launch(path.as_uri())

@@ -24,7 +24,7 @@ from igsm_pipeline.defs.stage_runs import StageRun, run_stage
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.planner import plan
 from igsm_pipeline.store import Store, Unit, find_home, write_atomically
-from igsm_pipeline.training.metrics import ops_of, read_metrics
+from igsm_pipeline.training.metrics import ops_of, read_metrics, slices_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -100,7 +100,7 @@ class Curves:
 
     def __init__(self, client: MlflowClient, unit: Unit, run_id: str, experiment_id: str, step: int = -1) -> None:
         self.client, self.unit, self.run_id, self.experiment_id, self.step = client, unit, run_id, experiment_id, step
-        self._sent: set[tuple[int, bool]] = set()
+        self._sent: set[tuple[int, str]] = set()
 
     @classmethod
     def resume(cls, client: MlflowClient, unit: Unit) -> Curves | None:
@@ -146,6 +146,9 @@ class Curves:
         metrics = [Metric(name, value, now, row["step"]) for row in rows for name, value in metric_values(row)]
         for first in range(0, len(metrics), _BATCH):
             self.client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
+        for row in rows:
+            if "warning" in row:
+                self.client.set_tag(self.run_id, f"igsm.warning.step {row['step']}", row["warning"][:500])
         if rows:
             self._sent |= {_key(row) for row in rows}
             self.step = max(self.step, *(row["step"] for row in rows))
@@ -159,17 +162,20 @@ class Curves:
 
 
 def metric_values(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The numbers of one line of metrics.jsonl by MLflow name; accuracy becomes one curve per op ("accuracy/op 3")."""
+    """The numbers of one line of metrics.jsonl by MLflow name; accuracy becomes one curve per op and slice ("accuracy/op 03", "accuracy/reask")."""
     for name, value in row.items():
         if name == "accuracy":
             for op, share in ops_of(row).items():
                 yield f"accuracy/op {op:02d}", share
+        elif name == "slices":
+            for part, share in slices_of(row).items():
+                yield clean_name(f"accuracy/{part}"), share
         elif name != "step" and isinstance(value, int | float):
             yield clean_name(name), float(value)
 
 
-def _key(row: Mapping[str, Any]) -> tuple[int, bool]:
-    return int(row["step"]), "accuracy" in row
+def _key(row: Mapping[str, Any]) -> tuple[int, str]:
+    return int(row["step"]), next((kind for kind in ("accuracy", "warning") if kind in row), "loss")
 
 
 def train(tracking: Tracking, member: str, tags: Mapping[str, str]) -> tuple[StageRun, dict[str, Any]]:

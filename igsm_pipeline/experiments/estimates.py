@@ -63,12 +63,11 @@ def estimate(units: Iterable[Unit], store: Store) -> Estimate:
 
 
 def work_of(unit: Unit) -> int:
-    """Training tokens of a checkpoint, problems behind any other unit; 1 where neither is known."""
+    """Training tokens of a checkpoint (none of a foreign one), problems behind any other unit; 1 where these are not known."""
     if unit.stage == "checkpoint":
-        training = unit.settings["training"]
         shards = unit.inputs.get("shards")
-        window = int(shards.settings["window"]) if shards is not None else 768
-        return int(training["num_steps"]) * int(training["batch_windows"]) * window
+        windows, training = shards.settings if shards is not None else unit.settings.get("stream"), unit.settings.get("training")
+        return int(training["num_steps"]) * int(training["batch_windows"]) * int(windows["window"]) if training and windows else 0
     return max(1, _problems(unit.stage, unit.settings, unit.inputs.values()))
 
 

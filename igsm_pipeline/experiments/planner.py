@@ -25,7 +25,7 @@ from igsm_pipeline.queries.settings import QuerySettings, Task
 from igsm_pipeline.settings import Settings
 from igsm_pipeline.store import NEVER, Freshness, Store, Unit
 from igsm_pipeline.tokens.settings import ShardSettings
-from igsm_pipeline.training.settings import CheckpointSettings
+from igsm_pipeline.training.settings import CheckpointSettings, StreamSettings
 from igsm_pipeline.verification.settings import VerdictSettings
 
 TRAIN = "train"
@@ -133,13 +133,15 @@ class _Units:
     def _train(self) -> Unit:
         """The checkpoint; streamed training has no shards, a foreign checkpoint neither shards nor monitor."""
         settings = self.settings
-        inputs = {"world": self.world}
+        inputs, stream = {"world": self.world}, None
         if settings.model.path is None:
-            inputs["monitor"] = self.sets[MONITOR]
-            if not settings.shards.streaming:
+            inputs |= {name: unit for name, unit in self.sets.items() if name == MONITOR or name.startswith(f"{MONITOR}:")}
+            if settings.shards.streaming:
+                stream = StreamSettings(window=settings.shards.window, alignment=settings.shards.alignment, seed=settings.shards.seed)
+            else:
                 shards = ShardSettings(**self.common, window=settings.shards.window, alignment=settings.shards.alignment)
                 inputs["shards"] = self.add("token_shards", TRAIN, shards, {"world": self.world, "problems": self.sets[TRAIN]})
-        trained = CheckpointSettings(**self.common, model=settings.model, training=settings.training)
+        trained = CheckpointSettings(**self.common, stream=stream, model=settings.model, training=settings.training)
         return self.add("checkpoint", "checkpoint", trained, inputs)
 
     def _evaluate(self) -> None:
@@ -213,7 +215,7 @@ class _Units:
 
 
 def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
-    """The problem sets of an experiment by name: ``train``, ``monitor``, the evaluation slices, ``probe_train``."""
+    """The problem sets of an experiment by name: ``train``, ``monitor``, ``monitor:SLICE``, the evaluation slices, ``probe_train``."""
     evaluation, probes, family = settings.evaluation, settings.probes, settings.family
     sets = {}
     if not settings.shards.streaming:
@@ -221,6 +223,9 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
     sets[MONITOR] = ProblemSetSettings(
         family=family, balanced=True, split="test", num_problems=evaluation.monitor_per_op * family.op_max, seed=evaluation.seed, stream="monitor"
     )
+    for name in evaluation.monitor_slices:
+        watched = slice_set(name, evaluation.slices, family, num_problems=evaluation.monitor_per_op, per_op=1, seed=evaluation.seed)
+        sets[f"{MONITOR}:{name}"] = watched.model_copy(update={"stream": watched.stream.replace("evaluation", MONITOR)})
     for name in dict.fromkeys((*evaluation.slices, *probes.slices)):
         sets[name] = slice_set(
             name, evaluation.slices, family, num_problems=evaluation.num_problems, per_op=evaluation.problems_per_op, seed=evaluation.seed

@@ -31,11 +31,12 @@ class EvaluationSection(Settings):
     beams: tuple[int, ...] = Field((1,), min_length=1, description="1 is greedy; more is beam search with sampling")
     num_problems: int = Field(4096, ge=1, description="problems per slice")
     problems_per_op: int = Field(256, ge=1, description="problems per op level of by_op")
-    monitor_per_op: int = Field(32, ge=1, description="problems per op level of the set that is watched while training")
+    monitor_per_op: int = Field(32, ge=1, description="problems that are watched while training, per op level and per slice of monitor_slices")
+    monitor_slices: tuple[str, ...] = Field((), description="slices that are watched while training, beside every op level up to op_max")
     max_tokens: int = Field(2048, ge=16, description="longest prompt and completion together")
     seed: int = Field(0, ge=0, description="seed of the evaluation problems")
 
-    @field_validator("slices")
+    @field_validator("slices", "monitor_slices")
     @classmethod
     def _slices_have_names(cls, slices: tuple[str, ...]) -> tuple[str, ...]:
         return _distinct(tuple(check_slice(name) for name in slices), "slices")

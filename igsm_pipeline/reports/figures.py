@@ -21,7 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.tables import Accuracy, Estimate, score, whole_scores
-from igsm_pipeline.training.metrics import ops_of
+from igsm_pipeline.training.metrics import ops_of, slices_of
 
 INK = "#7a7f8c"
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
@@ -70,7 +70,7 @@ def op_histogram(counts: Mapping[str, Mapping[int, int]]) -> Figure:
 
 
 def training_curves(lines: Sequence[Row]) -> Figure:
-    """Loss, and fully-correct accuracy per op, over the steps of training.
+    """Loss, and fully-correct accuracy per op and watched slice (dashed), over the steps of training.
 
     Args:
         lines: rows of metrics.jsonl.
@@ -90,10 +90,17 @@ def training_curves(lines: Sequence[Row]) -> Figure:
         accuracy.plot(
             [step for step, _ in points], [value for _, value in points], color=colour, marker="o", markersize=2.5, linewidth=1.2, label=f"op {op}"
         )
+    slices: dict[str, list[tuple[int, float]]] = {}
+    for row in lines:
+        for part, value in slices_of(row).items():
+            slices.setdefault(part, []).append((row["step"], value))
+    for index, (part, points) in enumerate(slices.items()):
+        ink = COLOURS[(1 + 2 * index) % len(COLOURS)]
+        accuracy.plot([step for step, _ in points], [value for _, value in points], color=ink, linestyle="dashed", linewidth=1.2, label=part)
     accuracy.set_ylim(-0.02, 1.02)
     accuracy.set_xlabel("step")
     accuracy.set_ylabel("fully correct")
-    _legend(accuracy, columns=1 + len(curves) // 8)
+    _legend(accuracy, columns=1 + (len(curves) + len(slices)) // 8)
     return figure
 
 
@@ -210,16 +217,22 @@ def share_bars(values: Mapping[str, Estimate], label: str) -> Figure:
     return figure
 
 
-def sizes(cells: Mapping[str, Mapping[str, Estimate]]) -> Figure:
-    """Figure 9: accuracy of several members, one line per slice.
+def sizes(best: Mapping[str, Mapping[str, Estimate]], every: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Figure 9: accuracy of several sizes, one line per slice through the best runs.
 
     Args:
-        cells: slice -> member label -> accuracy; every slice has the same members.
+        best: slice -> size -> accuracy of the best run; every slice has the same sizes.
+        every: slice -> size -> accuracies of all its runs.
     """
     figure, (axes,) = new_figure(7.2, 3.2)
-    for index, (part, members) in enumerate(cells.items()):
-        _points(axes, list(range(len(members))), list(members.values()), COLOURS[index % len(COLOURS)], part)
-        axes.set_xticks(range(len(members)), list(members), fontsize=7, rotation=30, ha="right")
+    step = 0.08
+    for index, (part, members) in enumerate(best.items()):
+        colour, shift = COLOURS[index % len(COLOURS)], step * (index - (len(best) - 1) / 2)
+        places = [place + shift for place in range(len(members))]
+        pale = [(place, value) for place, size in zip(places, members, strict=True) for value in every[part][size]]
+        axes.scatter([place for place, _ in pale], [value for _, value in pale], s=14, color=colour, alpha=0.3, linewidths=0)
+        _points(axes, places, list(members.values()), colour, part)
+        axes.set_xticks(range(len(members)), list(members), fontsize=7)
     axes.set_ylim(-0.02, 1.03)
     axes.set_ylabel("fully correct")
     _legend(axes)
@@ -257,7 +270,7 @@ def _bar(axes: Axes, place: float, value: Estimate, colour: str, width: float = 
     axes.bar(place, value.value, width, color=colour, yerr=error, capsize=2, ecolor=INK, error_kw={"linewidth": 0.9}, label=label)
 
 
-def _points(axes: Axes, places: Sequence[int], values: Sequence[Estimate], colour: str, label: str) -> None:
+def _points(axes: Axes, places: Sequence[float], values: Sequence[Estimate], colour: str, label: str) -> None:
     middle = [value.value for value in values]
     error = [[max(0.0, value.value - value.low) for value in values], [max(0.0, value.high - value.value) for value in values]]
     axes.errorbar(places, middle, yerr=error, color=colour, marker="o", markersize=3, linewidth=1.2, capsize=2, elinewidth=0.8, label=label)

@@ -6,7 +6,8 @@ read in its own order, each window once.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,17 @@ class Windows(Protocol):
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Token ids, shape (len(indices), window), and the number of real tokens of each window, shape (len(indices),)."""
+
+
+@runtime_checkable
+class EndlessWindows(Windows, Protocol):
+    """Windows without an end, which can be taken up again far from the first one without reading those before."""
+
+    def position(self, index: int) -> dict[str, int]:
+        """Where window ``index`` stands, as JSON values; the windows before it have been read."""
+
+    def resume(self, position: Mapping[str, int]) -> None:
+        """Begin at a position of an earlier run."""
 
 
 class BatchOrder:

@@ -27,7 +27,7 @@ from transformers import PreTrainedModel
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadSettings, StageFailed
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
-from igsm_pipeline.training.batches import BatchOrder, Windows, labels_of
+from igsm_pipeline.training.batches import BatchOrder, EndlessWindows, Windows, labels_of
 from igsm_pipeline.training.metrics import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, set_learning_rate
 from igsm_pipeline.training.processes import Ranks, joined_ranks, stop_on_signals
@@ -35,8 +35,8 @@ from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.training.state import load_newest_state, save_state
 from igsm_pipeline.training.steps import StepResult, autocast, loss_sum, micro_batches, reduce_gradients
 
-Monitor = Callable[[PreTrainedModel], dict[str, list[int]]]
-"""Solves a fixed set of problems: op -> [correct, n]."""
+Monitor = Callable[[PreTrainedModel], dict[str, dict[str, list[int]]]]
+"""Solves a fixed set of problems: "accuracy" -> op -> [correct, n], "slices" -> slice -> [correct, n]."""
 
 Batch = tuple[NDArray[Any], NDArray[np.int64], NDArray[Any]]
 _log = logging.getLogger(__name__)
@@ -150,6 +150,8 @@ def train(
         first, tokens = int(state["step"]), int(state["tokens"])
         metrics = MetricsLog(folder, first) if ranks.first else None
         order = BatchOrder(data.num_windows, settings.batch_windows, settings.seed)
+        if isinstance(data, EndlessWindows):
+            data.resume(state.get("windows", {"shard": 0, "first_window": 0}))
         if first:
             _log.info("training resumes after step %d of %d", first, settings.num_steps)
 
@@ -162,6 +164,8 @@ def train(
         def save(step: int) -> None:
             if ranks.first:
                 extra = {"tokens": tokens, **({"scaler": trainer.scaler.state_dict()} if trainer.scaler.is_enabled() else {})}
+                if isinstance(data, EndlessWindows):
+                    extra["windows"] = data.position(step * settings.batch_windows)
                 save_state(folder, step, trainer.model, trainer.optimizers, extra)
 
         started = mark = time.monotonic()
@@ -173,7 +177,12 @@ def train(
             assert following is not None
             batch = following.result()
             following = reader.submit(read, step + 1) if step + 1 < settings.num_steps else None
-            result = trainer.step(step, batch)
+            try:
+                result = trainer.step(step, batch)
+            except StageFailed as error:
+                if metrics is not None:
+                    metrics.append({"step": step, "warning": str(error)})
+                raise
             done = step + 1
             tokens += result.tokens
             since.append(result)
@@ -201,7 +210,7 @@ def train(
 def look_at_accuracy(model: PreTrainedModel, step: int, monitor: Monitor, metrics: MetricsLog) -> None:
     """Solve the monitor problems and write the accuracy row, and a warning row where accuracy stands still while the loss falls."""
     model.eval()
-    metrics.append({"step": step, "accuracy": monitor(model)})
+    metrics.append({"step": step, **monitor(model)})
     model.train()
     warning = flat_accuracy_warning(metrics.rows)
     if warning is not None:

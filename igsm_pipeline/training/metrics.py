@@ -1,7 +1,8 @@
 """metrics.jsonl: one JSON object a line, appended while training.
 
-Rows: ``{"step", "loss", "lr", "tokens", "tokens_per_s", "grad_norm"}`` at every logged step, ``{"step", "accuracy": {op: [correct, n]}}`` when the
-monitor problems were solved, ``{"step", "warning": text}``. ``step`` is the number of steps done. On resume, rows after the resumed step are cut off.
+Rows: ``{"step", "loss", "lr", "tokens", "tokens_per_s", "grad_norm"}`` at every logged step; ``{"step", "accuracy": {op: [correct, n]},
+"slices": {slice: [correct, n]}}`` when the monitor problems were solved (``slices`` where some are watched); ``{"step", "warning": text}``.
+``step`` is the number of steps done. On resume, rows after the resumed step are cut off.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 def ops_of(row: Mapping[str, Any]) -> dict[int, float]:
     """The share of fully correct solutions per op in one row; empty where the row holds none."""
     return {int(op): right / n for op, (right, n) in row.get("accuracy", {}).items() if n}
+
+
+def slices_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The share of fully correct solutions per watched slice in one row; empty where the row holds none."""
+    return {name: right / n for name, (right, n) in row.get("slices", {}).items() if n}
 
 
 def flat_accuracy_warning(rows: Sequence[Mapping[str, Any]], looks: int = 3, gain: float = 0.02, fall: float = 0.02) -> str | None:

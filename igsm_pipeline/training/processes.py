@@ -1,19 +1,15 @@
-"""The training process among others: ranks, signals, and not outliving its parent.
+"""The training process among others: ranks and signals.
 
 Under ``torch.distributed.run`` every process joins one group; alone there is none. SIGINT and SIGTERM ask for a stop, on which all ranks agree by an
-all-reduced flag, so that they checkpoint after the same step. When the parent dies, so does the trainer: the kernel sends SIGKILL on Linux
-(PR_SET_PDEATHSIG), elsewhere the parent's id is watched.
+all-reduced flag, so that they checkpoint after the same step.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,8 +19,6 @@ import torch
 import torch.distributed as dist
 
 from igsm_pipeline.model.device import pick_device
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -93,20 +87,3 @@ def stop_on_signals() -> Iterator[StopRequest]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def die_with_parent() -> None:
-    """End this process as soon as its parent does. Call it in the main thread of a trainer that was started as a subprocess."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        return
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

@@ -44,13 +44,32 @@ class TrainingSettings(Settings):
     workers: int = runtime_field(1, why="processes that generate streamed blocks; blocks do not depend on who makes them", ge=0)
 
 
+class StreamSettings(Settings):
+    """Training windows that are made while training instead of being read from shards.
+
+    Ours: shard n of the stream holds the windows that ``token_shards`` would write of blocks n * blocks_per_shard and following.
+    """
+
+    window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
+    alignment: Literal["aligned", "stream"] = Field("aligned", description="every window starts with a problem, or is cut from one stream")
+    seed: int = Field(0, ge=0, description="of the problems")
+    block_size: int = Field(4096, ge=1, le=1 << 16, description="problems per block; part of what a block is")
+    blocks_per_shard: int = Field(8, ge=1, description="blocks that are packed and shuffled together; a window never crosses shards")
+
+
 class CheckpointSettings(Settings):
-    """Everything a checkpoint depends on besides its data: family and tokens (which say what the data mean), model and training."""
+    """Everything a checkpoint depends on besides its inputs: family and tokens (which say what the data mean), streamed data, model and training."""
 
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
+    stream: StreamSettings | None = Field(None, description="how windows are made while training; without it they are read from shards")
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
+
+    def canonical(self) -> dict[str, Any]:
+        """As the base class; stored data leave no trace of ``stream``, and a foreign model none of how it would be trained."""
+        unread = {"stream", "training"} if self.model.path is not None else {"stream"} if self.stream is None else set()
+        return {name: value for name, value in super().canonical().items() if name not in unread}
 
     def runtime(self) -> dict[str, Any]:
         """What the canonical form leaves out one level down: the training's runtime fields and a foreign model's path, each in its whole section."""

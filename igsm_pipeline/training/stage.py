@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from igsm_pipeline.errors import BadInput
@@ -12,16 +13,19 @@ from igsm_pipeline.problems.files import read_problems
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
 from igsm_pipeline.tokens.shards import open_shards
+from igsm_pipeline.training.batches import Windows
 from igsm_pipeline.training.loop import Specials, train
 from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.monitor import make_monitor
-from igsm_pipeline.training.processes import die_with_parent
+from igsm_pipeline.training.parent import die_with_parent
 from igsm_pipeline.training.settings import CheckpointSettings
 from igsm_pipeline.training.state import remove_states
-from igsm_pipeline.world import load_world
+from igsm_pipeline.training.stream import ShardMaker, StreamedWindows
+from igsm_pipeline.world import World, load_world
 
 STAGE = "checkpoint"
 VERSION = 1
+MONITOR = "monitor"
 CONTEXT = 2048
 """Source: solutions are written within 2048 tokens, whatever the training window."""
 
@@ -34,7 +38,8 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
 
     Args:
         settings: family, tokens, model and training.
-        inputs: ``world``, ``shards`` and ``monitor`` (the problems that are solved while training); of a foreign checkpoint only ``world``.
+        inputs: ``world``, ``shards`` (none where windows are streamed), ``monitor`` and ``monitor:SLICE`` (the problems that are solved while
+            training: of every op, and of some slices); of a foreign checkpoint only ``world``.
         writing: the unit being written; its ``state/`` is where an interrupted run goes on.
 
     Raises:
@@ -49,15 +54,13 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     if settings.model.path is not None:
         copy_foreign(Path(settings.model.path), table, writing)
         return
-    if "shards" not in inputs:
-        raise BadInput("shards.streaming", "must be false: training reads written shards", True, "set shards.num_problems instead")
-    shards = open_shards(inputs["shards"])
-    if shards.vocab_size != table.size:
-        raise BadInput("shards", f"must have the {table.size} ids of the token settings", shards.vocab_size, "make the shards again")
-    context = max(CONTEXT, shards.window)
-    model = gpt2_rotary.build(settings.model, table.size, context, settings.training.seed, bos=table.bos, eos=table.eos)
-    monitor = make_monitor(settings, read_problems(inputs["monitor"], world, settings.family.modulus), table)
-    result = train(model, shards, settings.training, writing.folder, specials=Specials(table.solution, table.eos), monitor=monitor)
+    sets = {role: read_problems(inputs[role], world, settings.family.modulus) for role in inputs if role.startswith(MONITOR)}
+    watched = {role.removeprefix(MONITOR + ":"): batch for role, batch in sets.items() if role != MONITOR}
+    monitor = make_monitor(settings, sets[MONITOR], table, watched)
+    with training_windows(settings, inputs, world, table) as windows:
+        context = max(CONTEXT, windows.window)
+        model = gpt2_rotary.build(settings.model, table.size, context, settings.training.seed, bos=table.bos, eos=table.eos)
+        result = train(model, windows, settings.training, writing.folder, specials=Specials(table.solution, table.eos), monitor=monitor)
     if int(os.environ.get("RANK", "0")) != 0:
         return
     gpt2_rotary.save(model, writing.folder)
@@ -67,12 +70,33 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     writing.counts["steps"] = int(result["steps"])
     writing.counts["tokens"] = int(result["tokens"])
     writing.counts["resumed_step"] = int(result["resumed_step"])
+    writing.counts["warnings"] = sum("warning" in row for row in rows)
     writing.counts["loss"] = round(float([row["loss"] for row in rows if "loss" in row][-1]), 6)
     looks = [row["accuracy"] for row in rows if "accuracy" in row]
     if looks:
         right, total = (sum(count[place] for count in looks[-1].values()) for place in (0, 1))
         writing.counts["monitor_accuracy"] = round(right / max(1, total), 6)
     remove_states(writing.folder)
+
+
+@contextmanager
+def training_windows(settings: CheckpointSettings, inputs: Mapping[str, Path], world: World, table: TokenTable) -> Iterator[Windows]:
+    """The windows to train on: streamed where the settings say how, else those of the ``shards`` input.
+
+    Raises:
+        BadInput: there are no shards, or they were made with another token table.
+    """
+    if settings.stream is not None:
+        maker = ShardMaker(settings.stream, settings.family, settings.tokens, world, settings.training.seed)
+        with StreamedWindows(maker, settings.training.workers) as streamed:
+            yield streamed
+        return
+    if "shards" not in inputs:
+        raise BadInput("checkpoint inputs", "must hold shards where nothing is streamed", sorted(inputs), "plan the member again")
+    shards = open_shards(inputs["shards"])
+    if shards.vocab_size != table.size:
+        raise BadInput("shards", f"must have the {table.size} ids of the token settings", shards.vocab_size, "make the shards again")
+    yield shards
 
 
 def copy_foreign(path: Path, table: TokenTable, writing: Writing) -> None:

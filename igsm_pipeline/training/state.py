@@ -7,6 +7,7 @@ reported. Nothing is pickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -15,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
-from igsm_pipeline.store import hash_file, write_atomically
+from igsm_pipeline.store import hash_file
 
 STATE = "state"
 KEPT = 2
@@ -26,20 +27,28 @@ _log = logging.getLogger(__name__)
 
 
 def save_state(folder: Path, step: int, model: nn.Module, optimizers: list[torch.optim.Optimizer], extra: dict[str, Any]) -> None:
-    """Write the state after ``step`` steps and drop all but the last two. A crash at any moment leaves the earlier states whole."""
+    """Write the state after ``step`` steps and drop all but the last two. A crash at any moment leaves the earlier states whole.
+
+    Raises:
+        OSError: the disk is full or cannot be written; the half-written state is removed, the earlier ones stay.
+    """
     root = folder / STATE
     root.mkdir(exist_ok=True)
     for leftover in root.glob("*.tmp"):
         shutil.rmtree(leftover)
     final = root / f"step-{step:09d}"
     temporary = final.with_name(final.name + ".tmp")
-    temporary.mkdir()
-    save_file(_model_tensors(model), temporary / "model.safetensors")
-    save_file(_optimizer_tensors(model, optimizers), temporary / "optimizer.safetensors")
-    hashes = {path.name: hash_file(path) for path in sorted(temporary.glob("*.safetensors"))}
-    write_atomically(temporary / "state.json", json.dumps({"step": step, "sha256": hashes, **extra}).encode())
-    for path in temporary.iterdir():
-        _sync(path)
+    try:
+        temporary.mkdir()
+        parts = {"model.safetensors": _model_tensors(model), "optimizer.safetensors": _optimizer_tensors(model, optimizers)}
+        hashes = {name: _write(temporary / name, save(tensors)) for name, tensors in parts.items()}
+        _write(temporary / "state.json", json.dumps({"step": step, "sha256": hashes, **extra}).encode())
+        _sync(temporary)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        kept = [path.name for path in sorted(root.glob("step-?????????"))]
+        _log.error("the training state after step %d cannot be written (%s); kept: %s", step, error, ", ".join(kept) or "none")
+        raise
     if final.exists():
         shutil.rmtree(final)
     temporary.rename(final)
@@ -101,6 +110,15 @@ def _restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], weights:
         name, _, entry = key.rpartition("|")
         parameter = parameters[name]
         owners[id(parameter)].state[parameter][entry] = value.to(parameter.device)
+
+
+def _write(path: Path, data: bytes) -> str:
+    """Write a file through to the disk; returns the SHA-256 of its content."""
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return hashlib.sha256(data).hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -219,6 +219,38 @@ def test_the_work_of_training_is_its_tokens(home: Path) -> None:
         find_unit(member, "world", "x")
 
 
+def test_streamed_members_have_no_shards_and_know_their_window(home: Path) -> None:
+    member = find_member("hard_pq")
+    units = units_of(member)
+    assert "token_shards" not in {unit.stage for unit in units}
+    assert "train" not in {unit.name for unit in units if unit.stage == "problem_sets"}
+    assert work_of(find_unit(member, "checkpoint", "checkpoint")) == 200_000 * 256 * 1024
+
+
+def test_what_windows_hold_is_part_of_a_streamed_checkpoint(home: Path) -> None:
+    ablated = [find_unit(find_member(f"window_ablation.alignment={one}"), "checkpoint", "checkpoint") for one in ("aligned", "stream")]
+    assert ablated[0].fingerprint != ablated[1].fingerprint
+    seen = {ablated[0].fingerprint}
+    for change in ("window: 512", "seed: 1", "num_problems: 9"):
+        (home / "experiments" / "other.yaml").write_text(f"base: med_pq\nprobes: {{tasks: []}}\nshards: {{{change}}}\n")
+        seen.add(find_unit(find_member("other"), "checkpoint", "checkpoint").fingerprint)
+    assert len(seen) == 3, "window and seed count, the size of a set that is not stored does not"
+
+
+def test_a_streamed_experiment_trains_from_the_command_line(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(
+        home,
+        "shards: {streaming: true, window: 128}\nmodel: {layers: 1, heads: 2, head_width: 16}\n"
+        "training: {num_steps: 3, batch_windows: 2, accuracy_every_steps: 0, workers: 0, device: cpu}\nevaluation: {monitor_per_op: 1}\n",
+    )
+    for stage in (["world"], ["problem_sets", "--unit", "monitor"], ["checkpoint"]):
+        assert main(["run", "mine", "--stage", *stage]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["computed"] == 1
+    assert told["units"][0]["counts"]["steps"] == 3
+    assert plan(find_member("mine"), Store.at_home(), ["checkpoint"]).stale == ()
+
+
 def test_a_cost_that_nothing_tells_is_shown_as_unknown_and_not_as_zero(home: Path) -> None:
     store = Store.at_home()
     looked = plan(find_member("mine"), store, ["checkpoint"])

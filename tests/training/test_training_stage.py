@@ -86,6 +86,20 @@ def test_the_loss_falls_and_the_monitor_counts_every_op(trained: Writing) -> Non
     assert {step: {op: n for op, (_, n) in look.items()} for step, look in looks.items()} == {step: {"1": 3, "2": 3} for step in (4, 8)}
 
 
+def test_slices_are_watched_beside_the_ops(inputs: dict[str, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "reask"
+    folder.mkdir()
+    asked = ProblemSetSettings(family=FAMILY, law="exact", op=3, reask=True, num_problems=5, block_size=8, split="test", stream="monitor reask")
+    write_problem_set(asked, inputs, Writing(folder, False))
+    out = Writing(tmp_path / "out", False)
+    out.folder.mkdir()
+    write_checkpoint(settings_of(4), {**inputs, "monitor:reask": folder}, out)
+    (look,) = [row for row in read_metrics(out.folder) if "accuracy" in row]
+    assert {op: n for op, (_, n) in look["accuracy"].items()} == {"1": 3, "2": 3}
+    assert {name: n for name, (_, n) in look["slices"].items()} == {"reask": 3}
+    assert out.counts["warnings"] == 0
+
+
 def test_a_stopped_run_goes_on_to_the_same_weights(
     inputs: dict[str, Path], trained: Writing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +139,8 @@ def test_the_right_completion_is_correct_and_a_changed_one_is_not(inputs: dict[s
 
 def test_a_foreign_checkpoint_is_copied_with_the_tokenizer(inputs: dict[str, Path], trained: Writing, tmp_path: Path) -> None:
     settings = settings_of(8).model_copy(update={"model": ModelSettings(path=str(trained.folder))})
+    assert "training" not in settings.canonical(), "how a foreign model would have been trained is no part of what it is"
+    assert CheckpointSettings.parse({**settings.canonical(), **settings.runtime()}, "checkpoint") == settings
     write_checkpoint(settings, {"world": inputs["world"]}, Writing(tmp_path, False))
     wanted, found = load_file(trained.folder / "model.safetensors"), load_file(tmp_path / "model.safetensors")
     assert wanted.keys() == found.keys()

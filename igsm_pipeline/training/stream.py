@@ -1,0 +1,178 @@
+"""Training windows made while they are read: problems, token ids and windows by worker processes, the same whoever makes them.
+
+The stream is an endless row of shards. Shard n holds, in a shuffled order, the windows that the stage ``token_shards`` would write of the blocks
+n * blocks_per_shard and following; it is a function of the settings and n. Window numbers count through the shards.
+
+Source: fresh problems all the way. Ours: everything else. The windows of a shard are permuted by the generator that permutes epoch n of stored
+windows, so that a set of one stored shard and a stream give the same batches until the shard is read.
+"""
+
+from __future__ import annotations
+
+import bisect
+import signal
+from collections.abc import Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing import get_context
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from igsm_pipeline import seeding
+from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.problems.blocks import BlockMaker
+from igsm_pipeline.problems.record import ProblemBatch
+from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
+from igsm_pipeline.tokens.windows import pack
+from igsm_pipeline.training.parent import die_with_parent
+from igsm_pipeline.training.settings import StreamSettings
+from igsm_pipeline.world import World
+
+Shard = tuple[NDArray[Any], NDArray[np.int32]]
+"""Ids, shape (num_windows, window), and real tokens per window, shape (num_windows,)."""
+
+
+@dataclass(frozen=True)
+class ShardMaker:
+    """Makes any shard of one stream.
+
+    Attributes:
+        stream: window, alignment, seed, sizes.
+        family: of the problems.
+        tokens: segmentation and vocabulary.
+        world: gives the names.
+        order_seed: seed of the order within shards.
+    """
+
+    stream: StreamSettings
+    family: FamilySettings
+    tokens: TokenSettings
+    world: World
+    order_seed: int
+
+    @cached_property
+    def table(self) -> TokenTable:
+        """The token table."""
+        return build_table(self.world, self.family.modulus, self.tokens)
+
+    @cached_property
+    def blocks(self) -> BlockMaker:
+        """Makes the problems; those of the training set of a stored experiment of this family, block size and seed."""
+        per_shard = self.stream.blocks_per_shard * self.stream.block_size
+        return BlockMaker(
+            ProblemSetSettings(family=self.family, num_problems=per_shard, block_size=self.stream.block_size, seed=self.stream.seed), self.world
+        )
+
+    def make(self, number: int) -> Shard:
+        """Shard ``number``, counted from 0.
+
+        Raises:
+            StageFailed: all its problems are longer than a window.
+        """
+        first = number * self.stream.blocks_per_shard
+        records = np.concatenate([self.blocks.make(block).records for block in range(first, first + self.stream.blocks_per_shard)])
+        emitted = emit(ProblemBatch(records, self.world, self.family.modulus), self.table, self.family.format)
+        packed = pack(emitted, self.stream.window, self.stream.alignment)
+        if not len(packed.lengths):
+            raise StageFailed(f"all {len(records)} problems are longer than shards.window, which is {self.stream.window}: raise it")
+        order = seeding.generator(self.order_seed, "training.order", number).permutation(len(packed.lengths))
+        return packed.tokens.astype(np.uint16 if self.table.size <= 1 << 16 else np.uint32)[order], packed.lengths[order]
+
+
+class StreamedWindows:
+    """An endless source of windows; use it as a context, which owns the worker processes.
+
+    Args:
+        maker: makes the shards.
+        workers: processes that make shards ahead of the reader; 0: the reader makes them when they are needed.
+    """
+
+    num_windows = None
+
+    def __init__(self, maker: ShardMaker, workers: int = 1) -> None:
+        self.maker, self.workers = maker, workers
+        self.window = maker.stream.window
+        self._first = 0  # number of the first shard that this source knows the place of
+        self._starts = [0]  # first window of shards _first, _first + 1, ...; the last one is not made yet
+        self._shards: dict[int, Shard] = {}
+        self._ahead: dict[int, Future[Shard]] = {}
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        if self.workers:
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_prepare, initargs=(self.maker,))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None
+        self._ahead.clear()
+
+    def position(self, index: int) -> dict[str, int]:
+        """The shard that window ``index`` stands in, and that shard's first window; all windows before ``index`` have been read."""
+        place = bisect.bisect_right(self._starts, index) - 1
+        return {"shard": self._first + place, "first_window": self._starts[place]}
+
+    def resume(self, position: Mapping[str, int]) -> None:
+        """Begin at a position of an earlier run; shards before it are not made. Starts the workers on it."""
+        self._first, self._starts = int(position["shard"]), [int(position["first_window"])]
+        self._shards.clear()
+        self._look_ahead(self._first)
+
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Windows by number, from the position of the last ``resume`` (or 0) on: ids, shape (len(indices), window), and real tokens per window.
+
+        Raises:
+            StageFailed: a shard has no window.
+        """
+        while self._starts[-1] <= int(indices.max(initial=-1)):
+            number = self._first + len(self._starts) - 1
+            self._starts.append(self._starts[-1] + len(self._shard(number)[1]))
+        places = np.searchsorted(self._starts, indices, side="right") - 1
+        numbers = sorted({int(place) for place in places})
+        tokens = np.empty((len(indices), self.window), np.uint32)
+        lengths = np.empty(len(indices), np.int32)
+        for place in numbers:
+            rows = np.flatnonzero(places == place)
+            ids, real = self._shard(self._first + place)
+            within = indices[rows] - self._starts[place]
+            tokens[rows], lengths[rows] = ids[within], real[within]
+        for number in [number for number in self._shards if numbers and number < self._first + numbers[0]]:
+            del self._shards[number]
+        return tokens, lengths
+
+    def _shard(self, number: int) -> Shard:
+        if number not in self._shards:
+            self._look_ahead(number)
+            waiting = self._ahead.pop(number, None)
+            self._shards[number] = waiting.result() if waiting is not None else self.maker.make(number)
+            self._look_ahead(number + 1)
+        return self._shards[number]
+
+    def _look_ahead(self, number: int) -> None:
+        """Have the workers make shard ``number`` and as many after it as there are workers."""
+        if self._pool is not None:
+            for one in range(number, number + self.workers):
+                if one not in self._ahead and one not in self._shards:
+                    self._ahead[one] = self._pool.submit(_make, one)
+
+
+_maker: ShardMaker | None = None
+
+
+def _prepare(maker: ShardMaker) -> None:
+    """Make this process a worker: it ends with its parent and leaves Ctrl-C to it."""
+    global _maker  # noqa: PLW0603  (a worker's one piece of state: tables and scratch memory that every shard needs)
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _maker = maker
+
+
+def _make(number: int) -> Shard:
+    assert _maker is not None
+    return _maker.make(number)

@@ -1,0 +1,182 @@
+"""Streamed windows are the shards' windows, whoever makes them and wherever reading begins; a streamed model is the stored one's equal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.store import Writing
+from igsm_pipeline.tokens import ShardSettings, TokenSettings
+from igsm_pipeline.tokens.shards import Shards, open_shards
+from igsm_pipeline.tokens.stage import write_shards
+from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.settings import CheckpointSettings, StreamSettings, TrainingSettings
+from igsm_pipeline.training.stage import write_checkpoint
+from igsm_pipeline.training.stream import ShardMaker, StreamedWindows
+from igsm_pipeline.world import load_world
+from igsm_pipeline.world.settings import WorldSettings
+from igsm_pipeline.world.stage import write_world
+
+FAMILY = FamilySettings(op_max=2, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
+PHRASE = TokenSettings(segmentation="phrase")
+WINDOW, BLOCK, PER_SHARD = 96, 32, 2
+SHARDS = 3
+
+
+def stream_of(alignment: str = "aligned") -> StreamSettings:
+    return StreamSettings.model_validate({"window": WINDOW, "alignment": alignment, "seed": 4, "block_size": BLOCK, "blocks_per_shard": PER_SHARD})
+
+
+def maker_of(alignment: str = "aligned") -> ShardMaker:
+    return ShardMaker(stream_of(alignment), FAMILY, PHRASE, load_world("mini"), order_seed=9)
+
+
+def write_inputs(root: Path, num_shards: int, alignment: str = "aligned") -> dict[str, Path]:
+    """A small world, the stored shards of the same key, and problems to monitor."""
+    folders = {name: root / name for name in ("world", "problems", "shards", "monitor")}
+    for folder in folders.values():
+        folder.mkdir()
+    write_world(WorldSettings(source="mini"), {}, Writing(folders["world"], False))
+    problems = ProblemSetSettings(family=FAMILY, num_problems=num_shards * PER_SHARD * BLOCK, block_size=BLOCK, seed=4)
+    write_problem_set(problems, folders, Writing(folders["problems"], False))
+    monitored = ProblemSetSettings(family=FAMILY, num_problems=4, block_size=8, balanced=True, split="test", stream="monitor")
+    write_problem_set(monitored, folders, Writing(folders["monitor"], False))
+    stored = {"family": FAMILY, "tokens": PHRASE, "window": WINDOW, "alignment": alignment, "problems_per_shard": PER_SHARD * BLOCK}
+    write_shards(ShardSettings.model_validate(stored), folders, Writing(folders["shards"], False))
+    return folders
+
+
+def rows_of(tokens: np.ndarray, lengths: np.ndarray) -> list[tuple[int, ...]]:
+    return sorted((int(length), *row) for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("alignment", ["aligned", "stream"])
+def test_the_stream_holds_the_windows_of_the_shards(tmp_path: Path, alignment: str) -> None:
+    stored = open_shards(write_inputs(tmp_path, SHARDS, alignment)["shards"])
+    with StreamedWindows(maker_of(alignment), workers=0) as source:
+        streamed = source.read(np.arange(stored.num_windows))
+    assert rows_of(*streamed) == rows_of(stored.tokens, stored.lengths)
+    assert not np.array_equal(streamed[0], stored.tokens), "shards are shuffled"
+
+
+def test_windows_do_not_depend_on_the_workers_or_on_how_they_are_asked_for() -> None:
+    with StreamedWindows(maker_of(), workers=0) as source:
+        wanted = source.read(np.arange(100))
+    for workers in (1, 2):
+        with StreamedWindows(maker_of(), workers) as source:
+            source.resume({"shard": 0, "first_window": 0})
+            parts = [source.read(np.arange(start, start + 10)) for start in range(0, 100, 10)]
+        np.testing.assert_array_equal(np.concatenate([tokens for tokens, _ in parts]), wanted[0])
+        np.testing.assert_array_equal(np.concatenate([lengths for _, lengths in parts]), wanted[1])
+
+
+def test_reading_goes_on_from_any_position_without_the_shards_before_it() -> None:
+    with StreamedWindows(maker_of(), workers=0) as source:
+        wanted = source.read(np.arange(200))[0]
+        starts = list(source._starts)
+        positions = {index: source.position(index) for index in (0, 1, starts[1] - 1, starts[1], starts[2] + 3)}
+    for index, position in positions.items():
+        made: list[int] = []
+
+        class Counting(ShardMaker):
+            def make(self, number: int, made: list[int] = made) -> object:  # type: ignore[override]
+                made.append(number)
+                return super().make(number)
+
+        again = StreamedWindows(Counting(**vars(maker_of())), workers=0)
+        again.resume(json.loads(json.dumps(position)))
+        np.testing.assert_array_equal(again.read(np.arange(index, index + 20))[0], wanted[index : index + 20])
+        assert min(made) == position["shard"] == sum(index >= start for start in starts[1:])
+
+
+def test_the_ranks_of_one_step_read_what_one_process_reads() -> None:
+    batch = np.arange(40, 60)
+    with StreamedWindows(maker_of(), workers=0) as whole:
+        wanted = whole.read(batch)[0]
+    parts = [StreamedWindows(maker_of(), workers=0).read(part)[0] for part in np.array_split(batch, 3)]
+    np.testing.assert_array_equal(np.concatenate(parts), wanted)
+
+
+def test_a_window_shorter_than_every_problem_is_refused() -> None:
+    maker = ShardMaker(StreamSettings(window=16, block_size=8, blocks_per_shard=1), FAMILY, PHRASE, load_world("mini"), 0)
+    with StreamedWindows(maker, workers=1) as source, pytest.raises(StageFailed, match=r"longer than shards\.window, which is 16"):
+        source.read(np.arange(1))
+
+
+def settings_of(stream: StreamSettings | None, num_steps: int = 12) -> CheckpointSettings:
+    training = TrainingSettings(
+        num_steps=num_steps, batch_windows=3, warmup_steps=2, precision="fp32", log_every_steps=1, checkpoint_every_steps=2, seed=9,
+        accuracy_every_steps=0, device="cpu",
+    )  # fmt: skip
+    tiny = ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5)
+    return CheckpointSettings(family=FAMILY, tokens=PHRASE, stream=stream, model=tiny, training=training)
+
+
+def test_a_streamed_model_equals_the_stored_one_bit_for_bit(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    inputs = write_inputs(tmp_path, 1)
+    num_steps = open_shards(inputs["shards"]).num_windows // 3
+    weights, curves = [], []
+    for stream in (None, stream_of()):
+        folder = tmp_path / f"streamed-{stream is not None}"
+        folder.mkdir()
+        given = {role: path for role, path in inputs.items() if stream is None or role != "shards"}
+        write_checkpoint(settings_of(stream, num_steps), given, Writing(folder, False))
+        weights.append(load_file(folder / "model.safetensors"))
+        curves.append([(row["step"], row["loss"], row["tokens"]) for row in read_metrics(folder)])
+    assert num_steps >= 10
+    assert curves[0] == curves[1]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_killed_streamed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    inputs = write_inputs(tmp_path, 1)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    write_checkpoint(settings_of(stream_of(), 60), inputs, Writing(whole, False))
+    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import {Path(__file__).stem} as t; from pathlib import Path\n"
+    program += "import torch; torch.set_num_threads(1)\n"
+    program += f"inputs = {{name: Path(path) for name, path in { ({name: str(path) for name, path in inputs.items()})!r}.items()}}\n"
+    program += f"if __name__ == '__main__': t.write_checkpoint(t.settings_of(t.stream_of(), 60), inputs, t.Writing(Path({str(broken)!r}), False))"
+    file = tmp_path / "program.py"
+    file.write_text(program)
+    with subprocess.Popen(
+        [sys.executable, str(file)], stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ) as child:
+        end = time.monotonic() + 120
+        while child.poll() is None and time.monotonic() < end and not list((broken / "state").glob("step-00000002?/state.json")):
+            time.sleep(0.005)
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+    assert child.returncode == -signal.SIGKILL
+    again = Writing(broken, True)
+    write_checkpoint(settings_of(stream_of(), 60), inputs, again)
+    assert int(again.counts["resumed_step"] or 0) >= 20
+    wanted, found = load_file(whole / "model.safetensors"), load_file(broken / "model.safetensors")
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    curve = [[(row["step"], row["loss"], row["tokens"]) for row in read_metrics(folder)] for folder in (whole, broken)]
+    assert curve[0] == curve[1]
+
+
+def test_shards_satisfy_what_training_reads_and_only_streams_have_positions() -> None:
+    from igsm_pipeline.training.batches import EndlessWindows, Windows  # noqa: PLC0415
+
+    stored: Windows = Shards(np.zeros((1, 4), np.uint16), np.zeros(1, np.int32), {}, 4)
+    assert not isinstance(stored, EndlessWindows)
+    assert isinstance(StreamedWindows(maker_of(), 0), EndlessWindows)

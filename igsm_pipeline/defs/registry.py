@@ -49,9 +49,9 @@ class Score:
         values = {name: float(tags[f"igsm.{name}"]) for name in ("accuracy", "low", "high")}
         return cls(tags["igsm.test_set"], int(tags["igsm.n"]), **values)
 
-    def beats(self, other: Score | None) -> bool:
-        """True iff the same test set leaves no doubt that this is better: the intervals do not touch. Anything beats nothing."""
-        return other is None or (self.test_set == other.test_set and self.low > other.high)
+    def beats(self, other: Score) -> bool:
+        """True iff the same test set leaves no doubt that this is better: the intervals do not touch."""
+        return self.test_set == other.test_set and self.low > other.high
 
 
 @dataclass(frozen=True)
@@ -159,9 +159,11 @@ def judge(score: Score, champion: Any) -> tuple[bool, str]:
     if champion is None:
         return True, "first of its experiment"
     old = Score.of_tags(champion.tags)
+    if old is None:
+        return True, f"version {champion.version} was never measured"
     if score.beats(old):
         return True, f"better than version {champion.version} beyond doubt"
-    if old is not None and old.test_set != score.test_set:
+    if old.test_set != score.test_set:
         return False, f"version {champion.version} was measured on another test set"
     return False, f"not better than version {champion.version} beyond doubt"
 

@@ -69,14 +69,7 @@ def write_solution(model: PreTrainedModel, tokenizer: Any, text: str, *, max_len
     Raises:
         BadInput: the tokenizer cannot hold the text (a number or name that the model never saw), or the text fills the context.
     """
-    known = tokenizer.get_vocab()
-    ids = tokenizer(f"{SPECIALS[END]}{SPECIALS[BEGIN]}{text}{SPECIALS[SOLUTION]}", add_special_tokens=False)["input_ids"]
-    held = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    if held != text:
-        place = next((index for index, (a, b) in enumerate(zip(held, text, strict=False)) if a != b), min(len(held), len(text)))
-        raise BadInput(
-            "problem", "must be made of words that the model's tokenizer has", text[place : place + 40], "ask a model of this world and modulus"
-        )
+    known, ids = tokenizer.get_vocab(), prompt_ids(tokenizer, text)
     if len(ids) >= max_length:
         raise BadInput("problem", f"must take fewer than {max_length} tokens", len(ids), "ask about a shorter one")
     eos = int(known[SPECIALS[END]])
@@ -86,3 +79,21 @@ def write_solution(model: PreTrainedModel, tokenizer: Any, text: str, *, max_len
     parts = [written] if not len(ends) else [written[: ends[0]], written[ends[0] + 1 :]]
     texts = [tokenizer.decode(part.tolist(), skip_special_tokens=True, clean_up_tokenization_spaces=False) for part in parts]
     return Written(texts[0], texts[1] if len(ends) else None, bool(made.finished[0]), len(written))
+
+
+def prompt_ids(tokenizer: Any, text: str) -> list[int]:
+    """The prompt of a problem: end of text, problem marker, text, solution marker.
+
+    Raises:
+        BadInput: the tokenizer cannot hold the text.
+    """
+    way_out = "ask a model of this world and modulus"
+    try:
+        ids: list[int] = tokenizer(f"{SPECIALS[END]}{SPECIALS[BEGIN]}{text}{SPECIALS[SOLUTION]}", add_special_tokens=False)["input_ids"]
+    except Exception as error:  # the tokenizers library raises nothing narrower for a word that it does not know
+        raise BadInput("problem", "must be made of words that the model's tokenizer has", str(error), way_out) from None
+    held = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    if held != text:
+        place = next((index for index, (a, b) in enumerate(zip(held, text, strict=False)) if a != b), min(len(held), len(text)))
+        raise BadInput("problem", "must be made of words that the model's tokenizer has", text[place : place + 40], way_out)
+    return ids

@@ -14,7 +14,7 @@ from igsm_pipeline.errors import BadInput
 from igsm_pipeline.experiments.dataset import problem_rows
 from igsm_pipeline.experiments.solve import find_solver
 from igsm_pipeline.generations.complete import complete
-from igsm_pipeline.generations.solve import Written
+from igsm_pipeline.generations.solve import Written, write_solution
 from igsm_pipeline.generations.stage import split_completion
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
@@ -55,12 +55,10 @@ def test_the_solution_is_what_the_pipeline_generates(folder: tuple[Path, TokenSe
 
 def test_a_problem_that_the_model_has_no_words_for_is_refused(folder: tuple[Path, TokenSettings]) -> None:
     world, solver = load_world("mini"), find_solver(str(folder[0]))
-    problem = next(iter(generate(SETTINGS.model_copy(update={"family": FAMILY.model_copy(update={"modulus": 23})}), world)))[0]
-    text = document(problem, "pq").prompt.replace("equals", "equals 17 more than", 1)
-    with pytest.raises(BadInput, match="words that the model's tokenizer has"):
-        from igsm_pipeline.generations.solve import write_solution  # noqa: PLC0415
-
-        write_solution(solver.model, solver.tokenizer, text.replace("each", "evéry", 1), max_length=400)
+    text = document(next(iter(generate(SETTINGS, world)))[0], "pq").prompt
+    for strange in (text.replace(" each", " évery", 1), text.replace("equals", "equals 17 more than", 1).replace(" each", " \N{SNOWMAN}", 1)):
+        with pytest.raises(BadInput, match="words that the model's tokenizer has"):
+            write_solution(solver.model, solver.tokenizer, strange, max_length=400)
 
 
 def shown(solved: Solved) -> str:

@@ -1,0 +1,128 @@
+"""The alias champion moves only beyond doubt, on one test set; what it names loads, and solves a problem in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from igsm_pipeline.defs.registry import Score, judge, register
+from igsm_pipeline.errors import NotFound
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.experiments.planner import units_of
+from igsm_pipeline.store import Store
+
+OLD = Score("set-a", 1000, 0.70, 0.67, 0.73)
+
+
+def champion(score: Score | None) -> SimpleNamespace:
+    return SimpleNamespace(version="3", tags=score.tags() if score is not None else {})
+
+
+@pytest.mark.parametrize(
+    ("new", "wins", "why"),
+    [
+        (Score("set-a", 1000, 0.78, 0.75, 0.81), True, "better than version 3 beyond doubt"),
+        (Score("set-a", 1000, 0.74, 0.71, 0.77), False, "not better than version 3 beyond doubt"),
+        (Score("set-a", 1000, 0.60, 0.57, 0.63), False, "not better"),
+        (Score("set-a", 1000, 0.76, 0.73, 0.79), False, "not better"),
+        (Score("set-b", 1000, 0.99, 0.98, 1.00), False, "another test set"),
+    ],
+)
+def test_a_champion_gives_way_only_to_a_better_one_beyond_doubt_on_its_own_test_set(new: Score, wins: bool, why: str) -> None:
+    found = judge(new, champion(OLD))
+    assert found[0] is wins
+    assert why in found[1]
+
+
+def test_the_first_version_and_one_beside_an_unmeasured_champion_win() -> None:
+    assert judge(OLD, None) == (True, "first of its experiment")
+    assert judge(OLD, champion(None)) == (True, "version 3 was never measured")
+
+
+def test_a_score_survives_its_tags() -> None:
+    assert Score.of_tags({**OLD.tags(), "other": "x"}) == OLD
+
+
+def finish(store: Store, key: str, correct: int, n: int = 40) -> None:
+    """Real world and (untrained) model, invented verdicts: ``correct`` of ``n`` right."""
+    from igsm_pipeline.experiments.stages import compute  # noqa: PLC0415
+    from igsm_pipeline.model import gpt2_rotary  # noqa: PLC0415
+    from igsm_pipeline.tokens import build_table  # noqa: PLC0415
+    from igsm_pipeline.world import load_world  # noqa: PLC0415
+
+    member = find_member(key)
+    settings = member.settings
+    for unit in units_of(member):
+        if unit.stage not in ("world", "problem_sets", "token_shards", "checkpoint", "generations", "verdicts") or store.check(unit).fresh:
+            continue
+        with store.write(unit) as writing:
+            if unit.stage == "world":
+                compute(unit, {}, writing)
+            elif unit.stage == "checkpoint":
+                table = build_table(load_world("mini"), settings.family.modulus, settings.tokens)
+                gpt2_rotary.save(
+                    gpt2_rotary.build(settings.model, table.size, 2048, settings.training.seed, bos=table.bos, eos=table.eos), writing.folder
+                )
+                table.save(writing.folder)
+                writing.counts["tokens"] = 7
+            elif unit.stage == "verdicts":
+                pq.write_table(pa.table({"correct": [row < correct for row in range(n)]}), writing.folder / "verdicts.parquet")
+            else:
+                (writing.folder / "a.bin").write_text(unit.fingerprint)
+
+
+@pytest.mark.slow
+def test_versions_compete_and_the_champion_loads_and_solves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
+    from igsm_pipeline.cli import main  # noqa: PLC0415
+    from igsm_pipeline.defs.tracking import Tracking  # noqa: PLC0415
+
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.yaml").write_text(
+        "base: mini\nmodel: {layers: 1, heads: 2, head_width: 16}\nprobes: {tasks: []}\ngrid: {training.seed: {s0: 0, s1: 1, s2: 2}}\n"
+    )
+    store, tracking = Store.at_home(), Tracking()
+    found = []
+    for key, correct in (("mine.s0", 10), ("mine.s1", 14), ("mine.s2", 36)):
+        finish(store, key, correct)
+        found.append(register(tracking, key))
+    assert [(one.name, one.version, one.champion) for one in found] == [
+        ("gpt2-rotary-mine", "1", True),
+        ("gpt2-rotary-mine", "2", False),
+        ("gpt2-rotary-mine", "3", True),
+    ]
+    assert register(tracking, "mine.s1").hit
+    client = tracking.client()
+    version = client.get_model_version_by_alias("gpt2-rotary-mine", "champion")
+    assert version.version == "3"
+    assert version.tags["igsm.fingerprint"] == found[2].fingerprint
+    assert {"igsm.git_revision", "igsm.tokens", "igsm.member"} <= version.tags.keys()
+
+    import mlflow  # noqa: PLC0415
+
+    uri = "models:/gpt2-rotary-mine@champion"
+    loaded = mlflow.transformers.load_model(uri, return_type="components")["model"].state_dict()
+    (folder,) = [store.path(unit) for unit in units_of(find_member("mine.s2")) if unit.stage == "checkpoint"]
+    plain = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    assert all((loaded[name] == plain[name]).all() for name in plain)
+
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["solve", "--model", uri, "--op", "2"])
+    assert ended.value.code == 1, "an untrained model is wrong"
+    assert "wrong: " in capsys.readouterr().out
+    from igsm_pipeline.defs.solver import find_registered  # noqa: PLC0415
+
+    assert find_registered(uri).family == find_member("mine.s2").settings.family
+    with pytest.raises(NotFound, match="registered are gpt2-rotary-mine"):
+        find_registered("models:/gpt2-rotary-nobody@champion")
+    with pytest.raises(NotFound, match="models:/NAME@ALIAS"):
+        find_registered("models:/gpt2")

@@ -1,0 +1,94 @@
+"""Figure 9: every size at its best over seeds and beams, with the interval of that run, from whatever is finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from igsm_pipeline.cli import main
+from igsm_pipeline.errors import NotFound
+from igsm_pipeline.experiments.experiment import load_experiments
+from igsm_pipeline.experiments.planner import units_of
+from igsm_pipeline.reports.grid import best_runs, finished_runs, write_grid_report
+from igsm_pipeline.reports.page import foreign_references
+from igsm_pipeline.reports.tables import share
+from igsm_pipeline.store import Store
+
+N = 50
+RIGHT = {  # size, seed -> correct of N with beam 1, with beam 4
+    ("small", "s0"): (10, 12),
+    ("small", "s1"): (20, 8),
+    ("large", "s0"): (30, 31),
+    ("large", "s1"): (29, 25),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "depths.yaml").write_text(
+        'base: mini\nprobes: {tasks: []}\nevaluation: {beams: [1, 4], slices: ["op<=max", "op=max"]}\n'
+        "grid:\n  size: {small: {model.layers: 1}, large: {model.layers: 2}}\n  training.seed: {s0: 0, s1: 1}\n"
+    )
+    return tmp_path
+
+
+def finish(store: Store, size: str, seed: str) -> None:
+    """Invented verdicts of one member; of op=max a tenth less is right."""
+    (member,) = [one for one in load_experiments()["depths"].members if one.labels == {"size": size, "training.seed": seed}]
+    for unit in units_of(member):
+        if unit.stage in ("report", "error_correlation") or store.check(unit).fresh:
+            continue
+        with store.write(unit) as writing:
+            if unit.stage == "verdicts":
+                right = RIGHT[size, seed][unit.name.endswith("beam 4")] - (5 if unit.name.startswith("op=max") else 0)
+                rows = pa.table(
+                    {
+                        "correct": [row < right for row in range(N)],
+                        "op": [3] * N,
+                        **{name: [True] * N for name in ("final_answer_correct", "finished")},
+                        **{name: [0] * N for name in ("unnecessary_operations", "unnecessary_parameters")},
+                    }
+                )
+                pq.write_table(rows, writing.folder / "verdicts.parquet")
+            else:
+                (writing.folder / "a.bin").write_text(unit.fingerprint)
+                writing.counts["parameters"] = 1000 * member.settings.model.layers
+
+
+def test_each_size_stands_at_its_best_run_with_that_runs_interval(home: Path) -> None:
+    store = Store.at_home()
+    for size, seed in RIGHT:
+        finish(store, size, seed)
+    runs = finished_runs(load_experiments()["depths"], store)
+    assert len(runs) == 4 * 2 * 2
+    best = best_runs(runs)
+    assert {part: {size: (run.member, run.beams) for size, run in cell.items()} for part, cell in best.items()} == {
+        part: {"small": ("depths.small.s1", 1), "large": ("depths.large.s0", 4)} for part in ("op<=max", "op=max")
+    }
+    assert best["op<=max"]["large"].correct == share(31, N)
+    assert best["op=max"]["small"].correct == share(15, N)
+    assert best["op<=max"]["large"].parameters == 2000
+
+
+def test_the_page_shows_every_run_and_loads_nothing_from_elsewhere(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store.at_home()
+    experiment = load_experiments()["depths"]
+    with pytest.raises(NotFound, match="no member of depths has finished verdicts"):
+        write_grid_report(experiment, store, home / "reports")
+    finish(store, "small", "s0")
+    finish(store, "large", "s1")
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "depths"])
+    assert ended.value.code == 0
+    path = Path(capsys.readouterr().out.strip())
+    text = path.read_text()
+    assert "2 of 4 members" in text
+    assert "24.0, 20.0" in text, "both beams of the small size"
+    assert "<svg" in text
+    assert foreign_references(text) == []
+    assert (path.parent / "depths-sizes.png").stat().st_size > 1000

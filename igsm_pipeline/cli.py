@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igsm_pipeline.errors import BadSettings, IgsmError, NotFound
+from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -236,21 +236,21 @@ def sql(
     query: Annotated[str, typer.Argument(help="A query; without it the tables are listed.")] = "SHOW TABLES",
     out: Annotated[TableFormat, typer.Option("--format")] = TableFormat.table,
 ) -> None:
-    """Ask DuckDB about everything in the store, read-only."""
-    import duckdb
-
+    """Ask DuckDB about everything in the store, read-only; docs/queries.md shows how."""
     from igsm_pipeline.experiments.planner import catalog_rows
-    from igsm_pipeline.reports.catalog import build_catalog, open_catalog
+    from igsm_pipeline.reports.catalog import CATALOG, ask, build_catalog, open_catalog
     from igsm_pipeline.reports.console import result_lines
     from igsm_pipeline.store import Store, find_home
 
     home = find_home()
-    build_catalog(catalog_rows(Store(home / "store")), home)
+    try:
+        build_catalog(catalog_rows(Store(home / "store")), home)
+    except StoreError as error:
+        if not (home / CATALOG).is_file():
+            raise
+        typer.echo(f"answered from the catalog as it lies: {error}", err=True)
     with open_catalog(home) as connection:
-        try:
-            result = connection.sql(query)
-        except duckdb.Error as error:
-            raise BadSettings("query", "must be a query that DuckDB runs on these tables", query, str(error)) from None
+        result = ask(connection, query)
         if result is not None:
             for line in result_lines(result, out.value):
                 typer.echo(line)
@@ -397,3 +397,7 @@ def _refuse(message: str) -> None:
 
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(REFUSED)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from igsm_pipeline.cli import main
+from igsm_pipeline.errors import StoreError
 from igsm_pipeline.experiments import doctor
+from igsm_pipeline.reports import catalog
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +48,20 @@ def test_a_query_that_duckdb_cannot_read_is_refused_and_one_it_can_is_answered(c
     capsys.readouterr()
     assert run("sql", "SELECT 6 * 7 AS a", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out) == {"a": 42}
+
+
+def test_a_catalog_that_cannot_be_refreshed_still_answers(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sql", "SHOW TABLES", "--format", "csv") == 0
+    before = capsys.readouterr().out
+
+    def refuse(*_: object) -> None:
+        raise StoreError("read-only")
+
+    monkeypatch.setattr(catalog, "build_catalog", refuse)
+    assert run("sql", "SHOW TABLES", "--format", "csv") == 0
+    out, err = capsys.readouterr()
+    assert out == before
+    assert "as it lies: read-only" in err
 
 
 def test_doctor_names_a_disk_that_is_too_small(monkeypatch: pytest.MonkeyPatch) -> None:

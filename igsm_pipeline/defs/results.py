@@ -13,8 +13,7 @@ from igsm_pipeline.defs.checks import check_results
 from igsm_pipeline.defs.plots import stage_plot
 from igsm_pipeline.defs.registry import Registration
 from igsm_pipeline.defs.stage_runs import StageRun
-from igsm_pipeline.experiments import load_members
-from igsm_pipeline.experiments.planner import units_of
+from igsm_pipeline.experiments.planner import catalog_rows
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.store import Store, find_home
 
@@ -134,13 +133,7 @@ def catalogued(member: str) -> dg.MaterializeResult[Any]:
     """
     from igsm_pipeline.reports.catalog import build_catalog  # noqa: PLC0415  (duckdb)
 
-    home, store = find_home(), Store.at_home()
-    rows = [
-        {"member": key, "stage": unit.stage, "name": unit.name, "folder": store.path(unit)}
-        for key, found in load_members().items()
-        for unit in units_of(found)
-        if store.path(unit).is_dir()
-    ]
+    home, rows = find_home(), catalog_rows(Store.at_home())
     path = build_catalog(rows, home)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(hash_json(sorted({str(row["folder"]) for row in rows}))),

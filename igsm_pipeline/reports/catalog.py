@@ -3,25 +3,31 @@
 The file holds no results: the table ``units`` (what the manifests say) and the views of ``reports.views``. It is built aside and renamed, so a
 reader sees the old catalog or the new one. Paths in it are relative to the data root, which ``open_catalog`` gives to DuckDB as the variable
 ``igsm_home``, so the data folder may move; plain ``duckdb igsm.duckdb`` works from inside the data folder.
+
+Ours: what ``ask`` runs can only read, and only the store. DuckDB's own locks (read-only file, allowed folders, frozen configuration) are not
+enough: COPY and EXPORT still write into an allowed folder, EXPLAIN ANALYZE runs what it explains, SET VARIABLE redirects the views. So the
+kind of each statement is looked at, too.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from igsm_pipeline.errors import NotFound, StoreError
+from igsm_pipeline.errors import BadInput, NotFound, StoreError
 from igsm_pipeline.probes.bootstrap import Z95
 from igsm_pipeline.reports.views import EXPERIMENT, FILE_VIEWS, QUERY_VIEWS, Column, FileView
 from igsm_pipeline.store import read_manifest
 
 CATALOG = "igsm.duckdb"
 _HOME = "igsm_home"
+_EXPLAIN = re.compile(r"\s*explain\s+(?:analyze\s+)?", re.I)
 _FINGERPRINT = r"'([^/\\]+)[/\\][^/\\]+$'"
 _WILSON = """
 CREATE MACRO wilson_low(k, n, z := {z}) AS greatest(0, (k / n + z * z / (2 * n) - z * sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n)))
@@ -58,6 +64,7 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
         home.mkdir(parents=True, exist_ok=True)
         with duckdb.connect(str(aside)) as connection:
             _search_from(connection, home)
+            connection.begin()  # one write to the disk instead of one per comment
             connection.execute(_UNITS + _WILSON.format(z=Z95))
             if units:
                 connection.executemany("INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", units)
@@ -67,6 +74,7 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
             for query in QUERY_VIEWS:
                 connection.execute(f"CREATE VIEW {query.name} AS {query.sql}")
                 _comment(connection, query.name, query.meaning, query.columns)
+            connection.commit()
         aside.replace(target)
     except (OSError, duckdb.IOException) as error:
         raise StoreError(f"{target} cannot be written ({error}); free space or fix the folder's permissions, then build it again") from error
@@ -78,6 +86,9 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
 def open_catalog(home: Path) -> duckdb.DuckDBPyConnection:
     """A read-only connection to ``<home>/igsm.duckdb`` whose views find their files wherever ``home`` lies now.
 
+    It reads no file outside the store, loads no extension, sees no variables of the calling Python program, and keeps the catalog that it
+    opened when a newer one takes its place. For queries of others use ``ask``.
+
     Raises:
         NotFound: there is no catalog.
         StoreError: it cannot be opened.
@@ -85,12 +96,53 @@ def open_catalog(home: Path) -> duckdb.DuckDBPyConnection:
     target = home / CATALOG
     if not target.is_file():
         raise NotFound(f"no catalog {target}: build it with `igsm sql` or the asset catalog")
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "python_enable_replacements": False,
+        "autoload_known_extensions": False,
+        "autoinstall_known_extensions": False,
+    }
     try:
-        connection = duckdb.connect(str(target), read_only=True)
+        connection = duckdb.connect(str(target), read_only=True, config=config)
+        _search_from(connection, home)
+        store = _quote(f"{home.resolve() / 'store'}{os.sep}")
+        connection.execute(f"SET allowed_directories = [{store}]; SET enable_external_access = false; SET lock_configuration = true")
     except duckdb.Error as error:
         raise StoreError(f"{target} cannot be opened ({error}); build it again") from error
-    _search_from(connection, home)
     return connection
+
+
+def ask(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation | None:
+    """Run queries that someone typed; nothing but reading is let through.
+
+    Args:
+        connection: from ``open_catalog``.
+        query: one or more statements: SELECT, FROM, WITH, VALUES, SHOW, DESCRIBE, SUMMARIZE, or EXPLAIN of one of these.
+
+    Returns:
+        The result of the last one; None where there is none.
+
+    Raises:
+        BadInput: a statement does something else, or DuckDB refuses it.
+    """
+    try:
+        for statement in connection.extract_statements(query):
+            if not _reads(connection, statement):
+                kind = statement.type.name
+                raise BadInput("query", "must only read (SELECT, FROM, WITH, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN)", f"{kind}: {query}", "ask for rows")
+        result = connection.sql(query)
+        return None if result is None else result.materialize()
+    except duckdb.IOException as error:
+        raise BadInput("query", "must find the files of its units", query, f"one was rebuilt or removed meanwhile, ask again ({error})") from None
+    except duckdb.Error as error:
+        raise BadInput("query", "must be a query that DuckDB runs on these tables", query, str(error)) from None
+
+
+def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> bool:
+    """Whether a statement is a SELECT (SHOW and the like are, to DuckDB) or explains one."""
+    if statement.type != duckdb.StatementType.EXPLAIN:
+        return bool(statement.type == duckdb.StatementType.SELECT)
+    inner = connection.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
+    return [each.type for each in inner] == [duckdb.StatementType.SELECT]
 
 
 def describe_views() -> list[tuple[str, str, tuple[Column, ...]]]:

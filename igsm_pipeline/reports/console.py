@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from typing import Literal
 
 import duckdb
@@ -21,6 +23,8 @@ from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 
 MOST_REASONS = 2
+MOST_ROWS = 1000
+_WIDEST = 10_000
 
 
 def format_bytes(count: float) -> str:
@@ -130,9 +134,15 @@ def _sentences(text: str) -> list[str]:
 
 
 def result_lines(result: duckdb.DuckDBPyRelation, form: Literal["table", "csv", "json"]) -> Iterator[str]:
-    """A query's result as text: DuckDB's own table, comma-separated lines with a heading, or one JSON object per line."""
+    """A query's result as text.
+
+    table: DuckDB's own, all columns, up to ``MOST_ROWS`` rows; csv: comma-separated lines with a heading; json: one object per line, NaN as null.
+    """
     if form == "table":
-        yield str(result)
+        text = io.StringIO()
+        with redirect_stdout(text):
+            result.show(max_width=_WIDEST, max_rows=MOST_ROWS)
+        yield text.getvalue().rstrip("\n")
         return
     rows = ([*result.columns], *result.fetchall())
     if form == "csv":
@@ -140,7 +150,9 @@ def result_lines(result: duckdb.DuckDBPyRelation, form: Literal["table", "csv", 
         csv.writer(text, lineterminator="\n").writerows(rows)
         yield text.getvalue().rstrip("\n")
     else:
-        yield from (json.dumps(dict(zip(rows[0], row, strict=True)), default=str, ensure_ascii=False) for row in rows[1:])
+        for row in rows[1:]:
+            named = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in zip(rows[0], row, strict=True)}
+            yield json.dumps(named, default=str, ensure_ascii=False)
 
 
 def structure_tree(problem: Problem) -> Tree:

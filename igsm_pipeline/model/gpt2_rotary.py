@@ -21,9 +21,6 @@ from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.model.settings import ModelSettings
 
-ROPE_THETA = 10_000.0
-INIT_STD = 0.02
-
 
 def build(settings: ModelSettings, vocab_size: int, context: int, seed: int, *, bos: int | None = None, eos: int | None = None) -> GPTNeoXForCausalLM:
     """A model with fresh fp32 weights on the CPU, in training mode.
@@ -46,23 +43,23 @@ def build(settings: ModelSettings, vocab_size: int, context: int, seed: int, *, 
         attention_dropout=settings.dropout,
         hidden_dropout=settings.dropout,
         max_position_embeddings=context,
-        initializer_range=INIT_STD,
+        initializer_range=settings.initializer_range,
         use_parallel_residual=False,
         tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA, "partial_rotary_factor": settings.partial_rotary_factor},
+        rope_parameters={"rope_type": "default", "rope_theta": settings.rope_theta, "partial_rotary_factor": settings.partial_rotary_factor},
         bos_token_id=bos,
         eos_token_id=eos,
         pad_token_id=eos,
         attn_implementation="sdpa",
     )
     model = GPTNeoXForCausalLM(config)
-    _initialise(model, settings.layers, seed)
+    _initialise(model, settings, seed)
     check_rotary(model)
     return model
 
 
 @torch.no_grad()
-def _initialise(model: GPTNeoXForCausalLM, num_layers: int, seed: int) -> None:
+def _initialise(model: GPTNeoXForCausalLM, settings: ModelSettings, seed: int) -> None:
     generator = torch.Generator().manual_seed(seeding.torch_seed(seed, "model.init"))
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight") or "layernorm.weight" in name:
@@ -71,11 +68,11 @@ def _initialise(model: GPTNeoXForCausalLM, num_layers: int, seed: int) -> None:
             parameter.zero_()
         else:
             residual = name.endswith(("attention.dense.weight", "mlp.dense_4h_to_h.weight"))
-            std = INIT_STD / math.sqrt(2 * num_layers) if residual else INIT_STD
+            std = settings.initializer_range / (math.sqrt(2 * settings.layers) if residual else 1)
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
 
 
-def rotary_frequencies(head_width: int, partial_rotary_factor: float, theta: float = ROPE_THETA) -> Tensor:
+def rotary_frequencies(head_width: int, partial_rotary_factor: float, theta: float) -> Tensor:
     """The rotary formula: theta^(-2 i / r) for i < r / 2, r the rotated dimensions of a head. Shape (r / 2,), float32."""
     rotated = int(head_width * partial_rotary_factor)
     return torch.tensor([theta ** (-2 * i / rotated) for i in range(rotated // 2)], dtype=torch.float64).float()

@@ -16,7 +16,8 @@ class ModelSettings(Settings):
     """GPT2-layers-heads with rotary positions, or a foreign checkpoint.
 
     Source: pre-norm, GELU, biases, tied embeddings, width 64 per head, rotary positions (arXiv:2407.20311, app. F).
-    Ours: the rotary fraction (not stated; 0.25 is the default of the paper's reference for it), dropout (not stated), ``head_width`` other than 64.
+    Ours: the rotary fraction (not stated; 0.25 is the default of the paper's reference for it), dropout and rotary base (not
+    stated), ``head_width`` other than 64, ``initializer_range`` other than GPT-2's.
     """
 
     layers: int = Field(12, ge=1, le=200, description="l of GPT2-l-h")
@@ -24,6 +25,8 @@ class ModelSettings(Settings):
     head_width: int = Field(64, ge=2, le=256, description="width of a head; the model's width is heads * head_width")
     mlp_ratio: int = Field(4, ge=1, le=16, description="width of the hidden MLP layer over the model's")
     partial_rotary_factor: float = Field(0.25, gt=0, le=1, description="fraction of a head's width that is rotated")
+    rope_theta: float = Field(10_000.0, gt=1, description="base of the rotary frequencies; short windows are read better with a small one")
+    initializer_range: float = Field(0.02, gt=0, le=1, description="standard deviation of fresh weights; GPT-2's 0.02 belongs to widths near 768")
     dropout: float = Field(0.0, ge=0, lt=1, description="of embeddings, attention weights and residual branches")
     path: str | None = Field(None, description="folder of a foreign causal model; the other fields are then ignored")
 

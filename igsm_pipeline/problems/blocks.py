@@ -50,7 +50,8 @@ _TARGETS = (1 << 32) - 1  # "draw number" of the generator that draws the slots'
 
 @kernel
 def _fill_batch(
-    key: Words, first: int, count: int, exact_op: int, op_max: int, ip_max: int, light: bool, modulus: int, wanted: NDArray[np.bool_],
+    key: Words, first: int, count: int, exact_op: int, op_max: int, ip_max: int, light: bool, modulus: int, num_symbols: int,
+    wanted: NDArray[np.bool_],
     shape: WorldShape, work: Work, steps: Steps, state: Words, records: Records, templates: Bytes, lengths: Ints,
 ) -> int:  # fmt: skip
     """Run proposals first..first+count-1; those of a wanted op are written in order. Returns how many were."""
@@ -60,11 +61,11 @@ def _fill_batch(
         s = exact_op
         if exact_op == 0:
             s = 1 + (min(below(state, op_max), below(state, op_max)) if light else below(state, op_max))
-        if not propose(state, work, s, ip_max) or work.facts[law.OP] > MAX_SYMBOLS or not wanted[work.facts[law.OP]]:
+        if not propose(state, work, s, ip_max) or work.facts[law.OP] > num_symbols or not wanted[work.facts[law.OP]]:
             continue
         draw_unnecessary(state, work)
         rec = records[found]
-        complete(state, work, steps, rec, shape, modulus)
+        complete(state, work, steps, rec, shape, modulus, num_symbols)
         rec["draw"] = draw
         lengths[found] = template_bytes(templates[found], steps, rec)
         found += 1
@@ -144,7 +145,7 @@ class BlockMaker:
                     hopeless.add(op)
                     self._give_up(hopeless, open_slots, key)
         if settings.reask:
-            records = reask(records, key)
+            records = reask(records, key, family.num_symbols)
             self._hash_templates(records)
         return ProblemBatch(records, self.world, family.modulus)
 
@@ -181,7 +182,8 @@ class BlockMaker:
         family = self.settings.family
         wanted = np.array([bool(slots) for slots in open_slots])
         found = _fill_batch(
-            key, first, count, self.settings.op or 0, family.op_max, family.ip_max, family.op_law == "light", family.modulus, wanted,
+            key, first, count, self.settings.op or 0, family.op_max, family.ip_max, family.op_law == "light", family.modulus, family.num_symbols,
+            wanted,
             self._shape, self._work, self._steps, self._state, self._records, self._templates, self._lengths,
         )  # fmt: skip
         for index in range(found):

@@ -15,7 +15,7 @@ from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, Words, kernel
 from igsm_pipeline.problems.kernel import Words as State
 from igsm_pipeline.problems.law import BASE0, Work
 from igsm_pipeline.problems.random import below, coin, count_bits, mix64
-from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_MORE, FORM_TIMES, MAX_PARENTS, MAX_SYMBOLS, NOTHING, RNG_ID
+from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_MORE, FORM_TIMES, MAX_PARENTS, NOTHING, RNG_ID
 from igsm_pipeline.problems.steps import Steps, abstract_place, solution_steps, write_template
 from igsm_pipeline.world import World
 
@@ -131,13 +131,13 @@ def draw_text_order(state: State, rec: Row, edges: Int) -> None:
 
 
 @kernel
-def draw_symbols(state: State, rec: Row) -> None:
-    """One symbol per operation, uniform without replacement (a repeat is drawn again)."""
+def draw_symbols(state: State, rec: Row, num_symbols: Int) -> None:
+    """One of the first ``num_symbols`` symbols per operation, uniform without replacement (a repeat is drawn again)."""
     used = 0
     count = 0
     rec["symbols"][:] = NOTHING
     while count < rec["op"]:
-        symbol = below(state, MAX_SYMBOLS)
+        symbol = below(state, num_symbols)
         if used >> symbol & 1 == 0:
             used |= 1 << symbol
             rec["symbols"][count] = symbol
@@ -188,14 +188,14 @@ def _instance_value(rec: Row, a: Int, modulus: Int) -> Int:
 
 
 @kernel
-def complete(state: State, work: Work, steps: Steps, rec: Row, shape: WorldShape, modulus: Int) -> None:
+def complete(state: State, work: Work, steps: Steps, rec: Row, shape: WorldShape, modulus: Int, num_symbols: Int) -> None:
     """Everything of a record that a proposal's graph leaves open; ``steps`` then holds its solution."""
     edges = work.facts[law.EDGES]
     copy_graph(work, rec)
     draw_expressions(state, rec, edges, modulus)
     draw_names(state, rec, shape, work.facts[law.LAYERS])
     draw_text_order(state, rec, edges)
-    draw_symbols(state, rec)
+    draw_symbols(state, rec, num_symbols)
     fill_values(rec, work.built, work.facts[law.BUILT], work.first_edge, modulus)
     solution_steps(steps, rec["order"], work.facts[law.LENGTH], rec["children"], work.first_edge, rec["parents"], rec["form"], rec["constant"])
 

@@ -1,6 +1,6 @@
 """Reask: a finished problem asked something else.
 
-Source: arXiv:2407.20311, sec. 3 (reask). Ours: a query whose solution would need more symbols than there are is drawn again.
+Source: arXiv:2407.20311, sec. 3 (reask). Ours: a query whose solution would need more symbols than the family has is drawn again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from igsm_pipeline.problems.kernel import Int, Ints, Row, kernel
 from igsm_pipeline.problems.kernel import Words as State
 from igsm_pipeline.problems.law import BASE0, BASE1, BASE2
 from igsm_pipeline.problems.random import count_bits, lowest_bit, pick_bit, start
-from igsm_pipeline.problems.record import MAX_PARENTS, MAX_SYMBOLS, NOTHING, NUM_PARAMETERS, RNG_ID, Records
+from igsm_pipeline.problems.record import MAX_PARENTS, NOTHING, NUM_PARAMETERS, RNG_ID, Records
 from igsm_pipeline.problems.steps import abstract_place, locate_edges
 
 _REASK = 1 << 33  # "draw numbers" from here on belong to reasking
@@ -76,7 +76,7 @@ def _used_or_necessary(rec: Row, masks: Ints, necessary: Int) -> Int:
 
 
 @kernel
-def _reask_one(state: State, rec: Row, masks: Ints, ops: Ints) -> None:
+def _reask_one(state: State, rec: Row, num_symbols: Int, masks: Ints, ops: Ints) -> None:
     parent_masks(rec, masks, ops)
     others = np.int64(rec["graph"]) & ~(np.int64(1) << np.int64(rec["order"][rec["num_necessary"] - 1]))
     necessary, op = np.int64(0), 0
@@ -88,7 +88,7 @@ def _reask_one(state: State, rec: Row, masks: Ints, ops: Ints) -> None:
         while mask:
             op += ops[lowest_bit(mask)]
             mask &= mask - 1
-        if op <= MAX_SYMBOLS:
+        if op <= num_symbols:
             break
         necessary = np.int64(0)
     if necessary == 0:
@@ -110,20 +110,20 @@ def _reask_one(state: State, rec: Row, masks: Ints, ops: Ints) -> None:
     rec["num_necessary"] = place
     rec["op"] = op
     rec["graph"] = _used_or_necessary(rec, masks, necessary)
-    draw_symbols(state, rec)
+    draw_symbols(state, rec, num_symbols)
 
 
 @kernel
-def _reask_all(key: State, records: Records) -> None:
+def _reask_all(key: State, records: Records, num_symbols: Int) -> None:
     state = np.zeros(4, np.uint64)
     masks, ops = np.zeros(NUM_PARAMETERS, np.int64), np.zeros(NUM_PARAMETERS, np.int64)
     for index in range(len(records)):
         start(state, key, _REASK + index)
-        _reask_one(state, records[index], masks, ops)
+        _reask_one(state, records[index], num_symbols, masks, ops)
 
 
-def reask(records: Records, key: State) -> Records:
+def reask(records: Records, key: State, num_symbols: int) -> Records:
     """The records with redrawn queries; text and names stay; order, op and symbols are new, and G_d loses what only the old query needed."""
     renewed = records.copy()
-    _reask_all(key, renewed)
+    _reask_all(key, renewed, num_symbols)
     return renewed

@@ -33,6 +33,7 @@ class FamilySettings(Settings):
     ip_max: int = Field(20, ge=2, le=MAX_IP, description="most instance parameters (edges of the structure graph)")
     modulus: int = Field(23, ge=2, le=1000, description="arithmetic is mod this")
     format: Literal["pq", "qp"] = Field("pq", description="problem then question, or question then problem")
+    num_symbols: int = Field(52, ge=1, le=MAX_OP, description="symbols that a solution draws from, a-zA-Z in order; the paper's: all 52")
     op_law: Literal["light", "uniform"] = Field("light", description="light: the paper's min of two uniforms; uniform: every op as often")
     split_by: Literal["template", "problem"] = Field("template", description="what the train/test hash is taken of")
 
@@ -42,6 +43,8 @@ class FamilySettings(Settings):
             raise ValueError(
                 f"op_max {self.op_max} must not be so far above ip_max {self.ip_max}: hardly a structure fits; lower op_max or raise ip_max"
             )
+        if self.op_max > self.num_symbols:
+            raise ValueError(f"num_symbols must be at least op_max {self.op_max}, one symbol per operation, got {self.num_symbols}: raise it")
         return self
 
 
@@ -71,6 +74,8 @@ class ProblemSetSettings(Settings):
             raise ValueError("law exact needs an op and law range takes none: set both or neither")
         if self.law == "exact" and self.balanced:
             raise ValueError("balanced belongs to law range: drop it or change the law")
+        if self.op is not None and self.op > self.family.num_symbols:
+            raise ValueError(f"op must be at most family.num_symbols {self.family.num_symbols}, got {self.op}: lower op or raise num_symbols")
         if self.op is not None and fit_chance(self.op, self.family.ip_max) < LEAST_FIT:
             raise ValueError(f"op {self.op} must not be so far above ip_max {self.family.ip_max}: hardly a structure fits; lower op or raise ip_max")
         return self

@@ -62,3 +62,20 @@ def test_a_family_whose_structures_hardly_ever_fit_is_refused() -> None:
         ProblemSetSettings.parse({"family": {"op_max": 3, "ip_max": 5}, "law": "exact", "op": 40, "num_problems": 1}, "mine.yaml")
     for family in ({}, {"op_max": 21, "ip_max": 28}, {"op_max": 3, "ip_max": 5}, {"op_max": 52, "ip_max": 20}):
         assert FamilySettings.parse(family, "mine.yaml")
+
+
+def test_a_family_with_fewer_symbols_than_operations_is_refused() -> None:
+    with pytest.raises(BadSettings, match="num_symbols must be at least op_max 3"):
+        FamilySettings.parse({"op_max": 3, "ip_max": 5, "num_symbols": 2}, "mine.yaml")
+    with pytest.raises(BadSettings, match=r"op must be at most family.num_symbols 4, got 5"):
+        ProblemSetSettings.parse({"family": {"op_max": 3, "ip_max": 5, "num_symbols": 4}, "law": "exact", "op": 5, "num_problems": 1}, "mine.yaml")
+
+
+def test_solutions_draw_from_the_symbols_of_the_family() -> None:
+    print(f"seed {SEED}")
+    family = FamilySettings(op_max=3, ip_max=5, op_law="uniform", num_symbols=4, split_by="problem")
+    for reask in (False, True):
+        records = generate_block(settings(family, split="all", reask=reask), load_world("mini"), 0).records
+        used = np.concatenate([record["symbols"][: record["op"]] for record in records])
+        assert set(used.tolist()) == {0, 1, 2, 3}
+        assert int(records["op"].max()) <= 4

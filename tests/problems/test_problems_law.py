@@ -16,7 +16,7 @@ from igsm_pipeline.world import load_world
 
 MED = FamilySettings()
 HARD = FamilySettings(op_max=21, ip_max=28)
-SMALL = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
+SMALL = FamilySettings(op_max=3, ip_max=5, modulus=5, num_symbols=5, op_law="uniform", split_by="problem")
 TINY = FamilySettings(op_max=2, ip_max=2, modulus=2, op_law="uniform", split_by="problem")
 WIDE = FamilySettings(op_max=24, ip_max=39, modulus=24)
 SEED = 20

@@ -34,7 +34,7 @@ class NaiveProblem:
 # --- section 4: what the graph leaves open ---
 
 
-def finish(draws: Draws, proposal: Proposal, world: World, modulus: int, draw: int, split_by: str) -> NaiveProblem:
+def finish(draws: Draws, proposal: Proposal, world: World, modulus: int, draw: int, split_by: str, num_symbols: int = 52) -> NaiveProblem:
     """Constants and forms, names, the order of statements, symbols."""
     instances = sorted(proposal.structure.instances)
     expressions = {a: _draw_expression(draws, proposal.parents[a], modulus) for a in instances}
@@ -63,7 +63,7 @@ def finish(draws: Draws, proposal: Proposal, world: World, modulus: int, draw: i
         {a: expressions[a] for a in text_order},
         proposal.order[-1],
         tuple(proposal.order),
-        draw_symbols(draws, proposal.op),
+        draw_symbols(draws, proposal.op, num_symbols),
     )
     place = (h, first, tuple(subcategories), tuple(items))
     template_bin = hash_bin(template(problem).encode())
@@ -82,11 +82,11 @@ def _draw_expression(draws: Draws, parents: list[Parameter], modulus: int) -> Ex
     return Expression(others, constant, form, difference=len(others) == 2 and draws.coin())
 
 
-def draw_symbols(draws: Draws, op: int) -> tuple[str, ...]:
+def draw_symbols(draws: Draws, op: int, num_symbols: int) -> tuple[str, ...]:
     """Distinct letters, drawn again on a repeat."""
     symbols: list[str] = []
     while len(symbols) < op:
-        letter = LETTERS[draws.below(52)]
+        letter = LETTERS[draws.below(num_symbols)]
         if letter not in symbols:
             symbols.append(letter)
     return tuple(symbols)
@@ -158,19 +158,19 @@ def naive_block(settings: ProblemSetSettings, world: World, block: int) -> list[
         draws = Draws(key, draw)
         s = settings.op or _draw_op(draws, family)
         proposal = propose(draws, s, family.ip_max)
-        if proposal is None:
+        if proposal is None or proposal.op > family.num_symbols:
             continue
         open_slots = [slot for slot, target in enumerate(targets) if target == proposal.op and slots[slot] is None]
         if not open_slots:
             continue
         draw_unnecessary(draws, proposal)
-        made = finish(draws, proposal, world, family.modulus, draw, family.split_by)
+        made = finish(draws, proposal, world, family.modulus, draw, family.split_by, family.num_symbols)
         if settings.split == "all" or made.split_bin in (TRAIN if settings.split == "train" else TEST):
             slots[open_slots[0]] = made
     finished = [made for made in slots if made is not None]
     if not settings.reask:
         return finished
-    return [reask(Draws(key, (1 << 33) + slot), made) for slot, made in enumerate(finished)]
+    return [reask(Draws(key, (1 << 33) + slot), made, family.num_symbols) for slot, made in enumerate(finished)]
 
 
 def _draw_op(draws: Draws, family: FamilySettings) -> int:
@@ -188,7 +188,7 @@ def _draw_targets(settings: ProblemSetSettings, key: list[int]) -> list[int]:
     return [_draw_op(draws, settings.family) for _ in range(settings.block_size)]
 
 
-def reask(draws: Draws, made: NaiveProblem) -> NaiveProblem:
+def reask(draws: Draws, made: NaiveProblem, num_symbols: int = 52) -> NaiveProblem:
     """Another query of G_d, a fresh order (uniform among the ready at each step), fresh symbols."""
     old = made.problem
     others = sorted(made.graph - {old.query})
@@ -197,14 +197,14 @@ def reask(draws: Draws, made: NaiveProblem) -> NaiveProblem:
         others.remove(query)
         necessary = Problem(old.modulus, old.categories, old.items, old.statements, query).necessary
         op = sum(old.parameter_op(a) for a in necessary)
-        if op <= 52:
+        if op <= num_symbols:
             break
     else:
         return made
     order: list[Parameter] = []
     while len(order) < len(necessary):
         order.append(draws.choice(sorted(a for a in necessary - set(order) if set(old.parents(a)) <= set(order))))
-    problem = Problem(old.modulus, old.categories, old.items, old.statements, query, tuple(order), draw_symbols(draws, op))
+    problem = Problem(old.modulus, old.categories, old.items, old.statements, query, tuple(order), draw_symbols(draws, op, num_symbols))
     graph = set(made.graph)
     while unused := {a for a in graph if a.kind == ABSTRACT and a not in necessary and not any(a in old.parents(b) for b in graph)}:
         graph -= unused

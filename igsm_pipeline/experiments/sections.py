@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from igsm_pipeline.experiments.slices import check_slice
 from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
 from igsm_pipeline.queries.settings import TASKS, Candidates, Task
 from igsm_pipeline.settings import Settings
+from igsm_pipeline.tokens.settings import Alignment
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ class ShardsSection(Settings):
 
     num_problems: int = Field(200_000, ge=1, description="problems of the training set; without meaning when streaming")
     window: int = Field(768, ge=32, le=1 << 16, description="tokens per window")
-    alignment: Literal["aligned", "stream"] = Field("aligned", description="aligned: every window starts with a problem")
+    alignment: Alignment = Field("aligned", description="every window starts with a problem, holds one problem, or is cut from one stream")
     streaming: bool = Field(False, description="fresh problems all the way, made while training; nothing is kept on disk")
     seed: int = Field(0, ge=0, description="seed of the training problems")
 

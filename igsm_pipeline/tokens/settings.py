@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings
 
+Alignment = Literal["aligned", "single", "stream"]
+"""How documents are laid into windows; see ``tokens.windows``."""
+
 
 class TokenSettings(Settings):
     """Segmentation and ids.
@@ -36,5 +39,5 @@ class ShardSettings(Settings):
     family: FamilySettings
     tokens: TokenSettings = TokenSettings.model_validate({})
     window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
-    alignment: Literal["aligned", "stream"] = Field("aligned", description="every window starts with a problem, or is cut from one stream")
+    alignment: Alignment = Field("aligned", description="every window starts with a problem, holds one problem, or is cut from one stream")
     problems_per_shard: int = Field(32768, ge=1, description="problems that one shard file takes up; a window never crosses files")

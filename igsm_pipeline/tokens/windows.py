@@ -3,21 +3,24 @@
 A window begins with [50256] like a prompt, or goes on where the one before stopped:
 
 - ``aligned``: [50256], then whole documents as long as they fit; the rest is padding ([50256] again, not counted in ``lengths``).
+- ``single``: [50256], then one document, then padding.
 - ``stream``: [50256] and all documents as one row of tokens, cut every ``window`` tokens; only the last window has padding.
 
 Source: every window starts with a problem; problems longer than a window are dropped. Ours: a document that does not fit opens the next window
-(aligned), so that no window ends within one; ``stream`` drops the same documents, so that both are made of the same data.
+(aligned), so that no window ends within one; ``stream`` drops the same documents, so that all are made of the same data; ``single``, for small
+worlds, where the problem before would hold the same names with other values (training cuts the padding off).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from igsm_pipeline.tokens.emit import Emitted
+from igsm_pipeline.tokens.settings import Alignment
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Packed:
         return int((~self.kept).sum())
 
 
-def pack(emitted: Emitted, window: int, alignment: Literal["aligned", "stream"]) -> Packed:
+def pack(emitted: Emitted, window: int, alignment: Alignment) -> Packed:
     """Windows of the documents, in their order.
 
     Args:
@@ -51,15 +54,20 @@ def pack(emitted: Emitted, window: int, alignment: Literal["aligned", "stream"])
     sizes = emitted.lengths
     kept = sizes < window
     wanted = sizes[kept]
-    places = _aligned_places(wanted, window) if alignment == "aligned" else 1 + np.cumsum(wanted) - wanted
     if not len(wanted):
         return Packed(np.zeros((0, window), np.uint32), np.zeros(0, np.int32), kept)
+    if alignment == "aligned":
+        places = _aligned_places(wanted, window)
+    elif alignment == "single":
+        places = 1 + window * np.arange(len(wanted))
+    else:
+        places = 1 + np.cumsum(wanted) - wanted
     ends = places + wanted
     num_windows = int(-(-ends[-1] // window))
     flat = np.full(num_windows * window, emitted.eos, np.uint32)
     flat[np.repeat(places - (np.cumsum(wanted) - wanted), wanted) + np.arange(int(wanted.sum()))] = emitted.ids[np.repeat(kept, sizes)]
     lengths = np.full(num_windows, window, np.int32)
-    if alignment == "aligned":
+    if alignment != "stream":
         lengths[places // window] = (ends - 1) % window + 1  # of several documents in a window, the last one's end stays
     else:
         lengths[-1] = ends[-1] - (num_windows - 1) * window
@@ -79,7 +87,7 @@ def _aligned_places(sizes: NDArray[np.int64], window: int) -> NDArray[np.int64]:
 
 
 def documents_of(tokens: NDArray[Any], length: int, bos: int) -> list[NDArray[Any]]:
-    """The documents of an aligned window, each from ``bos`` on. Inverse of packing."""
+    """The documents of an aligned or single window, each from ``bos`` on. Inverse of packing."""
     real = tokens[:length]
     starts = np.flatnonzero(real == bos)
     return [real[start:end] for start, end in zip(starts, [*starts[1:], length], strict=True)]

@@ -56,6 +56,17 @@ def test_an_aligned_window_is_an_end_of_text_then_whole_documents_then_padding(s
 
 
 @given(SIZES, st.integers(16, 40))
+def test_a_single_window_is_an_end_of_text_then_one_whole_document_then_padding(sizes: list[int], window: int) -> None:
+    emitted = made_up(sizes)
+    packed = pack(emitted, window, "single")
+    wanted = [emitted.document(n).tolist() for n, size in enumerate(sizes) if size <= window - 1]
+    assert [row[1:length].tolist() for row, length in zip(packed.tokens, packed.lengths, strict=True)] == wanted
+    for row, length in zip(packed.tokens, packed.lengths, strict=True):
+        assert row[0] == EOS
+        assert (row[length:] == EOS).all()
+
+
+@given(SIZES, st.integers(16, 40))
 def test_no_aligned_window_has_room_for_the_next_windows_first_document(sizes: list[int], window: int) -> None:
     packed = pack(made_up(sizes), window, "aligned")
     for n in range(len(packed.lengths) - 1):

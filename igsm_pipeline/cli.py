@@ -6,6 +6,7 @@ Refusals are one red line on stderr and exit code 2.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -89,17 +90,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @app.command()
-def run(members: Members, stages: Stages = None, deep: Deep = False) -> int:
+def run(
+    members: Members,
+    stages: Stages = None,
+    deep: Deep = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes where a stage can use several; 0: all cores.", min=0)] = 0,
+) -> int:
     """Compute what is stale of members, through Dagster, so that the UI shows it."""
-    plans = _plans(members, stages, deep)
-    stale = [plan for plan in plans if plan.stale]
+    from igsm_pipeline.experiments.housekeeping import distrust
+    from igsm_pipeline.experiments.runner import JOBS, is_unfinished
+    from igsm_pipeline.store import Store
+
+    plans, store = _plans(members, stages, deep), Store.at_home()
+    wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
     for plan in plans:
         _print_plan(plan)
-    if not stale:
+        for unit in plan.stale if deep else ():
+            distrust(store, unit)
+    if not wanted:
         return 0
+    os.environ[JOBS] = str(jobs)
     from igsm_pipeline.defs.launch import run_members
 
-    return run_members([plan.member.key for plan in stale], stages)
+    return run_members([plan.member.key for plan in wanted], stages)
 
 
 @app.command()
@@ -112,8 +125,9 @@ def plan(members: Members, stages: Stages = None, deep: Deep = False) -> None:
 @app.command()
 def status(members: Annotated[list[str] | None, typer.Argument(show_default=False)] = None, deep: Deep = False) -> None:
     """List every member and how much of it is fresh; with members named, every unit of them."""
-    from igsm_pipeline.experiments.experiment import find_members, load_members
+    from igsm_pipeline.experiments.experiment import Broken, find_members
     from igsm_pipeline.experiments.planner import plan as make_plan
+    from igsm_pipeline.experiments.planner import usable_plans
     from igsm_pipeline.reports.console import status_table, unit_table
     from igsm_pipeline.store import Store
 
@@ -122,7 +136,10 @@ def status(members: Annotated[list[str] | None, typer.Argument(show_default=Fals
         for member in find_members(members):
             _console().print(unit_table(make_plan(member, store, deep=deep)))
     else:
-        _console().print(status_table([make_plan(member, store, deep=deep) for member in load_members().values()]))
+        broken: Broken = {}
+        _console().print(status_table(usable_plans(store, broken, deep=deep)))
+        for error in broken.values():
+            typer.echo(f"left out: {error}", err=True)
 
 
 @app.command()

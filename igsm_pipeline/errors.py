@@ -10,6 +10,7 @@
     ├── StoreError                 the store refuses: locked, damaged, read-only, full
     │   └── UnitLocked             another process is writing this unit
     └── StageFailed                a stage ran and could not finish (the unit stays resumable)
+        └── TransientFault         by a fault that may pass: a kill, a lost connection, a full memory; worth another try
 
 Every message is one sentence that names the field, the rule, the value got and the way out.
 """
@@ -34,6 +35,10 @@ class BadInput(IgsmError, ValueError):
     def __init__(self, field: str, rule: str, got: object, way_out: str) -> None:
         self.field, self.rule, self.got, self.way_out = field, rule, got, way_out
         super().__init__(f"{field} {rule}, got {got!r}; {way_out}")
+
+    def __reduce__(self) -> tuple[type[BadInput], tuple[str, str, object, str]]:
+        """How it crosses processes: by its four parts."""
+        return type(self), (self.field, self.rule, self.got, self.way_out)
 
 
 class BadSettings(BadInput):
@@ -66,3 +71,7 @@ class UnitLocked(StoreError):
 
 class StageFailed(IgsmError):
     """A stage could not finish; what it had done is kept and a rerun resumes."""
+
+
+class TransientFault(StageFailed):
+    """A stage was cut off by something that may pass; the same run, started again, may well finish."""

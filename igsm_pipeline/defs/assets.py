@@ -5,7 +5,8 @@
     mind    probe_queries -> activation_cache -> linear_probes, v_probes -> error_correlation
     result  report, catalog
 
-Every asset does the same three things: bring its stage of the member up to date, in a child process; judge it; tell.
+Every asset does the same three things: bring its stage of the member up to date, in a child process; judge it; tell. Faults that may pass
+are tried again (``defs.retries``); a refusal ends the run at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from igsm_pipeline.defs.checks import check_specs
 from igsm_pipeline.defs.partitions import MEMBERS
 from igsm_pipeline.defs.registry import register
 from igsm_pipeline.defs.results import catalogued, materialized, registered
+from igsm_pipeline.defs.retries import RETRIES, no_retry_but_for_transient_faults
 from igsm_pipeline.defs.stage_runs import run_stage
 from igsm_pipeline.defs.tracking import Tracking, train
 from igsm_pipeline.experiments.stages import stage_version
@@ -39,7 +41,7 @@ def stage_asset(stage: str, group: str, kinds: set[str], deps: Sequence[dg.Asset
         deps: assets it reads.
         more: passed to ``dagster.asset``.
     """
-    decorator: Decorator = dg.asset(
+    described: Decorator = dg.asset(
         name=stage,
         partitions_def=MEMBERS,
         group_name=group,
@@ -48,9 +50,10 @@ def stage_asset(stage: str, group: str, kinds: set[str], deps: Sequence[dg.Asset
         owners=OWNERS,
         code_version=str(stage_version(stage)),
         check_specs=check_specs(stage),
+        retry_policy=RETRIES,
         **more,
     )
-    return decorator
+    return lambda body: described(no_retry_but_for_transient_faults()(body))
 
 
 @stage_asset("world", "data", {"json"}, [])
@@ -71,9 +74,7 @@ def token_shards(context: dg.AssetExecutionContext) -> Result:
     return materialized(run_stage(context.partition_key, "token_shards"))
 
 
-@stage_asset(
-    "checkpoint", "model", {"pytorch", "huggingface"}, [world, problem_sets, token_shards], pool="gpu", retry_policy=dg.RetryPolicy(max_retries=2)
-)
+@stage_asset("checkpoint", "model", {"pytorch", "huggingface"}, [world, problem_sets, token_shards], pool="gpu")
 def checkpoint(context: dg.AssetExecutionContext, tracking: Tracking) -> Result:
     """GPT-2 with rotary positions, trained from scratch on fresh problems; fully-correct accuracy per op is watched while it learns."""
     run, links = train(tracking, context.partition_key, {"dagster_run": context.run_id})

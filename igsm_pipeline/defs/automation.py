@@ -5,20 +5,26 @@ The planner says what is stale, never Dagster: its own "unsynced" looks one step
 
 from __future__ import annotations
 
+import json
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import dagster as dg
 
 from igsm_pipeline.defs.assets import ASSETS
 from igsm_pipeline.defs.partitions import MEMBERS, member_tags
-from igsm_pipeline.experiments import Member, load_members
-from igsm_pipeline.experiments.experiment import experiment_folders
-from igsm_pipeline.experiments.planner import plan
+from igsm_pipeline.errors import IgsmError
+from igsm_pipeline.experiments import load_members
+from igsm_pipeline.experiments.experiment import Broken
+from igsm_pipeline.experiments.planner import Plan
+from igsm_pipeline.experiments.planner import plan as plan_member
+from igsm_pipeline.experiments.stages import STAGES, stage_version
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.store import Store, find_home, write_atomically
 
 UI_URL = "IGSM_UI_URL"
+_LOG = logging.getLogger(__name__)
 AFTER_EVERY_STAGE = ("catalog", "registered_model")
 _UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
@@ -43,72 +49,122 @@ data_only = dg.define_asset_job(
 @dg.schedule(job=everything, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def nightly_refresh(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
     """Every night, whatever has become stale of the members that were reported on before (never of one that nobody has run)."""
-    requests = list(stale_requests(context.instance, list(load_members().values())))
+    reported = set(context.instance.get_materialized_partitions(dg.AssetKey("report")))
+    requests = [request_of(plan) for plan in stale_plans(context.instance, reported)]
     return requests or dg.SkipReason("every member that was reported on is fresh, archived or under way")
 
 
-def stale_requests(instance: dg.DagsterInstance, members: Sequence[Member]) -> Iterator[dg.RunRequest]:
-    """A run for every member with something to refresh.
+@dg.sensor(job=everything, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+def stale_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Within a minute, what has become stale of members that were reported on, and all of members that are new since this sensor's first look.
+
+    The cursor holds every member seen and the units that were stale of it when a run was last asked for, so that a failed run is not asked for
+    again until something else is stale.
+    """
+    members, partitions = load_members({}), set(MEMBERS.get_partition_keys())
+    seen: dict[str, list[str]] = json.loads(context.cursor) if context.cursor else {member: [] for member in members}
+    reported = set(context.instance.get_materialized_partitions(dg.AssetKey("report")))
+    wanted = reported | (members.keys() - seen.keys()) | {member for member, asked in seen.items() if asked}
+    plans, requests = stale_plans(context.instance, wanted & partitions), []
+    for plan in plans:
+        stale = [unit.fingerprint for unit in plan.stale]
+        if not set(stale) <= set(seen.get(plan.member.key, ())):
+            requests.append(request_of(plan))
+            seen[plan.member.key] = stale
+    waiting = {plan.member.key for plan in plans} | under_way(context.instance) | (members.keys() - partitions)
+    seen |= {member: [] for member in members if member not in waiting}
+    skipped = None if requests else f"nothing new is stale of {len(wanted)} members; {len(plans)} stay stale after a run: see why it failed"
+    return dg.SensorResult(run_requests=requests, skip_reason=skipped, cursor=json.dumps(seen))
+
+
+def stale_plans(instance: dg.DagsterInstance, wanted: Collection[str]) -> list[Plan]:
+    """The plans of members with something to compute, those that are archived or under way left out.
 
     Args:
-        instance: knows which members were reported on and which are under way.
-        members: those to look at.
+        instance: knows which members are under way.
+        wanted: members to look at.
     """
-    reported, store = instance.get_materialized_partitions(dg.AssetKey("report")), Store.at_home()
-    for member in members:
-        if member.archived or member.key not in reported:
+    busy, store, plans = under_way(instance), Store.at_home(), []
+    for key, member in load_members({}).items():
+        if key not in wanted or key in busy or member.archived:
             continue
-        stages = plan(member, store).stale_stages
-        if stages and not instance.get_runs(dg.RunsFilter(tags={"dagster/partition": member.key}, statuses=_UNDER_WAY), limit=1):
-            keys = [dg.AssetKey(name) for name in (*stages, *AFTER_EVERY_STAGE)]
-            yield dg.RunRequest(partition_key=member.key, asset_selection=keys, tags=member_tags(member.key))
+        try:
+            plans.append(plan_member(member, store))
+        except IgsmError as error:  # it names a file that is gone; the other members do not suffer
+            _LOG.warning("%s cannot be planned: %s", key, error)
+    return [plan for plan in plans if plan.stale]
+
+
+def request_of(plan: Plan) -> dg.RunRequest:
+    """A run of a plan's stale stages, and of what follows every stage."""
+    key = plan.member.key
+    assets = [dg.AssetKey(name) for name in (*plan.stale_stages, *AFTER_EVERY_STAGE)]
+    return dg.RunRequest(partition_key=key, asset_selection=assets, tags=member_tags(key))
+
+
+def under_way(instance: dg.DagsterInstance) -> set[str]:
+    """Members with a run that is queued, starting or running."""
+    return {run.tags.get("dagster/partition", "") for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))}
 
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
 def experiment_files(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """When an experiment file appears, changes or goes, reload the code location, so that its members become partitions."""
-    found = [path for folder in experiment_folders() for path in sorted(folder.glob("*.y*ml"))]
-    seen = hash_json([[str(path), path.stat().st_mtime_ns, path.stat().st_size] for path in found])
-    if context.cursor in (None, seen):
-        context.update_cursor(seen)
-        return dg.SkipReason(f"{len(found)} experiment files, none changed")
+    """When an experiment file appears, changes or goes, or a stage's VERSION is raised, reload the code location: new members become partitions."""
+    broken: Broken = {}
+    versions = [stage_version(stage) for stage in STAGES]
+    loaded = hash_json([[member.key, member.settings.model_dump(mode="json")] for member in load_members(broken).values()] + [versions])
+    words = "; ".join(f"left out: {error}" for error in broken.values())
+    if context.cursor in (None, loaded) and set(load_members({})) == set(MEMBERS.get_partition_keys()):
+        context.update_cursor(loaded)
+        return dg.SkipReason(f"{len(MEMBERS.get_partition_keys())} members, none changed. {words}".strip())
     reload_location(os.environ.get(UI_URL, "http://127.0.0.1:3000"))
-    context.update_cursor(seen)
-    return dg.SkipReason("experiment files changed: code location reloaded")
+    context.update_cursor(loaded)
+    return dg.SkipReason(f"experiment files changed: code location reloaded. {words}".strip())
 
 
 def reload_location(url: str) -> None:
     """Have a webserver read the asset graph again.
 
     Raises:
-        RuntimeError: it refuses; the message says why.
+        RuntimeError: there is none, or it refuses; the message says why.
     """
-    from dagster_graphql import DagsterGraphQLClient, ReloadRepositoryLocationStatus  # noqa: PLC0415
+    from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError, ReloadRepositoryLocationStatus  # noqa: PLC0415
 
     host, _, port = url.removeprefix("http://").partition(":")
-    result = DagsterGraphQLClient(host, port_number=int(port or 80)).reload_repository_location("igsm_pipeline")
+    try:
+        result = DagsterGraphQLClient(host, port_number=int(port or 80)).reload_repository_location("igsm_pipeline")
+    except (DagsterGraphQLClientError, OSError) as error:
+        raise RuntimeError(f"no webserver answers at {url} ({error}); start it with `igsm ui`") from error
     if result.status != ReloadRepositoryLocationStatus.SUCCESS:
         raise RuntimeError(f"the webserver at {url} did not reload: {result.failure_type}: {result.message}")
 
 
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.STOPPED)
 def write_failures(context: dg.RunFailureSensorContext) -> None:
-    """Write what failed and the command that resumes it to ``<data root>/failures/RUN.txt``."""
+    """Write what failed, why, and the command that resumes it to ``<data root>/failures/RUN.txt``."""
     folder = find_home() / "failures"
     folder.mkdir(parents=True, exist_ok=True)
-    steps = [event.step_key or "?" for event in context.get_step_failure_events()]
-    text = failure_text(
-        context.dagster_run.tags.get("dagster/partition", "?"), context.dagster_run.run_id, steps, context.failure_event.message or ""
-    )
-    write_atomically(folder / f"{context.dagster_run.run_id}.txt", text.encode())
+    steps = {event.step_key or "?": first_cause(event) for event in context.get_step_failure_events()}
+    run = context.dagster_run
+    text = failure_text(run.tags.get("dagster/partition", "?"), run.run_id, steps, context.failure_event.message or "no message")
+    write_atomically(folder / f"{run.run_id}.txt", text.encode())
 
 
-def failure_text(member: str, run_id: str, steps: Sequence[str], message: str) -> str:
-    """What failed, in words, and how to go on."""
-    failed = ", ".join(steps) or "before its first step"
-    return f"run {run_id} of {member} failed in: {failed}\n{message}\nWhat it had finished is kept. To resume:\n\n    igsm run {member}\n"
+def first_cause(event: dg.DagsterEvent) -> str:
+    """The message of the error at the bottom of a failed step."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error is not None else "no message"
+
+
+def failure_text(member: str, run_id: str, steps: Mapping[str, str], message: str) -> str:
+    """What failed, why, and how to go on; a run that died before or between its steps has its run's message alone."""
+    why = "\n".join(f"{step}: {cause}" for step, cause in steps.items()) or message
+    failed = ", ".join(steps) or "between its steps"
+    return f"run {run_id} of {member} failed in: {failed}\n{why}\nWhat it had finished is kept. To resume:\n\n    igsm run {member}\n"
 
 
 JOBS = [everything, data_only]
 SCHEDULES = [nightly_refresh]
-SENSORS = [experiment_files, write_failures]
+SENSORS = [stale_members, experiment_files, write_failures]

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from igsm_pipeline.defs.automation import everything
+from igsm_pipeline.defs.automation import everything, first_cause
 from igsm_pipeline.defs.instance import enter_home, open_instance, owned_runs
 from igsm_pipeline.defs.location import LOCATION
 from igsm_pipeline.defs.partitions import member_tags
-from igsm_pipeline.errors import IgsmError
+from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments import Member, find_members
+from igsm_pipeline.experiments.runner import unfinished
+from igsm_pipeline.store import Store
 
 INTERRUPTED = 130
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -42,8 +44,10 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
     with instance, owned_runs(home) as owner:
         for member in found:
             try:
-                if not _run(member, stages, instance, owner):
-                    failed.append(member.key)
+                with unfinished(member, Store(home / "store")):
+                    _run(member, stages, instance, owner)
+            except StageFailed:
+                failed.append(member.key)
             except KeyboardInterrupt:
                 print(f"interrupted; what was done is kept. To resume: igsm run {member.key}", file=sys.stderr)
                 return INTERRUPTED
@@ -52,7 +56,8 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
     return 1 if failed else 0
 
 
-def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: Mapping[str, str]) -> bool:
+def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: Mapping[str, str]) -> None:
+    """Run a member; what fails is printed. Raises StageFailed where anything did."""
     job = LOCATION.resolve_job_def(everything.name)
     result = job.execute_in_process(
         run_config=_QUIET,
@@ -74,21 +79,14 @@ def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInsta
                 f"{member.key}  {evaluation.asset_key.to_user_string()}  check {evaluation.check_name} {word}: {evaluation.description}",
                 file=sys.stderr,
             )
-    return bool(result.success)
+    if not result.success:
+        raise StageFailed(f"{member.key} did not come to its end; see the lines above")
 
 
 def was_interrupted(event: dg.DagsterEvent) -> bool:
     """Whether a step failed because someone stopped it (Ctrl-C), which Dagster reports like any failure."""
     error = event.step_failure_data.error
     return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
-
-
-def first_cause(event: dg.DagsterEvent) -> str:
-    """The message of the error at the bottom of a failed step."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return " ".join(error.message.split()) if error is not None else "no message"
 
 
 def quiet_dagster() -> None:

@@ -11,21 +11,34 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from igsm_pipeline.defs.stage_runs import StageRun
+from igsm_pipeline.settings import hash_json
+from igsm_pipeline.store import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_BYTES = 100_000
+VERSION = 1
+"""Raise it when the plots change: kept ones are drawn again."""
 _DPI = (90, 60, 40)
 
 
 def stage_plot(run: StageRun) -> str | None:
-    """Markdown with the plot of a stage run; None where the stage has none or nothing to draw."""
+    """Markdown with the plot of a stage run; None where the stage has none or nothing to draw.
+
+    It is drawn once for each content of the stage and kept as a file, since drawing takes seconds and a hit should not.
+    """
     draw = _PLOTS.get(run.stage)
     if draw is None or not run.units:
         return None
+    kept = run.store.root.parent / ".dagster" / "plots" / f"{run.stage}-{hash_json([VERSION, run.content])}.md"
+    if kept.is_file():
+        return kept.read_text() or None
     figures = draw(run)
-    return "\n\n".join(f"**{title}**\n\n{image(figure, title)}" for title, figure in figures.items()) or None
+    text = "\n\n".join(f"**{title}**\n\n{image(figure, title)}" for title, figure in figures.items())
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(kept, text.encode())
+    return text or None
 
 
 def image(figure: Figure, title: str) -> str:

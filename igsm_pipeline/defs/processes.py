@@ -1,7 +1,7 @@
 """Heavy work as a child process that cannot outlive its parent and stops gently.
 
-A stage of a member is computed by ``python -m igsm_pipeline.experiments run MEMBER --stage STAGE``: one seam that only builds
-a command, so that another launcher (torchrun, a container) has one place to stand in. The child's progress bars pass through.
+A stage of a member is computed by ``python -m igsm_pipeline.experiments run MEMBER --stage STAGE --jobs N``: one seam that only builds
+a command (``stage_command``), so that another launcher (torchrun, a container) has one place to stand in. The child's progress bars pass through.
 
 Ours: a cancelled run sends the child one SIGINT and waits, because training writes a state to resume from; a killed parent takes
 its child along (Linux), because an orphaned trainer holds the unit's lock and the memory.
@@ -18,7 +18,8 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
-from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.experiments.faults import failure_of
+from igsm_pipeline.experiments.runner import JOBS
 
 GRACE_S = 180.0
 _TAIL_BYTES = 8192
@@ -27,8 +28,8 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def stage_command(member: str, stage: str) -> list[str]:
-    """The command that computes the stale units of one stage of one member."""
-    return [sys.executable, "-m", "igsm_pipeline.experiments", "run", member, "--stage", stage]
+    """The command that computes the stale units of one stage of one member, on as many cores as ``IGSM_JOBS`` says (default: all)."""
+    return [sys.executable, "-m", "igsm_pipeline.experiments", "run", member, "--stage", stage, "--jobs", os.environ.get(JOBS, "0")]
 
 
 def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = None, tick_s: float = 2.0, grace_s: float = GRACE_S) -> None:
@@ -42,6 +43,7 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
 
     Raises:
         StageFailed: it ended with a non-zero status; the message holds its last line.
+        TransientFault: so it did, by a fault that may pass.
     """
     parent = os.getpid()
     process = subprocess.Popen(
@@ -70,7 +72,8 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
     if status != 0:
         lines = [line for line in tail.decode(errors="replace").replace("\r", "\n").split("\n") if line.strip()]
         last = lines[-1].strip() if lines else "no message"
-        raise StageFailed(f"`{' '.join(command[1:])}` ended with status {status}: {last}")
+        ended = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        raise failure_of(status, f"`{' '.join(command[1:])}` {ended}: {last}")
 
 
 def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:

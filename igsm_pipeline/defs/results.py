@@ -15,7 +15,7 @@ from igsm_pipeline.defs.registry import Registration
 from igsm_pipeline.defs.stage_runs import StageRun
 from igsm_pipeline.experiments.planner import catalog_rows
 from igsm_pipeline.settings import hash_json
-from igsm_pipeline.store import Store, find_home
+from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 
 Metadata = dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]
 
@@ -126,16 +126,31 @@ def registered(registration: Registration) -> dg.MaterializeResult[Any]:
 
 
 def catalogued(member: str) -> dg.MaterializeResult[Any]:
-    """Rebuild the catalog after a member changed, and the result of the asset ``catalog``.
+    """Rebuild the catalog if any unit or view changed since it was built, and the result of the asset ``catalog``.
 
     Args:
         member: the member's key; the catalog is of all members.
     """
-    from igsm_pipeline.reports.catalog import build_catalog  # noqa: PLC0415  (duckdb)
+    from igsm_pipeline.reports.catalog import CATALOG, build_catalog  # noqa: PLC0415  (duckdb)
+    from igsm_pipeline.reports.views import FILE_VIEWS, QUERY_VIEWS  # noqa: PLC0415
 
     home, rows = find_home(), catalog_rows(Store.at_home())
-    path = build_catalog(rows, home)
+    contents = sorted([row["member"], row["name"], str(row["folder"]), (row["folder"] / MANIFEST).stat().st_mtime_ns] for row in rows)
+    state = hash_json([contents, repr((FILE_VIEWS, QUERY_VIEWS))])
+    note, path = home / ".dagster" / "catalog.state", home / CATALOG
+    hit = path.is_file() and note.is_file() and note.read_text() == state
+    if not hit:
+        build_catalog(rows, home)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(note, state.encode())
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(hash_json(sorted({str(row["folder"]) for row in rows}))),
-        metadata={"catalog": dg.MetadataValue.path(path), "units": len(rows), "bytes": path.stat().st_size, "rebuilt after": member},
+        data_version=dg.DataVersion(state),
+        metadata={
+            "cache": "hit" if hit else "miss",
+            "catalog": dg.MetadataValue.path(path),
+            "units": len(rows),
+            "bytes": path.stat().st_size,
+            "rebuilt after": member,
+        },
+        tags={"igsm/cache": "hit" if hit else "miss"},
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from igsm_pipeline.errors import StoreError
@@ -19,31 +21,36 @@ MOST_DIFFERENCES = 4
 
 def explain_new(unit: Unit, store: Store) -> tuple[str, ...]:
     """What was changed since the most similar finished unit of the same stage and name; empty where there is none."""
-    candidates = []
-    for manifest in _manifests(unit, store):
-        found = tuple(_differences(unit, manifest))
+    folder = store.root / unit.stage
+    if not folder.is_dir():
+        return ()
+    new, candidates = dict(_leaves(json.loads(json.dumps(dict(unit.settings))))), []
+    for manifest, old in _finished(folder, folder.stat().st_mtime_ns).get(unit.name, ()):
+        found = tuple(_differences(unit, new, manifest, old))
         if 0 < len(found) <= MOST_DIFFERENCES:
             candidates.append((-len(found), str(manifest.get("finished", "")), found))
     return max(candidates)[2] if candidates else ()
 
 
-def _manifests(unit: Unit, store: Store) -> Iterator[dict[str, Any]]:
-    folder = store.root / unit.stage
-    for path in sorted(folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []:
-        if path.parent.name == unit.fingerprint or "." in path.parent.name:
+@lru_cache(maxsize=32)
+def _finished(folder: Path, _mtime_ns: int) -> dict[str, list[tuple[Mapping[str, Any], dict[str, str]]]]:
+    """The manifests of a stage's folder and the leaves of their settings by unit name, read again when a unit was added or removed."""
+    found: dict[str, list[tuple[Mapping[str, Any], dict[str, str]]]] = {}
+    for path in sorted(folder.glob(f"*/{MANIFEST}")):
+        if "." in path.parent.name:
             continue
         try:
             manifest = read_manifest(path.parent)
         except StoreError:
             continue
-        if manifest.get("name") == unit.name:
-            yield manifest
+        kept = {key: manifest.get(key) for key in ("version", "inputs", "finished")}
+        found.setdefault(str(manifest.get("name")), []).append((kept, dict(_leaves(manifest["settings"]))))
+    return found
 
 
-def _differences(unit: Unit, manifest: Mapping[str, Any]) -> Iterator[str]:
+def _differences(unit: Unit, new: Mapping[str, str], manifest: Mapping[str, Any], old: Mapping[str, str]) -> Iterator[str]:
     if manifest["version"] != unit.version:
         yield f"VERSION changed from {manifest['version']} to {unit.version}"
-    new, old = dict(_leaves(json.loads(json.dumps(dict(unit.settings))))), dict(_leaves(manifest["settings"]))
     for key in sorted(new.keys() | old.keys()):
         if new.get(key, _ABSENT) != old.get(key, _ABSENT):
             yield f"setting {key} changed from {old.get(key, _ABSENT)} to {new.get(key, _ABSENT)}"

@@ -20,6 +20,7 @@ import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +29,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from igsm_pipeline.errors import BadSettings, NotFound
+from igsm_pipeline.errors import BadSettings, IgsmError, NotFound
 from igsm_pipeline.experiments.sections import BudgetSection, EvaluationSection, ProbesSection, ShardsSection
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
@@ -108,39 +109,60 @@ def experiment_folders() -> list[Path]:
     return [BUILTIN, folder] if folder.is_dir() else [BUILTIN]
 
 
-def load_experiments() -> dict[str, Experiment]:
+Broken = dict[Path, IgsmError]
+"""Experiment files that cannot be used, each with why."""
+
+
+def load_experiments(broken: Broken | None = None) -> dict[str, Experiment]:
     """All experiments by name, files in alphabetical order, built-in ones first.
+
+    Args:
+        broken: takes the files that break a rule, which are then passed over; without it the first one is raised.
 
     Raises:
         BadSettings: a file breaks a rule; names the file, the field, the rule, the value and the way out.
     """
     files: dict[str, Path] = {}
+    raw: dict[str, dict[str, Any]] = {}
+    experiments: dict[str, Experiment] = {}
+
+    @contextmanager
+    def judged(path: Path) -> Iterator[None]:
+        try:
+            yield
+        except (IgsmError, OSError) as error:
+            if broken is None:
+                raise
+            broken[path] = error if isinstance(error, IgsmError) else BadSettings(str(path), "must be readable", str(error), "fix its permissions")
+
     for folder in experiment_folders():
         for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
-            if path.stem in files:
-                raise BadSettings(f"{path}: name", f"must differ from the experiment in {files[path.stem]}", path.stem, "rename the file")
-            files[path.stem] = path
-    raw = {name: _read(path, path.stat().st_mtime_ns, path.stat().st_size) for name, path in files.items()}
-    experiments = {name: _experiment(name, files, raw) for name in files}
-    _check_keys(experiments)
+            with judged(path):
+                if path.stem in files:
+                    raise BadSettings(f"{path}: name", f"must differ from the experiment in {files[path.stem]}", path.stem, "rename the file")
+                files[path.stem] = path
+                raw[path.stem] = _read(path, path.stat().st_mtime_ns, path.stat().st_size)
+    for name in raw:
+        with judged(files[name]):
+            made = _experiment(name, files, raw)
+            _check_keys({**experiments, name: made})
+            experiments[name] = made
     return experiments
 
 
-def load_members() -> dict[str, Member]:
-    """Every member of every experiment by key, archived ones included."""
-    return {member.key: member for experiment in load_experiments().values() for member in experiment.members}
+def load_members(broken: Broken | None = None) -> dict[str, Member]:
+    """Every member of every experiment by key, archived ones included; ``broken`` as for ``load_experiments``."""
+    return {member.key: member for experiment in load_experiments(broken).values() for member in experiment.members}
 
 
 def find_member(key: str) -> Member:
-    """One member.
+    """One member; broken files of other experiments do not matter.
 
     Raises:
         NotFound: there is none of that key; the message lists what there is.
+        BadSettings: there may be, in a file that breaks a rule.
     """
-    members = load_members()
-    if key not in members:
-        raise NotFound(f"no member {key!r}: must be one of {', '.join(members)}; add a file to {experiment_folders()[-1]} to define another")
-    return members[key]
+    return find_members([key])[0]
 
 
 def find_members(names: list[str]) -> list[Member]:
@@ -148,10 +170,19 @@ def find_members(names: list[str]) -> list[Member]:
 
     Raises:
         NotFound: a name is neither an experiment nor a member.
+        BadSettings: a name may be that of a file which breaks a rule.
     """
-    experiments, found = load_experiments(), dict[str, Member]()
+    broken: Broken = {}
+    experiments, found = load_experiments(broken), dict[str, Member]()
+    members = {member.key: member for experiment in experiments.values() for member in experiment.members}
     for name in names:
-        chosen = experiments[name].members if name in experiments else (find_member(name),)
+        if name not in experiments and name not in members:
+            for path, error in broken.items():
+                if name == path.stem or name.startswith(path.stem + "."):
+                    raise error
+            folder = experiment_folders()[-1]
+            raise NotFound(f"no member {name!r}: must be one of {', '.join(members)}; add a file to {folder} to define another")
+        chosen = experiments[name].members if name in experiments else (members[name],)
         found.update((member.key, member) for member in chosen)
     return list(found.values())
 

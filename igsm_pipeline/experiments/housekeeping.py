@@ -80,6 +80,17 @@ def remove_garbage(garbage: Iterable[Leftover]) -> tuple[int, int]:
     return folders, freed
 
 
+def distrust(store: Store, unit: Unit) -> list[str]:
+    """Show everyday checks what a deep one saw: files altered behind their size and time get a new time. Returns their names."""
+    folder, found = store.path(unit), []
+    for name, entry in store.manifest(unit)["files"].items() if (folder / MANIFEST).exists() else ():
+        path = folder / name
+        if path.exists() and path.stat().st_mtime_ns == entry["mtime_ns"] and hash_file(path) != entry["sha256"]:
+            os.utime(path)
+            found.append(name)
+    return found
+
+
 def export_units(store: Store, units: Iterable[Unit], target: Path) -> int:
     """Write fresh units to a tar file, each once, inputs before what reads them. Returns how many.
 

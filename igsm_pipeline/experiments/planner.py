@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.correlation.settings import CorrelationSettings
-from igsm_pipeline.errors import NotFound
+from igsm_pipeline.errors import IgsmError, NotFound
 from igsm_pipeline.experiments.changes import explain_new
-from igsm_pipeline.experiments.experiment import ExperimentSettings, Member, load_members
+from igsm_pipeline.experiments.experiment import Broken, ExperimentSettings, Member, load_members
 from igsm_pipeline.experiments.sections import ProbesSection
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
 from igsm_pipeline.experiments.stages import STAGES, find_stage, stage_version
@@ -95,6 +95,23 @@ def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, d
 def _freshness(unit: Unit, store: Store, deep: bool, known: dict[Unit, Freshness]) -> Freshness:
     state = store.check(unit, deep=deep, known=known)
     return Freshness((*state.reasons, *explain_new(unit, store))) if state.reasons == (NEVER,) else state
+
+
+def usable_plans(store: Store, broken: Broken, *, deep: bool = False) -> list[Plan]:
+    """The plan of every member that can be planned.
+
+    Args:
+        store: where to look.
+        broken: takes experiment files that break a rule or name files (a world, a model) that cannot be read.
+        deep: as for ``plan``.
+    """
+    plans = []
+    for member in load_members(broken).values():
+        try:
+            plans.append(plan(member, store, deep=deep))
+        except IgsmError as error:
+            broken[member.path] = error
+    return plans
 
 
 def find_unit(member: Member, stage: str, name: str) -> Unit:
@@ -238,11 +255,10 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
 def catalog_rows(store: Store) -> list[dict[str, Any]]:
     """Every fresh unit of every member as a row (member, stage, name, folder), as the DuckDB views take them."""
     rows = []
-    for member in load_members().values():
-        looked = plan(member, store)
+    for looked in usable_plans(store, {}):
         for unit, state in zip(looked.units, looked.freshness, strict=True):
             if state.fresh:
-                rows.append({"member": member.key, "stage": unit.stage, "name": unit.name, "folder": store.path(unit)})
+                rows.append({"member": looked.member.key, "stage": unit.stage, "name": unit.name, "folder": store.path(unit)})
     return rows
 
 

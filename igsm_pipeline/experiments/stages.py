@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.settings import Settings
@@ -33,6 +32,8 @@ class Stage:
         settings: name of that class.
         version: name of the VERSION constant in ``module``.
         parallel: its units are computed by one thread each, so that several may run side by side.
+        workers: its function takes ``workers``, processes that share one unit; files do not depend on their number.
+        yields: it runs at a lower priority, so that data made on all cores does not slow down a training beside it.
     """
 
     name: str
@@ -42,18 +43,20 @@ class Stage:
     settings: str
     version: str = "VERSION"
     parallel: bool = False
+    workers: bool = False
+    yields: bool = False
 
 
 STAGES: Mapping[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("world", "world.stage", "write_world", "world.settings", "WorldSettings"),
-        Stage("problem_sets", "problems.stage", "write_problem_set", "problems.settings", "ProblemSetSettings"),
-        Stage("token_shards", "tokens.stage", "write_shards", "tokens.settings", "ShardSettings"),
+        Stage("problem_sets", "problems.stage", "write_problem_set", "problems.settings", "ProblemSetSettings", workers=True, yields=True),
+        Stage("token_shards", "tokens.stage", "write_shards", "tokens.settings", "ShardSettings", yields=True),
         Stage("checkpoint", "training.stage", "write_checkpoint", "training.settings", "CheckpointSettings"),
         Stage("generations", "generations.stage", "write_generations", "generations.settings", "GenerationSettings"),
-        Stage("verdicts", "verification.stage", "write_verdicts", "verification.settings", "VerdictSettings", parallel=True),
-        Stage("probe_queries", "queries.stage", "write_queries", "queries.settings", "QuerySettings", parallel=True),
+        Stage("verdicts", "verification.stage", "write_verdicts", "verification.settings", "VerdictSettings", parallel=True, yields=True),
+        Stage("probe_queries", "queries.stage", "write_queries", "queries.settings", "QuerySettings", parallel=True, yields=True),
         Stage("activation_cache", "activations.stage", "write_activations", "activations.settings", "ActivationSettings"),
         Stage("linear_probes", "probes.linear_stage", "write_linear_probes", "probes.settings", "LinearProbeSettings", parallel=True),
         Stage("v_probes", "probes.stage", "write_v_probe", "probes.settings", "VProbeSettings"),
@@ -75,33 +78,42 @@ def find_stage(name: str) -> Stage:
     return STAGES[name]
 
 
-@lru_cache
 def stage_version(name: str) -> int:
-    """The VERSION of a stage, read from its module's text without importing it.
+    """The VERSION of a stage, read from its module's text without importing it; an edit counts at once, in long-lived processes too.
 
     Raises:
         NotFound: the module states none.
     """
     stage = find_stage(name)
     path = PACKAGE_FOLDER.joinpath(*stage.module.split(".")).with_suffix(".py")
+    return _version(stage, path, path.stat().st_mtime_ns)
+
+
+@lru_cache
+def _version(stage: Stage, path: Path, _mtime_ns: int) -> int:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Constant) or not isinstance(node.value.value, int):
             continue
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if any(isinstance(target, ast.Name) and target.id == stage.version for target in targets):
             return node.value.value
-    raise NotFound(f"stage {name} has no {stage.version} in {path}: state it as {stage.version} = 1")
+    raise NotFound(f"stage {stage.name} has no {stage.version} in {path}: state it as {stage.version} = 1")
 
 
-def compute(unit: Unit, inputs: Mapping[str, Path], writing: Writing) -> None:
+def compute(unit: Unit, inputs: Mapping[str, Path], writing: Writing, *, workers: int = 1) -> None:
     """Run a unit's stage function into ``writing.folder``; imports the stage's code, torch included.
 
     Args:
         unit: what to compute.
         inputs: role -> folder of the finished input.
         writing: where it goes.
+        workers: processes that a stage may share the unit among, where it can. Cannot change a result.
     """
     stage = find_stage(unit.stage)
     settings_class: type[Settings] = getattr(importlib.import_module(f"igsm_pipeline.{stage.settings_module}"), stage.settings)
-    function: Callable[[Any, Mapping[str, Path], Writing], None] = getattr(importlib.import_module(f"igsm_pipeline.{stage.module}"), stage.function)
-    function(settings_class.parse({**unit.settings, **unit.runtime}, f"{unit.stage} {unit.name}"), inputs, writing)
+    function: Callable[..., None] = getattr(importlib.import_module(f"igsm_pipeline.{stage.module}"), stage.function)
+    settings = settings_class.parse({**unit.settings, **unit.runtime}, f"{unit.stage} {unit.name}")
+    if stage.workers and workers > 1:
+        function(settings, inputs, writing, workers=workers)
+    else:
+        function(settings, inputs, writing)

@@ -1,6 +1,6 @@
 """The tokenizer that travels with a checkpoint: files that ``transformers.AutoTokenizer.from_pretrained`` loads, no code of ours needed.
 
-It encodes whole documents, specials by their names, to the ids that ``tokens.emit`` gives, and decodes them back.
+It encodes whole documents, specials by their names, to the ids that ``emit`` gives, and decodes them back.
 
 Ours: the specials' names; in GPT-2's vocabulary they replace the six bytes 0x80 to 0x85, which no English text holds.
 """

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.tokens.emit import Emitted
+from igsm_pipeline.tokens.emission import Emitted
 from igsm_pipeline.tokens.settings import Alignment
 
 

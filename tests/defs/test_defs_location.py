@@ -47,4 +47,4 @@ def test_schedules_and_sensors_are_off():
     repository = defs.get_repository_def()
     assert {one.default_status.value for one in (*repository.schedule_defs, *repository.sensor_defs)} == {"STOPPED"}
     assert len(repository.schedule_defs) == 1
-    assert len(repository.sensor_defs) == 2
+    assert len(repository.sensor_defs) == 3

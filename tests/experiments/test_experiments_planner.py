@@ -13,6 +13,7 @@ from igsm_pipeline.errors import BadSettings, NotFound, StageFailed
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.__main__ import main
 from igsm_pipeline.experiments.estimates import check_budget, estimate_stages, work_of
+from igsm_pipeline.experiments.faults import FAULT
 from igsm_pipeline.experiments.planner import find_unit, plan, units_of
 from igsm_pipeline.experiments.runner import run_stage, run_unit
 from igsm_pipeline.experiments.slices import exact_op, slice_set
@@ -173,7 +174,7 @@ def test_a_failing_stage_keeps_what_it_did_and_says_what_failed(
         patched.setattr("igsm_pipeline.experiments.runner.compute", fail)
         with pytest.raises(StageFailed, match="world world failed: ZeroDivisionError: by design"):
             run_unit(unit, store)
-        assert main(["run", "mine", "--stage", "world"]) == 2
+        assert main(["run", "mine", "--stage", "world"]) == FAULT
     assert "Traceback" in capsys.readouterr().err
     assert "half done" in store.check(unit).reasons[0]
     assert run_stage(find_member("mine"), "world", store)[0].state == "computed"

@@ -166,7 +166,7 @@ def test_a_failing_stage_keeps_what_it_did_and_says_what_failed(
     store = Store.at_home()
     unit = find_unit(find_member("mine"), "world", "world")
 
-    def fail(unit: object, inputs: object, writing: object) -> None:
+    def fail(unit: object, inputs: object, writing: object, **more: object) -> None:
         (writing.folder / "half").write_text("x")  # type: ignore[attr-defined]
         raise ZeroDivisionError("by design")
 

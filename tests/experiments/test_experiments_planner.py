@@ -125,9 +125,10 @@ def test_two_members_share_what_they_have_in_common(home: Path) -> None:
 def test_the_plan_says_what_was_changed(home: Path) -> None:
     store = Store.at_home()
     finish(store)
+    before = find_member("mine").settings.training.learning_rate
     declare(home, "training: {learning_rate: 0.003}")
     looked = plan(find_member("mine"), store, ["checkpoint"])
-    assert looked.freshness[0].reasons == ("never computed", "setting training.learning_rate changed from 0.01 to 0.003")
+    assert looked.freshness[0].reasons == ("never computed", f"setting training.learning_rate changed from {before} to 0.003")
 
 
 def test_a_lost_file_is_named_and_what_rests_on_it_waits(home: Path) -> None:

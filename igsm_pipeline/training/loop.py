@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
@@ -28,6 +28,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadSettings, StageFailed
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.training.batches import BatchOrder, EndlessWindows, Windows, labels_of
+from igsm_pipeline.training.lanes import Lanes
 from igsm_pipeline.training.metrics import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, set_learning_rate
 from igsm_pipeline.training.processes import Ranks, joined_ranks, stop_on_signals
@@ -70,6 +71,15 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16")
         self.backbone = torch.compile(self.model.base_model) if settings.compile else self.model.base_model
         self.dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.modules())
+        alone = ranks.device.type != "cpu" or settings.compile or self.dropout  # whose random state is one for all threads
+        self.lanes = Lanes(self._loss, self.parameters, 1 if alone else torch.get_num_threads())
+
+    def _loss(self, part: tuple[Tensor, Tensor, int]) -> tuple[Tensor, Tensor]:
+        """What is differentiated, and the summed loss, of one micro-batch."""
+        ids, wanted, scale = part
+        with autocast(self.ranks.device, self.settings.precision):
+            loss = loss_sum(self.backbone, self.model.get_output_embeddings(), ids.to(self.ranks.device), wanted.to(self.ranks.device))
+        return self.scaler.scale(loss / scale), loss
 
     def step(self, step: int, batch: Batch) -> StepResult:
         """Do one step on this rank's part of the global batch.
@@ -82,12 +92,8 @@ class Trainer:
         if self.dropout:
             torch.manual_seed(seeding.torch_seed(settings.seed, "training.dropout", step * self.ranks.size + self.ranks.rank))
         scale = settings.batch_windows * windows.shape[1]  # one constant for all ranks, whose parts may differ in size
-        loss = torch.zeros((), dtype=torch.float64, device=device)
-        for ids, wanted in micro_batches(windows, labels, lengths, settings.micro_batch or default_micro_batch(device, windows.shape[1])):
-            with autocast(device, settings.precision):
-                part = loss_sum(self.backbone, self.model.get_output_embeddings(), ids.to(device), wanted.to(device))
-            torch.autograd.backward(self.scaler.scale(part / scale))
-            loss += part.detach().double()
+        size = settings.micro_batch or default_micro_batch(device, windows.shape[1])
+        loss = self.lanes.accumulate((ids, wanted, scale) for ids, wanted in micro_batches(windows, labels, lengths, size))
         counts = torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64, device=device)
         totals = torch.cat([loss[None], counts])
         reduce_gradients(self.parameters, totals)
@@ -111,8 +117,8 @@ class Trainer:
 
 
 def default_micro_batch(device: torch.device, window: int) -> int:
-    """Windows per forward pass: about 4k tokens on a CPU (fits its caches), 64k on a GPU."""
-    return max(1, (1 << 16 if device.type == "cuda" else 1 << 12) // window)
+    """Windows per forward pass: about 1k tokens on a CPU (fits its caches, and feeds all lanes), 64k on a GPU."""
+    return max(1, (1 << 16 if device.type == "cuda" else 1 << 10) // window)
 
 
 def train(

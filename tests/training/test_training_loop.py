@@ -51,8 +51,8 @@ def settings_of(**changes: Any) -> TrainingSettings:
     return TrainingSettings.model_validate({**plain, **watch, **changes})
 
 
-def run(folder: Path, settings: TrainingSettings, dropout: float = 0.0) -> dict[str, torch.Tensor]:
-    torch.set_num_threads(1)
+def run(folder: Path, settings: TrainingSettings, dropout: float = 0.0, threads: int = 1) -> dict[str, torch.Tensor]:
+    torch.set_num_threads(threads)
     model = gpt2_rotary.build(ModelSettings(layers=2, heads=2, head_width=16, partial_rotary_factor=0.5, dropout=dropout), VOCAB, WINDOW, SEED)
     train(model, Counting(), settings, folder)
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
@@ -213,3 +213,16 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_whole_state(
         found = run(tmp_path, settings)
     assert "resumes after step 4" in caplog.text
     assert_equal(found, run(tmp_path / "whole", settings))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_weights_do_not_depend_on_how_many_micro_batches_run_side_by_side(optimizer: str, tmp_path: Path) -> None:
+    settings = settings_of(optimizer=optimizer, micro_batch=1)
+    for name in ("one", "three"):
+        (tmp_path / name).mkdir()
+    one = run(tmp_path / "one", settings)
+    three = run(tmp_path / "three", settings, threads=3)
+    torch.set_num_threads(1)
+    print(f"seed {SEED}")
+    for name, parameter in one.items():
+        assert torch.equal(parameter, three[name]), name

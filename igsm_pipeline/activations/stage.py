@@ -44,7 +44,7 @@ def write_activations(settings: ActivationSettings, inputs: Mapping[str, Path], 
     device = pick_device(settings.device)
     world = load_world(inputs["world"] / WORLD_FILE)
     batch = read_problems(inputs["problems"], world, settings.family.modulus)
-    table = build_table(world, settings.family.modulus, settings.tokens)
+    table = build_table(world, settings.family.modulus, settings.tokens, inputs["checkpoint"])
     queries = read_queries(inputs["queries"])
     model = load(inputs["checkpoint"]) if settings.arm == "trained" else build_control(inputs["checkpoint"], settings.seed)
     model = freeze(model).to(device)

@@ -119,7 +119,7 @@ class _Asked:
 
     @cached_property
     def table(self) -> TokenTable:
-        return build_table(self.world, self.settings.family.modulus, self.settings.tokens)
+        return build_table(self.world, self.settings.family.modulus, self.settings.tokens, self.inputs["checkpoint"])
 
     @cached_property
     def model(self) -> PreTrainedModel:

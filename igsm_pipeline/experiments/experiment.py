@@ -24,10 +24,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from igsm_pipeline.errors import BadSettings, IgsmError, NotFound
 from igsm_pipeline.experiments.sections import BudgetSection, EvaluationSection, ProbesSection, ShardsSection
@@ -56,6 +56,12 @@ class ExperimentSettings(Settings):
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     probes: ProbesSection = Field(default_factory=ProbesSection)
     budget: BudgetSection = Field(default_factory=BudgetSection)
+
+    @model_validator(mode="after")
+    def _a_checkpoint_brings_the_tokenizer(self) -> Self:
+        if self.tokens.segmentation == "checkpoint" and self.model.path is None:
+            raise ValueError("tokens.segmentation checkpoint needs a model.path whose tokenizer it is: name one, or use bpe or phrase")
+        return self
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.errors import IgsmError, NotFound
 from igsm_pipeline.experiments.changes import explain_new
 from igsm_pipeline.experiments.experiment import Broken, ExperimentSettings, Member, load_members
-from igsm_pipeline.experiments.sections import ProbesSection
+from igsm_pipeline.experiments.sections import EvaluationSection, ProbesSection
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
 from igsm_pipeline.experiments.stages import STAGES, find_stage, stage_version
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
-from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.queries.settings import QuerySettings, Task
 from igsm_pipeline.settings import Settings
 from igsm_pipeline.store import NEVER, Freshness, Store, Unit
@@ -235,20 +235,29 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
     """The problem sets of an experiment by name: ``train``, ``monitor``, ``monitor:SLICE``, the evaluation slices, ``probe_train``."""
     evaluation, probes, family = settings.evaluation, settings.probes, settings.family
     sets = {}
-    if not settings.shards.streaming:
+    trained = settings.model.path is None
+    if trained and not settings.shards.streaming:
         sets[TRAIN] = ProblemSetSettings(family=family, num_problems=settings.shards.num_problems, seed=settings.shards.seed)
-    sets[MONITOR] = ProblemSetSettings(
-        family=family, balanced=True, split="test", num_problems=evaluation.monitor_per_op * family.op_max, seed=evaluation.seed, stream="monitor"
-    )
-    for name in evaluation.monitor_slices:
-        watched = slice_set(name, evaluation.slices, family, num_problems=evaluation.monitor_per_op, per_op=1, seed=evaluation.seed)
-        sets[f"{MONITOR}:{name}"] = watched.model_copy(update={"stream": watched.stream.replace("evaluation", MONITOR)})
+    if trained:
+        sets |= _watched(evaluation, family)
     for name in dict.fromkeys((*evaluation.slices, *probes.slices)):
         sets[name] = slice_set(
             name, evaluation.slices, family, num_problems=evaluation.num_problems, per_op=evaluation.problems_per_op, seed=evaluation.seed
         )
     if probes.tasks:
         sets[PROBE_TRAIN] = _probe_train(probes, settings)
+    return sets
+
+
+def _watched(evaluation: EvaluationSection, family: FamilySettings) -> dict[str, ProblemSetSettings]:
+    """The sets that are solved while training."""
+    sets = {}
+    sets[MONITOR] = ProblemSetSettings(
+        family=family, balanced=True, split="test", num_problems=evaluation.monitor_per_op * family.op_max, seed=evaluation.seed, stream="monitor"
+    )
+    for name in evaluation.monitor_slices:
+        watched = slice_set(name, evaluation.slices, family, num_problems=evaluation.monitor_per_op, per_op=1, seed=evaluation.seed)
+        sets[f"{MONITOR}:{name}"] = watched.model_copy(update={"stream": watched.stream.replace("evaluation", MONITOR)})
     return sets
 
 

@@ -40,7 +40,7 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
     """
     world = load_world(inputs["world"] / WORLD_FILE)
     batch = read_problems(inputs["problems"], world, settings.family.modulus)
-    table = build_table(world, settings.family.modulus, settings.tokens)
+    table = build_table(world, settings.family.modulus, settings.tokens, inputs["checkpoint"])
     emitted = emit(batch, table, settings.family.format)
     prompts = [emitted.prompt(index) for index in range(len(emitted))]
     model = load(inputs["checkpoint"], device=pick_device(settings.device))
@@ -62,8 +62,8 @@ def split_completion(tokens: NDArray[np.integer], table: TokenTable) -> tuple[st
     """Solution and answer of completion ids; the answer is None where its marker never came."""
     marks = np.flatnonzero(tokens == table.answer)
     if not len(marks):
-        return table.decode(tokens), None
-    return table.decode(tokens[: marks[0]]), table.decode(tokens[marks[0] + 1 :])
+        return table.decode(tokens, replace=True), None
+    return table.decode(tokens[: marks[0]], replace=True), table.decode(tokens[marks[0] + 1 :], replace=True)
 
 
 def generations_table(made: Completions, prompt_tokens: NDArray[np.integer], table: TokenTable) -> pa.Table:

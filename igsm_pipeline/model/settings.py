@@ -52,7 +52,7 @@ class ModelSettings(Settings):
 
 
 def checkpoint_hash(folder: Path) -> str:
-    """The content hash of a model folder: SHA-256 over the names and bytes of config.json and the safetensors files.
+    """The content hash of a model folder: SHA-256 over the names and bytes of config.json, the safetensors files and the tokenizer's.
 
     Raises:
         BadCheckpoint: there are none.
@@ -63,7 +63,7 @@ def checkpoint_hash(folder: Path) -> str:
             f"model.path {folder}", "must hold config.json and model.safetensors", "neither or one of them", "name a checkpoint folder"
         )
     total = hashlib.sha256()
-    for file in files:
+    for file in (*files, *sorted(folder.glob("tokenizer*.json"))):
         with file.open("rb") as stream:
             total.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\0".encode())
     return total.hexdigest()

@@ -96,7 +96,7 @@ def folder_candidates(inputs: Mapping[str, Path]) -> str:
 
 def _read_tokens(settings: VProbeSettings, inputs: Mapping[str, Path]) -> dict[str, tuple[pa.Table, QueryTokens]]:
     world = load_world(inputs["world"] / WORLD_FILE)
-    table = build_table(world, settings.family.modulus, settings.tokens)
+    table = build_table(world, settings.family.modulus, settings.tokens, inputs["checkpoint"])
     found = {}
     for part in parts_of(inputs, "queries"):
         batch = read_problems(folder_of(inputs, "problems", part), world, settings.family.modulus)

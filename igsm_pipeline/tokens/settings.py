@@ -17,16 +17,19 @@ class TokenSettings(Settings):
     """Segmentation and ids.
 
     Source: the paper uses GPT-2 BPE with GPT-2's ids (bpe, gpt2). Ours: compact ids (only the pieces that the closed language can hold) and the
-    phrase segmentation (every name and every fixed phrase is one token), which has ids of its own, always compact.
+    phrase segmentation (every name and every fixed phrase is one token), which has ids of its own, always compact; and the tokenizer that a foreign
+    checkpoint brings (checkpoint), whose ids are its own.
     """
 
-    segmentation: Literal["bpe", "phrase"] = Field("bpe", description="GPT-2's pieces, or one token per name and fixed phrase")
+    segmentation: Literal["bpe", "phrase", "checkpoint"] = Field(
+        "bpe", description="GPT-2's pieces, one token per name and fixed phrase, or the tokenizer in the folder of model.path"
+    )
     vocab: Literal["compact", "gpt2"] = Field("compact", description="ids 0.. of the pieces that can occur, or GPT-2's own ids")
 
     @model_validator(mode="after")
     def _phrases_have_no_gpt2_ids(self) -> Self:
-        if self.segmentation == "phrase" and self.vocab == "gpt2":
-            raise ValueError("phrases have no GPT-2 ids: use vocab compact, or segmentation bpe")
+        if self.segmentation != "bpe" and self.vocab == "gpt2":
+            raise ValueError(f"segmentation {self.segmentation} has no GPT-2 ids: use vocab compact, or segmentation bpe")
         return self
 
 

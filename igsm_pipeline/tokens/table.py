@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.tokens.bpe import GPT2_SIZE
+from igsm_pipeline.tokens.foreign import foreign_vocabulary
 from igsm_pipeline.tokens.fragments import (
     ANSWER,
     BEGIN,
@@ -34,6 +35,7 @@ from igsm_pipeline.tokens.vocabulary import Vocabulary, build_vocabulary
 from igsm_pipeline.world import World
 
 Ids = NDArray[np.uint32]
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -106,14 +108,20 @@ class TokenTable:
             raise BadInput("fragment", "must belong to the closed language of the table's world", text, "check the spelling and the leading space")
         return self.pieces[self.starts[number] : self.starts[number + 1]]
 
-    def decode(self, ids: ArrayLike, *, specials: bool = False) -> str:
+    def decode(self, ids: ArrayLike, *, specials: bool = False, replace: bool = False) -> str:
         """The text of token ids; special tokens are left out unless ``specials``, bytes that are no UTF-8 replaced.
 
+        With ``replace`` so are ids outside 0..size-1, which a model with more embedding rows than the table may write.
+
         Raises:
-            BadInput: an id is outside 0..size-1.
+            BadInput: an id is outside 0..size-1, without ``replace``.
         """
         numbers = np.asarray(ids, dtype=np.int64).ravel()
-        wrong = numbers[(numbers < 0) | (numbers >= self.size)]
+        outside = (numbers < 0) | (numbers >= self.size)
+        wrong = numbers[outside]
+        if wrong.size and replace:
+            first, *others = np.split(numbers, np.flatnonzero(outside))  # each of the others begins with an unknown id
+            return UNKNOWN.join(self.decode(part, specials=specials) for part in (first, *(part[1:] for part in others)))
         if wrong.size:
             raise BadInput("token id", f"must be between 0 and {self.size - 1}", int(wrong[0]), "decode with the table that the ids were made with")
         hidden: frozenset[int] = frozenset() if specials else frozenset(self.special)
@@ -182,15 +190,27 @@ def fragment_pattern(texts: Iterable[str]) -> str:
     return "|".join(re.escape(text) for text in ordered)
 
 
-def build_table(world: World, modulus: int, settings: TokenSettings) -> TokenTable:
+def build_table(world: World, modulus: int, settings: TokenSettings, checkpoint: Path | None = None) -> TokenTable:
     """The token table of a world and modulus.
 
+    Args:
+        world: the names.
+        modulus: M.
+        settings: segmentation and vocabulary.
+        checkpoint: folder whose tokenizer is meant by segmentation checkpoint; others do not read it.
+
     Raises:
+        BadCheckpoint: segmentation checkpoint, and the folder's tokenizer cannot be used.
         BadWorld: a name cannot be cut into GPT-2 pieces on its own (segmentation bpe).
         BadInput: segmentation bpe, a world without shipped pieces, and the ``bpe`` extra is not installed.
     """
     fragments = list_fragments(world, modulus)
-    vocabulary = build_vocabulary(world, modulus, fragments, settings)
+    if settings.segmentation != "checkpoint":
+        vocabulary = build_vocabulary(world, modulus, fragments, settings)
+    elif checkpoint is not None:
+        vocabulary = foreign_vocabulary(fragments, checkpoint)
+    else:
+        raise BadInput("tokens.segmentation", "must not be checkpoint where no checkpoint brings a tokenizer", "checkpoint", "use bpe or phrase")
     starts = np.zeros(len(fragments.texts) + 1, np.int32)
     np.cumsum([len(part) for part in vocabulary.fragment_ids], out=starts[1:])
     pieces = np.array([one for part in vocabulary.fragment_ids for one in part], np.uint32)

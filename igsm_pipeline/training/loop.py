@@ -100,10 +100,7 @@ class Trainer:
         total_loss, loss_tokens, tokens = totals.tolist()
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        rescale = scale / max(1.0, loss_tokens)
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter.grad.mul_(rescale)
+        torch._foreach_mul_([parameter.grad for parameter in self.parameters if parameter.grad is not None], scale / max(1.0, loss_tokens))
         norm = float(nn.utils.clip_grad_norm_(self.parameters, settings.gradient_clip or math.inf))
         mean = total_loss / max(1.0, loss_tokens)
         if not math.isfinite(mean) or (not math.isfinite(norm) and not self.scaler.is_enabled()):
@@ -111,7 +108,7 @@ class Trainer:
         set_learning_rate(self.optimizers, learning_rate(step, settings))
         for optimizer in self.optimizers:
             self.scaler.step(optimizer)
-            optimizer.zero_grad(set_to_none=False)
+            optimizer.zero_grad()
         self.scaler.update()
         return StepResult(mean, int(loss_tokens), int(tokens), norm)
 
@@ -197,7 +194,7 @@ def train(
                 now = time.monotonic()
                 row = summary(done, since, learning_rate(step, settings), tokens, now - mark)
                 metrics.append(row)
-                bar.set_postfix(step=f"{done}/{settings.num_steps}", loss=f"{row['loss']:.4f}")
+                bar.set_postfix(step=f"{done}/{settings.num_steps}", loss=f"{row['loss']:.4f}", refresh=False)
                 since, mark = [], now
             look = settings.accuracy_every_steps and (done % settings.accuracy_every_steps == 0 or done == settings.num_steps)
             if look and monitor is not None and metrics is not None:

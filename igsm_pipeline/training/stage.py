@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from tokenizers import Tokenizer
 
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.problems.files import read_problems
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
+from igsm_pipeline.tokens.foreign import TOKENIZER, read_tokenizer
+from igsm_pipeline.tokens.fragments import NUM_SPECIALS
 from igsm_pipeline.tokens.shards import open_shards
 from igsm_pipeline.training.batches import Windows
 from igsm_pipeline.training.loop import Specials, train
@@ -33,7 +38,7 @@ CONTEXT = 2048
 def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Train and write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load, with metrics.jsonl beside.
 
-    A foreign checkpoint (``model.path``) is copied as it is, with the table's tokenizer, and not trained.
+    A foreign checkpoint (``model.path``) is copied as it is and not trained.
     Under ``torch.distributed.run`` every process calls this; rank 0 writes, and none outlives the launcher.
 
     Args:
@@ -50,10 +55,10 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     if "WORLD_SIZE" in os.environ:
         die_with_parent()
     world = load_world(inputs["world"] / "world.json")
-    table = build_table(world, settings.family.modulus, settings.tokens)
     if settings.model.path is not None:
-        copy_foreign(Path(settings.model.path), table, writing)
+        copy_foreign(settings, Path(settings.model.path), world, writing)
         return
+    table = build_table(world, settings.family.modulus, settings.tokens)
     sets = {role: read_problems(inputs[role], world, settings.family.modulus) for role in inputs if role.startswith(MONITOR)}
     watched = {role.removeprefix(MONITOR + ":"): batch for role, batch in sets.items() if role != MONITOR}
     monitor = make_monitor(settings, sets[MONITOR], table, watched)
@@ -99,17 +104,52 @@ def training_windows(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     yield shards
 
 
-def copy_foreign(path: Path, table: TokenTable, writing: Writing) -> None:
-    """Write a foreign model, its weights unchanged, and the table's tokenizer.
+def copy_foreign(settings: CheckpointSettings, path: Path, world: World, writing: Writing) -> None:
+    """Write a foreign model, its weights unchanged, and a tokenizer: its own with ``tokens.segmentation: checkpoint``, else the token table's.
 
     Raises:
-        BadCheckpoint: it cannot be loaded.
-        BadInput: it has fewer embedding rows than the table has ids.
+        BadCheckpoint: model or tokenizer cannot be loaded, or the tokenizer lacks a special token.
+        BadInput: the model has fewer embedding rows than the table has ids, or its tokenizer has other ids than the table.
     """
     model = gpt2_rotary.load(path)
+    own = settings.tokens.segmentation == "checkpoint"
+    table = build_table(world, settings.family.modulus, settings.tokens, path)
     rows = int(model.get_input_embeddings().weight.shape[0])
     if rows < table.size:
         raise BadInput("model.path", f"must have at least {table.size} embedding rows", rows, "choose other tokens or another model")
     gpt2_rotary.save(model, writing.folder)
-    table.save(writing.folder)
+    if own:
+        for file in sorted(path.glob("*token*.json")):
+            shutil.copyfile(file, writing.folder / file.name)
+    else:
+        check_ids(path, table)
+        table.save(writing.folder)
     writing.counts["parameters"] = model.num_parameters()
+
+
+def check_ids(path: Path, table: TokenTable) -> None:
+    """Refuse a foreign model whose tokenizer, where one lies beside it, gives a fragment other ids than the table does.
+
+    Raises:
+        BadInput: naming the first such fragment.
+    """
+    if not (path / TOKENIZER).is_file():
+        return
+    tokenizer = read_tokenizer(path)
+    for text in table.fragments.texts[NUM_SPECIALS:]:
+        wanted = table.fragment_ids(text).tolist() if text else []
+        found = _ids_of(tokenizer, text)
+        if found != wanted:
+            raise BadInput(
+                "tokens",
+                f"must give {text!r} the ids of the model's own tokenizer, {found}",
+                wanted,
+                "use segmentation checkpoint, or the tokens it knows",
+            )
+
+
+def _ids_of(tokenizer: Tokenizer, text: str) -> list[int] | None:
+    try:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+    except Exception:  # the tokenizers library raises nothing narrower for a word that it does not know
+        return None

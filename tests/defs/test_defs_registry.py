@@ -102,7 +102,7 @@ def test_versions_compete_and_the_champion_loads_and_solves(
     assert register(tracking, "mine.s1").hit
     client = tracking.client()
     version = client.get_model_version_by_alias("gpt2-rotary-mine", "champion")
-    assert version.version == "3"
+    assert str(version.version) == "3"
     assert version.tags["igsm.fingerprint"] == found[2].fingerprint
     assert {"igsm.git_revision", "igsm.tokens", "igsm.member"} <= version.tags.keys()
 

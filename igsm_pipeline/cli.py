@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, StoreError
+from igsm_pipeline.errors import IgsmError, StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -201,10 +201,10 @@ def solve(
     modulus: Annotated[int | None, typer.Option(min=2, show_default="the model's, or 23")] = None,
 ) -> int:
     """Solve a problem and judge it step by step (exit code 1: wrong); without a model print the reference solution and answer."""
-    from igsm_pipeline.reports.solving import choose_problem, solve_problem
+    from igsm_pipeline.reports.solving import choose_problem, read_text, solve_problem
 
     solver = _find_solver(model) if model else None
-    given = None if file is None else _read_text(file)
+    given = None if file is None else read_text(file)
     asked = choose_problem(solver, given, family=family, op=op, seed=seed, world=world, lenient=lenient, modulus=modulus)
     if solver is None:
         typer.echo(asked.reference() if given else f"{asked.text.strip()}\n{asked.reference()}")
@@ -216,12 +216,10 @@ def solve(
 
 def _find_solver(named: str) -> Solver:
     if named.startswith("models:/"):
-        from igsm_pipeline.defs.solver import find_registered
-
-        return find_registered(named)
-    from igsm_pipeline.experiments.solve import find_solver
-
-    return find_solver(named)
+        from igsm_pipeline.defs.solver import find_registered as find
+    else:
+        from igsm_pipeline.experiments.solve import find_solver as find
+    return find(named)
 
 
 @app.command()
@@ -279,21 +277,11 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
     """Print the path of a member's report; of an experiment with a grid, of a page with its members side by side, written anew."""
-    from igsm_pipeline.experiments.experiment import find_member, load_experiments
-    from igsm_pipeline.experiments.planner import find_unit
-    from igsm_pipeline.reports.grid import write_grid_report
-    from igsm_pipeline.store import MANIFEST, Store, find_home
+    from igsm_pipeline.reports.grid import find_report
 
-    store, experiment = Store.at_home(), load_experiments().get(member)
-    if experiment is not None and len(experiment.members) > 1:
-        path = write_grid_report(experiment, store, find_home() / "reports")
-    else:
-        unit = find_unit(find_member(member), "report", "report")
-        path = store.path(unit) / "report.html"
-        if not (path.parent / MANIFEST).exists():
-            raise NotFound(f"no report of {member} yet: make it with `igsm run {member}`")
-        if not store.check(unit).fresh:
-            typer.echo(f"this report is stale; `igsm plan {member}` says why", err=True)
+    path, fresh = find_report(member)
+    if not fresh:
+        typer.echo(f"this report is stale; `igsm plan {member}` says why", err=True)
     typer.echo(path)
     if show:
         typer.launch(path.as_uri())
@@ -392,15 +380,6 @@ def _print_plan(plan: Plan) -> None:
     estimates: dict[str, Estimate] = estimate_stages(plan, store)
     _console().print(plan_table(plan, estimates))
     check_budget(plan, estimates, store)
-
-
-def _read_text(file: Path) -> str:
-    if str(file) == "-":
-        return sys.stdin.read()
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(str(file), "must be a text file that can be read", str(error), "name another file, or - for stdin") from None
 
 
 def _console() -> Console:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from igsm_pipeline.errors import NotFound
-from igsm_pipeline.experiments.experiment import Experiment
-from igsm_pipeline.experiments.planner import units_of
+from igsm_pipeline.experiments.experiment import Experiment, find_member, load_experiments
+from igsm_pipeline.experiments.planner import find_unit, units_of
 from igsm_pipeline.reports import figures
 from igsm_pipeline.reports.findings import Findings
 from igsm_pipeline.reports.page import Page
 from igsm_pipeline.reports.tables import Estimate, accuracy_rows
-from igsm_pipeline.store import Store, write_atomically
+from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 
 SEED_AXES = frozenset({"training.seed", "seed"})
 """Axes whose members are repetitions of one size."""
@@ -111,6 +111,22 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
     path = folder / f"{experiment.name}.html"
     write_atomically(path, page.render().encode())
     return path
+
+
+def find_report(named: str) -> tuple[Path, bool]:
+    """The report of a member and whether it is fresh; of an experiment with a grid the page of its members, written anew.
+
+    Raises:
+        NotFound: there is none yet.
+    """
+    store, experiment = Store.at_home(), load_experiments({}).get(named)
+    if experiment is not None and len(experiment.members) > 1:
+        return write_grid_report(experiment, store, find_home() / "reports"), True
+    unit = find_unit(find_member(named), "report", "report")
+    path = store.path(unit) / "report.html"
+    if not (path.parent / MANIFEST).exists():
+        raise NotFound(f"no report of {named} yet: make it with `igsm run {named}`")
+    return path, store.check(unit).fresh
 
 
 def _table(page: Page, best: Mapping[str, Mapping[str, Run]], runs: list[Run]) -> None:

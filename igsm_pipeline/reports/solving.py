@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from igsm_pipeline.errors import BadInput
+from igsm_pipeline.errors import BadInput, BadSettings
 from igsm_pipeline.experiments.dataset import read_family
 from igsm_pipeline.experiments.solve import Solver
 from igsm_pipeline.generations.solve import Written, write_solution
@@ -165,3 +167,17 @@ def read_problem_text(content: str, format: str) -> str:
             "problem file", "must hold a problem's text, or JSON lines with problem and question", line[:60], "use `igsm generate`"
         ) from None
     return " " + "".join(parts if format == "pq" else reversed(parts)).strip()
+
+
+def read_text(file: Path) -> str:
+    """The content of a text file; ``-`` reads standard input.
+
+    Raises:
+        BadSettings: it cannot be read.
+    """
+    if str(file) == "-":
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(str(file), "must be a text file that can be read", str(error), "name another file, or - for stdin") from None

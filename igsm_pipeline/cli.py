@@ -298,8 +298,11 @@ def ui(
 
 
 @app.command()
-def gc(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only a list is printed.")] = False) -> None:
-    """Remove units that no experiment refers to (archived experiments count)."""
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only a list is printed.")] = False,
+    runs: Annotated[float | None, typer.Option("--runs", help="Also Dagster's runs older than these days.", min=0, show_default=False)] = None,
+) -> None:
+    """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest."""
     from igsm_pipeline.experiments.experiment import load_members
     from igsm_pipeline.experiments.housekeeping import find_garbage, remove_garbage
     from igsm_pipeline.experiments.planner import units_of
@@ -316,7 +319,11 @@ def gc(yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only 
     elif garbage:
         typer.echo(f"{len(garbage)} folders, {format_bytes(sum(item.bytes for item in garbage))}; `igsm gc --yes` removes them")
     else:
-        typer.echo("nothing to remove")
+        typer.echo("no unit to remove")
+    if runs is not None:
+        from igsm_pipeline.defs.instance import remove_runs
+
+        typer.echo(f"{remove_runs(runs, yes=yes)} Dagster runs {'removed' if yes else 'to remove'}")
 
 
 @app.command()
@@ -368,8 +375,9 @@ def _plans(members: Sequence[str], stages: Sequence[str] | None, deep: bool) -> 
 
 
 def _print_plan(plan: Plan) -> None:
-    """Print a plan; raises BadSettings where it exceeds the member's disk budget or the disk."""
-    from igsm_pipeline.experiments.estimates import check_budget, estimate_stages
+    """Print a plan; raises BadInput or StoreError where it cannot come to its end on this machine (disk budget, device, tokens, folder)."""
+    from igsm_pipeline.experiments.estimates import estimate_stages
+    from igsm_pipeline.experiments.preflight import check_plan
     from igsm_pipeline.reports.console import plan_table
     from igsm_pipeline.store import Store
 
@@ -379,7 +387,7 @@ def _print_plan(plan: Plan) -> None:
     store = Store.at_home()
     estimates: dict[str, Estimate] = estimate_stages(plan, store)
     _console().print(plan_table(plan, estimates))
-    check_budget(plan, estimates, store)
+    check_plan(plan, store)
 
 
 def _console() -> Console:

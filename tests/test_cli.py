@@ -10,6 +10,7 @@ import pytest
 from igsm_pipeline.cli import main
 from igsm_pipeline.errors import StoreError
 from igsm_pipeline.experiments import doctor
+from igsm_pipeline.experiments.__main__ import main as library
 from igsm_pipeline.reports import catalog
 
 
@@ -68,3 +69,49 @@ def test_doctor_names_a_disk_that_is_too_small(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 1 << 62)
     bad = [finding.what for finding in doctor.examine() if not finding.good]
     assert bad == ["data root"]
+
+
+def test_units_travel_to_another_data_root_and_gc_finds_nothing_but_what_no_experiment_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there, tar = tmp_path / "home", tmp_path / "there", tmp_path / "units.tar"
+    for home in (here, there):
+        (home / "experiments").mkdir(parents=True)
+        (home / "experiments" / "mine.yaml").write_text("base: mini\n")
+    assert library(["run", "mine", "--stage", "world"]) == 0
+    assert run("export", "mine", "--out", str(tar)) == 0
+    monkeypatch.setenv("IGSM_HOME", str(there))
+    assert run("import", str(tar)) == 0
+    assert run("import", str(tar)) == 0
+    assert "0 added, 1 already here, 0 kept" in capsys.readouterr().err
+    assert run("gc", "--yes") == 0
+    assert "removed 0 folders" in capsys.readouterr().out
+    assert library(["run", "mine", "--stage", "world"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["hit"] == 1, "it need not be computed here"
+    (there / "experiments" / "mine.yaml").unlink()
+    orphan = next((there / "store" / "world").glob("*/manifest.json")).parent
+    (orphan.parent / f"{'0' * 20}").mkdir()
+    assert run("gc") == 0
+    assert "0" * 20 in capsys.readouterr().out
+    assert run("gc", "--yes") == 0
+    assert not (orphan.parent / f"{'0' * 20}").exists()
+    assert orphan.exists(), "mini asks for the same world"
+
+
+def test_nothing_is_removed_while_an_experiment_file_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "home" / "experiments").mkdir(parents=True)
+    (tmp_path / "home" / "experiments" / "mine.yaml").write_text("family: {op_max: many}\n")
+    (tmp_path / "home" / "store" / "world" / ("0" * 20)).mkdir(parents=True)
+    assert run("gc", "--yes") == 2
+    assert "mine.yaml: family.op_max" in capsys.readouterr().err
+    assert (tmp_path / "home" / "store" / "world" / ("0" * 20)).exists()
+
+
+def test_a_broken_file_is_named_by_status_and_hides_no_other_member(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "home" / "experiments").mkdir(parents=True)
+    (tmp_path / "home" / "experiments" / "mine.yaml").write_text("family: {op_max: many}\n")
+    assert run("status") == 0
+    out, err = capsys.readouterr()
+    assert "mini" in out
+    assert "left out:" in err
+    assert "mine.yaml: family.op_max" in err

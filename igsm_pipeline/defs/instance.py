@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -128,6 +129,41 @@ def close_dead_runs(instance: dg.DagsterInstance, home: Path) -> list[str]:
                 path.unlink(missing_ok=True)
                 closed.append(run.run_id)
     return closed
+
+
+def old_runs(instance: dg.DagsterInstance, days: float) -> list[dg.DagsterRun]:
+    """Finished runs that are older than some days and are nobody's latest.
+
+    Dagster never removes what a run logged, and removing a run removes its materializations. A run that made the latest materialization of any asset
+    and member is therefore kept, whatever its age, so that neither the asset pages nor the nightly schedule forget a member.
+    """
+    kept: set[str] = set()
+    for key in instance.get_asset_keys():
+        seen: set[str | None] = set()
+        cursor: str | None = None
+        while True:
+            page = instance.fetch_materializations(key, limit=1000, cursor=cursor)
+            for record in page.records:
+                if record.partition_key not in seen:
+                    seen.add(record.partition_key)
+                    kept.add(record.run_id)
+            cursor = page.cursor
+            if not page.has_more:
+                break
+    before = datetime.now(tz=UTC) - timedelta(days=days)
+    finished = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    runs = instance.get_runs(dg.RunsFilter(statuses=finished, created_before=before))
+    return [run for run in runs if run.run_id not in kept]
+
+
+def remove_runs(days: float, *, yes: bool) -> int:
+    """Remove old Dagster runs (see ``old_runs``), or only count them without ``yes``. Returns how many."""
+    enter_home()
+    with open_instance() as instance:
+        runs = old_runs(instance, days)
+        for run in runs if yes else ():
+            instance.delete_run(run.run_id)
+    return len(runs)
 
 
 def _owner_lock(home: Path, owner: str) -> Path:

@@ -18,6 +18,7 @@ from igsm_pipeline.defs.processes import run_command, stage_command
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.experiments import Member, find_member
 from igsm_pipeline.experiments.planner import plan
+from igsm_pipeline.experiments.preflight import check_plan
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.store import Store, Unit
 
@@ -100,11 +101,13 @@ def run_stage(member: str, stage: str, on_tick: Callable[[], None] | None = None
 
     Raises:
         NotFound: no such member.
+        BadInput, StoreError: the member's plan cannot come to its end here (``check_plan``); nothing was computed.
         StageFailed: the child failed, or left a unit stale.
     """
     found, store, started = find_member(member), Store.at_home(), time.monotonic()
     units, stale = _plan(found, store, stage)
     if stale:
+        check_plan(plan(found, store), store)
         run_command(stage_command(member, stage), on_tick=on_tick)
         for unit, reasons in _plan(found, store, stage)[1].items():
             raise StageFailed(f"{stage} {unit.name} of {member} is still stale ({'; '.join(reasons)}); run it again")

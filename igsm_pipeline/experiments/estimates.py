@@ -1,25 +1,27 @@
 """What stale units will cost on this machine: tokens, disk, seconds.
 
-Seconds and bytes are scaled from what finished units of the same stage in this store took per unit of work: the median over those units.
-Work is training tokens for a checkpoint and problems for every other stage. A stage that this store has never finished has no estimate:
-its seconds are zero and it is listed in ``unknown``.
+Disk is told from the settings (``experiments.disk``), so that the first run can be refused too. Seconds are scaled from the finished unit of the same
+stage in this store whose work is nearest: training tokens times parameters for a checkpoint, problems for every other stage. Where that one
+is more than ``FARTHEST`` times smaller or larger, or there is none, the seconds are zero and the unit counts as ``unknown``.
 
 Ours: all of it; good to a factor of two or three.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from igsm_pipeline.errors import BadSettings, StoreError
+from igsm_pipeline.experiments.disk import disk_of, parameters_of
 from igsm_pipeline.experiments.planner import Plan
 from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
 
 GIGABYTE = 1_000_000_000
+FARTHEST = 100.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Estimate:
         tokens: training tokens seen.
         bytes: disk.
         seconds: time, one unit after another.
-        unknown: units that no finished unit of their stage tells anything about.
+        unknown: units whose seconds no finished unit of their stage tells anything about.
     """
 
     tokens: int = 0
@@ -52,14 +54,27 @@ def estimate_stages(plan: Plan, store: Store) -> dict[str, Estimate]:
 
 def estimate(units: Iterable[Unit], store: Store) -> Estimate:
     """What computing the units will cost, one after another."""
-    total, rates = Estimate(), {}
+    total, finished = Estimate(), dict[str, list[tuple[float, float]]]()
     for unit in units:
-        if unit.stage not in rates:
-            rates[unit.stage] = _rates(unit.stage, store)
-        work, rate = work_of(unit), rates[unit.stage]
-        tokens = work if unit.stage == "checkpoint" else 0
-        total += Estimate(tokens, unknown=1) if rate is None else Estimate(tokens, round(rate[0] * work), rate[1] * work)
+        if unit.stage not in finished:
+            finished[unit.stage] = _finished(unit.stage, store)
+        seconds = _seconds(_weight(unit), finished[unit.stage])
+        tokens = work_of(unit) if unit.stage == "checkpoint" else 0
+        total += Estimate(tokens, disk_of(unit), seconds or 0.0, int(seconds is None))
     return total
+
+
+def _weight(unit: Unit) -> float:
+    return float(work_of(unit)) * (max(1, parameters_of(unit.settings)) if unit.stage == "checkpoint" else 1)
+
+
+def _seconds(weight: float, finished: Iterable[tuple[float, float]]) -> float | None:
+    """Seconds for some work, scaled from the finished unit nearest to it; None where none is near."""
+    near = [(abs(math.log(weight / other)), other, seconds) for other, seconds in finished if weight > 0 and other > 0]
+    if not near or min(near)[0] > math.log(FARTHEST):
+        return None
+    _distance, other, seconds = min(near)
+    return seconds * weight / other
 
 
 def work_of(unit: Unit) -> int:
@@ -80,7 +95,9 @@ def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) ->
     need = sum((one.bytes for one in estimates.values()), 0)
     budget = plan.member.settings.budget.disk_gb * GIGABYTE
     if need > budget:
-        raise BadSettings("budget.disk_gb", f"must cover the plan's {need / GIGABYTE:.2f} GB", budget / GIGABYTE, "raise it or make fewer problems")
+        largest = max(estimates, key=lambda stage: estimates[stage].bytes)
+        way_out = f"raise it, or make less of {largest}, the largest with {estimates[largest].bytes / GIGABYTE:.2f} GB"
+        raise BadSettings("budget.disk_gb", f"must cover the plan's {need / GIGABYTE:.2f} GB", budget / GIGABYTE, way_out)
     root = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     free = shutil.disk_usage(root).free
     if need > free:
@@ -93,16 +110,16 @@ def _problems(stage: str, settings: Mapping[str, Any], inputs: Iterable[Unit]) -
     return sum(int(one.settings["num_problems"]) for one in inputs if one.stage == "problem_sets")
 
 
-def _rates(stage: str, store: Store) -> tuple[float, float] | None:
-    """(bytes, seconds) per unit of work, medians over the finished units of a stage."""
-    sizes, seconds = [], []
+def _finished(stage: str, store: Store) -> list[tuple[float, float]]:
+    """(work, seconds) of every finished unit of a stage."""
+    found = []
     for path in (store.root / stage).glob(f"*/{MANIFEST}"):
         try:
             manifest = read_manifest(path.parent)
         except StoreError:
             continue
-        work = int(manifest["counts"].get("tokens" if stage == "checkpoint" else "problems") or 0)
-        if work:
-            sizes.append(manifest["bytes"] / work)
-            seconds.append(manifest["seconds"] / work)
-    return (median(sizes), median(seconds)) if sizes else None
+        counts = manifest["counts"]
+        work = float(counts.get("tokens" if stage == "checkpoint" else "problems") or 0)
+        if work and manifest["seconds"] > 0:
+            found.append((work * (max(1, parameters_of(manifest["settings"])) if stage == "checkpoint" else 1), float(manifest["seconds"])))
+    return found

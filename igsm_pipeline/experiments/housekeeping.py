@@ -6,6 +6,7 @@ that is not hashed again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tarfile
@@ -78,6 +79,16 @@ def remove_garbage(garbage: Iterable[Leftover]) -> tuple[int, int]:
             lock.unlink(missing_ok=True)
         folders, freed = folders + 1, freed + leftover.bytes
     return folders, freed
+
+
+def lock_owner(lock: Path) -> str | None:
+    """The id of the process that holds a unit's lock file; None where nobody does."""
+    with lock.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return stream.read(32).decode(errors="replace").strip() or "unknown"
+    return None
 
 
 def distrust(store: Store, unit: Unit) -> list[str]:

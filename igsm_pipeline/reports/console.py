@@ -66,12 +66,10 @@ def plan_table(plan: Plan, estimates: dict[str, Estimate]) -> Table:
 
 
 def _costs(cost: Estimate) -> tuple[str, str]:
-    """Disk and time; "?" where this store has nothing to tell them from, and a trailing "+ ?" where it knows a part."""
+    """Disk and time; "?" where this store has nothing to tell the time from, and a trailing "+ ?" where it knows a part."""
     if not cost.unknown:
         return format_bytes(cost.bytes), format_seconds(cost.seconds)
-    if not cost.bytes and not cost.seconds:
-        return "?", "?"
-    return f"{format_bytes(cost.bytes)} + ?", f"{format_seconds(cost.seconds)} + ?"
+    return format_bytes(cost.bytes), f"{format_seconds(cost.seconds)} + ?" if cost.seconds else "?"
 
 
 def _reasons(plan: Plan, stage: str) -> list[str]:

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from igsm_pipeline.defs.checks import op_law
-from igsm_pipeline.defs.instance import OWNER_TAG, close_dead_runs, enter_home, locked, owned_runs
+from igsm_pipeline.defs.instance import OWNER_TAG, close_dead_runs, enter_home, locked, old_runs, owned_runs
 from igsm_pipeline.defs.registry import Score, judge
 from igsm_pipeline.defs.tracking import clean_name, flatten, metric_values
 from igsm_pipeline.defs.ui import check_free
@@ -32,6 +32,20 @@ def test_the_run_of_a_dead_process_is_closed_and_that_of_a_live_one_is_not(tmp_p
         other = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED)
         assert close_dead_runs(instance, tmp_path) == [dead.run_id]
         assert [instance.get_run_by_id(run.run_id).status.value for run in (live, dead, other)] == ["STARTED", "FAILURE", "STARTED"]
+
+
+def test_old_runs_go_but_for_those_that_made_an_assets_latest_materialization():
+    @dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a", "b"]))
+    def thing():
+        return None
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs = [dg.materialize([thing], partition_key=key, instance=instance).run_id for key in ("a", "b", "a")]
+        failed = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.FAILURE).run_id
+        live = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED).run_id
+        assert {run.run_id for run in old_runs(instance, 0)} == {runs[0], failed}
+        assert old_runs(instance, 1) == []
+        assert live not in {run.run_id for run in old_runs(instance, 0)}
 
 
 def test_a_lock_is_held_by_one(tmp_path):

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from igsm_pipeline.errors import BadSettings, NotFound, StageFailed
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.__main__ import main
-from igsm_pipeline.experiments.estimates import check_budget, estimate_stages, work_of
+from igsm_pipeline.experiments.estimates import work_of
 from igsm_pipeline.experiments.faults import FAULT
 from igsm_pipeline.experiments.planner import find_unit, plan, units_of
 from igsm_pipeline.experiments.runner import run_stage, run_unit
 from igsm_pipeline.experiments.slices import exact_op, slice_set
 from igsm_pipeline.experiments.stages import STAGES, stage_version
 from igsm_pipeline.problems.settings import FamilySettings
-from igsm_pipeline.reports.console import plan_table
 from igsm_pipeline.store import Store
 
 ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "probe_queries"}
@@ -196,22 +193,6 @@ def test_slices_mean_what_the_paper_says() -> None:
         exact_op("op=max+99", med)
 
 
-def test_a_plan_beyond_the_disk_budget_is_refused(home: Path) -> None:
-    store = Store.at_home()
-    finish(store)
-    world = find_unit(find_member("mine"), "world", "world")
-    with store.write(world) as writing:
-        (writing.folder / "a.bin").write_bytes(bytes(5000))
-        writing.counts["problems"] = 1
-    (store.path(world) / "a.bin").unlink()
-    declare(home, "budget: {disk_gb: 0.000001}")
-    looked = plan(find_member("mine"), store, ["world"])
-    with pytest.raises(BadSettings, match=r"budget\.disk_gb must cover"):
-        check_budget(looked, estimate_stages(looked, store), store)
-    declare(home, "")
-    check_budget(looked := plan(find_member("mine"), store, ["world"]), estimate_stages(looked, store), store)
-
-
 def test_the_work_of_training_is_its_tokens(home: Path) -> None:
     member = find_member("mine")
     training = member.settings.training
@@ -251,13 +232,3 @@ def test_a_streamed_experiment_trains_from_the_command_line(home: Path, capsys: 
     assert told["computed"] == 1
     assert told["units"][0]["counts"]["steps"] == 3
     assert plan(find_member("mine"), Store.at_home(), ["checkpoint"]).stale == ()
-
-
-def test_a_cost_that_nothing_tells_is_shown_as_unknown_and_not_as_zero(home: Path) -> None:
-    store = Store.at_home()
-    looked = plan(find_member("mine"), store, ["checkpoint"])
-    console = Console(width=150, file=StringIO())
-    console.print(plan_table(looked, estimate_stages(looked, store)))
-    shown = console.file.getvalue()
-    assert shown.count("?") == 4
-    assert "0 s" not in shown

@@ -40,7 +40,6 @@ class Event:
         apply: does it to a data root; may return a folder that holds a changed copy of the package.
         stale: stages whose own units are stale by it, in order.
         waiting: stages that rest on those and stay fresh if these come out as before.
-        computed: stages that a run computes.
     """
 
     name: str

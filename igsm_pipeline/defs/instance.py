@@ -119,7 +119,7 @@ def close_dead_runs(instance: dg.DagsterInstance, home: Path) -> list[str]:
     closed = []
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        if OWNER_TAG not in run.tags:
+        if not run.tags.get(OWNER_TAG, "").isalnum():  # it becomes the name of a file
             continue
         path = _owner_lock(home, run.tags[OWNER_TAG])
         with locked(path, wait=False) as owner_is_dead:

@@ -1,6 +1,7 @@
 """The code location: assets, jobs, schedule, sensors and the one resource.
 
-The executor runs steps in the run's own process (the work is in child processes anyway), which saves seconds per step.
+Steps run in the run's own process unless a Ray cluster is named (``defs.executors``): the work is in child processes anyway, and this saves
+seconds per step.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import dagster as dg
 
 from igsm_pipeline.defs.assets import ASSETS
 from igsm_pipeline.defs.automation import JOBS, SCHEDULES, SENSORS
+from igsm_pipeline.defs.executors import chosen_executor
 from igsm_pipeline.defs.tracking import Tracking
 
 LOCATION = dg.Definitions(
-    assets=ASSETS, jobs=JOBS, schedules=SCHEDULES, sensors=SENSORS, resources={"tracking": Tracking()}, executor=dg.in_process_executor
+    assets=ASSETS, jobs=JOBS, schedules=SCHEDULES, sensors=SENSORS, resources={"tracking": Tracking()}, executor=chosen_executor()
 )

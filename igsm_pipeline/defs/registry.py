@@ -173,7 +173,8 @@ def _log_model(run_id: str, folder: str) -> str:
     import mlflow  # noqa: PLC0415
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
 
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     libraries = library_versions()
     with mlflow.start_run(run_id=run_id):
         info = mlflow.transformers.log_model(

@@ -12,17 +12,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from igsm_pipeline.defs.automation import UI_URL
-from igsm_pipeline.defs.instance import enter_home, open_instance
-from igsm_pipeline.defs.processes import stop
+from igsm_pipeline.defs.instance import enter_home, locked, open_instance
+from igsm_pipeline.defs.processes import die_with, stop
 from igsm_pipeline.defs.tracking import MLFLOW_URL, Tracking, database_uri, mlflow_folder, quiet_mlflow
-from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed
+from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed, StoreError
 
 HOST = "127.0.0.1"
 START_S = 180.0
 STOP_S = 30.0
+POLL_S = 0.3
+LOCK = "ui.lock"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Server:
 def run_ui(port: int = 3000, mlflow_port: int = 5000) -> int:
     """Start everything, print the addresses, wait for Ctrl-C or SIGTERM, stop everything.
 
+    One data root has one such process: a lock says so, and two that start at once never meet in a database that does not exist yet.
+
     Args:
         port: of Dagster's page.
         mlflow_port: of MLflow's page.
@@ -54,39 +59,77 @@ def run_ui(port: int = 3000, mlflow_port: int = 5000) -> int:
     """
     try:
         home = enter_home()
-        check_free({"port": port, "mlflow-port": mlflow_port})
-        open_instance().dispose()
-        Tracking().client()
+        with locked(home / LOCK, wait=False) as alone:
+            if not alone:
+                there = (home / LOCK).read_text().strip() or "starting"
+                raise StoreError(f"the pages of {home} are served already ({there}); use them, stop that process, or set IGSM_HOME to another folder")
+            check_free({"port": port, "mlflow-port": mlflow_port})
+            (home / LOCK).write_text(f"process {os.getpid()}, http://{HOST}:{port} and http://{HOST}:{mlflow_port}\n")
+            open_instance().dispose()
+            Tracking().client()
+            return _serve(home, port, mlflow_port)
     except IgsmError as error:
         print(error, file=sys.stderr)
-        return 2
+    except OSError as error:
+        print(f"the data root cannot be written ({error}); make room, mount it writable, or set IGSM_HOME to another folder", file=sys.stderr)
+    return 2
+
+
+def _serve(home: Path, port: int, mlflow_port: int) -> int:
+    """Run the servers until a signal comes or one of them dies; returns the exit code."""
     os.environ.update({UI_URL: f"http://{HOST}:{port}", MLFLOW_URL: f"http://{HOST}:{mlflow_port}"})
-    stopped = _on_signal()
-    processes: dict[str, subprocess.Popen[bytes]] = {}
-    logs = home / "logs"
+    stopped, processes, logs = _on_signal(), dict[str, subprocess.Popen[bytes]](), home / "logs"
     logs.mkdir(exist_ok=True)
+    parent = os.getpid()
     try:
         for server in servers(port, mlflow_port):
             with (logs / f"{server.name}.log").open("ab") as log:
-                processes[server.name] = subprocess.Popen(server.command, stdout=log, stderr=log, process_group=0)
+                processes[server.name] = subprocess.Popen(
+                    server.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    process_group=0,  # Ctrl-C reaches this process alone, which stops them in order
+                    preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (one system call, its library loaded beforehand)
+                )
         wait_until_up(servers(port, mlflow_port), processes, stopped)
-        print(f"Dagster  http://{HOST}:{port}\nMLflow   http://{HOST}:{mlflow_port}\nlogs     {logs}\nCtrl-C stops everything", flush=True)
+        if not stopped:
+            print(f"Dagster  http://{HOST}:{port}\nMLflow   http://{HOST}:{mlflow_port}\nlogs     {logs}\nCtrl-C stops everything", flush=True)
         while not stopped:
             for name, process in processes.items():
                 if process.poll() is not None:
                     raise StageFailed(f"{name} ended with status {process.returncode}; see {logs / (name + '.log')}")
-            time.sleep(0.3)
+            time.sleep(POLL_S)
     except StageFailed as error:
         if not stopped:
             print(error, file=sys.stderr)
             return 1
     finally:
-        for process in reversed(processes.values()):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-        for process in processes.values():
-            stop(process, STOP_S)
+        _stop_all(list(processes.values()))
     return 0
+
+
+def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Interrupt every server, wait for them and for what they started (a run writes its state first), kill only what stays."""
+    for process in reversed(processes):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    for process in processes:
+        stop(process, STOP_S)
+    deadline = time.monotonic() + STOP_S
+    for process in processes:
+        while _signal_group(process.pid, 0) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        _signal_group(process.pid, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group (0: only ask); returns whether any process of it is left."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def servers(port: int, mlflow_port: int) -> list[Server]:
@@ -137,7 +180,7 @@ def check_free(ports: Mapping[str, int]) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
-                taken = port in seen
+                taken = port in seen or port == 0
             except (OSError, OverflowError):
                 taken = True
         if taken:
@@ -158,7 +201,7 @@ def wait_until_up(wanted: Sequence[Server], processes: Mapping[str, subprocess.P
                 raise StageFailed(f"{server.name} ended with status {processes[server.name].returncode} before it was up; see its log")
             if time.monotonic() > deadline:
                 raise StageFailed(f"{server.name} did not answer at {server.url} within {START_S:.0f} s; see its log")
-            time.sleep(0.3)
+            time.sleep(POLL_S)
 
 
 def _answers(url: str) -> bool:
@@ -170,12 +213,12 @@ def _answers(url: str) -> bool:
 
 
 def _on_signal() -> list[int]:
-    """A list that holds the signal once SIGINT or SIGTERM has come."""
+    """A list that holds the signal once SIGINT, SIGTERM or SIGHUP (a closed terminal) has come."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
         received.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, note)
     return received

@@ -226,6 +226,8 @@ def _read(path: Path, _mtime_ns: int, _size: int) -> dict[str, Any]:
 def _experiment(name: str, files: Mapping[str, Path], raw: Mapping[str, dict[str, Any]]) -> Experiment:
     path = files[name]
     _check_name(f"{path}: name", name)
+    if not name[0].isalnum():
+        raise BadSettings(f"{path}: name", "must begin with a letter or a digit", name, "rename the file")
     values = _with_base(name, files, raw, ())
     if values.pop("name", name) != name:
         raise BadSettings(f"{path}: name", f"must be the file's name {name!r}", raw[name]["name"], "rename the file or drop the field")

@@ -115,6 +115,9 @@ def export_units(store: Store, units: Iterable[Unit], target: Path) -> int:
         own = store.check_own(unit)
         if own:
             raise StoreError(f"{unit.stage} {unit.name} cannot be exported: {'; '.join(own)}; run its stage first")
+        folder = store.path(unit).resolve()
+        if any(not (folder / name).resolve().is_relative_to(folder) for name in store.manifest(unit)["files"]):
+            raise StoreError(f"{unit.stage} {unit.name} cannot be exported: its manifest names a file elsewhere; remove the unit and run its stage")
     temporary = target.with_name(target.name + ".tmp")
     with tarfile.open(temporary, "w") as tar:
         for unit in chosen:

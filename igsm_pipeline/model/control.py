@@ -15,7 +15,7 @@ def build_control(checkpoint: Path, seed: int) -> PreTrainedModel:
 
     Its weights are a function of the configuration and the seed; torch's own random state is left as it was.
     """
-    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True)
+    config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeding.torch_seed(seed, "control"))
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa", dtype=torch.float32)

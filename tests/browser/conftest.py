@@ -1,0 +1,53 @@
+"""Headless Chromium and the served pages, for tests that see what a person sees."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from reference.served_pages import Pages
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+START_S = 600
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium of the system's; the test is skipped where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'igsm_pipeline[test]'")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def pages(tiny_home: Path) -> Iterator[Pages]:
+    """Dagster's and MLflow's pages over a finished run, as `igsm ui` serves them; stopped with SIGTERM, which must end everything in order."""
+    ports = [free_port(), free_port()]
+    command = [sys.executable, "-m", "igsm_pipeline.cli", "ui", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)) as process:
+        lines = [process.stdout.readline() for _ in range(4)]
+        assert lines[0].split() == ["Dagster", f"http://127.0.0.1:{ports[0]}"], lines
+        assert lines[1].split() == ["MLflow", f"http://127.0.0.1:{ports[1]}"]
+        yield Pages(lines[0].split()[1], lines[1].split()[1], process.pid, tiny_home)
+        process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + START_S
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        assert process.returncode == 0, process.stdout.read()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igsm_pipeline.errors import IgsmError, StoreError
+from igsm_pipeline.errors import IgsmError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from igsm_pipeline.experiments.estimates import Estimate
     from igsm_pipeline.experiments.planner import Plan
     from igsm_pipeline.experiments.solve import Solver
 
@@ -79,8 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except IgsmError as error:
         _refuse(str(error))
-    except (typer.Exit, SystemExit):
-        raise
     except (typer.Abort, KeyboardInterrupt):
         typer.echo("interrupted; what was done is kept and a rerun resumes it", err=True)
         sys.exit(130)
@@ -252,23 +249,16 @@ def sql(
     out: Annotated[TableFormat, typer.Option("--format")] = TableFormat.table,
 ) -> None:
     """Ask DuckDB about everything in the store, read-only; docs/queries.md shows how."""
-    from igsm_pipeline.experiments.planner import catalog_rows
-    from igsm_pipeline.reports.catalog import CATALOG, ask, build_catalog, open_catalog
+    from igsm_pipeline.reports.catalog import ask, open_catalog, refresh_catalog
     from igsm_pipeline.reports.console import result_lines
-    from igsm_pipeline.store import Store, find_home
+    from igsm_pipeline.store import find_home
 
     home = find_home()
-    try:
-        build_catalog(catalog_rows(Store(home / "store")), home)
-    except StoreError as error:
-        if not (home / CATALOG).is_file():
-            raise
-        typer.echo(f"answered from the catalog as it lies: {error}", err=True)
+    if failure := refresh_catalog(home):
+        typer.echo(f"answered from the catalog as it lies: {failure}", err=True)
     with open_catalog(home) as connection:
-        result = ask(connection, query)
-        if result is not None:
-            for line in result_lines(result, out.value):
-                typer.echo(line)
+        for line in result_lines(ask(connection, query), out.value):
+            typer.echo(line)
 
 
 @app.command()
@@ -359,9 +349,8 @@ def doctor() -> int:
 
     findings = examine()
     for finding in findings:
-        _console().print(
-            f"[{'green' if finding.good else 'red'}]{'ok  ' if finding.good else 'BAD '}[/] {finding.what}: {finding.found}", highlight=False
-        )
+        mark = "[green]ok  [/]" if finding.good else "[red]BAD [/]"
+        _console().print(f"{mark} {finding.what}: {finding.found}", highlight=False)
     return 0 if all(finding.good for finding in findings) else 1
 
 
@@ -385,7 +374,7 @@ def _print_plan(plan: Plan) -> None:
         typer.echo(f"{plan.member.key}: all {len(plan.units)} units are fresh")
         return
     store = Store.at_home()
-    estimates: dict[str, Estimate] = estimate_stages(plan, store)
+    estimates = estimate_stages(plan, store)
     _console().print(plan_table(plan, estimates))
     check_plan(plan, store)
 

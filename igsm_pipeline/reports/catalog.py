@@ -21,9 +21,10 @@ from typing import Any
 import duckdb
 
 from igsm_pipeline.errors import BadInput, NotFound, StoreError
+from igsm_pipeline.experiments.planner import catalog_rows
 from igsm_pipeline.probes.bootstrap import Z95
 from igsm_pipeline.reports.views import EXPERIMENT, FILE_VIEWS, QUERY_VIEWS, Column, FileView
-from igsm_pipeline.store import read_manifest
+from igsm_pipeline.store import Store, read_manifest
 
 CATALOG = "igsm.duckdb"
 _HOME = "igsm_home"
@@ -81,6 +82,24 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
     finally:
         aside.unlink(missing_ok=True)
     return target
+
+
+def refresh_catalog(home: Path) -> str | None:
+    """Build the catalog anew from the fresh units of all members.
+
+    Returns:
+        Why that failed, where an older catalog is there to be used instead (of a data root mounted read-only, say); else None.
+
+    Raises:
+        StoreError: it failed, and there is no older one.
+    """
+    try:
+        build_catalog(catalog_rows(Store(home / "store")), home)
+    except StoreError as error:
+        if not (home / CATALOG).is_file():
+            raise
+        return str(error)
+    return None
 
 
 def open_catalog(home: Path) -> duckdb.DuckDBPyConnection:

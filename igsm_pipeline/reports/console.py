@@ -131,11 +131,13 @@ def _sentences(text: str) -> list[str]:
     return [(" The number of each " if index else "") + part + ("." if index < len(parts) - 1 else "") for index, part in enumerate(parts)]
 
 
-def result_lines(result: duckdb.DuckDBPyRelation, form: Literal["table", "csv", "json"]) -> Iterator[str]:
+def result_lines(result: duckdb.DuckDBPyRelation | None, form: Literal["table", "csv", "json"]) -> Iterator[str]:
     """A query's result as text.
 
     table: DuckDB's own, all columns, up to ``MOST_ROWS`` rows; csv: comma-separated lines with a heading; json: one object per line, NaN as null.
     """
+    if result is None:
+        return
     if form == "table":
         text = io.StringIO()
         with redirect_stdout(text):

@@ -213,10 +213,12 @@ def solve(
 
 def _find_solver(named: str) -> Solver:
     if named.startswith("models:/"):
-        from igsm_pipeline.defs.solver import find_registered as find
-    else:
-        from igsm_pipeline.experiments.solve import find_solver as find
-    return find(named)
+        from igsm_pipeline.defs.solver import find_registered
+
+        return find_registered(named)
+    from igsm_pipeline.experiments.solve import find_solver
+
+    return find_solver(named)
 
 
 @app.command()

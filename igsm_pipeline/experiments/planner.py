@@ -165,7 +165,7 @@ class _Units:
         evaluation = self.settings.evaluation
         self.generations: dict[tuple[str, int], Unit] = {}
         self.verdicts: dict[tuple[str, int], Unit] = {}
-        judged = VerdictSettings(modulus=self.settings.family.modulus)
+        judged = VerdictSettings(modulus=self.settings.family.modulus, tokens=self.settings.tokens)
         for name in evaluation.slices:
             for beam in evaluation.beams:
                 inputs = {"world": self.world, "problems": self.sets[name]}

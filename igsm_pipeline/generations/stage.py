@@ -58,17 +58,9 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
     writing.counts.update(problems=len(rows), tokens=int(sum(len(ids) for ids in made.tokens)), finished=int(made.finished.sum()))
 
 
-def split_completion(tokens: NDArray[np.integer], table: TokenTable) -> tuple[str, str | None]:
-    """Solution and answer of completion ids; the answer is None where its marker never came."""
-    marks = np.flatnonzero(tokens == table.answer)
-    if not len(marks):
-        return table.decode(tokens, replace=True), None
-    return table.decode(tokens[: marks[0]], replace=True), table.decode(tokens[marks[0] + 1 :], replace=True)
-
-
 def generations_table(made: Completions, prompt_tokens: NDArray[np.integer], table: TokenTable) -> pa.Table:
     """The rows of generations.parquet."""
-    parts = [split_completion(tokens, table) for tokens in made.tokens]
+    parts = [table.decode_completion(tokens) for tokens in made.tokens]
     return pa.table(
         {
             "problem": pa.array(np.arange(len(parts), dtype=np.int32)),

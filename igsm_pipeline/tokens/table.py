@@ -128,6 +128,13 @@ class TokenTable:
         tokens = self.vocabulary.tokens
         return b"".join(tokens[number] for number in numbers.tolist() if number not in hidden).decode("utf-8", errors="replace")
 
+    def decode_completion(self, ids: NDArray[np.integer]) -> tuple[str, str | None]:
+        """Solution and answer of what a model wrote, unknown ids replaced; the answer is None where its marker never came."""
+        marks = np.flatnonzero(ids == self.answer)
+        if not len(marks):
+            return self.decode(ids, replace=True), None
+        return self.decode(ids[: marks[0]], replace=True), self.decode(ids[marks[0] + 1 :], replace=True)
+
     def encode(self, text: str) -> Ids:
         """Token ids of a text of the closed language (a document, or any run of whole fragments); exact and slow. Specials are read by name.
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from igsm_pipeline.errors import BadProblem
-from igsm_pipeline.problems import Problem, read_problems
+from igsm_pipeline.problems import read_problems
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.store import Writing
-from igsm_pipeline.text import parse_problem, render_problem, render_question
+from igsm_pipeline.tokens import build_table
 from igsm_pipeline.verification.settings import VerdictSettings
-from igsm_pipeline.verification.verifier import verify
-from igsm_pipeline.world import World, load_world
+from igsm_pipeline.verification.token_path import TokenVerdicts, TokenVerifier
+from igsm_pipeline.verification.verdict import Error
+from igsm_pipeline.world import load_world
 
 STAGE: str = "verdicts"
 VERSION: int = 1
+CHUNK = 4096
+"""Completions judged between two steps of the progress bar."""
 
 SCHEMA = pa.schema(
     [
@@ -48,7 +51,7 @@ def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writin
     A completion without an answer is truncated at best, whether or not the model ended it.
 
     Args:
-        settings: the modulus.
+        settings: the modulus, and the tokens that completions are made of.
         inputs: ``world``, ``problems``, ``generations``.
         writing: the unit being written.
 
@@ -57,46 +60,43 @@ def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writin
     """
     world = load_world(inputs["world"] / "world.json")
     problems = read_problems(inputs["problems"], world, settings.modulus)
-    columns = ["problem", "tokens", "finished", "solution", "answer"]
-    generations = pq.read_table(inputs["generations"] / "generations.parquet", columns=columns).to_pylist()
-    rows: list[dict[str, Any]] = []
-    ambiguous = 0
-    for made in tqdm(generations, desc="verdicts", unit="solution"):
-        number = made["problem"]
-        if not 0 <= number < len(problems):
-            raise BadProblem("generations: problem", f"must be a row of the problem set (below {len(problems)})", number, "generate again")
-        record = problems.records[number]
-        problem, is_ambiguous = problem_from_text(problems[number], world)
-        ambiguous += is_ambiguous
-        verdict = verify(problem, made["solution"], made["answer"], finished=made["finished"] and made["answer"] is not None)
-        rows.append(
-            {
-                "problem": number,
-                "op": int(record["op"]),
-                "num_necessary": int(record["num_necessary"]),
-                "template_bin": int(record["template_bin"]),
-                "correct": verdict.correct,
-                "error": verdict.error,
-                "sentence": verdict.sentence,
-                "parameter": verdict.parameter,
-                "final_answer_correct": verdict.final_answer_correct,
-                "unnecessary_parameters": verdict.unnecessary_parameters,
-                "unnecessary_operations": verdict.unnecessary_operations,
-                "finished": made["finished"],
-                "completion_tokens": len(made["tokens"]),
-            }
-        )
-    write_parquet(pa.Table.from_pylist(rows, SCHEMA), writing.folder / "verdicts.parquet")
-    writing.counts.update(solutions=len(rows), correct=sum(row["correct"] for row in rows), ambiguous_problems=ambiguous)
-    errors = Counter(str(row["error"]) for row in rows if not row["correct"])
+    generations = pq.read_table(inputs["generations"] / "generations.parquet", columns=["problem", "tokens", "finished"])
+    rows = generations["problem"].to_numpy().astype(np.int64)
+    for number in rows[(rows < 0) | (rows >= len(problems))].tolist():
+        raise BadProblem("generations: problem", f"must be a row of the problem set (below {len(problems)})", number, "generate again")
+    tokens, finished = generations["tokens"].combine_chunks(), generations["finished"].to_numpy()
+    ids, offsets = tokens.values.to_numpy().astype(np.uint32), tokens.offsets.to_numpy().astype(np.int64)
+    verifier = TokenVerifier(problems, build_table(world, settings.modulus, settings.tokens))
+    with tqdm(total=len(rows), desc="verdicts", unit="solution") as bar:
+        found = [verdict_table(verifier.judge(ids, offsets[:1], finished[:0], rows[:0]))]
+        for start in range(0, len(rows), CHUNK):
+            part = slice(start, start + CHUNK)
+            found.append(verdict_table(verifier.judge(ids, offsets[start : start + CHUNK + 1], finished[part], rows[part])))
+            bar.update(found[-1].num_rows)
+    records = problems.records[rows]
+    known = {name: pa.array(records[name].astype(np.int16)) for name in ("op", "num_necessary", "template_bin")}
+    own = {"problem": pa.array(rows), "finished": pa.array(finished), "completion_tokens": pa.array(np.diff(offsets)), **known}
+    judged = pa.concat_tables(found)
+    table = pa.table({**own, **{name: judged[name] for name in judged.column_names}}).select(SCHEMA.names).cast(SCHEMA)
+    write_parquet(table, writing.folder / "verdicts.parquet")
+    ambiguous = sum(verifier.problem(row)[1] for row in rows.tolist()) if world.lenient else 0
+    errors = Counter(error for error in table["error"].to_pylist() if error is not None)
+    writing.counts.update(solutions=len(rows), correct=len(rows) - errors.total(), ambiguous_problems=ambiguous)
     writing.counts.update({f"error_{kind}": count for kind, count in sorted(errors.items())})
 
 
-def problem_from_text(problem: Problem, world: World) -> tuple[Problem, bool]:
-    """The problem as its text alone tells it, and False; the problem itself, and True, where a lenient world's text has two readings."""
-    try:
-        return parse_problem(render_problem(problem) + render_question(problem), world, problem.modulus), False
-    except BadProblem:
-        if not world.lenient:
-            raise
-        return problem, True
+def verdict_table(verdicts: TokenVerdicts) -> pa.Table:
+    """The fields of verdicts as columns, named as in ``Verdict``; error, sentence and parameter are null where there is none."""
+    wrong = ~verdicts.correct
+    kinds = pa.array([*Error], pa.string())
+    return pa.table(
+        {
+            "correct": pa.array(verdicts.correct),
+            "error": kinds.take(pa.array(verdicts.error.astype(np.int32), mask=~wrong)),
+            "sentence": pa.array(verdicts.sentence, mask=~wrong),
+            "parameter": pa.array(verdicts.parameter, pa.string()),
+            "final_answer_correct": pa.array(verdicts.final_answer_correct),
+            "unnecessary_parameters": pa.array(verdicts.unnecessary_parameters),
+            "unnecessary_operations": pa.array(verdicts.unnecessary_operations),
+        }
+    )

@@ -11,7 +11,7 @@ import pytest
 from igsm_pipeline.generations.beams import complete_with_beams
 from igsm_pipeline.generations.complete import complete
 from igsm_pipeline.generations.settings import GenerationSettings
-from igsm_pipeline.generations.stage import split_completion, write_generations
+from igsm_pipeline.generations.stage import write_generations
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, read_problems
@@ -62,12 +62,12 @@ def test_completions_split_at_the_answer_marker(inputs: dict[str, Path]) -> None
     world = load_world(inputs["world"] / "world.json")
     table = build_table(world, FAMILY.modulus, PHRASE)
     completion = emit(read_problems(inputs["problems"], world, FAMILY.modulus), table, "pq").completion(0)
-    solution, answer = split_completion(completion, table)
+    solution, answer = table.decode_completion(completion)
     assert solution.startswith(" Define ")
     assert solution.endswith(".")
     assert answer is not None
     assert answer.strip().isdigit()
-    assert split_completion(completion[:-3], table) == (solution, None)
+    assert table.decode_completion(completion[:-3]) == (solution, None)
 
 
 def test_beams_are_a_function_of_the_seed(inputs: dict[str, Path]) -> None:

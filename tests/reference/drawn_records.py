@@ -62,6 +62,7 @@ def _draw(world: World, modulus: int, rng: np.random.Generator) -> np.ndarray | 
     row["op"], row["num_necessary"] = problem.op, len(order)
     row["order"][: len(order)] = [id_of(row, parameter) for parameter in order]
     row["symbols"][: problem.op] = rng.permutation(MAX_SYMBOLS)[: problem.op]
+    row["graph"] = sum(1 << id_of(row, parameter) for parameter in problem.graph)
     for parameter, value in problem.values.items():
         row["values"][id_of(row, parameter)] = value
     return array

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from igsm_pipeline.problems.problem import Expression, Problem
 from tests.reference.plain_text import solution
+from tests.reference.random_problems import closure, is_named, random_order
 
 Damage = Callable[[random.Random, Problem, str], str]
 
@@ -138,6 +139,48 @@ def noise(rng: random.Random, problem: Problem, text: str) -> str:
     return text
 
 
+def wrong_query(rng: random.Random, problem: Problem, text: str) -> str:
+    """A right solution of another question about the same problem."""
+    others = [one for one in (*problem.instances, *problem.abstracts) if one != problem.query and is_named(problem, one.layer, one.item)]
+    asked = replace(problem, query=rng.choice(others)) if others else problem
+    return text if asked.op > len(string.ascii_letters) else solution(asked.solved())
+
+
+def renamed_symbols(rng: random.Random, problem: Problem, text: str) -> str:
+    """Harmless: every symbol renamed, one to one."""
+    new = dict(zip(string.ascii_letters, rng.sample(string.ascii_letters, 52), strict=True))
+    return re.sub(r"(?<=as )[a-zA-Z](?=;)|(?<= )[a-zA-Z](?= [-+*=])|(?<=[-+*] )[a-zA-Z](?= =)", lambda found: new[found[0]], text)
+
+
+def reordered_sentences(rng: random.Random, problem: Problem, text: str) -> str:
+    """Harmless: the same parameters in another order that works."""
+    return solution(replace(problem, order=random_order(rng, problem)))
+
+
+def swapped_operands(rng: random.Random, problem: Problem, text: str) -> str:
+    """Harmless: x + y as y + x, x * y as y * x, in some steps."""
+
+    def swap(found: re.Match[str]) -> str:
+        x, o, y, n, m = found.groups()
+        return f"{y} {o} {x} = {m} {o} {n} =" if rng.random() < 0.5 else found[0]
+
+    return re.sub(r"(?<== )(\w+) ([+*]) (\w+) = (\d+) [+*] (\d+) =", swap, text)
+
+
+def redundant(rng: random.Random, problem: Problem, text: str) -> str:
+    """Harmless: some parameters that nobody needs are defined as well, rightly."""
+    every = (*problem.instances, *problem.abstracts)
+    rest = [one for one in every if is_named(problem, one.layer, one.item) and problem.query not in closure(problem, [one])]
+    extra = closure(problem, rng.sample(rest, min(len(rest), rng.randint(1, 4))))
+    operations = problem.op + sum(problem.parameter_op(one) for one in extra - problem.necessary)
+    if operations > len(string.ascii_letters):
+        return text
+    return solution(replace(problem, order=random_order(rng, problem, extra), symbols=tuple(rng.sample(string.ascii_letters, operations))))
+
+
+HARMLESS: tuple[Damage, ...] = (renamed_symbols, reordered_sentences, swapped_operands, redundant)
+"""Changes that leave a right solution right."""
+
 DAMAGES: tuple[Damage, ...] = (
     wrong_number,
     wrong_symbol,
@@ -152,6 +195,8 @@ DAMAGES: tuple[Damage, ...] = (
     dropped_step,
     wrong_operator,
     wrong_name,
+    wrong_query,
     early_end,
     noise,
+    *HARMLESS,
 )

@@ -15,7 +15,6 @@ from igsm_pipeline.experiments.dataset import problem_rows
 from igsm_pipeline.experiments.solve import find_solver
 from igsm_pipeline.generations.complete import complete
 from igsm_pipeline.generations.solve import Written, write_solution
-from igsm_pipeline.generations.stage import split_completion
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate
@@ -49,7 +48,7 @@ def test_the_solution_is_what_the_pipeline_generates(folder: tuple[Path, TokenSe
         asked = Asked(document(batch[row], "pq").prompt, world, FAMILY.modulus)
         solved = solve_problem(asked, solver, max_length=400)
         made = complete(solver.model, [emitted.prompt(row)], max_tokens=400, max_length=400, eos=table.eos).tokens[0]
-        assert (solved.written.solution, solved.written.answer) == split_completion(made, table)
+        assert (solved.written.solution, solved.written.answer) == table.decode_completion(made)
         assert solved.written.tokens == len(made)
 
 

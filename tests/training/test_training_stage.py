@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from igsm_pipeline.errors import BadInput
+from igsm_pipeline.generations.complete import Completions
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.files import read_problems
@@ -20,7 +21,7 @@ from igsm_pipeline.tokens import ShardSettings, TokenSettings, build_table, emit
 from igsm_pipeline.tokens.stage import write_shards
 from igsm_pipeline.training import loop
 from igsm_pipeline.training.metrics import read_metrics
-from igsm_pipeline.training.monitor import make_monitor, verdict_on
+from igsm_pipeline.training.monitor import make_monitor
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
 from igsm_pipeline.training.stage import write_checkpoint
 from igsm_pipeline.world import load_world
@@ -122,19 +123,19 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     assert [row.get("loss") for row in read_metrics(tmp_path)] == [row.get("loss") for row in read_metrics(trained.folder)]
 
 
-def test_the_right_completion_is_correct_and_a_changed_one_is_not(inputs: dict[str, Path]) -> None:
+def test_the_monitor_counts_right_completions_and_no_others(inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     world = load_world(inputs["world"] / "world.json")
     batch = read_problems(inputs["monitor"], world, FAMILY.modulus)
     table = build_table(world, FAMILY.modulus, PHRASE)
-    emitted = emit(batch, table, "pq")
-    problem = make_monitor(settings_of(8), batch, table).problems[0]
-    right = emitted.completion(0)
-    assert verdict_on(problem, right, table, True).correct
+    monitor = make_monitor(settings_of(8), batch, table)
+    emitted = emit(monitor.verifier.batch, table, "pq")
+    written = [emitted.completion(number) for number in range(len(emitted))]
     digits = [int(table.fragment_ids(f" {digit}")[0]) for digit in range(5)]
-    changed = right.copy()
-    place = int(np.flatnonzero(np.isin(changed, digits))[-1])
-    changed[place] = digits[(digits.index(int(changed[place])) + 1) % 5]
-    assert not verdict_on(problem, changed, table, True).correct
+    place = int(np.flatnonzero(np.isin(written[0], digits))[-1])
+    written[0][place] = digits[(digits.index(int(written[0][place])) + 1) % 5]
+    written[1] = written[1][written[1] != table.answer]  # ended, but without an answer
+    monkeypatch.setattr("igsm_pipeline.training.monitor.complete", lambda *_, **__: Completions(written, np.ones(len(written), bool)))
+    assert monitor(None) == {"accuracy": {"1": [1, 3], "2": [3, 3]}}
 
 
 def test_a_foreign_checkpoint_is_copied_with_the_tokenizer(inputs: dict[str, Path], trained: Writing, tmp_path: Path) -> None:

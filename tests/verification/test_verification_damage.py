@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import random
-import string
+import re
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from igsm_pipeline.problems.problem import Parameter, Problem
+from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.text import parse_problem, render_problem, render_question
 from igsm_pipeline.verification import Error, verify
 from tests.reference.plain_text import answer, solution
-from tests.reference.random_problems import LENIENT, PLAIN, closure, is_named, problems, random_order, random_problem
+from tests.reference.random_problems import LENIENT, PLAIN, problems, random_problem
 from tests.reference.slow_verifier import count_unnecessary, judge
-from tests.reference.solution_damage import DAMAGES, noise
+from tests.reference.solution_damage import DAMAGES, HARMLESS, noise, redundant
 
 SEED = 20240731
 
@@ -59,6 +58,7 @@ EXPECTED = {
     "dropped_step": {"undefined_symbol", "parse"},
     "wrong_operator": {"parse"},
     "wrong_name": {"unknown_parameter", "parse", "wrong_dependency"},
+    "wrong_query": {"wrong_query"},
     "early_end": {"truncated"},
     "noise": {"parse"},
 }
@@ -87,27 +87,27 @@ def test_a_right_solution_is_correct_from_record_and_from_text_alike(problem, wi
         assert (verdict.final_answer_correct, verdict.unnecessary_parameters, verdict.unnecessary_operations) == (True, 0, 0)
 
 
-def redundant_solution(rng: random.Random, problem: Problem) -> tuple[Problem, frozenset[Parameter]]:
-    """The problem with a solution that also defines some things nobody needs."""
-    rest = [
-        one
-        for one in (*problem.instances, *problem.abstracts)
-        if is_named(problem, one.layer, one.item) and problem.query not in closure(problem, [one])
-    ]
-    extra = closure(problem, rng.sample(rest, min(len(rest), rng.randint(0, 4))))
-    return replace(problem, order=random_order(rng, problem, extra), symbols=tuple(string.ascii_letters)), extra - problem.necessary
+@pytest.mark.parametrize("change", HARMLESS, ids=lambda change: change.__name__)
+def test_harmless_changes_leave_a_right_solution_right(change):
+    rng = random.Random(f"{SEED} harmless {change.__name__}")
+    changed = 0
+    for _ in range(60):
+        problem = random_problem(rng)
+        text = change(rng, problem, solution(problem))
+        changed += text != solution(problem)
+        assert verify(problem, text, answer(problem)).correct, text
+    assert changed > 10
 
 
 @settings(max_examples=150, deadline=None)
 @given(problems(), st.randoms(use_true_random=False))
-def test_a_redundant_solution_stays_correct_and_its_redundancy_is_counted(problem, rng):
-    wordy, extra = redundant_solution(rng, problem)
-    operations = sum(problem.parameter_op(one) for one in extra)
-    if problem.op + operations > 52:
-        return
-    verdict = verify(problem, solution(wordy), answer(problem))
+def test_the_redundancy_of_a_right_solution_is_counted(problem, rng):
+    text = redundant(rng, problem, solution(problem))
+    verdict = verify(problem, text, answer(problem))
+    defined = set(re.findall(r"Define (.*?) as", text))
     assert verdict.correct
-    assert (verdict.unnecessary_parameters, verdict.unnecessary_operations) == (len(extra), operations)
+    assert verdict.unnecessary_parameters == len(defined - {problem.name(one) for one in problem.necessary})
+    assert verdict.unnecessary_operations == text.count(";") - solution(problem).count(";")
 
 
 def test_every_kind_of_error_can_be_reached():

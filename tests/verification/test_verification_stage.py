@@ -12,14 +12,18 @@ from igsm_pipeline.errors import BadProblem, BadSettings
 from igsm_pipeline.problems.files import to_table, write_parquet
 from igsm_pipeline.store import Writing
 from igsm_pipeline.text import parse_problem, render_answer, render_problem, render_question, render_solution
-from igsm_pipeline.verification import verify
+from igsm_pipeline.tokens import TokenSettings, build_table
+from igsm_pipeline.verification import stage, verify
 from igsm_pipeline.verification.settings import VerdictSettings
 from igsm_pipeline.verification.stage import SCHEMA, write_verdicts
 from igsm_pipeline.world import load_world
+from igsm_pipeline.world.world import parse_world
 from tests.reference.drawn_records import draw_batch
 from tests.reference.random_problems import by_name
 
 WORLD, MODULUS, SEED = load_world("mini"), 7, 11
+END = "<|endoftext|>"
+VERDICT = ("error", "sentence", "parameter", "final_answer_correct", "unnecessary_parameters", "unnecessary_operations")
 
 
 @pytest.fixture(scope="module")
@@ -27,41 +31,57 @@ def batch():
     return draw_batch(WORLD, MODULUS, 40, SEED)
 
 
-def run(batch, generations, folder):
+def run(batch, generations, folder, world=WORLD, segmentation="phrase"):
+    """The rows and counts of the stage; a generation is (row, text with its specials)."""
     for name in ("world", "problems", "generations", "verdicts"):
         (folder / name).mkdir(exist_ok=True)
-    (folder / "world" / "world.json").write_text(json.dumps(WORLD.document()))
+    (folder / "world" / "world.json").write_text(json.dumps(world.document()))
     write_parquet(to_table(batch.records), folder / "problems" / "problems-00000.parquet")
-    schema = pa.schema(
-        [("problem", pa.int32()), ("tokens", pa.list_(pa.uint32())), ("finished", pa.bool_()), ("solution", pa.string()), ("answer", pa.string())]
-    )
-    write_parquet(pa.Table.from_pylist(generations, schema), folder / "generations" / "generations.parquet")
+    tokens = TokenSettings(segmentation=segmentation)
+    table = build_table(world, MODULUS, tokens)
+    made = [{"problem": row, "tokens": table.encode(text).tolist(), "finished": text.endswith(END)} for row, text in generations]
+    schema = pa.schema([("problem", pa.int32()), ("tokens", pa.list_(pa.uint32())), ("finished", pa.bool_())])
+    write_parquet(pa.Table.from_pylist(made, schema), folder / "generations" / "generations.parquet")
     writing = Writing(folder / "verdicts", False)
-    write_verdicts(VerdictSettings(modulus=MODULUS), {name: folder / name for name in ("world", "problems", "generations")}, writing)
-    table = pq.read_table(folder / "verdicts" / "verdicts.parquet")
-    assert table.schema.equals(SCHEMA)
-    return table.to_pylist(), writing.counts
+    settings = VerdictSettings(modulus=MODULUS, tokens=tokens)
+    write_verdicts(settings, {name: folder / name for name in ("world", "problems", "generations")}, writing)
+    found = pq.read_table(folder / "verdicts" / "verdicts.parquet")
+    assert found.schema.equals(SCHEMA)
+    return found.to_pylist(), writing.counts
 
 
-def test_each_completion_gets_its_verdict(batch, tmp_path):
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize("segmentation", ["bpe", "phrase"])
+def test_each_completion_gets_its_verdict(batch, tmp_path, lenient, segmentation, monkeypatch):
+    monkeypatch.setattr(stage, "CHUNK", 7)
     made = []
     for number, problem in enumerate(batch):
-        right = {"problem": number, "tokens": [5, 6, 7], "finished": True, "solution": render_solution(problem), "answer": render_answer(problem)}
-        wrong = [
-            {},
-            {"answer": None},
-            {"finished": False},
-            {"answer": f" {(problem.values[problem.query] + 1) % MODULUS}"},
-            {"solution": "", "answer": None, "finished": False},
-        ]
-        made.append(right | wrong[number % 5])
-    rows, counts = run(batch, made, tmp_path)
-    assert [row["error"] for row in rows] == [None, "truncated", "truncated", "wrong_answer", "truncated"] * 8
-    assert [row["correct"] for row in rows] == [True, False, False, False, False] * 8
-    assert [row["finished"] for row in rows] == [one["finished"] for one in made]
+        solution, answer = render_solution(problem), f"<|answer|>{render_answer(problem)}"
+        wrong = f"<|answer|> {(problem.values[problem.query] + 1) % MODULUS}"
+        made.append(
+            (
+                number,
+                [solution + answer + END, solution + END, solution + answer, solution + wrong + END, "", solution + "." + answer + END][number % 6],
+            )
+        )
+    world = parse_world(json.dumps({**WORLD.document(), "lenient": lenient}).encode(), "world.json")
+    rows, counts = run(batch, made, tmp_path, world, segmentation)
+    assert [row["error"] for row in rows] == ([None, "truncated", "truncated", "wrong_answer", "truncated", "parse"] * 7)[:40]
+    assert [row["correct"] for row in rows] == [row["error"] is None for row in rows]
+    assert [row["finished"] for row in rows] == [text.endswith(END) for _, text in made]
     assert [(row["problem"], row["op"]) for row in rows] == [(number, problem.op) for number, problem in enumerate(batch)]
-    assert all(row["completion_tokens"] == 3 and row["num_necessary"] == len(batch[row["problem"]].order) for row in rows)
-    assert counts == {"solutions": 40, "correct": 8, "ambiguous_problems": 0, "error_truncated": 24, "error_wrong_answer": 8}
+    assert all(row["num_necessary"] == len(batch[row["problem"]].order) for row in rows)
+    table = build_table(world, MODULUS, TokenSettings(segmentation=segmentation))
+    assert [row["completion_tokens"] for row in rows] == [len(table.encode(text)) for _, text in made]
+    for (number, text), row in zip(made, rows, strict=True):
+        solution, _, answer = text.removesuffix(END).partition("<|answer|>")
+        verdict = verify(batch[number], solution, answer or None, finished=bool(answer) and text.endswith(END))
+        assert {name: row[name] for name in VERDICT} == {name: getattr(verdict, name) for name in VERDICT}
+    assert counts == {"solutions": 40, "correct": 7, "ambiguous_problems": 0, "error_parse": 6, "error_truncated": 20, "error_wrong_answer": 7}
+
+
+def test_no_generations_give_no_verdicts(batch, tmp_path):
+    assert run(batch, [], tmp_path) == ([], {"solutions": 0, "correct": 0, "ambiguous_problems": 0})
 
 
 def test_records_and_their_texts_give_the_same_graph_and_verdict(batch):
@@ -74,9 +94,12 @@ def test_records_and_their_texts_give_the_same_graph_and_verdict(batch):
 
 def test_a_generation_of_a_missing_problem_is_refused(batch, tmp_path):
     with pytest.raises(BadProblem, match="must be a row of the problem set"):
-        run(batch, [{"problem": 40, "tokens": [], "finished": True, "solution": "", "answer": ""}], tmp_path)
+        run(batch, [(40, END)], tmp_path)
 
 
-def test_settings_need_the_modulus():
+def test_settings_need_the_modulus_and_the_tokens_change_no_address():
     with pytest.raises(BadSettings, match="modulus"):
         VerdictSettings.parse({}, "verdicts")
+    phrase = VerdictSettings(modulus=7, tokens=TokenSettings(segmentation="phrase"))
+    assert phrase.canonical() == {"modulus": 7}
+    assert VerdictSettings.parse({**phrase.canonical(), **phrase.runtime()}, "verdicts") == phrase

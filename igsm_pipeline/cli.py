@@ -228,20 +228,17 @@ def verify(
     lenient: Lenient = False,
     modulus: Annotated[int, typer.Option(min=2)] = 23,
     released: Annotated[bool, typer.Option("--released", help="Accept all that the released checker accepts.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where each row's verdict goes: JSON lines, or Parquet (.parquet).", show_default=False)] = None,
 ) -> int:
-    """Judge a file of solutions: first errors by row on stderr, accuracy per op with 95% intervals; exit code 1 if a row could not be judged."""
-    from igsm_pipeline.verification.files import verify_file
+    """Judge a file of solutions: accuracy and redundancy per op, first errors, all with intervals; exit code 1 if a row could not be judged."""
+    from igsm_pipeline.verification.files import verify_file, write_judgement
+    from igsm_pipeline.verification.summary import summary_lines
     from igsm_pipeline.world.world import load_world
 
     judgement = verify_file(file, load_world(world, lenient=lenient), modulus, strict=not released)
-    for refused in judgement.refused:
-        typer.echo(f"row {refused.number}: {refused.reason}", err=True)
-    for judged in judgement.judged:
-        if judged.verdict.error is not None:
-            typer.echo(f"row {judged.number}: {judged.verdict.error.value} in sentence {judged.verdict.sentence}", err=True)
-    for each in judgement.accuracy():
-        share = f"{each.correct / each.n:.4f} [{each.low:.4f}, {each.high:.4f}]" if each.n else "none judged"
-        typer.echo(f"op {'all' if each.op is None else each.op:>3}  n {each.n:>7,}  correct {share}")
+    if out is not None:
+        write_judgement(judgement, out)
+    typer.echo("\n".join(summary_lines(judgement)))
     return 1 if judgement.refused else 0
 
 

@@ -33,10 +33,14 @@ def test_solutions_that_generate_writes_are_right_for_verify_and_a_changed_answe
     rows[1]["answer"] = f" {(int(rows[1]['answer']) + 1) % 23}"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     capsys.readouterr()
-    assert run("verify", str(path)) == 0
-    out, err = capsys.readouterr()
-    assert "row 2: wrong_answer" in err
-    assert "correct 0.6667" in out.splitlines()[-1]
+    assert run("verify", str(path), "--out", str(tmp_path / "verdicts.jsonl")) == 0
+    out = capsys.readouterr().out
+    assert "0.6667" in next(line for line in out.splitlines() if line.split()[:1] == ["all"])
+    verdicts = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
+    assert [row["error"] for row in verdicts] == [None, "wrong_answer", None]
+    path.write_text(path.read_text() + "no row\n")
+    assert run("verify", str(path)) == 1
+    assert "row 4: line must be JSON" in capsys.readouterr().out
 
 
 def test_a_family_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from igsm_pipeline.seeding import generator
+from igsm_pipeline.verification.accuracy import wilson_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 NUM_RESAMPLES = 1000
-Z95 = 1.959963984540054
 _BLOCK_ELEMENTS = 1 << 22
 
 
@@ -103,13 +103,8 @@ def interval(
 
 
 def wilson(successes: int, trials: int) -> Interval:
-    """A proportion of independent trials with Wilson's 95% score interval."""
-    if trials == 0:
-        return UNDEFINED
-    share = successes / trials
-    spread = Z95 * math.sqrt(share * (1 - share) / trials + Z95**2 / (4 * trials**2))
-    centre, scale = share + Z95**2 / (2 * trials), 1 + Z95**2 / trials
-    return Interval(share, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+    """A proportion of independent trials with Wilson's 95% score interval; undefined for no trials."""
+    return Interval(successes / trials, *wilson_interval(successes, trials)) if trials else UNDEFINED
 
 
 def mean_of(sums: Floats) -> Floats:

@@ -22,9 +22,9 @@ import duckdb
 
 from igsm_pipeline.errors import BadInput, NotFound, StoreError
 from igsm_pipeline.experiments.planner import catalog_rows
-from igsm_pipeline.probes.bootstrap import Z95
 from igsm_pipeline.reports.views import EXPERIMENT, FILE_VIEWS, QUERY_VIEWS, Column, FileView
 from igsm_pipeline.store import Store, read_manifest
+from igsm_pipeline.verification.accuracy import Z95
 
 CATALOG = "igsm.duckdb"
 _HOME = "igsm_home"

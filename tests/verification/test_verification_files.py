@@ -12,8 +12,8 @@ from scipy.stats import binomtest
 
 from igsm_pipeline.errors import BadInput, NotFound
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
-from igsm_pipeline.verification.accuracy import accuracy_by_op, wilson_interval
-from igsm_pipeline.verification.files import Judged, Refused, verify_file, verify_rows
+from igsm_pipeline.verification.accuracy import wilson_interval
+from igsm_pipeline.verification.files import Judged, Refused, verify_dataset, verify_file, verify_rows, write_judgement
 from tests.reference.random_problems import PLAIN, random_problem
 
 SEED = 3
@@ -44,10 +44,7 @@ def test_a_file_of_json_lines_is_scored_and_its_bad_lines_named(tmp_path):
     assert [one.verdict.correct for one in found.judged] == [True, True, False, True, True, True]
     assert [one.number for one in found.refused] == [4, 6, 7, 8, 9, 13]
     assert ["JSON" in one.reason for one in found.refused] == [True, False, False, False, False, True]
-    assert found.first_errors() == {"parse": 1}
-    assert found.redundancy() == (0, 0)
-    assert found.accuracy()[-1][:3] == (None, 6, 5)
-    assert verify_file(path, PLAIN, strict=False).accuracy()[-1][:3] == (None, 6, 6)
+    assert all(one.verdict.correct for one in verify_file(path, PLAIN, strict=False).judged)
 
 
 def test_parquet_and_any_iterable_give_the_same_verdicts(tmp_path):
@@ -56,8 +53,55 @@ def test_parquet_and_any_iterable_give_the_same_verdicts(tmp_path):
     found = verify_file(tmp_path / "solutions.parquet", PLAIN)
     assert list(verify_rows(rows, PLAIN)) == list(found.judged)
     assert all(one.verdict.correct for one in found.judged)
+    assert verify_dataset(iter(rows), PLAIN) == found
     kinds = [type(one) for one in verify_rows([rows[0], {}, None, {**rows[0], "answer": 1.5}], PLAIN)]
     assert kinds == [Judged, Refused, Refused, Refused]
+
+
+class Dataset:
+    """What is used of a Hugging Face data set: it is iterated, and gives mappings."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+def test_a_data_set_of_rows_or_columns_is_judged_with_columns_of_any_name():
+    _, rows = make_rows(4)
+    rows[2]["solution"] = "nothing"
+    expected = verify_dataset(rows, PLAIN)
+    assert [one.verdict.correct for one in expected.judged] == [True, True, False, True]
+    renamed = [{"generated": row["solution"], "final": row["answer"], **row, "solution": 7, "answer": "no"} for row in rows]
+    columns = {"solution": "generated", "answer": "final"}
+    assert verify_dataset(Dataset(renamed), PLAIN, columns=columns) == expected
+    by_column = {name: [row[name] for row in renamed] for name in renamed[0]}
+    assert verify_dataset(by_column, PLAIN, columns=columns) == expected
+    assert [one.number for one in verify_dataset([*rows, {"problem": 3}], PLAIN).refused] == [5]
+    with pytest.raises(BadInput, match="give one split"):
+        verify_dataset({"train": Dataset(rows)}, PLAIN)
+    with pytest.raises(BadInput, match="must be rows or columns"):
+        verify_dataset("problem", PLAIN)
+    with pytest.raises(BadInput, match="must rename one of problem, question, solution, answer"):
+        verify_dataset(rows, PLAIN, columns={"text": "problem"})
+
+
+@pytest.mark.parametrize("name", ["verdicts.jsonl", "verdicts.parquet"])
+def test_every_row_has_its_verdict_or_its_refusal_written(tmp_path, name):
+    problems, rows = make_rows(4)
+    judgement = verify_dataset([rows[0], {}, {**rows[1], "solution": ""}, rows[2]], PLAIN)
+    write_judgement(judgement, tmp_path / name)
+    path = tmp_path / name
+    found = pq.read_table(path).to_pylist() if name.endswith("parquet") else [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["row"] for row in found] == [1, 2, 3, 4]
+    assert [row["op"] for row in found] == [problems[0].op, None, problems[1].op, problems[2].op]
+    assert [(row["correct"], row["error"], row["refused"] is None) for row in found] == [
+        (True, None, True),
+        (None, None, False),
+        (False, "parse", True),
+        (True, None, True),
+    ]
 
 
 def test_a_missing_or_broken_file_is_refused_whole(tmp_path):
@@ -74,9 +118,7 @@ def test_the_interval_is_wilsons(successes, n):
     assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
-def test_accuracy_has_a_row_per_op_and_one_for_all():
-    rows = [{"op": 3, "correct": True}, {"op": 1, "correct": False}, {"op": 3, "correct": False}]
-    assert [(row.op, row.n, row.correct) for row in accuracy_by_op(rows)] == [(1, 1, 0), (3, 2, 1), (None, 3, 1)]
-    assert accuracy_by_op([]) == ((None, 0, 0, 0.0, 1.0),)
+def test_there_is_no_interval_of_more_hits_than_trials():
+    assert wilson_interval(0, 0) == (0, 1)
     with pytest.raises(ValueError, match="between 0 and n"):
         wilson_interval(3, 2)

@@ -63,7 +63,7 @@ def label_query(problem: Problem, task: Task, position: int, parameter: Paramete
     if task == "nece":
         return int(parameter in problem.necessary)
     if task == "dep":
-        return int(other in _foundations(problem, parameter))
+        return int(other in foundations(problem, parameter))
     if task == "known":
         return int(parameter in known)
     if task == "value":
@@ -93,7 +93,8 @@ def dependency_depth(problem: Problem, parameter: Parameter) -> int:
     return depth[parameter]
 
 
-def _foundations(problem: Problem, parameter: Parameter) -> set[Parameter]:
+def foundations(problem: Problem, parameter: Parameter) -> set[Parameter]:
+    """All that a parameter rests on, directly or not; itself is no part."""
     return set(_with_foundations(problem, parameter)) - {parameter}
 
 

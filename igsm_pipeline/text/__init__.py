@@ -1,6 +1,6 @@
 """Problem -> text and text -> Problem; solutions as sentences and steps. Each parser is a renderer's inverse."""
 
-from igsm_pipeline.text.parsing import parse_problem
+from igsm_pipeline.text.parsing import parse_problem, read_solution
 from igsm_pipeline.text.rendering import (
     Document,
     Earlier,
@@ -28,6 +28,7 @@ __all__ = [
     "operations",
     "parse_problem",
     "parse_solution",
+    "read_solution",
     "render_answer",
     "render_problem",
     "render_question",

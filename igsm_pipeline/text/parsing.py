@@ -8,12 +8,14 @@ names are no part of the problem that comes back. Rendering that problem gives t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice, product
 from typing import NamedTuple
 
 from igsm_pipeline.errors import BadProblem
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Expression, Parameter, Problem
+from igsm_pipeline.text.solution import parse_solution
 from igsm_pipeline.text.wording import RawExpression, Splits, read_expression, read_wording
 from igsm_pipeline.world import Hierarchy, World
 
@@ -62,6 +64,32 @@ def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem
     if not found and failure is not None:
         raise failure[1]
     return found[0]
+
+
+def read_solution(problem: Problem, text: str | bytes) -> Problem:
+    """A problem with the order and symbols of a solution text: what labels at each step need.
+
+    Whether the solution is right is not judged here. Rendered again it has the same sentences; sums over children run in world order, which need not
+    be that of the text.
+
+    Args:
+        problem: from text or from a record.
+        text: its solution, leading space included.
+
+    Raises:
+        BadSolution: the text is no solution.
+        BadProblem: it defines what the problem does not have, or something twice.
+    """
+    known = {problem.name(one): one for one in (*problem.abstracts, *problem.instances)}
+    order: dict[Parameter, None] = {}
+    symbols: list[str] = []
+    for number, sentence in enumerate(parse_solution(text)):
+        parameter = known.get(sentence.name)
+        if parameter is None or parameter in order:
+            raise BadProblem(f"solution, sentence {number}", "must define a parameter of the problem, for the first time", sentence.name, _CORRECT)
+        order[parameter] = None
+        symbols += [sentence.symbol, *(step.symbol for step in sentence.steps[:-1])]
+    return replace(problem, order=tuple(order), symbols=tuple(symbols))
 
 
 def _describe(problem: Problem) -> str:

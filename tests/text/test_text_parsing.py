@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from igsm_pipeline.errors import BadProblem
-from igsm_pipeline.text import parse_problem, render_problem, render_question
+from igsm_pipeline.text import BadSolution, parse_problem, read_solution, render_problem, render_question, render_solution
 from tests.reference.random_problems import LENIENT, PLAIN, by_name, make_world, problems
 
 QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -40,6 +40,28 @@ def test_the_graph_from_text_equals_the_one_the_text_was_made_from(world):
         assert (parsed.op, parsed.values[parsed.query]) == (problem.op, problem.values[problem.query])
 
     check()
+
+
+@pytest.mark.parametrize("world", [PLAIN, LENIENT], ids=["plain", "lenient"])
+def test_order_and_symbols_are_read_from_a_solution(world):
+    @QUICK
+    @given(problems(world))
+    def check(problem):
+        parsed = read_solution(parse_problem(render_problem(problem) + render_question(problem), world), render_solution(problem))
+        assert [parsed.name(one) for one in parsed.order] == [problem.name(one) for one in problem.order]
+        assert parsed.symbols == problem.symbols
+
+    check()
+
+
+def test_a_solution_of_another_problem_is_refused_with_its_sentence():
+    problem = parse_problem(STATEMENT + QUESTION, PLAIN)
+    with pytest.raises(BadProblem, match="solution, sentence 0 must define a parameter of the problem"):
+        read_solution(problem, " Define North Quay's Sloop as b; so b = 5.")
+    with pytest.raises(BadProblem, match="solution, sentence 1 must define a parameter of the problem, for the first time"):
+        read_solution(problem, " Define North Quay's Trawler as b; so b = 5. Define North Quay's Trawler as c; so c = 5.")
+    with pytest.raises(BadSolution):
+        read_solution(problem, "no solution")
 
 
 def test_items_are_numbered_in_world_order_and_unnamed_ones_dropped():

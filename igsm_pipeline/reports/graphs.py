@@ -1,7 +1,7 @@
-"""A problem's dependency graph, drawn: what rests on what, what the answer needs, what is asked for.
+"""A problem's graphs, drawn. Dependencies: what rests on what, what the answer needs, what is asked for. Structure: which items hold which.
 
-Own layout: a parameter stands in the column of its depth (the longest way to a parameter that rests on nothing), rows are ordered by the rows of
-what they rest on, so that few lines cross.
+Own layout: in the dependency graph a parameter stands in the column of its depth (the longest way to a parameter that rests on nothing), rows are
+ordered by the rows of what they rest on, so that few lines cross.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from igsm_pipeline.problems.problem import ABSTRACT, Parameter, Problem
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 168, 42, 56, 14, 12
+STRUCTURE_GAP = 120
 Place = tuple[int, int]
 _ARROW = (
     '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
@@ -84,11 +85,17 @@ def _corner(place: Place) -> tuple[int, int]:
 
 
 def _edge(start: Place, end: Place, needed: bool) -> str:
+    """An arrow; one that passes other columns runs between the rows, not behind boxes."""
     (x0, y0), (x1, y1) = _corner(start), _corner(end)
     x0, y0, y1 = x0 + WIDTH, y0 + HEIGHT // 2, y1 + HEIGHT // 2
-    bend = max(GAP_X // 2, (x1 - x0) // 2)
+    half = GAP_X // 2
+    if end[0] == start[0] + 1:
+        path = f"M{x0} {y0}C{x0 + half} {y0} {x1 - half} {y1} {x1 - 2} {y1}"
+    else:
+        between = y0 + (HEIGHT + GAP_Y) // (-2 if end[1] < start[1] else 2)
+        into = f"C{x1 - half} {between} {x1 - half} {y1} {x1 - 2} {y1}"
+        path = f"M{x0} {y0}C{x0 + half} {y0} {x0 + half} {between} {x0 + GAP_X} {between}H{x1 - GAP_X}{into}"
     opacity = 0.85 if needed else 0.25
-    path = f"M{x0} {y0}C{x0 + bend} {y0} {x1 - bend} {y1} {x1 - 2} {y1}"
     return f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="1.3" opacity="{opacity}" marker-end="url(#tip)"/>'
 
 
@@ -110,6 +117,34 @@ def _label(x: int, y: int, text: str, size: int, weight: int = 400) -> str:
     short = text if len(text) <= limit else text[: limit - 1] + "…"
     look = f'text-anchor="middle" font-size="{size}" font-weight="{weight}" fill="currentColor"'
     return f'<text x="{x + WIDTH // 2}" y="{y}" {look}>{html.escape(short)}</text>'
+
+
+def structure_graph(problem: Problem) -> str:
+    """The structure as an ``<svg>`` element: a column per layer, an edge per instance parameter with its value; what the answer needs is blue."""
+    columns, rows = len(problem.items), max(map(len, problem.items))
+    width, height = 2 * MARGIN + columns * WIDTH + (columns - 1) * STRUCTURE_GAP, 2 * MARGIN + 20 + rows * HEIGHT + (rows - 1) * GAP_Y
+    parts = []
+    for number, one in enumerate(problem.instances):
+        needed = _needed(problem, one)
+        (x0, y0), (x1, y1) = _item_corner(one.layer, one.item), _item_corner(one.layer + 1, one.target)
+        x0, y0, y1 = x0 + WIDTH, y0 + HEIGHT // 2, y1 + HEIGHT // 2
+        colour, opacity, along = "#2563eb" if needed else "currentColor", 0.9 if needed else 0.4, 0.3 + 0.2 * (number % 3)
+        x, y = round(x0 + along * (x1 - x0)), round(y0 + along * (y1 - y0))
+        value = f'<text x="{x}" y="{y - 3}" text-anchor="middle" font-size="11" fill="{colour}">{problem.values[one]}</text>'
+        line = f'<path d="M{x0} {y0}L{x1} {y1}" stroke="{colour}" stroke-width="{3 if one == problem.query else 1.3}"/>'
+        parts.append(f'<g opacity="{opacity}"><title>{html.escape(problem.name(one))} = {problem.values[one]}</title>{line}{value}</g>')
+    for layer, items in enumerate(problem.items):
+        parts.append(_label(_item_corner(layer, 0)[0], MARGIN + 10, problem.categories[layer], 12, weight=600))
+        for item, name in enumerate(items):
+            x, y = _item_corner(layer, item)
+            box = f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="7" fill="none" stroke="currentColor" stroke-width="1.2"/>'
+            parts.append(box + _label(x, y + 26, name, 12))
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="structure" {size}>{"".join(parts)}</svg>'
+
+
+def _item_corner(layer: int, item: int) -> Place:
+    return MARGIN + layer * (WIDTH + STRUCTURE_GAP), MARGIN + 20 + item * (HEIGHT + GAP_Y)
 
 
 def counts(problem: Problem) -> Mapping[str, int]:

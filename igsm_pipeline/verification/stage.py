@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,29 +61,36 @@ def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writin
     """
     world = load_world(inputs["world"] / "world.json")
     problems = read_problems(inputs["problems"], world, settings.modulus)
-    generations = pq.read_table(inputs["generations"] / "generations.parquet", columns=["problem", "tokens", "finished"])
+    generations = pq.read_table(inputs["generations"] / "generations.parquet", columns=["problem", "tokens", "finished", "solution", "answer"])
     rows = generations["problem"].to_numpy().astype(np.int64)
     for number in rows[(rows < 0) | (rows >= len(problems))].tolist():
         raise BadProblem("generations: problem", f"must be a row of the problem set (below {len(problems)})", number, "generate again")
     tokens, finished = generations["tokens"].combine_chunks(), generations["finished"].to_numpy()
     ids, offsets = tokens.values.to_numpy().astype(np.uint32), tokens.offsets.to_numpy().astype(np.int64)
-    verifier = TokenVerifier(problems, build_table(world, settings.modulus, settings.tokens))
+    known = settings.tokens.segmentation != "checkpoint"
+    verifier = TokenVerifier(problems, build_table(world, settings.modulus, settings.tokens) if known else None)
+    solutions, answers = generations["solution"], generations["answer"]
     with tqdm(total=len(rows), desc="verdicts", unit="solution") as bar:
-        found = [verdict_table(verifier.judge(ids, offsets[:1], finished[:0], rows[:0]))]
+        found: list[pa.Table] = []
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
-            found.append(verdict_table(verifier.judge(ids, offsets[start : start + CHUNK + 1], finished[part], rows[part])))
+            text = partial(_text_of, solutions.slice(start, CHUNK), answers.slice(start, CHUNK))
+            found.append(verdict_table(verifier.judge(ids, offsets[start : start + CHUNK + 1], finished[part], rows[part], text)))
             bar.update(found[-1].num_rows)
     records = problems.records[rows]
-    known = {name: pa.array(records[name].astype(np.int16)) for name in ("op", "num_necessary", "template_bin")}
-    own = {"problem": pa.array(rows), "finished": pa.array(finished), "completion_tokens": pa.array(np.diff(offsets)), **known}
-    judged = pa.concat_tables(found)
-    table = pa.table({**own, **{name: judged[name] for name in judged.column_names}}).select(SCHEMA.names).cast(SCHEMA)
+    facts = {name: pa.array(records[name].astype(np.int16)) for name in ("op", "num_necessary", "template_bin")}
+    own = {"problem": pa.array(rows), "finished": pa.array(finished), "completion_tokens": pa.array(np.diff(offsets)), **facts}
+    judged = pa.concat_tables(found) if found else SCHEMA.empty_table()
+    table = pa.table({**{name: judged[name] for name in judged.column_names}, **own}).select(SCHEMA.names).cast(SCHEMA)
     write_parquet(table, writing.folder / "verdicts.parquet")
     ambiguous = sum(verifier.problem(row)[1] for row in rows.tolist()) if world.lenient else 0
     errors = Counter(error for error in table["error"].to_pylist() if error is not None)
     writing.counts.update(solutions=len(rows), correct=len(rows) - errors.total(), ambiguous_problems=ambiguous)
     writing.counts.update({f"error_{kind}": count for kind, count in sorted(errors.items())})
+
+
+def _text_of(solutions: pa.ChunkedArray, answers: pa.ChunkedArray, index: int) -> tuple[str, str | None]:
+    return solutions[index].as_py(), answers[index].as_py()
 
 
 def verdict_table(verdicts: TokenVerdicts) -> pa.Table:

@@ -80,11 +80,11 @@ class TokenVerifier:
 
     Attributes:
         batch: the problems.
-        table: of the batch's world and modulus; the completions were made with it.
+        table: of the batch's world and modulus; the completions were made with it. None sends every completion through its text.
     """
 
     batch: ProblemBatch
-    table: TokenTable
+    table: TokenTable | None
     problem: Callable[[int], tuple[Problem, bool]] = field(init=False, repr=False, compare=False)
     """A row's problem as its text tells it, and whether that text has two readings; see ``problem_from_text``."""
     _language: N.Language | None = field(init=False, repr=False, compare=False)
@@ -92,9 +92,16 @@ class TokenVerifier:
     def __post_init__(self) -> None:
         batch = self.batch
         object.__setattr__(self, "problem", lru_cache(_PROBLEMS_KEPT)(lambda row: problem_from_text(batch[row], batch.world)))
-        object.__setattr__(self, "_language", None if batch.world.lenient else language_of(self.table))
+        object.__setattr__(self, "_language", None if batch.world.lenient or self.table is None else language_of(self.table))
 
-    def judge(self, ids: Ids, offsets: NDArray[np.int64], finished: NDArray[np.bool_], rows: NDArray[np.int64] | None = None) -> TokenVerdicts:
+    def judge(
+        self,
+        ids: Ids,
+        offsets: NDArray[np.int64],
+        finished: NDArray[np.bool_],
+        rows: NDArray[np.int64] | None = None,
+        text: Callable[[int], tuple[str, str | None]] | None = None,
+    ) -> TokenVerdicts:
         """The verdicts on completions: solution, then [224] and the answer, then the end of the text.
 
         As in the verdicts stage, a completion without an answer is truncated at best, whether or not the model ended it.
@@ -104,9 +111,10 @@ class TokenVerifier:
             offsets: completion i is ``ids[offsets[i]:offsets[i + 1]]``. Shape (num_completions + 1,).
             finished: whether the end of the text came. Shape (num_completions,).
             rows: problem of each completion, an index into the batch; None where completion i is of problem i.
+            text: solution and answer of completion i as text, where they are known; they are decoded otherwise.
 
         Raises:
-            BadInput: an id that the table does not have.
+            ValueError: neither a table nor texts.
         """
         num = len(offsets) - 1
         places = np.arange(num) if rows is None else np.ascontiguousarray(rows, np.int64)
@@ -118,22 +126,29 @@ class TokenVerifier:
             np.zeros(num, np.int32),
             np.zeros(num, np.int32),
         )
-        if len(ids) and int(ids.max()) >= self.table.size:
-            self.table.decode(ids[ids >= self.table.size])
+        if text is None:
+            if self.table is None:
+                raise ValueError("completions without a table must come with their texts: give one of them")
+            decode = self.table.decode_completion
+            text = lambda index: decode(ids[offsets[index] : offsets[index + 1]])  # noqa: E731
         if self._language is not None:
-            judge(self.batch.records, places, _new_work(self.batch.modulus), self._language, ids, offsets, finished, found)
+            judge(self.batch.records, places, _new_work(self.batch.modulus), self._language, self._known(ids), offsets, finished, found)
         through_text = found.error == N.UNREAD
         verdicts = TokenVerdicts(found.error, found.sentence, [None] * num, *found[3:], through_text)
         for index in np.flatnonzero(through_text).tolist():
-            self._judge_text(verdicts, index, int(places[index]), ids[offsets[index] : offsets[index + 1]], bool(finished[index]))
+            self._judge_text(verdicts, index, int(places[index]), *text(index), bool(finished[index]))
         verdicts.sentence[verdicts.correct] = -1
         for index in np.flatnonzero(~verdicts.correct & ~through_text & (found.name[:, 0] >= 0)).tolist():
             start, end = found.name[index].tolist()
-            verdicts.parameter[index] = self.table.decode(ids[start:end])[1:]
+            verdicts.parameter[index] = self.table.decode(ids[start:end])[1:] if self.table is not None else None
         return verdicts
 
-    def _judge_text(self, verdicts: TokenVerdicts, index: int, row: int, ids: Ids, finished: bool) -> None:
-        solution, answer = self.table.decode_completion(ids)
+    def _known(self, ids: Ids) -> Ids:
+        """The ids, those outside the table replaced by one that sends its row through text."""
+        assert self.table is not None
+        return ids if not len(ids) or int(ids.max()) < self.table.size else np.where(ids < self.table.size, ids, np.uint32(self.table.bos))
+
+    def _judge_text(self, verdicts: TokenVerdicts, index: int, row: int, solution: str, answer: str | None, finished: bool) -> None:
         verdict = verify(self.problem(row)[0], solution, answer, finished=finished and answer is not None)
         verdicts.error[index] = -1 if verdict.error is None else _ERRORS.index(verdict.error)
         verdicts.sentence[index] = -1 if verdict.sentence is None else verdict.sentence
@@ -161,11 +176,17 @@ def problem_from_text(problem: Problem, world: World) -> tuple[Problem, bool]:
 
 
 def language_of(table: TokenTable) -> N.Language | None:
-    """A table's tokens as the kernel reads them; None where it cannot: it takes operands, operators, " as" and "; so" to be one token or two."""
+    """A table's tokens as the kernel reads them; None where it cannot.
+
+    It takes operands, operators and " as" to be one token, " Define" and "; so" one or two, and an id's text to be the same everywhere, which
+    foreign tokenizers do not promise.
+    """
     layout, starts = table.fragments.layout, table.starts
     define, so = (table.pieces[starts[one] : starts[one + 1]] for one in (F.DEFINE, F.SO))
     operands = range(int(layout[0]), int(layout[1]) + _SYMBOLS)
     if any(starts[one + 1] - starts[one] != 1 for one in (*_SINGLE, *operands)) or len(define) > 2 or len(so) > 2 or table.modulus > N.MOST_NUMBERS:
+        return None
+    if table.settings.segmentation == "checkpoint":
         return None
     code = np.full(table.size, N.OTHER, np.int16)
     for fragment, number in _SINGLE.items():

@@ -38,9 +38,15 @@ def run(batch, generations, folder, world=WORLD, segmentation="phrase"):
     (folder / "world" / "world.json").write_text(json.dumps(world.document()))
     write_parquet(to_table(batch.records), folder / "problems" / "problems-00000.parquet")
     tokens = TokenSettings(segmentation=segmentation)
-    table = build_table(world, MODULUS, tokens)
-    made = [{"problem": row, "tokens": table.encode(text).tolist(), "finished": text.endswith(END)} for row, text in generations]
-    schema = pa.schema([("problem", pa.int32()), ("tokens", pa.list_(pa.uint32())), ("finished", pa.bool_())])
+    table = build_table(world, MODULUS, TokenSettings(segmentation="phrase") if segmentation == "checkpoint" else tokens)
+    made = []
+    for row, text in generations:
+        ids = table.encode(text)
+        solution, answer = table.decode_completion(ids)
+        made.append({"problem": row, "tokens": ids.tolist(), "finished": text.endswith(END), "solution": solution, "answer": answer})
+    schema = pa.schema(
+        [("problem", pa.int32()), ("tokens", pa.list_(pa.uint32())), ("finished", pa.bool_()), ("solution", pa.string()), ("answer", pa.string())]
+    )
     write_parquet(pa.Table.from_pylist(made, schema), folder / "generations" / "generations.parquet")
     writing = Writing(folder / "verdicts", False)
     settings = VerdictSettings(modulus=MODULUS, tokens=tokens)
@@ -51,7 +57,7 @@ def run(batch, generations, folder, world=WORLD, segmentation="phrase"):
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-@pytest.mark.parametrize("segmentation", ["bpe", "phrase"])
+@pytest.mark.parametrize("segmentation", ["bpe", "phrase", "checkpoint"])
 def test_each_completion_gets_its_verdict(batch, tmp_path, lenient, segmentation, monkeypatch):
     monkeypatch.setattr(stage, "CHUNK", 7)
     made = []
@@ -71,7 +77,7 @@ def test_each_completion_gets_its_verdict(batch, tmp_path, lenient, segmentation
     assert [row["finished"] for row in rows] == [text.endswith(END) for _, text in made]
     assert [(row["problem"], row["op"]) for row in rows] == [(number, problem.op) for number, problem in enumerate(batch)]
     assert all(row["num_necessary"] == len(batch[row["problem"]].order) for row in rows)
-    table = build_table(world, MODULUS, TokenSettings(segmentation=segmentation))
+    table = build_table(world, MODULUS, TokenSettings(segmentation=segmentation.replace("checkpoint", "phrase")))
     assert [row["completion_tokens"] for row in rows] == [len(table.encode(text)) for _, text in made]
     for (number, text), row in zip(made, rows, strict=True):
         solution, _, answer = text.removesuffix(END).partition("<|answer|>")

@@ -181,9 +181,21 @@ def test_any_ids_get_the_verdict_of_their_text(batch, table):
     compare(batch, table, rows.tolist(), completions, rng.random(len(rows)) < 0.5)
 
 
-def test_an_id_outside_the_table_is_refused(batch, table):
-    with pytest.raises(BadInput, match=f"must be between 0 and {table.size - 1}"):
-        compare(batch, table, [0], [np.array([5, table.size], np.uint32)], [True])
+def test_ids_outside_the_table_get_the_verdict_of_their_text(batch, table):
+    right = emit(batch, table, "pq").completion(0)
+    unknown = [np.insert(right, place, table.size + 3) for place in (0, 7, len(right) - 3, len(right) - 1)]
+    found = compare(batch, table, [0] * 5, [*unknown, right], [True] * 5)
+    assert found.correct.tolist() == [False] * 4 + [True]
+
+
+def test_without_a_table_every_completion_goes_through_its_text(batch, table):
+    ids, offsets = joined([np.array([1, 2, 3], np.uint32)] * len(batch))
+    everything, problems = np.ones(len(batch), bool), list(batch)
+    with pytest.raises(ValueError, match="must come with their texts"):
+        TokenVerifier(batch, None).judge(ids, offsets, everything)
+    found = TokenVerifier(batch, None).judge(ids, offsets, everything, text=lambda index: (solution(problems[index]), answer(problems[index])))
+    assert found.through_text.all()
+    assert found.correct.all()
 
 
 def test_a_lenient_world_goes_through_text(batch):

@@ -69,13 +69,13 @@ def generated_set(
     num_problems: int,
     seed: int = 0,
 ) -> ProblemSetSettings:
-    """The problem set that a person asks for by words; of few problems no more than these are drawn.
+    """The problem set that a person asks for by words.
 
     Raises:
         BadSettings: no such family, or the words break a rule.
     """
     values = {"law": law, "op": op, "split": split, "num_problems": num_problems, "seed": seed, "stream": "generate"}
-    return ProblemSetSettings.parse({"family": read_family(family).canonical(), "block_size": min(num_problems, 4096), **values}, "generate")
+    return ProblemSetSettings.parse({"family": read_family(family).canonical(), **values}, "generate")
 
 
 def problem_rows(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[dict[str, Any]]:

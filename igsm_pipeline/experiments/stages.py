@@ -52,7 +52,7 @@ STAGES: Mapping[str, Stage] = {
     for stage in (
         Stage("world", "world.stage", "write_world", "world.settings", "WorldSettings"),
         Stage("problem_sets", "problems.stage", "write_problem_set", "problems.settings", "ProblemSetSettings", workers=True, yields=True),
-        Stage("token_shards", "tokens.stage", "write_shards", "tokens.settings", "ShardSettings", yields=True),
+        Stage("token_shards", "tokens.stage", "write_shards", "tokens.settings", "ShardSettings", workers=True, yields=True),
         Stage("checkpoint", "training.stage", "write_checkpoint", "training.settings", "CheckpointSettings"),
         Stage("generations", "generations.stage", "write_generations", "generations.settings", "GenerationSettings"),
         Stage("verdicts", "verification.stage", "write_verdicts", "verification.settings", "VerdictSettings", parallel=True, yields=True),

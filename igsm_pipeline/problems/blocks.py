@@ -2,6 +2,7 @@
 
 The op level of each slot of a block is drawn first; then proposals 0, 1, 2, ... of the block fill the slots of their op in order, if they pass
 the split's hash test; a proposal whose op has no open slot is dropped. This is the law of proposals *given* op, at a tenth of its cost.
+What a slot holds does not depend on the slots after it, so the first slots of a block can be made alone, for the price of these.
 
 Source: arXiv:2407.20311, app. D (one op per problem, proposals until it is met).
 Ours: ``op_law`` uniform also draws s uniformly (1..op_max); the bytes that the split hash is taken of where ``split_by`` is problem
@@ -10,66 +11,124 @@ Ours: ``op_law`` uniform also draws s uniformly (1..op_max); the bytes that the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.errors import BadInput, StageFailed
 from igsm_pipeline.problems import law
-from igsm_pipeline.problems.complete import WorldShape, complete, count_edges, problem_codes, template_bytes, world_shape
-from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, Words, kernel
+from igsm_pipeline.problems.complete import WorldShape, complete_solution, complete_text, problem_codes, world_shape
+from igsm_pipeline.problems.kernel import Bool, Int, Ints, Row, Words, kernel
 from igsm_pipeline.problems.law import Work, new_work, propose
 from igsm_pipeline.problems.random import below, start
 from igsm_pipeline.problems.reask import reask
 from igsm_pipeline.problems.record import MAX_SYMBOLS, RECORD, ProblemBatch, Records
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.split import BINS, NUM_BINS, Hashing, codes_bin, fill_template_bins, new_hashing, template_bin
 from igsm_pipeline.problems.steps import Steps, new_steps
-from igsm_pipeline.problems.template import template_of
 from igsm_pipeline.problems.unnecessary import draw_unnecessary
 from igsm_pipeline.seeding import kernel_key
 from igsm_pipeline.world import World
 
-NUM_BINS = 23
-TRAIN_BINS = frozenset(range(16))
-TEST_BINS = frozenset(range(17, NUM_BINS))
-BINS = {"train": TRAIN_BINS, "test": TEST_BINS, "all": frozenset(range(NUM_BINS))}
-"""Ours: bin 16 is train in the paper and test in the released code, so it is neither here."""
-
 HOPELESS = 100_000
-"""Proposals of an op, none of them taken, after which the op is given up."""
+"""Proposals of an op, none of them in the split, after which a block gives the op up."""
 RANGE_HOPELESS = 4 * HOPELESS
 """Ours: the same where no proposal had that op at all; among proposals of range data the rarest op of a family is a few in ten thousand."""
 
-_BATCH = 1024
-_HASH_BYTES = 4096
+_BATCH = 1024  # proposals between two looks at the hopeless
 _TARGETS = (1 << 32) - 1  # "draw number" of the generator that draws the slots' op levels
+_REDRAWN = 1 << 34  # "draw numbers" from here on redraw the op of slot 0, 1, ...
+
+
+class Rules(NamedTuple):
+    """What a block kernel draws."""
+
+    key: Words  # (4,) of the block
+    block: Int
+    exact_op: Int  # 0: drawn by the family's law
+    op_max: Int
+    ip_max: Int
+    light: Bool
+    modulus: Int
+    num_symbols: Int
+    by_problem: Bool
+    accepted_bins: NDArray[np.bool_]  # (23,)
+    shape: WorldShape
+
+
+class Slots(NamedTuple):
+    """The open slots of each op, and what became of the proposals of each op; all but ``order`` of shape (53,)."""
+
+    order: Ints  # (num_slots,) slot numbers by (op, slot)
+    next: Ints  # index into order of the first open slot of an op
+    end: Ints  # one behind its last
+    watched: Ints  # 1 where a slot may have that op
+    taken: Ints  # proposals in the split
+    refused: Ints  # proposals outside of it, where looked at
+
+
+class Scratch(NamedTuple):
+    """Memory that block kernels work in."""
+
+    work: Work
+    steps: Steps
+    state: Words
+    hashing: Hashing
+    codes: Words
 
 
 @kernel
-def _fill_batch(
-    key: Words, first: int, count: int, exact_op: int, op_max: int, ip_max: int, light: bool, modulus: int, num_symbols: int,
-    wanted: NDArray[np.bool_],
-    shape: WorldShape, work: Work, steps: Steps, state: Words, records: Records, templates: Bytes, lengths: Ints,
-) -> int:  # fmt: skip
-    """Run proposals first..first+count-1; those of a wanted op are written in order. Returns how many were."""
-    found = 0
+def _accept(rules: Rules, scratch: Scratch, rec: Row) -> Bool:
+    """Draw all of a record that follows the proposal in ``scratch``; False, and the record unfinished, where the split does not hold it."""
+    work, state = scratch.work, scratch.state
+    draw_unnecessary(state, work)
+    complete_solution(state, work, scratch.steps, rec, rules.modulus)
+    rec["template_bin"] = rec["split_bin"] = template_bin(rec, scratch.steps, scratch.hashing)
+    if not rules.by_problem and not rules.accepted_bins[rec["template_bin"]]:
+        return False
+    complete_text(state, work, rec, rules.shape, rules.modulus, rules.num_symbols)
+    if rules.by_problem:
+        number = problem_codes(scratch.codes, rec, rules.shape, work.facts[law.EDGES])
+        rec["split_bin"] = codes_bin(scratch.codes, number, scratch.hashing)
+    return rules.accepted_bins[rec["split_bin"]]
+
+
+@kernel
+def _fill(first: Int, count: Int, missing: Int, rules: Rules, slots: Slots, scratch: Scratch, records: Records) -> Int:
+    """Run proposals first..first+count-1 while slots are missing; returns how many still are.
+
+    ``records`` has one row more than there are slots, for proposals that are only looked at: those of ops that the split is not yet known to hold.
+    """
+    work, state = scratch.work, scratch.state
     for draw in range(first, first + count):
-        start(state, key, draw)
-        s = exact_op
-        if exact_op == 0:
-            s = 1 + (min(below(state, op_max), below(state, op_max)) if light else below(state, op_max))
-        if not propose(state, work, s, ip_max) or work.facts[law.OP] > num_symbols or not wanted[work.facts[law.OP]]:
+        if missing == 0:
+            break
+        start(state, rules.key, draw)
+        s = rules.exact_op
+        if s == 0:
+            s = 1 + below(state, rules.op_max)
+            if rules.light:
+                s = min(s, 1 + below(state, rules.op_max))
+        if not propose(state, work, s, rules.ip_max) or work.facts[law.OP] > rules.num_symbols:
             continue
-        draw_unnecessary(state, work)
-        rec = records[found]
-        complete(state, work, steps, rec, shape, modulus, num_symbols)
-        rec["draw"] = draw
-        lengths[found] = template_bytes(templates[found], steps, rec)
-        found += 1
-    return found
+        op = work.facts[law.OP]
+        is_open = slots.next[op] < slots.end[op]
+        if not is_open and (slots.taken[op] or not slots.watched[op]):
+            continue
+        slot = slots.order[slots.next[op]] if is_open else len(records) - 1
+        rec = records[slot]
+        if not _accept(rules, scratch, rec):
+            slots.refused[op] += 1
+            continue
+        slots.taken[op] += 1
+        if is_open:
+            rec["block"], rec["slot"], rec["draw"] = rules.block, slot, draw
+            slots.next[op] += 1
+            missing -= 1
+    return missing
 
 
 @kernel
@@ -79,20 +138,10 @@ def _draw_targets(state: Words, op_max: int, light: bool, targets: Ints) -> None
         targets[slot] = min(t0, 1 + below(state, op_max)) if light else t0
 
 
-@kernel
-def _code_bytes(rec: Row, shape: WorldShape, out: Words) -> Int:
-    return problem_codes(out, rec, shape, count_edges(rec))
-
-
 @lru_cache(maxsize=8)
 def cached_shape(world: World) -> WorldShape:
     """``world_shape``, made once per world."""
     return world_shape(world)
-
-
-def hash_bin(data: bytes) -> int:
-    """SHA-256 of some bytes, as a big-endian number, mod 23."""
-    return int.from_bytes(hashlib.sha256(data).digest(), "big") % NUM_BINS
 
 
 class BlockMaker:
@@ -101,53 +150,58 @@ class BlockMaker:
     def __init__(self, settings: ProblemSetSettings, world: World) -> None:
         self.settings, self.world = settings, world
         self._shape = cached_shape(world)
-        self._work, self._steps, self._state = new_work(), new_steps(), np.zeros(4, np.uint64)
-        self._records = np.zeros(_BATCH, RECORD)
-        self._templates = np.zeros((_BATCH, _HASH_BYTES), np.uint8)
-        self._lengths = np.zeros(_BATCH, np.int64)
-        self._codes = np.zeros(64, np.uint64)
+        self._scratch = Scratch(new_work(), new_steps(), np.zeros(4, np.uint64), new_hashing(), np.zeros(64, np.uint64))
 
-    def make(self, block: int) -> ProblemBatch:
-        """Block number ``block``: ``block_size`` problems (the last block of a set is cut by ``generate``).
+    def make(self, block: int, num: int | None = None) -> ProblemBatch:
+        """The first ``num`` problems of block number ``block``, or all of its ``block_size``.
 
         Raises:
             StageFailed: the split's bins, or the family, hold no problem of an asked-for exact op, or none at all.
         """
-        settings, family = self.settings, self.settings.family
-        key = kernel_key(settings.seed, settings.stream, block)
-        targets = self._targets(key)
-        open_slots = _slots_by_op(targets)
-        refused = np.zeros(len(open_slots), np.int64)  # by the split, since the last one taken
-        waiting_since = np.zeros(len(open_slots), np.int64)  # proposal that was taken last, or that found no slot open
-        records = np.zeros(settings.block_size, RECORD)
-        first, missing = 0, settings.block_size
+        settings = self.settings
+        num = settings.block_size if num is None else num
+        rules = self._rules(block)
+        targets = self._targets(rules.key)[:num]
+        slots = _open_slots(targets, np.arange(num), settings)
+        records = np.zeros(num + 1, RECORD)
+        missing, first = num, 0
         hopeless: set[int] = set()
         while missing:
-            count = min(_BATCH, max(64, 2 * missing))
-            for draw, record in self._candidates(key, first, count, open_slots):
-                op = int(record["op"])
-                if not open_slots[op]:
-                    continue
-                if int(record["split_bin"]) not in BINS[settings.split]:
-                    refused[op] += 1
-                    continue
-                slot = open_slots[op].pop()
-                refused[op] = 0
-                records[slot] = record
-                records[slot]["block"], records[slot]["slot"], records[slot]["draw"] = block, slot, draw
-                missing -= 1
-                waiting_since[op] = draw
-            first += count
-            waiting_since[[not slots for slots in open_slots]] = first
-            unseen = first - waiting_since >= (HOPELESS if settings.law == "exact" else RANGE_HOPELESS)
-            for op in np.flatnonzero((refused >= HOPELESS) | (unseen & (refused == 0))).tolist():
-                if open_slots[op]:
-                    hopeless.add(op)
-                    self._give_up(hopeless, open_slots, key)
+            missing = _fill(first, _BATCH, missing, rules, slots, self._scratch, records)
+            first += _BATCH
+            lost = set(np.flatnonzero(_is_hopeless(slots, first, settings)).tolist()) - hopeless
+            if lost and missing:
+                hopeless |= lost
+                still_open = np.concatenate([slots.order[slots.next[op] : slots.end[op]] for op in range(MAX_SYMBOLS + 1)])
+                self._redraw(hopeless, targets, still_open, rules)
+                slots = _open_slots(targets, np.sort(still_open), settings, slots)
+        records = records[:num]
         if settings.reask:
-            records = reask(records, key, family.num_symbols)
-            self._hash_templates(records)
-        return ProblemBatch(records, self.world, family.modulus)
+            records = reask(records, rules.key, settings.family.num_symbols)
+            fill_template_bins(records)
+        return ProblemBatch(records, self.world, settings.family.modulus)
+
+    def again(self, block: int, draw: int) -> ProblemBatch:
+        """One problem from its key, without its block (a reasked one as it was before reasking). Its ``slot`` is 0.
+
+        Raises:
+            BadInput: that proposal of the block is no problem of the set.
+        """
+        slots = _open_slots(np.arange(MAX_SYMBOLS + 1), np.arange(MAX_SYMBOLS + 1), self.settings)
+        records = np.zeros(MAX_SYMBOLS + 2, RECORD)
+        if _fill(draw, 1, 1, self._rules(block), slots, self._scratch, records):
+            raise BadInput("key", "must be the block and draw of a problem of the set", f"{block}:{draw}", "take both from a record of the set")
+        records = records[slots.taken.argmax() :][:1].copy()
+        records["slot"] = 0
+        return ProblemBatch(records, self.world, self.settings.family.modulus)
+
+    def _rules(self, block: int) -> Rules:
+        settings, family = self.settings, self.settings.family
+        accepted = np.array([number in BINS[settings.split] for number in range(NUM_BINS)])
+        return Rules(
+            kernel_key(settings.seed, settings.stream, block), block, settings.op or 0, family.op_max, family.ip_max, family.op_law == "light",
+            family.modulus, family.num_symbols, family.split_by == "problem", accepted, self._shape,
+        )  # fmt: skip
 
     def _targets(self, key: Words) -> Ints:
         settings, family = self.settings, self.settings.family
@@ -157,55 +211,38 @@ class BlockMaker:
         elif settings.balanced:
             targets[:] = 1 + np.arange(settings.block_size) % family.op_max
         else:
-            start(self._state, key, _TARGETS)
-            _draw_targets(self._state, family.op_max, family.op_law == "light", targets)
+            start(self._scratch.state, key, _TARGETS)
+            _draw_targets(self._scratch.state, family.op_max, family.op_law == "light", targets)
         return targets
 
-    def _give_up(self, hopeless: set[int], open_slots: list[list[int]], key: Words) -> None:
+    def _redraw(self, hopeless: set[int], targets: Ints, still_open: Ints, rules: Rules) -> None:
         """Ops that the family or the split does not hold: draw the op of their open slots again, each until it is another one."""
-        family = self.settings.family
-        if self.settings.law == "exact" or hopeless >= set(range(1, family.op_max + 1)):
+        if self.settings.law == "exact" or hopeless >= set(range(1, rules.op_max + 1)):
             ops = ", ".join(str(op) for op in sorted(hopeless))
             raise StageFailed(f"no {self.settings.split} problem of op {ops} in {HOPELESS} proposals; choose another op, split or family")
-        slots = [slot for op in sorted(hopeless) for slot in reversed(open_slots[op])]
-        for op in hopeless:
-            open_slots[op] = []
-        start(self._state, key, _TARGETS - len(hopeless))
-        target = np.zeros(1, np.int64)
-        for slot in slots:
-            while target[0] == 0 or int(target[0]) in hopeless:
-                _draw_targets(self._state, family.op_max, family.op_law == "light", target)
-            open_slots[int(target[0])].insert(0, slot)
-            target[0] = 0
-
-    def _candidates(self, key: Words, first: int, count: int, open_slots: list[list[int]]) -> Iterator[tuple[int, Row]]:
-        family = self.settings.family
-        wanted = np.array([bool(slots) for slots in open_slots])
-        found = _fill_batch(
-            key, first, count, self.settings.op or 0, family.op_max, family.ip_max, family.op_law == "light", family.modulus, family.num_symbols,
-            wanted,
-            self._shape, self._work, self._steps, self._state, self._records, self._templates, self._lengths,
-        )  # fmt: skip
-        for index in range(found):
-            record = self._records[index]
-            record["template_bin"] = hash_bin(self._templates[index, : self._lengths[index]].tobytes())
-            record["split_bin"] = record["template_bin"]
-            if family.split_by == "problem":
-                number = _code_bytes(record, self._shape, self._codes)
-                record["split_bin"] = hash_bin(self._codes[:number].tobytes())
-            yield int(record["draw"]), record
-
-    def _hash_templates(self, records: Records) -> None:
-        for record in records:
-            record["template_bin"] = hash_bin(template_of(record))
+        state = self._scratch.state
+        for slot in still_open.tolist():
+            if int(targets[slot]) in hopeless:
+                start(state, rules.key, _REDRAWN + slot)
+                while int(targets[slot]) in hopeless:
+                    _draw_targets(state, rules.op_max, rules.light, targets[slot : slot + 1])
 
 
-def _slots_by_op(targets: Ints) -> list[list[int]]:
-    """For each op, its slots, last first (so that ``pop`` fills them in order)."""
-    slots: list[list[int]] = [[] for _ in range(MAX_SYMBOLS + 1)]
-    for slot in range(len(targets) - 1, -1, -1):
-        slots[targets[slot]].append(slot)
-    return slots
+def _open_slots(targets: Ints, numbers: Ints, settings: ProblemSetSettings, before: Slots | None = None) -> Slots:
+    """The slots of some numbers, by the op of their targets; counts go on from ``before``."""
+    ops = np.arange(MAX_SYMBOLS + 1)
+    order = numbers[np.argsort(targets[numbers], kind="stable")]
+    begin, end = (np.searchsorted(targets[order], ops, side) for side in ("left", "right"))
+    watched = ops == settings.op if settings.law == "exact" else (ops >= 1) & (ops <= settings.family.op_max)
+    taken, refused = (np.zeros(len(ops), np.int64) for _ in range(2)) if before is None else (before.taken, before.refused)
+    return Slots(order, begin.astype(np.int64), end.astype(np.int64), watched.astype(np.int64), taken, refused)
+
+
+def _is_hopeless(slots: Slots, proposals: int, settings: ProblemSetSettings) -> NDArray[np.bool_]:
+    """Which ops are given up after so many proposals of the block; does not depend on how many slots are made. Shape (53,)."""
+    enough = proposals >= (HOPELESS if settings.law == "exact" else RANGE_HOPELESS)
+    found: NDArray[np.bool_] = (slots.watched > 0) & (slots.taken == 0) & ((slots.refused >= HOPELESS) | (enough & (slots.refused == 0)))
+    return found
 
 
 def generate_block(settings: ProblemSetSettings, world: World, block: int) -> ProblemBatch:
@@ -217,21 +254,16 @@ def generate(settings: ProblemSetSettings, world: World) -> Iterator[ProblemBatc
     """All blocks of a problem set, the last one cut to ``num_problems``."""
     maker = BlockMaker(settings, world)
     for block in range(-(-settings.num_problems // settings.block_size)):
-        batch = maker.make(block)
-        left = settings.num_problems - block * settings.block_size
-        yield batch.take(slice(0, left)) if left < settings.block_size else batch
+        yield maker.make(block, min(settings.block_size, settings.num_problems - block * settings.block_size))
 
 
 def regenerate(settings: ProblemSetSettings, world: World, block: int, draw: int) -> ProblemBatch:
-    """One problem from its key, without its block (a reasked one as it was before reasking). Its ``slot`` is 0."""
-    maker = BlockMaker(settings, world)
-    key = kernel_key(settings.seed, settings.stream, block)
-    every_op = [[0] for _ in range(MAX_SYMBOLS + 1)]
-    record = np.zeros(1, RECORD)
-    for _, found in maker._candidates(key, draw, 1, every_op):
-        record[0] = found
-    record["block"] = block
-    return ProblemBatch(record, world, settings.family.modulus)
+    """One problem from its key, without its block (a reasked one as it was before reasking). Its ``slot`` is 0.
+
+    Raises:
+        BadInput: that proposal of the block is no problem of the set.
+    """
+    return BlockMaker(settings, world).again(block, draw)
 
 
 def family_by_name(name: str) -> FamilySettings:

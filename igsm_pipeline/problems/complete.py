@@ -1,4 +1,4 @@
-"""From a proposal to a record: constants, names, values, text order, symbols, and what the split hash is taken of.
+"""From a proposal to a record: constants, names, values, text order, symbols, and what the split by problem is taken of.
 
 Source: arXiv:2407.20311, app. E, and the released generator. Order of draws: expressions by rising instance id, then names by layer, then the order
 of statements, then symbols.
@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from igsm_pipeline.problems import law
-from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, Words, kernel
+from igsm_pipeline.problems.kernel import Int, Ints, Row, Words, kernel
 from igsm_pipeline.problems.kernel import Words as State
 from igsm_pipeline.problems.law import BASE0, Work
-from igsm_pipeline.problems.random import below, coin, count_bits, mix64
+from igsm_pipeline.problems.random import below, coin, mix64
 from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_MORE, FORM_TIMES, MAX_PARENTS, NOTHING, RNG_ID
-from igsm_pipeline.problems.steps import Steps, abstract_place, solution_steps, write_template
+from igsm_pipeline.problems.steps import Steps, abstract_place, solution_steps
 from igsm_pipeline.world import World
 
 
@@ -188,22 +188,20 @@ def _instance_value(rec: Row, a: Int, modulus: Int) -> Int:
 
 
 @kernel
-def complete(state: State, work: Work, steps: Steps, rec: Row, shape: WorldShape, modulus: Int, num_symbols: Int) -> None:
-    """Everything of a record that a proposal's graph leaves open; ``steps`` then holds its solution."""
-    edges = work.facts[law.EDGES]
+def complete_solution(state: State, work: Work, steps: Steps, rec: Row, modulus: Int) -> None:
+    """The graph and the statements' forms and numbers; ``steps`` then holds the solution, which is all that its template needs."""
     copy_graph(work, rec)
-    draw_expressions(state, rec, edges, modulus)
-    draw_names(state, rec, shape, work.facts[law.LAYERS])
-    draw_text_order(state, rec, edges)
-    draw_symbols(state, rec, num_symbols)
-    fill_values(rec, work.built, work.facts[law.BUILT], work.first_edge, modulus)
+    draw_expressions(state, rec, work.facts[law.EDGES], modulus)
     solution_steps(steps, rec["order"], work.facts[law.LENGTH], rec["children"], work.first_edge, rec["parents"], rec["form"], rec["constant"])
 
 
 @kernel
-def template_bytes(out: Bytes, steps: Steps, rec: Row) -> Int:
-    """Write the template that the hash is taken of; returns its length."""
-    return write_template(out, steps, rec["order"], rec["num_necessary"])
+def complete_text(state: State, work: Work, rec: Row, shape: WorldShape, modulus: Int, num_symbols: Int) -> None:
+    """What is left of a record: names, the order of statements, symbols, values."""
+    draw_names(state, rec, shape, work.facts[law.LAYERS])
+    draw_text_order(state, rec, work.facts[law.EDGES])
+    draw_symbols(state, rec, num_symbols)
+    fill_values(rec, work.built, work.facts[law.BUILT], work.first_edge, modulus)
 
 
 @kernel
@@ -250,13 +248,3 @@ def problem_codes(out: Words, rec: Row, shape: WorldShape, edges: Int) -> Int:
     query = rec["order"][rec["num_necessary"] - 1]
     out[edges] = mix64(np.uint64(_parameter_code(rec, shape, query, owners)) ^ np.uint64(rec["hierarchy"]))
     return edges + 1
-
-
-@kernel
-def count_edges(rec: Row) -> Int:
-    """Number of instance parameters of a record."""
-    total = 0
-    for i in range(3):
-        for j in range(4):
-            total += count_bits(np.int64(rec["children"][i, j]))
-    return total

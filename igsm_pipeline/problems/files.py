@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,12 @@ def from_table(table: pa.Table) -> Records:
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file (zstd) beside its place, then rename it."""
-    temporary = path.with_name(path.name + ".tmp")
-    pq.write_table(table, temporary, compression="zstd")
+    """Write a Parquet file (zstd) beside its place, under a name that no other process uses, then rename it once it is on the disk."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as stream:
+        pq.write_table(table, stream, compression="zstd")
+        stream.flush()
+        os.fsync(stream.fileno())
     temporary.replace(path)
 
 

@@ -75,25 +75,19 @@ def half_normal(state: State) -> float:
     return abs(radius * math.cos(2.0 * math.pi * unit(state)))
 
 
-_LOG2 = np.zeros(67, np.int64)  # 2**k mod 67 differs for k = 0..62
-for _k in range(63):
-    _LOG2[2**_k % 67] = _k
-
-
 @kernel
 def count_bits(mask: Int) -> Int:
-    """Number of ones of a non-negative 63-bit mask."""
-    count = 0
-    while mask:
-        mask &= mask - 1
-        count += 1
-    return count
+    """Number of ones of a non-negative 63-bit mask, by sums of ever wider fields (compiled to one instruction where there is one)."""
+    mask = mask - ((mask >> 1) & 0x5555555555555555)
+    mask = (mask & 0x3333333333333333) + ((mask >> 2) & 0x3333333333333333)
+    mask = (mask + (mask >> 4)) & 0x0F0F0F0F0F0F0F0F
+    return ((mask * 0x0101010101010101) >> 56) & 0xFF
 
 
 @kernel
 def lowest_bit(mask: Int) -> Int:
     """Index of the lowest one of a non-zero, non-negative mask."""
-    return _LOG2[(mask & -mask) % 67]
+    return count_bits((mask & -mask) - 1)
 
 
 @kernel

@@ -52,7 +52,7 @@ class ProblemSetSettings(Settings):
     """One problem set.
 
     ``range`` draws op by the family's law (or, ``balanced``, every op level equally often); ``exact`` has op everywhere.
-    ``reask`` redraws the query of each finished problem.
+    ``reask`` redraws the query of each finished problem. A set of few problems is the beginning of a set of more, and costs no more than that.
     """
 
     family: FamilySettings

@@ -1,22 +1,22 @@
-"""Stage problem_sets: settings in, Parquet out, block by block, resumable file by file."""
+"""Stage problem_sets: settings in, Parquet out, block by block, resumable file by file, by several processes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from igsm_pipeline.problems.blocks import TEST_BINS, TRAIN_BINS, BlockMaker
+from igsm_pipeline.problems.blocks import BlockMaker
 from igsm_pipeline.problems.files import from_table, problem_files, to_table, write_parquet
 from igsm_pipeline.problems.record import RECORD, Records
 from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.problems.split import TEST_BINS, TRAIN_BINS
+from igsm_pipeline.problems.workers import remove_leftovers, write_files
 from igsm_pipeline.store import Writing, write_atomically
 from igsm_pipeline.world import World, load_world
 
@@ -33,34 +33,40 @@ def write_problem_set(settings: ProblemSetSettings, inputs: Mapping[str, Path], 
         inputs: ``world``.
         writing: the unit being written.
         workers: processes; the files do not depend on it.
+
+    Raises:
+        StageFailed: the split or the family holds no such problem.
+        TransientFault: a worker was killed.
     """
     world = load_world(inputs["world"] / "world.json")
-    num_files = -(-settings.num_problems // (settings.block_size * BLOCKS_PER_FILE))
-    paths = [writing.folder / f"problems-{number:05d}.parquet" for number in range(num_files)]
-    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    per_file = settings.block_size * BLOCKS_PER_FILE
+    num_files = -(-settings.num_problems // per_file)
+    remove_leftovers(writing.folder)
+    missing = [number for number in range(num_files) if not problem_file(writing.folder, number).exists()]
+    done = settings.num_problems - sum(min(per_file, settings.num_problems - number * per_file) for number in missing)
     write = partial(_write_file, settings, world, writing.folder)
-    with tqdm(total=num_files, initial=num_files - len(missing), desc=f"problems {settings.stream}", unit="file") as bar:
-        if workers > 1 and len(missing) > 1:
-            with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool:
-                for _ in pool.map(write, missing):
-                    bar.update()
-        else:
-            for number in missing:
-                write(number)
-                bar.update()
+    with tqdm(total=settings.num_problems, initial=done, desc=f"problems {settings.stream}", unit="problem", unit_scale=True) as bar:
+        for written in write_files(write, missing, workers):
+            bar.update(written)
     summary = summarise(from_table(pq.read_table(path)) for path in problem_files(writing.folder))
     write_atomically(writing.folder / "summary.json", json.dumps(summary, indent=1).encode())
     writing.counts["problems"] = settings.num_problems
     writing.counts["train_template_share"] = round(float(summary["train_template_share"]), 6)  # type: ignore[arg-type]
 
 
-def _write_file(settings: ProblemSetSettings, world: World, folder: Path, number: int) -> None:
-    maker = BlockMaker(settings, world)
-    start = number * BLOCKS_PER_FILE * settings.block_size
-    wanted = min(settings.num_problems - start, BLOCKS_PER_FILE * settings.block_size)
-    num_blocks = -(-wanted // settings.block_size)
-    blocks = [maker.make(number * BLOCKS_PER_FILE + block).records for block in range(num_blocks)]
-    write_parquet(to_table(np.concatenate(blocks)[:wanted]), folder / f"problems-{number:05d}.parquet")
+def problem_file(folder: Path, number: int) -> Path:
+    """The file of a run of blocks."""
+    return folder / f"problems-{number:05d}.parquet"
+
+
+def _write_file(settings: ProblemSetSettings, world: World, folder: Path, number: int) -> int:
+    """Write one file; returns its number of problems."""
+    maker, size = BlockMaker(settings, world), settings.block_size
+    first = number * BLOCKS_PER_FILE
+    blocks = range(first, min(first + BLOCKS_PER_FILE, -(-settings.num_problems // size)))
+    records = np.concatenate([maker.make(block, min(size, settings.num_problems - block * size)).records for block in blocks])
+    write_parquet(to_table(records), problem_file(folder, number))
+    return len(records)
 
 
 def summarise(parts: Iterator[Records]) -> dict[str, object]:

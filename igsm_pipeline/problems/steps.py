@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from igsm_pipeline.problems.kernel import Bytes, Int, Ints, kernel
+from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, kernel
 from igsm_pipeline.problems.record import ABSTRACT_BASE, FORM_DIFFERENCE, FORM_TIMES, MAX_LAYERS, MAX_SYMBOLS, NOTHING, NUM_PARAMETERS, RNG_ID
 
 BASE0, BASE1, BASE2 = ABSTRACT_BASE
@@ -98,6 +98,13 @@ def solution_steps(
             symbols = _instance_steps(steps, sentence, own, symbols, parents[a], np.int64(form[a]), np.int64(constant[a]))
         steps.target[steps.length[0] - 1] = own
         steps.last[steps.length[0] - 1] = 1
+
+
+@kernel
+def steps_of_record(rec: Row, first_edge: Ints, steps: Steps) -> None:
+    """Fill ``first_edge`` (3, 4) and ``steps`` from a finished record."""
+    locate_edges(rec["children"], first_edge)
+    solution_steps(steps, rec["order"], rec["num_necessary"], rec["children"], first_edge, rec["parents"], rec["form"], rec["constant"])
 
 
 @kernel

@@ -1,9 +1,11 @@
-"""Stage token_shards: a problem set in, training windows and their tokenizer out, resumable file by file."""
+"""Stage token_shards: a problem set in, training windows and their tokenizer out, resumable file by file, by several processes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,14 @@ from tqdm import tqdm
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.problems.files import from_table, problem_files
 from igsm_pipeline.problems.record import ProblemBatch, Records
+from igsm_pipeline.problems.workers import remove_leftovers, write_files
 from igsm_pipeline.store import Writing, write_atomically
 from igsm_pipeline.tokens.emission import emit
 from igsm_pipeline.tokens.settings import ShardSettings
 from igsm_pipeline.tokens.shards import TABLE_FILE, shard_counts, shard_path, table_facts, write_shard
-from igsm_pipeline.tokens.table import build_table
+from igsm_pipeline.tokens.table import TokenTable, build_table
 from igsm_pipeline.tokens.windows import pack
-from igsm_pipeline.world import load_world
+from igsm_pipeline.world import World, load_world
 
 STAGE = "token_shards"
 VERSION = 1
@@ -27,40 +30,65 @@ TOKENIZER = "tokenizer"
 SUMMARY = "summary.json"
 
 
-def write_shards(settings: ShardSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
+def write_shards(settings: ShardSettings, inputs: Mapping[str, Path], writing: Writing, *, workers: int = 1) -> None:
     """Write ``shard-*.parquet``, ``summary.json`` (counts per shard), ``table.json`` and ``tokenizer/``; shards of an earlier attempt are kept.
 
     Args:
         settings: windows and tokens.
         inputs: ``world`` and ``problems``.
         writing: the unit being written.
+        workers: processes; the files do not depend on it.
 
     Raises:
         StageFailed: every problem is longer than a window.
+        TransientFault: a worker was killed.
     """
-    world = load_world(inputs["world"] / "world.json")
-    table = build_table(world, settings.family.modulus, settings.tokens)
-    source = _Rows(inputs["problems"])
-    totals = dict.fromkeys(("problems", "dropped", "windows", "tokens"), 0)
-    shards = []
-    with tqdm(total=source.num_problems, desc="shards", unit="problem", unit_scale=True) as bar:
-        for number, start in enumerate(range(0, source.num_problems, settings.problems_per_shard)):
-            path = shard_path(writing.folder, number)
-            if not path.exists():
-                records = source.read(start, min(start + settings.problems_per_shard, source.num_problems))
-                emitted = emit(ProblemBatch(records, world, settings.family.modulus), table, settings.family.format)
-                write_shard(pack(emitted, settings.window, settings.alignment), records["op"], table.size, path)
-            counts = shard_counts(path)
-            shards.append({"file": path.name, **counts})
-            totals = {name: total + counts[name] for name, total in totals.items()}
-            bar.update(counts["problems"])
+    _open_source.cache_clear()  # the same folders may hold something else by now
+    source = _open_source(settings, inputs["world"], inputs["problems"])
+    num_problems = source.rows.num_problems
+    paths = [shard_path(writing.folder, number) for number in range(-(-num_problems // settings.problems_per_shard))]
+    remove_leftovers(writing.folder)
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    done = sum(shard_counts(path)["problems"] for path in paths if path.exists())
+    write = partial(_write_shard, settings, inputs["world"], inputs["problems"], writing.folder)
+    with tqdm(total=num_problems, initial=done, desc="shards", unit="problem", unit_scale=True) as bar:
+        for written in write_files(write, missing, workers):
+            bar.update(written)
+    shards = [{"file": path.name, **shard_counts(path)} for path in paths]
+    totals = {name: sum(one[name] for one in shards) for name in ("problems", "dropped", "windows", "tokens")}
     if not totals["windows"]:
         raise StageFailed(f"all {totals['problems']} problems are longer than shards.window, which is {settings.window}: raise it")
-    table.save(writing.folder / TOKENIZER)
-    write_atomically(writing.folder / TABLE_FILE, (json.dumps(table_facts(table, settings.window), indent=1) + "\n").encode())
+    source.table.save(writing.folder / TOKENIZER)
+    write_atomically(writing.folder / TABLE_FILE, (json.dumps(table_facts(source.table, settings.window), indent=1) + "\n").encode())
     write_atomically(writing.folder / SUMMARY, (json.dumps({**totals, "shards": shards}) + "\n").encode())
     writing.counts.update(totals)
     writing.counts["fill"] = round(totals["tokens"] / (totals["windows"] * settings.window), 4)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What every shard is made from."""
+
+    world: World
+    table: TokenTable
+    rows: _Rows
+
+
+@lru_cache(maxsize=1)
+def _open_source(settings: ShardSettings, world_folder: Path, problems_folder: Path) -> _Source:
+    """The source of a unit's shards, opened once per process."""
+    world = load_world(world_folder / "world.json")
+    return _Source(world, build_table(world, settings.family.modulus, settings.tokens), _Rows(problems_folder))
+
+
+def _write_shard(settings: ShardSettings, world_folder: Path, problems_folder: Path, folder: Path, number: int) -> int:
+    """Write one shard; returns how many problems it takes up."""
+    source = _open_source(settings, world_folder, problems_folder)
+    start = number * settings.problems_per_shard
+    records = source.rows.read(start, min(start + settings.problems_per_shard, source.rows.num_problems))
+    emitted = emit(ProblemBatch(records, source.world, settings.family.modulus), source.table, settings.family.format)
+    write_shard(pack(emitted, settings.window, settings.alignment), records["op"], source.table.size, shard_path(folder, number))
+    return len(records)
 
 
 class _Rows:

@@ -1,12 +1,12 @@
-"""Blocks always end: an op that a family or a split does not hold is given up, redrawn or refused by name."""
+"""Blocks begin alike, whatever is made of them, and always end: an op that a family or a split does not hold is given up or refused by name."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from igsm_pipeline.errors import BadSettings, StageFailed
-from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, blocks, generate_block
+from igsm_pipeline.errors import BadInput, BadSettings, StageFailed
+from igsm_pipeline.problems import BlockMaker, FamilySettings, ProblemSetSettings, blocks, generate, generate_block, regenerate
 from igsm_pipeline.world import load_world
 
 SEED = 5
@@ -44,9 +44,46 @@ def test_an_op_whose_templates_all_fall_outside_the_split_is_redrawn(monkeypatch
     assert not held & set(records["split_bin"].tolist())
 
 
-def test_an_exact_op_that_a_family_cannot_reach_is_refused_by_name() -> None:
+@pytest.mark.parametrize("more", [{}, {"split": "test", "reask": True}, {"law": "exact", "op": 9}, {"balanced": True}], ids=str)
+def test_the_first_slots_of_a_block_do_not_depend_on_how_many_are_made(more: dict[str, object]) -> None:
+    print(f"seed {SEED}")
+    maker = BlockMaker(settings(FamilySettings(), **more), load_world("igsm"))
+    whole = maker.make(2).records
+    for num in (1, 7, 300):
+        assert (maker.make(2, num).records == whole[:num]).all()
+
+
+def test_nor_do_they_where_ops_are_given_up() -> None:
+    print(f"seed {SEED}")
+    maker = BlockMaker(settings(FamilySettings(op_max=10, ip_max=3, op_law="uniform"), split="all"), load_world("mini"))
+    whole = maker.make(0).records
+    assert (maker.make(0, 40).records == whole[:40]).all()
+
+
+def test_a_set_of_few_problems_is_the_beginning_of_a_set_of_many() -> None:
+    few, many = (
+        np.concatenate([batch.records for batch in generate(settings(FamilySettings(), block_size=64, num_problems=num), load_world("igsm"))])
+        for num in (70, 200)
+    )
+    assert len(few) == 70
+    assert (few == many[:70]).all()
+
+
+def test_a_key_that_no_problem_of_the_set_has_is_refused() -> None:
+    one, world = settings(FamilySettings(), split="test"), load_world("igsm")
+    draws = set(generate_block(one, world, 0).records["draw"].tolist())
+    refused = 0
+    for draw in range(40):
+        if draw not in draws:
+            with pytest.raises(BadInput, match=f"key must be the block and draw of a problem of the set.*'0:{draw}'"):
+                regenerate(one, world, 0, draw)
+            refused += 1
+    assert refused > 10
+
+
+def test_an_exact_op_of_which_a_block_finds_none_is_refused_by_name() -> None:
     with pytest.raises(StageFailed, match=r"no all problem of op 10 .*choose another op"):
-        generate_block(settings(FamilySettings(op_max=10, ip_max=3), law="exact", op=10, split="all"), load_world("mini"), 0)
+        generate_block(settings(FamilySettings(op_max=10, ip_max=3), law="exact", op=10, split="all"), load_world("mini"), 1)
 
 
 def test_a_split_that_holds_nothing_of_a_family_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,61 @@
+"""Files written by several processes at once: who writes which does not matter, and nobody outlives the process that asked.
+
+Ours: workers are spawned (no state is inherited), ignore Ctrl-C (the parent hears it) and end when the parent does, however it ends; a file is
+written under the name of its process and renamed when whole, so a worker that was killed leaves nothing that counts.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+from igsm_pipeline.errors import TransientFault
+
+
+def write_files(write: Callable[[int], int], numbers: Sequence[int], workers: int) -> Iterator[int]:
+    """Call ``write`` on every number, in this process or in up to ``workers`` others; yields what it returns, in order.
+
+    Args:
+        write: writes the file of a number; picklable where there are several workers.
+        numbers: the files.
+        workers: processes; 1 means this one.
+
+    Raises:
+        TransientFault: a worker was killed.
+    """
+    workers = min(workers, len(numbers))
+    if workers <= 1:
+        yield from map(write, numbers)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+    try:
+        yield from pool.map(write, numbers)
+    except BrokenProcessPool:
+        raise TransientFault("a worker process was killed (out of memory?); what is written is kept: run again, or with workers 1") from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove half-written files of an attempt that was killed."""
+    for path in folder.glob("*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _begin() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

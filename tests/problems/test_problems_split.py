@@ -1,0 +1,52 @@
+"""The bin that problems are split by is SHA-256 mod 23, as the standard library computes it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.naive_blocks import template
+
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
+from igsm_pipeline.problems.split import BINS, HASH_BYTES, bin_of
+from igsm_pipeline.world import load_world
+
+
+def expected(data: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(data).digest(), "big") % 23
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_have_the_bin_of_their_sha256(data: bytes) -> None:
+    assert bin_of(data) == expected(data)
+
+
+def test_every_length_around_the_padding_of_a_hash_block_is_padded_rightly() -> None:
+    for length in [*range(140), HASH_BYTES - 72]:
+        data = bytes(index % 251 for index in range(length))
+        assert bin_of(data) == expected(data)
+
+
+def test_more_bytes_than_there_is_room_for_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most 4024 bytes, got 5000"):
+        bin_of(bytes(5000))
+
+
+def test_template_bins_are_those_of_templates_written_from_the_text() -> None:
+    seed = 3
+    print(f"seed {seed}")
+    wanted = ProblemSetSettings(family=FamilySettings(), num_problems=60, block_size=60, seed=seed, split="test")
+    batch = generate_block(wanted, load_world("igsm"), 0)
+    bins = [expected(template(problem).encode()) for problem in batch]
+    assert batch.records["template_bin"].tolist() == bins
+    assert set(bins) <= BINS["test"]
+    assert len(np.unique(bins)) > 3
+
+
+def test_no_bin_is_in_both_splits() -> None:
+    assert not BINS["train"] & BINS["test"]
+    assert BINS["train"] | BINS["test"] == BINS["all"] - {16}

@@ -4,6 +4,7 @@ Prints one line once a job has run on it. Needs the extra ``ray``. RAY_ENABLE_WI
 agents look for the cluster at the machine's outside address.
 """
 
+import socket
 import sys
 import time
 
@@ -19,14 +20,20 @@ def main() -> None:
     port = int(sys.argv[1])
     node = {"num_cpus": 1, "object_store_memory": MEMORY, "node_ip_address": "127.0.0.1"}
     dashboard = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, **dashboard})
+    cluster = Cluster(initialize_head=True, head_node_args={**node, **dashboard, "dashboard_agent_listen_port": _free_port()})
     try:
-        cluster.add_node(**node)
+        cluster.add_node(**node, dashboard_agent_listen_port=_free_port())
         _wait_for_a_job(f"http://127.0.0.1:{port}")
         print("ready", flush=True)
         sys.stdin.read()
     finally:
         cluster.shutdown()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _wait_for_a_job(address: str) -> None:

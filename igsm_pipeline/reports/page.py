@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+WORDS = 40
+"""A cell of more characters than this is prose."""
 STYLE = Path(__file__).with_name("page.css")
 _REFERENCE = re.compile(
     r"""(?:src|href|xlink:href|data|poster|action)\s*=\s*["']?\s*((?:https?:)?//[^"'\s>]+)|(@import[^;]+)|url\(\s*["']?((?:https?:)?//[^)]+)""", re.I
@@ -40,6 +42,13 @@ def escape(value: Cell) -> str:
     return html.escape(value)
 
 
+def _cell(index: int, cell: Cell) -> str:
+    if index == 0:
+        return f"<th scope=row>{escape(cell)}</th>"
+    words = isinstance(cell, str) and len(cell) > WORDS
+    return f"<td{' class=text' if words else ''}>{escape(cell)}</td>"
+
+
 @dataclass
 class Page:
     """A page under construction.
@@ -66,13 +75,8 @@ class Page:
         self._body += [f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs]
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[Cell]], note: str = "") -> None:
-        """A table; columns after the first are set as numbers."""
-        lines = "".join(
-            "<tr>"
-            + "".join(f"<{'th scope=row' if not index else 'td'}>{escape(cell)}</{'th' if not index else 'td'}>" for index, cell in enumerate(row))
-            + "</tr>"
-            for row in rows
-        )
+        """A table; cells after the first of a row are set as numbers, those of more than ``WORDS`` characters as text that wraps."""
+        lines = "".join(f"<tr>{''.join(_cell(index, cell) for index, cell in enumerate(row))}</tr>" for row in rows)
         titles = "".join(f"<th scope=col>{html.escape(title)}</th>" for title in head)
         caption = f"<figcaption>{html.escape(note)}</figcaption>" if note else ""
         self._body.append(f'<figure class="table"><table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>{caption}</figure>')

@@ -14,7 +14,7 @@ from igsm_pipeline.errors import BadSettings
 RAY_ADDRESS, RAY_CPUS, RAY_GPUS = "IGSM_RAY_ADDRESS", "IGSM_RAY_CPUS", "IGSM_RAY_GPUS"
 PASSED_ON = (
     "DAGSTER_HOME", "IGSM_HOME", "IGSM_EXPERIMENTS", "IGSM_JOBS", "IGSM_MLFLOW_URL", "IGSM_UI_URL",
-    "PYTHONPATH", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_OFFLINE",
+    RAY_ADDRESS, RAY_CPUS, RAY_GPUS, "PYTHONPATH", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_OFFLINE",
 )  # fmt: skip
 """Variables of the run's process that a step on another machine needs, where they are set."""
 

@@ -116,7 +116,8 @@ def new_home(path: Path, monkeypatch: pytest.MonkeyPatch, storage: str = "") -> 
 def cluster() -> Iterator[str]:
     """The address of a Ray cluster of two nodes on this machine's loopback."""
     port = free_port()
-    environment = {**os.environ, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dagster-ray starts steps as `dagster api execute_step`
+    environment = {**os.environ, "PATH": path, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     with subprocess.Popen(
         [sys.executable, str(CLUSTER), str(port)],
         stdin=subprocess.PIPE,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import GPTNeoXForCausalLM, GPTNeoXModel, PreTrainedModel
+from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXLayer, apply_rotary_pos_emb
 
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.queries.sequences import PADDING, SHARED, Sequences
@@ -55,6 +56,53 @@ def embed(model: PreTrainedModel, ids: Tensor) -> Tensor:
     table: nn.Module = model.get_input_embeddings()
     embedded: Tensor = table(ids)
     return embedded
+
+
+def end_states(model: PreTrainedModel, batch: SequenceBatch, embedded: Tensor) -> Tensor:
+    """States of the last layer, after the final norm, at every query's [END]: (num_queries, d_model); differentiable in ``embedded``.
+
+    As ``final_states`` read there, and cheaper: nothing reads the last layer elsewhere, so of a GPT-NeoX model it is computed there only
+    (its keys and values at every position).
+    """
+    if isinstance(model, GPTNeoXForCausalLM):
+        return _end_states_of_neox(model.gpt_neox, batch, embedded)
+    return final_states(model, batch, embedded)[batch.rows, batch.ends]
+
+
+def _end_states_of_neox(model: GPTNeoXModel, batch: SequenceBatch, embedded: Tensor) -> Tensor:
+    seen = attention_mask(batch.branch, batch.limit)
+    mask = torch.zeros(seen.shape, dtype=embedded.dtype, device=embedded.device).masked_fill_(~seen, float("-inf"))
+    rotary = model.rotary_emb(embedded, position_ids=batch.positions)
+    states = embedded
+    for layer in model.layers[:-1]:
+        states = layer(states, attention_mask=mask, position_ids=batch.positions, use_cache=False, position_embeddings=rotary)
+    states = _last_layer_at_ends(model.layers[-1], batch, states, mask, rotary)
+    found: Tensor = model.final_layer_norm(states)
+    return found
+
+
+def _last_layer_at_ends(layer: GPTNeoXLayer, batch: SequenceBatch, states: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+    """A layer's output where queries end, (num_queries, d_model): queries of its attention there, keys and values everywhere.
+
+    The ends of each row are gathered into (batch, most ends of a row) first, so that the attention stays one product per row.
+    """
+    number = torch.bincount(batch.rows, minlength=len(states))
+    place = torch.arange(len(batch.rows), device=states.device) - (number.cumsum(0) - number)[batch.rows]
+    ends = torch.zeros((len(states), int(number.max())), dtype=torch.long, device=states.device)
+    ends[batch.rows, place] = batch.ends
+    row = torch.arange(len(states), device=states.device)[:, None]
+    attention = layer.attention
+    shape = (*states.shape[:2], -1, 3 * attention.head_size)
+    query, key, value = attention.query_key_value(layer.input_layernorm(states)).view(shape).transpose(1, 2).chunk(3, dim=-1)
+    query, key = apply_rotary_pos_emb(query, key, *rotary)
+    query = query.transpose(1, 2)[row, ends].transpose(1, 2)
+    attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[row, 0, ends][:, None], scale=attention.scaling)
+    attended = attended.transpose(1, 2).flatten(2)[batch.rows, place]
+    before = states[batch.rows, batch.ends]
+    middle = attention.dense(attended) + before
+    read = before if layer.use_parallel_residual else middle
+    out: Tensor = layer.mlp(layer.post_attention_layernorm(read)) + middle
+    return out
 
 
 def final_states(model: PreTrainedModel, batch: SequenceBatch, embedded: Tensor) -> Tensor:

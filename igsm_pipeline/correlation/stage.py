@@ -38,7 +38,6 @@ from igsm_pipeline.world.stage import WORLD_FILE
 STAGE = "error_correlation"
 VERSION = 1
 CORRELATION, PREDICTOR, EVENTS = "correlation.parquet", "mistake_predictor.parquet", "events.parquet"
-TRAINED = "trained"
 EVENTS_SCHEMA = pa.schema(
     [
         ("figure", pa.string()),
@@ -127,7 +126,7 @@ class _Asked:
 
     @cached_property
     def probes(self) -> dict[str, VProbe]:
-        return {task: load_probe(self.inputs[f"v_probes:{task}"] / TRAINED, self.device) for task in parts_of(self.inputs, "v_probes")}
+        return {task: load_probe(self.inputs[f"v_probes:{task}"], self.device) for task in parts_of(self.inputs, "v_probes")}
 
     def ask(self, task: str, batch: ProblemBatch, queries: pa.Table, documents: Documents) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """Predictions and scores of a task's probe, one per query."""

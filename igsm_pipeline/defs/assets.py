@@ -2,7 +2,7 @@
 
     data    world -> problem_sets -> token_shards
     model   checkpoint -> generations -> verdicts, registered_model
-    mind    probe_queries -> activation_cache -> linear_probes, v_probes -> error_correlation
+    mind    control, probe_queries -> activation_cache -> linear_probes, v_probes -> probe_scores, error_correlation
     result  report, catalog
 
 Every asset does the same three things: bring its stage of the member up to date, in a child process; judge it; tell. Faults that may pass
@@ -99,9 +99,15 @@ def probe_queries(context: dg.AssetExecutionContext) -> Result:
     return materialized(run_stage(context.partition_key, "probe_queries"))
 
 
-@stage_asset("activation_cache", "mind", {"pytorch", "parquet"}, [world, problem_sets, probe_queries, checkpoint], pool="gpu")
+@stage_asset("control", "mind", {"pytorch", "huggingface"}, [world, checkpoint])
+def control(context: dg.AssetExecutionContext) -> Result:
+    """The same architecture with fresh random weights, as GPT-2 draws them: what a probe reads there, training has not put there."""
+    return materialized(run_stage(context.partition_key, "control"))
+
+
+@stage_asset("activation_cache", "mind", {"pytorch", "parquet"}, [world, problem_sets, probe_queries, checkpoint, control], pool="gpu")
 def activation_cache(context: dg.AssetExecutionContext) -> Result:
-    """States of the frozen model where the queries are read, per layer, for the trained model and for random weights."""
+    """States of the frozen model where queries and sentences end, per layer, for the trained model and for random weights."""
     return materialized(run_stage(context.partition_key, "activation_cache"))
 
 
@@ -111,10 +117,22 @@ def linear_probes(context: dg.AssetExecutionContext) -> Result:
     return materialized(run_stage(context.partition_key, "linear_probes"))
 
 
-@stage_asset("v_probes", "mind", {"pytorch", "parquet"}, [world, problem_sets, probe_queries, checkpoint], pool="gpu")
+@stage_asset("v_probes", "mind", {"pytorch", "parquet"}, [world, problem_sets, probe_queries, checkpoint, control], pool="gpu")
 def v_probes(context: dg.AssetExecutionContext) -> Result:
     """V-probing: a rank-8 update of the input embedding and a linear head read the model's mind, beside random weights (figures 7 and 12)."""
     return materialized(run_stage(context.partition_key, "v_probes"))
+
+
+@stage_asset(
+    "probe_scores",
+    "mind",
+    {"pytorch", "parquet"},
+    [world, problem_sets, probe_queries, checkpoint, control, activation_cache, linear_probes, v_probes],
+    pool="gpu",
+)
+def probe_scores(context: dg.AssetExecutionContext) -> Result:
+    """Every probe on every slice: scores with intervals by problem, beside random weights and the majority guess (figures 7, 10, 12)."""
+    return materialized(run_stage(context.partition_key, "probe_scores"))
 
 
 @stage_asset("error_correlation", "mind", {"python", "parquet"}, [world, problem_sets, generations, verdicts, probe_queries, v_probes])
@@ -123,7 +141,7 @@ def error_correlation(context: dg.AssetExecutionContext) -> Result:
     return materialized(run_stage(context.partition_key, "error_correlation"))
 
 
-@stage_asset("report", "result", {"html", "matplotlib"}, [verdicts, checkpoint, linear_probes, v_probes, error_correlation])
+@stage_asset("report", "result", {"html", "matplotlib"}, [verdicts, checkpoint, probe_scores, error_correlation])
 def report(context: dg.AssetExecutionContext) -> Result:
     """One self-contained page: accuracies, curves, probes, correlation and a worked example, each number with its n and interval."""
     return materialized(run_stage(context.partition_key, "report"))
@@ -142,6 +160,6 @@ def registered_model(context: dg.AssetExecutionContext, tracking: Tracking) -> R
 
 
 ASSETS = [
-    world, problem_sets, token_shards, checkpoint, generations, verdicts, probe_queries, activation_cache, linear_probes, v_probes,
-    error_correlation, report, catalog, registered_model,
+    world, problem_sets, token_shards, checkpoint, generations, verdicts, probe_queries, control, activation_cache, linear_probes, v_probes,
+    probe_scores, error_correlation, report, catalog, registered_model,
 ]  # fmt: skip

@@ -225,7 +225,6 @@ _OWN: Mapping[str, tuple[Check, ...]] = {
     ),
     "checkpoint": (Check("checkpoint_loads", "Weights are readable and finite.", checkpoint_loads),),
     "probe_queries": (Check("labels_of_both_kinds", "Training queries hold more than one label.", labels_of_both_kinds),),
-    "linear_probes": (Check("beats_random", "Better than the same probe on random weights.", beats_random, blocking=False),),
-    "v_probes": (Check("beats_random", "Better than the same probe on random weights.", beats_random, blocking=False),),
+    "probe_scores": (Check("beats_random", "Better than the same probe on random weights.", beats_random, blocking=False),),
     "report": (Check("self_contained", "The page loads nothing from elsewhere.", self_contained, blocking=False),),
 }

@@ -108,6 +108,5 @@ _PLOTS: Mapping[str, Callable[[StageRun], dict[str, Figure]]] = {
     "checkpoint": _checkpoint,
     "generations": _generations,
     "verdicts": _verdicts,
-    "linear_probes": _probes,
-    "v_probes": _probes,
+    "probe_scores": _probes,
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.correlation.settings import CorrelationSettings
@@ -19,9 +19,10 @@ from igsm_pipeline.experiments.sections import EvaluationSection, ProbesSection
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
 from igsm_pipeline.experiments.stages import STAGES, find_stage, stage_version
 from igsm_pipeline.generations.settings import GenerationSettings
-from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
+from igsm_pipeline.model.settings import ControlSettings
+from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, VProbeSettings
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
-from igsm_pipeline.queries.settings import QuerySettings, Task
+from igsm_pipeline.queries.settings import QuerySetSettings, Task
 from igsm_pipeline.settings import Settings
 from igsm_pipeline.store import NEVER, Freshness, Store, Unit
 from igsm_pipeline.tokens.settings import ShardSettings
@@ -29,7 +30,6 @@ from igsm_pipeline.training.settings import CheckpointSettings, StreamSettings
 from igsm_pipeline.verification.settings import VerdictSettings
 
 TRAIN = "train"
-ARM_KINDS: Mapping[Literal["trained", "random"], str] = {"trained": "activations", "random": "control"}
 CORRELATED: tuple[Task, ...] = ("nece", "can_next", "nece_next")
 """The tasks whose probes the error correlation asks."""
 
@@ -176,30 +176,57 @@ class _Units:
                 self.verdicts[name, beam] = self.add("verdicts", label, judged, {**inputs, "generations": made})
 
     def _probe(self) -> None:
-        self.v_probes: dict[str, Unit] = {}
-        for task in self.settings.probes.tasks:
-            self._probe_task(task)
+        """Queries and states per problem set, probes per arm (V-probes per task, too), scores per slice: one more slice trains nothing anew."""
+        probes = self.settings.probes
+        self.v_probes: dict[tuple[Task, Arm], Unit] = {}
+        if not probes.tasks:
+            return
+        self.models: dict[Arm, Unit] = {"trained": self.checkpoint, "random": self._control()}
+        self.queries = {part: self._ask(part) for part in (PROBE_TRAIN, *probes.slices)}
+        self.states = {(part, arm): self._read_states(part, arm) for part in self.queries for arm in ARMS}
+        self.linear = {arm: self._fit(arm) for arm in ARMS}
+        for task in probes.tasks:
+            for arm in ARMS:
+                self.v_probes[task, arm] = self._train_probe(task, arm)
+        for name in probes.slices:
+            self._score(name)
 
-    def _probe_task(self, task: Task) -> None:
-        probes, family = self.settings.probes, self.settings.family
-        parts = (PROBE_TRAIN, *probes.slices)
-        problems = {f"problems:{part}": self.sets[part] for part in parts}
-        queries, states = {}, {}
-        for part in parts:
-            asked = QuerySettings(
-                family=family, task=task, candidates=probes.candidates, per_problem=probes.per_problem, seed=probes.seed, stream=f"queries {part}"
-            )
-            inputs = {"world": self.world, "problems": self.sets[part]}
-            queries[f"queries:{part}"] = self.add("probe_queries", f"{task} {part}", asked, inputs)
-            for arm, kind in ARM_KINDS.items():
-                kept = ActivationSettings(**self.common, arm=arm, seed=probes.seed)
-                read = {**inputs, "queries": queries[f"queries:{part}"], "checkpoint": self.checkpoint}
-                states[f"{kind}:{part}"] = self.add("activation_cache", f"{task} {part} {arm}", kept, read)
-        linear = LinearProbeSettings(modulus=family.modulus, l2=probes.linear_l2, seed=probes.seed)
-        self.add("linear_probes", task, linear, {**queries, **states})
+    def _control(self) -> Unit:
+        settings = self.settings
+        foreign = settings.model.path is not None
+        drawn = ControlSettings(**self.common, model=None if foreign else settings.model, seed=settings.probes.seed)
+        return self.add("control", "control", drawn, {"checkpoint": self.checkpoint} if foreign else {"world": self.world})
+
+    def _ask(self, part: str) -> Unit:
+        probes = self.settings.probes
+        asked = QuerySetSettings(
+            family=self.settings.family,
+            tasks=probes.tasks,
+            candidates=probes.candidates,
+            per_problem=probes.per_problem,
+            seed=probes.seed,
+            stream=f"queries {part}",
+        )
+        return self.add("probe_queries", part, asked, {"world": self.world, "problems": self.sets[part]})
+
+    def _asked(self, part: str) -> dict[str, Unit]:
+        return {"world": self.world, "problems": self.sets[part], "queries": self.queries[part]}
+
+    def _read_states(self, part: str, arm: Arm) -> Unit:
+        kept = ActivationSettings(**self.common, tasks=self.settings.probes.tasks, arm=arm)
+        return self.add("activation_cache", f"{part} {arm}", kept, {**self._asked(part), "model": self.models[arm]})
+
+    def _fit(self, arm: Arm) -> Unit:
+        probes = self.settings.probes
+        fitted = LinearProbeSettings(modulus=self.settings.family.modulus, tasks=probes.tasks, arm=arm, l2=probes.linear_l2, seed=probes.seed)
+        return self.add("linear_probes", arm, fitted, {"queries": self.queries[PROBE_TRAIN], "activations": self.states[PROBE_TRAIN, arm]})
+
+    def _train_probe(self, task: Task, arm: Arm) -> Unit:
+        probes = self.settings.probes
         recipe = VProbeSettings(
             **self.common,
             task=task,
+            arm=arm,
             num_steps=probes.num_steps,
             batch_problems=probes.batch_problems,
             rank=probes.rank,
@@ -207,13 +234,21 @@ class _Units:
             weight_decay=probes.weight_decay,
             seed=probes.seed,
         )
-        self.v_probes[task] = self.add("v_probes", task, recipe, {"world": self.world, "checkpoint": self.checkpoint, **problems, **queries})
+        return self.add("v_probes", f"{task} {arm}", recipe, {**self._asked(PROBE_TRAIN), "model": self.models[arm]})
+
+    def _score(self, name: str) -> None:
+        probes = self.settings.probes
+        inputs = self._asked(name)
+        for arm in ARMS:
+            inputs |= {f"model:{arm}": self.models[arm], f"activations:{arm}": self.states[name, arm], f"linear_probes:{arm}": self.linear[arm]}
+        inputs |= {f"v_probes:{task} {arm}": unit for (task, arm), unit in self.v_probes.items()}
+        self.add("probe_scores", name, ScoreSettings(**self.common, slice=name, tasks=probes.tasks, seed=probes.seed), inputs)
 
     def _correlate(self) -> None:
-        tasks = [task for task in CORRELATED if task in self.v_probes]
+        tasks = [task for task in CORRELATED if task in self.settings.probes.tasks]
         if not tasks:
             return
-        inputs = {"world": self.world, "checkpoint": self.checkpoint} | {f"v_probes:{task}": self.v_probes[task] for task in tasks}
+        inputs = {"world": self.world, "checkpoint": self.checkpoint} | {f"v_probes:{task}": self.v_probes[task, "trained"] for task in tasks}
         beam = self.settings.evaluation.beams[0]
         for name in self.settings.evaluation.slices:
             inputs |= {

@@ -22,7 +22,9 @@ from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.model.settings import ModelSettings
 
 
-def build(settings: ModelSettings, vocab_size: int, context: int, seed: int, *, bos: int | None = None, eos: int | None = None) -> GPTNeoXForCausalLM:
+def build(
+    settings: ModelSettings, vocab_size: int, context: int, seed: int, *, bos: int | None = None, eos: int | None = None, stream: str = "model.init"
+) -> GPTNeoXForCausalLM:
     """A model with fresh fp32 weights on the CPU, in training mode.
 
     Args:
@@ -32,6 +34,7 @@ def build(settings: ModelSettings, vocab_size: int, context: int, seed: int, *, 
         seed: the weights are a function of it, the same for every version of torch's layers and any device.
         bos: id that opens a document, for the configuration.
         eos: id that ends it.
+        stream: names the stream of draws; models of different streams share nothing.
     """
     config = GPTNeoXConfig(
         vocab_size=vocab_size,
@@ -53,14 +56,16 @@ def build(settings: ModelSettings, vocab_size: int, context: int, seed: int, *, 
         attn_implementation="sdpa",
     )
     model = GPTNeoXForCausalLM(config)
-    _initialise(model, settings, seed)
+    initialise(model, seed, stream)
     check_rotary(model)
     return model
 
 
 @torch.no_grad()
-def _initialise(model: GPTNeoXForCausalLM, settings: ModelSettings, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seeding.torch_seed(seed, "model.init"))
+def initialise(model: GPTNeoXForCausalLM, seed: int, stream: str) -> None:
+    """Draw a model's weights anew, in place, by GPT-2's initialisation: a function of its configuration, the seed and the stream."""
+    config = model.config
+    generator = torch.Generator().manual_seed(seeding.torch_seed(seed, stream))
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight") or "layernorm.weight" in name:
             parameter.fill_(1.0)
@@ -68,7 +73,7 @@ def _initialise(model: GPTNeoXForCausalLM, settings: ModelSettings, seed: int) -
             parameter.zero_()
         else:
             residual = name.endswith(("attention.dense.weight", "mlp.dense_4h_to_h.weight"))
-            std = settings.initializer_range / (math.sqrt(2 * settings.layers) if residual else 1)
+            std = config.initializer_range / (math.sqrt(2 * config.num_hidden_layers) if residual else 1)
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
 
 

@@ -9,7 +9,12 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from igsm_pipeline.errors import BadCheckpoint
+from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings
+from igsm_pipeline.tokens.settings import TokenSettings
+
+CONTEXT = 2048
+"""Source: solutions are written within 2048 tokens, whatever the training window."""
 
 
 class ModelSettings(Settings):
@@ -49,6 +54,15 @@ class ModelSettings(Settings):
         if self.path is None:
             return super().canonical()
         return {"checkpoint": checkpoint_hash(Path(self.path))}
+
+
+class ControlSettings(Settings):
+    """The random control: an architecture and the seed of its weights. Source: GPT-2's initialisation, as before training."""
+
+    family: FamilySettings
+    tokens: TokenSettings = TokenSettings()
+    model: ModelSettings | None = Field(None, description="the architecture; null: that of the checkpoint that the stage is given")
+    seed: int = Field(0, ge=0, description="of the weights")
 
 
 def checkpoint_hash(folder: Path) -> str:

@@ -73,6 +73,7 @@ def interval(
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
     resampled: Floats | None = None,
+    num_problems: int | None = None,
 ) -> Interval:
     """A score of summed statistics with its percentile bootstrap interval.
 
@@ -82,8 +83,9 @@ def interval(
         exact: the score itself where ``score`` of the plain sums only approximates it.
         scale: the ends of the score's scale.
         resampled: sums from ``resample_sums`` of the same statistics, to share them between scores.
+        num_problems: how many of the problems have anything to say; all by default.
     """
-    num_problems = len(statistics)
+    num_problems = len(statistics) if num_problems is None else num_problems
     if num_problems == 0:
         return UNDEFINED
     value = float(score(statistics.sum(0, dtype=np.float64)[None])[0]) if exact is None else exact
@@ -191,22 +193,33 @@ def auroc_interval(
     Ours: the resampled AUROC is taken to first order (DeLong's placements: for each positive the share of negatives below it, for each
     negative the share of positives above it), which needs four sums per problem instead of a sort per resample.
     """
-    exact = auroc(label, score)
+    exact, statistics = auroc_statistics(label, score, problem, num_problems=num_problems)
     if math.isnan(exact):
         return UNDEFINED
+    return interval(statistics, auroc_of(exact), exact=exact, seed=seed, num_resamples=num_resamples)
+
+
+def auroc_statistics(label: Ints, score: NDArray[np.floating], problem: Ints, *, num_problems: int) -> tuple[float, Floats]:
+    """AUROC, and per problem what ``auroc_of`` needs, shape (num_problems, 4): placements and number of positives, and of negatives."""
+    exact = auroc(label, score)
+    if math.isnan(exact):
+        return exact, np.zeros((num_problems, 4))
     positive = label == 1
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
     ranks, placement = _mean_ranks(score), np.empty(len(label))
     placement[positive] = (ranks[positive] - _mean_ranks(score[positive])) / num_negative
     placement[~positive] = 1 - (ranks[~positive] - _mean_ranks(score[~positive])) / num_positive
-    statistics = np.stack(
-        [sum_by_problem(values, problem, num_problems) for values in (placement * positive, positive, placement * ~positive, ~positive)], axis=1
-    )
+    columns = (placement * positive, positive, placement * ~positive, ~positive)
+    return exact, np.stack([sum_by_problem(values, problem, num_problems) for values in columns], axis=1)
+
+
+def auroc_of(exact: float) -> Callable[[Floats], Floats]:
+    """AUROC to first order from summed ``auroc_statistics``, given its exact value on the whole."""
 
     def first_order(sums: Floats) -> Floats:
         return _ratio(sums[:, 0], sums[:, 1]) + _ratio(sums[:, 2], sums[:, 3]) - exact
 
-    return interval(statistics, first_order, exact=exact, seed=seed, num_resamples=num_resamples)
+    return first_order
 
 
 def calibration_error(event: NDArray[np.generic], probability: NDArray[np.floating], *, num_bins: int = 15) -> float:

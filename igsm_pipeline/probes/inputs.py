@@ -1,8 +1,4 @@
-"""How probe stages name their inputs, and the tables that they share.
-
-A role is ``KIND:PART``: KIND is ``queries``, ``activations`` (states of the trained model) or ``control`` (states of the randomly initialised one),
-PART is ``probe_train`` or the name of an evaluation slice ("queries:op<=max").
-"""
+"""How the stages of probes find their inputs, and the tables that they share."""
 
 from __future__ import annotations
 
@@ -14,15 +10,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from igsm_pipeline.probes.metrics import FLAG_COLUMNS, KEY_COLUMNS
+from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.queries.documents import GoldDocuments
+from igsm_pipeline.queries.sequences import QueryTokens
+from igsm_pipeline.queries.stage import read_queries
+from igsm_pipeline.tokens import TokenSettings, build_table
+from igsm_pipeline.world import load_world
+from igsm_pipeline.world.stage import WORLD_FILE
 
-TRAIN = "probe_train"
-PREDICTIONS, METRICS, DISTANCES, PROBES = "predictions.parquet", "metrics.parquet", "distances.parquet", "probes.safetensors"
+PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE = "predictions.parquet", "metrics.parquet", "distances.parquet", "mental_state.parquet"
+PROBES, SELECTION, LOSSES = "probes.safetensors", "selection.parquet", "losses.parquet"
 
 
 def parts_of(inputs: Iterable[str], kind: str) -> list[str]:
-    """The parts that roles of one kind name, ``probe_train`` first, the slices in alphabetical order."""
-    parts = sorted(role.partition(":")[2] for role in inputs if role.startswith(kind + ":"))
-    return sorted(parts, key=lambda part: part != TRAIN)
+    """The parts that the roles ``KIND:PART`` of one kind name, in alphabetical order."""
+    return sorted(role.partition(":")[2] for role in inputs if role.startswith(kind + ":"))
 
 
 def folder_of(inputs: Mapping[str, Path], kind: str, part: str) -> Path:
@@ -32,6 +35,15 @@ def folder_of(inputs: Mapping[str, Path], kind: str, part: str) -> Path:
         KeyError: the stage was not given it.
     """
     return inputs[f"{kind}:{part}"]
+
+
+def read_tokens(family: FamilySettings, tokens: TokenSettings, inputs: Mapping[str, Path], tasks: Iterable[str]) -> dict[str, QueryTokens]:
+    """The queries of each task over one problem set, ready to be packed, from the inputs ``world``, ``problems`` and ``queries``."""
+    world = load_world(inputs["world"] / WORLD_FILE)
+    table = build_table(world, family.modulus, tokens)
+    batch = read_problems(inputs["problems"], world, family.modulus)
+    documents = GoldDocuments(batch, table, family.format)
+    return {task: QueryTokens(batch, read_queries(inputs["queries"], task), documents, table) for task in tasks}
 
 
 def make_predictions(

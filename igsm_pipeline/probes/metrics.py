@@ -7,7 +7,7 @@ task ``value``, whose classes are 0..M-1 and M for "not known yet", it is every 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ from igsm_pipeline.probes.bootstrap import (
     Interval,
     Ints,
     accuracy_of,
-    auroc_interval,
+    auroc_of,
+    auroc_statistics,
     balanced_accuracy_of,
     calibration_error,
     class_statistics,
@@ -57,6 +58,7 @@ METRICS_SCHEMA = pa.schema(
         ("task", pa.string()),
         ("probe", pa.string()),
         ("layer", pa.int32()),
+        ("chosen", pa.bool_()),  # the layer that stands for its probe, chosen on held-out training problems; null where nothing was to choose
         ("candidates", pa.string()),
         ("slice", pa.string()),
         ("subset", pa.string()),
@@ -99,10 +101,13 @@ class Majority:
     positive_share: float
 
     @classmethod
-    def of(cls, labels: NDArray[np.integer], num_classes: int) -> Majority:
-        """The guess that training labels suggest; the lowest of equally common classes, class 0 without labels."""
-        counts = np.bincount(labels.astype(np.int64), minlength=num_classes)
-        positives = counts[1] if num_classes == 2 else counts[:-1].sum()
+    def of(cls, counts: NDArray[np.integer]) -> Majority:
+        """The guess that training labels suggest; the lowest of equally common classes, class 0 without labels.
+
+        Args:
+            counts: how often each class occurred, (num_classes,).
+        """
+        positives = counts[1] if len(counts) == 2 else counts[:-1].sum()
         return cls(int(counts.argmax()), float(positives / max(1, counts.sum())))
 
 
@@ -134,6 +139,7 @@ def score_predictions(
     modulus: int,
     candidates: str,
     majority: Mapping[str, Majority] | None = None,
+    chosen: Mapping[tuple[str, str], int] | None = None,
     controls: Mapping[str, str] = CONTROLS,
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
@@ -146,6 +152,7 @@ def score_predictions(
         modulus: M, which gives ``value`` its classes.
         candidates: name of the candidate set, copied into every row.
         majority: task -> the majority guess, for rows with probe "majority" and layer null.
+        chosen: (task, probe) -> the layer that stands for it.
         controls: probe -> its control; where both are in the table on the same queries, the row has ``balanced_accuracy_gain`` (paired bootstrap).
 
     Returns:
@@ -167,14 +174,14 @@ def score_predictions(
                 f"predictions: {task} {part}", f"must ask {probe} and {controls[probe]} the same queries", "different ones", "rerun both arms"
             )
         names = {"task": task, "candidates": candidates, "slice": part}
-        for subset, op, mask in _subsets(queries, task, num_classes):
-            where = {**names, "subset": subset, "op": op}
-            taken = queries.take(mask)
-            compared = None if control is None else control[0].take(mask)
-            rows.append({**where, "probe": probe, "layer": layer, **_scores(taken, num_classes, compared, seed, num_resamples)})
-            if majority is not None and task in majority and (task, part) not in guessed:
-                guess = taken.guess(majority[task], num_classes)
-                rows.append({**where, "probe": MAJORITY, "layer": None, **_scores(guess, num_classes, None, seed, num_resamples)})
+        subsets = list(_subsets(queries, task, num_classes))
+        best = None if chosen is None else chosen.get((task, probe))
+        which = {"probe": probe, "layer": layer, "chosen": None if best is None else layer == best}
+        scored = _scores(queries, subsets, num_classes, None if control is None else control[0], seed, num_resamples)
+        rows += [{**names, **which, "subset": subset, "op": op, **one} for (subset, op, _), one in zip(subsets, scored, strict=True)]
+        if majority is not None and task in majority and (task, part) not in guessed:
+            scored = _scores(queries.guess(majority[task], num_classes), subsets, num_classes, None, seed, num_resamples)
+            rows += [{**names, "probe": MAJORITY, "subset": subset, "op": op, **one} for (subset, op, _), one in zip(subsets, scored, strict=True)]
         guessed.add((task, part))
     return pa.Table.from_pylist(rows, schema=METRICS_SCHEMA)
 
@@ -256,7 +263,10 @@ def _positive(queries: _Queries, num_classes: int) -> NDArray[np.bool_]:
     return np.asarray(queries.label == 1 if num_classes == 2 else queries.label < num_classes - 1)
 
 
-def _subsets(queries: _Queries, task: str, num_classes: int) -> Iterator[tuple[str, int | None, NDArray[np.bool_]]]:
+_Subset = tuple[str, int | None, NDArray[np.bool_]]
+
+
+def _subsets(queries: _Queries, task: str, num_classes: int) -> Iterator[_Subset]:
     everything = np.ones(len(queries.label), dtype=bool)
     yield "all", None, everything
     if (queries.necessary >= 0).any():
@@ -270,38 +280,69 @@ def _subsets(queries: _Queries, task: str, num_classes: int) -> Iterator[tuple[s
             yield "all", op, queries.op == op
 
 
-def _scores(queries: _Queries, num_classes: int, control: _Queries | None, seed: int, num_resamples: int) -> dict[str, Any]:
+def _scores(
+    queries: _Queries, subsets: Sequence[_Subset], num_classes: int, control: _Queries | None, seed: int, num_resamples: int
+) -> list[dict[str, Any]]:
+    """Every score of some subsets of one probe's queries, all resampled at once: the slice's problems are drawn, whatever they hold of a subset."""
     problems, index = np.unique(queries.problem, return_inverse=True)
-    positive, hit = _positive(queries, num_classes), queries.label == queries.prediction
-    sizes: dict[str, Any] = {"n": len(hit), "num_problems": len(problems), "positives": int(positive.sum()), "negatives": int((~positive).sum())}
-    how: dict[str, Any] = {"seed": seed, "num_resamples": num_resamples}
-    statistics = class_statistics(queries.label, queries.prediction, index, num_problems=len(problems), num_classes=num_classes)
-    resampled = resample_sums(statistics, **how) if len(problems) > 1 else None
-    two = num_classes == 2
-    scores = {
-        "accuracy": interval(statistics, accuracy_of, resampled=resampled),
-        "balanced_accuracy": interval(statistics, balanced_accuracy_of, resampled=resampled),
-        "mcc": interval(statistics, mcc_of, resampled=resampled, scale=(-1.0, 1.0)),
-        "auroc": auroc_interval(queries.label, queries.score, index, num_problems=len(problems), **how) if two else UNDEFINED,
-        "balanced_accuracy_gain": UNDEFINED,
-    }
-    if control is not None and len(problems):
-        other = class_statistics(control.label, control.prediction, index, num_problems=len(problems), num_classes=num_classes)
-        scores["balanced_accuracy_gain"] = _gain(statistics, other, how)
-    row = {**sizes, **{name: value for score, found in scores.items() for name, value in _columns(score, found).items()}}
-    row["accuracy_positive"], row["accuracy_negative"] = _mean(hit[positive]), _mean(hit[~positive])
-    row["ece"] = _number(calibration_error(queries.label if two else hit, queries.score))
-    return row
+    parts = [_Part(queries, control, mask, index, len(problems), num_classes) for _, _, mask in subsets]
+    if len(problems) < 2:
+        return [part.row(None) for part in parts]
+    sums = resample_sums(np.concatenate([part.statistics for part in parts], axis=1), seed=seed, num_resamples=num_resamples)
+    edges = np.cumsum([part.statistics.shape[1] for part in parts])[:-1]
+    return [part.row(own) for part, own in zip(parts, np.split(sums, edges, axis=1), strict=True)]
 
 
-def _gain(statistics: Floats, control: Floats, how: Mapping[str, Any]) -> Interval:
-    """Balanced accuracy of a probe less that of its control, the problems resampled for both at once."""
-    width = statistics.shape[1]
+class _Part:
+    """One subset of a probe's queries.
 
-    def difference(sums: Floats) -> Floats:
-        return balanced_accuracy_of(sums[:, :width]) - balanced_accuracy_of(sums[:, width:])
+    Attributes:
+        statistics: per problem of the slice, what every score needs: class statistics, those of the control, and AUROC's.
+    """
 
-    return interval(np.concatenate([statistics, control], axis=1), difference, scale=(-1.0, 1.0), **how)
+    def __init__(
+        self, queries: _Queries, control: _Queries | None, mask: NDArray[np.bool_], index: Ints, num_problems: int, num_classes: int
+    ) -> None:
+        self.queries, self.num_classes, self.two = queries.take(mask), num_classes, num_classes == 2
+        where: dict[str, Any] = {"num_problems": num_problems, "num_classes": num_classes}
+        self.num_problems = len(np.unique(index[mask]))
+        blocks = [class_statistics(self.queries.label, self.queries.prediction, index[mask], **where)]
+        self.compared = control is not None
+        if control is not None:
+            blocks.append(class_statistics(control.label[mask], control.prediction[mask], index[mask], **where))
+        self.auroc = math.nan
+        if self.two:
+            self.auroc, placements = auroc_statistics(self.queries.label, self.queries.score, index[mask], num_problems=num_problems)
+            blocks.append(placements)
+        self.statistics = np.concatenate(blocks, axis=1)
+
+    def row(self, sums: Floats | None) -> dict[str, Any]:
+        """The subset's columns of ``METRICS_SCHEMA``, from resampled sums of its statistics; without intervals where there are none."""
+        width = 3 * self.num_classes
+        positive, hit = _positive(self.queries, self.num_classes), self.queries.label == self.queries.prediction
+        row: dict[str, Any] = {"n": len(hit), "num_problems": self.num_problems, "positives": int(positive.sum())}
+        row["negatives"] = row["n"] - row["positives"]
+        scores = {
+            "accuracy": self._interval(sums, accuracy_of, 0, width),
+            "balanced_accuracy": self._interval(sums, balanced_accuracy_of, 0, width),
+            "mcc": self._interval(sums, mcc_of, 0, width, scale=(-1.0, 1.0)),
+            "auroc": UNDEFINED if math.isnan(self.auroc) else self._interval(sums, auroc_of(self.auroc), -4, None, exact=self.auroc),
+            "balanced_accuracy_gain": self._interval(sums, _gain_of, 0, 2 * width, scale=(-1.0, 1.0)) if self.compared else UNDEFINED,
+        }
+        row |= {name: value for score, found in scores.items() for name, value in _columns(score, found).items()}
+        row["accuracy_positive"], row["accuracy_negative"] = _mean(hit[positive]), _mean(hit[~positive])
+        row["ece"] = _number(calibration_error(self.queries.label if self.two else hit, self.queries.score))
+        return row
+
+    def _interval(self, sums: Floats | None, score: Callable[[Floats], Floats], first: int, last: int | None, **more: Any) -> Interval:
+        own = self.statistics[:, first:last]
+        return interval(own, score, num_problems=self.num_problems, resampled=None if sums is None else sums[:, first:last], **more)
+
+
+def _gain_of(sums: Floats) -> Floats:
+    """Balanced accuracy of a probe less that of its control, from the summed class statistics of both."""
+    middle = sums.shape[1] // 2
+    return balanced_accuracy_of(sums[:, :middle]) - balanced_accuracy_of(sums[:, middle:])
 
 
 def _columns(name: str, scored: Interval) -> dict[str, float | None]:

@@ -13,19 +13,21 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
 from igsm_pipeline.activations.batches import split_into_passes
-from igsm_pipeline.activations.forward import SequenceBatch, embed, final_states
+from igsm_pipeline.activations.forward import SequenceBatch, embed, end_states
 from igsm_pipeline.errors import BadCheckpoint
+from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.queries.sequences import QueryTokens
 
 WEIGHTS, DESCRIPTION = "probe.safetensors", "probe.json"
@@ -53,7 +55,7 @@ class VProbe(nn.Module):
     def forward(self, model: PreTrainedModel, batch: SequenceBatch) -> Tensor:
         """Logits of every query of a batch, float32, (num_queries, num_classes)."""
         embedded = embed(model, batch.ids) + nn.functional.embedding(batch.ids, self.rows) @ self.directions
-        states = final_states(model, batch, embedded)[batch.rows, batch.ends]
+        states = end_states(model, batch, embedded)
         with torch.autocast(states.device.type, enabled=False):
             return nn.functional.linear(states.float(), self.weight, self.bias)
 
@@ -89,14 +91,25 @@ def predict(
     return prediction, score
 
 
-def save_probe(probe: VProbe, folder: Path, task: str) -> None:
-    """Write probe.safetensors and probe.json (task, rank, sizes) into a folder."""
+def save_probe(probe: VProbe, folder: Path, task: str, **more: Any) -> None:
+    """Write probe.json (task, sizes and what else the caller states of the probe, as JSON values) and probe.safetensors into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: value.detach().cpu().contiguous() for name, value in probe.state_dict().items()}, folder / (WEIGHTS + ".tmp"))
-    (folder / (WEIGHTS + ".tmp")).replace(folder / WEIGHTS)
     (rank, width), vocab_size = probe.directions.shape, len(probe.rows)
     sizes = {"task": task, "rank": rank, "vocab_size": vocab_size, "d_model": width, "num_classes": probe.num_classes}
-    (folder / DESCRIPTION).write_text(json.dumps(sizes, indent=1) + "\n")
+    (folder / DESCRIPTION).write_text(json.dumps({**sizes, **more}, indent=1) + "\n")
+    write_tensors(probe.state_dict(), folder / WEIGHTS)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What probe.json says.
+
+    Raises:
+        BadCheckpoint: the folder holds no probe.
+    """
+    try:
+        return dict(json.loads((folder / DESCRIPTION).read_text()))
+    except (OSError, ValueError) as error:
+        raise BadCheckpoint(f"probe {folder}", f"must hold {DESCRIPTION}", f"{type(error).__name__}: {error}", "train it again") from None
 
 
 def load_probe(folder: Path, device: torch.device | str = "cpu") -> VProbe:
@@ -105,8 +118,8 @@ def load_probe(folder: Path, device: torch.device | str = "cpu") -> VProbe:
     Raises:
         BadCheckpoint: the folder holds no probe.
     """
+    sizes = read_description(folder)
     try:
-        sizes = json.loads((folder / DESCRIPTION).read_text())
         probe = VProbe(sizes["vocab_size"], sizes["d_model"], sizes["num_classes"], sizes["rank"], seed=0)
         probe.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.torch import save_file
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
@@ -16,6 +15,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import VProbe, fit_sizes
+from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.queries.sequences import QueryTokens
 
 STATE = "state.safetensors"
@@ -73,7 +73,7 @@ def train_v_probe(
     batches = Batches(tokens.lengths(), settings.batch_problems, settings.seed)
     losses = torch.zeros(settings.num_steps)
     first = _restore(folder / STATE, probe, optimizer, losses)
-    labels = torch.from_numpy(tokens.label.astype(np.int64))
+    labels = torch.from_numpy(tokens.label)
     with tqdm(total=settings.num_steps, initial=first, desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress:
         for step in range(first, settings.num_steps):
             for group in optimizer.param_groups:
@@ -101,10 +101,7 @@ def _save(path: Path, probe: VProbe, optimizer: torch.optim.Optimizer, losses: t
         tensors[f"{name}"] = parameter.detach()
         for moment, value in optimizer.state[parameter].items():
             tensors[f"{name}.{moment}"] = value
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, temporary)
-    temporary.replace(path)
+    write_tensors(tensors, path)
 
 
 def _restore(path: Path, probe: VProbe, optimizer: torch.optim.Optimizer, losses: torch.Tensor) -> int:

@@ -51,24 +51,23 @@ class Sequences:
 
 
 class QueryTokens:
-    """The queries of one task and problem set, ready to be packed.
+    """Queries over one problem set, of one task or several, ready to be packed.
 
     Args:
         batch: the problems; a query's ``problem`` is a row of it.
-        queries: in ``QUERY_SCHEMA``, one task, sorted by problem.
+        queries: the columns problem, position, parameter and parameter_b of ``QUERY_SCHEMA``, sorted by problem. Of tasks only dep reads elsewhere
+            than the others, and a query of dep is one with a parameter B.
         documents: the problems' tokens.
         table: token ids of names and markers.
 
     Attributes:
         problems: rows of ``batch`` that have queries, rising.
         starts: queries ``starts[i]`` to ``starts[i + 1]`` belong to ``problems[i]``.
-        label: true answer of each query.
     """
 
     def __init__(self, batch: ProblemBatch, queries: pa.Table, documents: Documents, table: TokenTable) -> None:
         self.batch, self.queries, self.documents, self.table = batch, queries, documents, table
-        self.task = str(queries.column("task")[0].as_py()) if len(queries) else ""
-        self.problem, self.position, self.label = (queries.column(name).to_numpy() for name in ("problem", "position", "label"))
+        self.problem, self.position = (queries.column(name).to_numpy() for name in ("problem", "position"))
         self._codes = [queries.column(name).to_numpy() for name in ("parameter", "parameter_b")]
         self.problems, starts = np.unique(self.problem, return_index=True)
         self.starts = np.append(starts, len(self.problem))
@@ -76,24 +75,33 @@ class QueryTokens:
     def __len__(self) -> int:
         return len(self.problem)
 
+    @property
+    def label(self) -> NDArray[np.int64]:
+        """True answer of each query, (num_queries,)."""
+        return self.queries.column("label").to_numpy().astype(np.int64)
+
     def rows_of(self, chosen: Ints) -> Ints:
         """Query rows of some problems (indices into ``problems``), problem after problem in the order given."""
         return np.concatenate([np.empty(0, np.int64), *(np.arange(self.starts[one], self.starts[one + 1]) for one in chosen)])
 
-    def lengths(self, block: int = 4096) -> Ints:
-        """Tokens of each problem's sequence with all its queries, (len(problems),)."""
+    def lengths(self, block: int = 4096, *, whole: bool = False) -> Ints:
+        """Tokens of each problem's sequence with all its queries, as ``pack`` lays it out, (len(problems),)."""
         found = [np.empty(0, np.int64)]
         for start in range(0, len(self.problems), block):
-            parts = self._parts(self.rows_of(np.arange(start, min(start + block, len(self.problems)))))
+            parts = self._parts(self.rows_of(np.arange(start, min(start + block, len(self.problems)))), whole)
             found.append(parts.shared + np.bincount(parts.row, parts.sizes).astype(np.int64))
         return np.concatenate(found)
 
-    def pack(self, queries: Ints) -> Sequences:
+    def pack(self, queries: Ints, *, whole: bool = False) -> Sequences:
         """The sequences of some queries, one row per run of equal problems (at least one query).
 
         A run need not hold all queries of its problem: sharing is exact however they are divided.
+
+        Args:
+            queries: rows of the queries.
+            whole: let every row hold its document up to the last sentence, whether a query reads it or not.
         """
-        parts = self._parts(queries)
+        parts = self._parts(queries, whole)
         lengths = parts.shared + np.bincount(parts.row, parts.sizes).astype(np.int64)
         shape = (len(lengths), int(lengths.max()))
         ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
@@ -104,16 +112,32 @@ class QueryTokens:
         _pack(*shared, *parts.first, *parts.second, markers, ids, positions, branch, limit, ends)
         return Sequences(ids, positions, branch, limit, parts.row, ends, parts.read + 1)
 
-    def _parts(self, queries: Ints) -> _Parts:
+    def stops(self, queries: Ints) -> Stops:
+        """Where the sentences end in the rows of ``pack(queries, whole=True)``, the end of the question (t = 0) first."""
+        chosen = self._runs(queries)[1]
+        documents = self.documents.take(chosen)
+        counts = np.diff(documents.sentence_offsets) + 1
+        row = np.repeat(np.arange(len(chosen)), counts)
+        position = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        read = read_positions(documents, np.zeros(len(row), bool), row, position)
+        return Stops(row, read + 1, chosen[row].astype(np.int32), position.astype(np.int16))
+
+    def _runs(self, queries: Ints) -> tuple[Ints, NDArray[np.int32]]:
+        """Row of each query, and the problem of each row."""
         problem = self.problem[queries]
         row = np.cumsum(np.append(0, problem[1:] != problem[:-1]))
-        chosen = problem[np.append(0, np.flatnonzero(np.diff(row)) + 1)]
+        return row, problem[np.append(0, np.flatnonzero(np.diff(row)) + 1)]
+
+    def _parts(self, queries: Ints, whole: bool) -> _Parts:
+        row, chosen = self._runs(queries)
         batch, documents = self.batch.take(chosen), self.documents.take(chosen)
         first, second = (self._names(batch, row, codes[queries]) for codes in self._codes)
         sizes = np.diff(first[1]) + np.diff(second[1]) + 2 + (self._codes[1][queries] != NOTHING)
-        read = read_positions(documents, self.task, row, self.position[queries])
+        read = read_positions(documents, self._codes[1][queries] != NOTHING, row, self.position[queries])
         shared = np.zeros(len(chosen), np.int64)
         np.maximum.at(shared, row, read + 2)
+        if whole:
+            np.maximum(shared, _ends(documents) + 2, out=shared)
         return _Parts(row, documents, read, shared, sizes, first, second)
 
     def _names(self, batch: ProblemBatch, row: Ints, codes: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], Ints]:
@@ -124,6 +148,24 @@ class QueryTokens:
         sizes = np.zeros(len(codes), np.int64)
         sizes[named] = np.diff(offsets)
         return ids, np.append(0, np.cumsum(sizes))
+
+
+@dataclass(frozen=True)
+class Stops:
+    """Ends of the question and of each sentence, (num_stops,) each: row and column of a packed batch, the problem, and t."""
+
+    rows: Ints
+    columns: Ints
+    problem: NDArray[np.int32]
+    position: NDArray[np.int16]
+
+
+def _ends(documents: Emitted) -> Ints:
+    """Position of each document's last sentence end; of the end of its prompt where it has none."""
+    counts = np.diff(documents.sentence_offsets)
+    found = documents.prompt_ends.astype(np.int64)
+    found[counts > 0] = documents.sentence_ends[documents.sentence_offsets[1:][counts > 0] - 1]
+    return found
 
 
 @dataclass(frozen=True)
@@ -139,21 +181,19 @@ class _Parts:
     second: tuple[NDArray[np.uint32], Ints]
 
 
-def read_positions(documents: Emitted, task: str, document: Ints, position: NDArray[np.integer]) -> Ints:
+def read_positions(documents: Emitted, dep: NDArray[np.bool_], document: Ints, position: NDArray[np.integer]) -> Ints:
     """Where queries are read: index of a token in its document, [222] counting as 0; int64, (num_queries,).
 
     Source: dep reads at the last "." of the problem's statements; the others at a sentence's end or, at t = 0, at the last token of the prompt text.
 
     Args:
         documents: ids and ends.
-        task: one of the six.
+        dep: which queries are about dep.
         document: document of each query.
         position: its t.
     """
-    if task == "dep":
-        return documents.problem_ends[document].astype(np.int64)
-    found = documents.prompt_ends[document].astype(np.int64)
-    later = position > 0
+    found = np.where(dep, documents.problem_ends[document], documents.prompt_ends[document]).astype(np.int64)
+    later = (position > 0) & ~dep
     found[later] = documents.sentence_ends[documents.sentence_offsets[document[later]] + position[later] - 1]
     return found
 

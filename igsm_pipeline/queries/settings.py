@@ -22,7 +22,7 @@ STEP_TASKS: tuple[Task, ...] = ("known", "value", "can_next", "nece_next")
 
 
 class QuerySettings(Settings):
-    """The draws of one task over one problem set.
+    """The draws of one task over one problem set; the draws of a task do not depend on what else is asked.
 
     Source: six tasks, at most ten draws per problem. Ours: the default candidate set (``all`` reproduces the paper's majority rows).
     """
@@ -35,3 +35,19 @@ class QuerySettings(Settings):
     stream: str = Field(
         "queries", pattern=r"^[A-Za-z0-9._=<>+ -]{1,64}$", description="names the stream of draws: sets of different streams share nothing"
     )
+
+
+class QuerySetSettings(Settings):
+    """The draws of several tasks over one problem set; field by field as in ``QuerySettings``."""
+
+    family: FamilySettings
+    tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="who asks")
+    candidates: Candidates = QuerySettings.model_fields["candidates"].default
+    per_problem: int = Field(QuerySettings.model_fields["per_problem"].default, ge=1, le=1000, description="most draws per problem and task")
+    seed: int = Field(0, ge=0)
+    stream: str = QuerySettings.model_fields["stream"].default
+
+    def of(self, task: Task) -> QuerySettings:
+        """The draws of one task."""
+        names = ("family", "candidates", "per_problem", "seed", "stream")
+        return QuerySettings(task=task, **{name: getattr(self, name) for name in names})

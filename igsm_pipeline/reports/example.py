@@ -74,7 +74,7 @@ def mind_map(example: Example, beliefs: list[Row], task: str) -> Markup | None:
 
     Args:
         example: the problem.
-        beliefs: rows of predictions.parquet of this member.
+        beliefs: rows of mental_state.parquet of this member.
         task: which question.
 
     Returns:

@@ -89,15 +89,15 @@ class Findings:
 
     def probe_scores(self) -> list[Row]:
         """Every row of every metrics table, linear probes and V-probes."""
-        return [row for stage in ("v_probes", "linear_probes") for source in self.of(stage) for row in source.tables("metrics")]
+        return [row for source in self.of("probe_scores") for row in source.tables("metrics")]
 
     def distances(self) -> list[Row]:
         """nece accuracy of necessary parameters by distance to the query, per probe and layer."""
-        return [row for stage in ("v_probes", "linear_probes") for source in self.of(stage) for row in source.tables("distance")]
+        return [row for source in self.of("probe_scores") for row in source.tables("distance")]
 
     def mind(self) -> list[Row]:
-        """Every answer of a V-probe on the trained model."""
-        return [row for source in self.of("v_probes") for row in source.tables("predictions") if row["probe"] == "v_probe"]
+        """The dense map: what the trained model's V-probes say of every parameter at every step, of the first problems of each slice."""
+        return [row for source in self.of("probe_scores") for row in source.tables("mental_state")]
 
     def training(self) -> list[Row]:
         """The lines that training wrote, in order."""

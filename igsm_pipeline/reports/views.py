@@ -73,6 +73,9 @@ _PROBE = (
     Column("probe", "VARCHAR", "v_probe, linear; their controls on a random model: random, linear_random; majority guess: majority"),
     Column("layer", "INTEGER", "whose states are read, 0 is the embedding; null for V-probes (last layer) and the majority"),
 )
+_CHOSEN = Column(
+    "chosen", "BOOLEAN", "the layer that stands for a linear probe, chosen on held-out training problems; null where nothing was to choose"
+)
 
 FILE_VIEWS: tuple[FileView, ...] = (
     FileView(
@@ -133,7 +136,7 @@ FILE_VIEWS: tuple[FileView, ...] = (
         "queries",
         "one row per probe query",
         ("probe_queries",),
-        "queries.parquet",
+        "queries-*.parquet",
         (
             Column("set", "VARCHAR", "problem set: probe_train or a slice", "regexp_replace(u.name, '^[a-z_]+ ', '')"),
             *_KEY,
@@ -146,7 +149,7 @@ FILE_VIEWS: tuple[FileView, ...] = (
     FileView(
         "predictions",
         "one row per query and probe",
-        ("linear_probes", "v_probes"),
+        ("probe_scores",),
         "predictions.parquet",
         (
             Column("slice", "VARCHAR", "evaluation slice"),
@@ -160,11 +163,12 @@ FILE_VIEWS: tuple[FileView, ...] = (
     FileView(
         "probe_metrics",
         "one row per task, probe, layer, slice and subset of its queries",
-        ("linear_probes", "v_probes"),
+        ("probe_scores",),
         "metrics.parquet",
         (
             Column("task", "VARCHAR", "nece, dep, known, value, can_next or nece_next"),
             *_PROBE,
+            _CHOSEN,
             Column("candidates", "VARCHAR", "candidate set: graph, existing, text or all"),
             Column("slice", "VARCHAR", "evaluation slice"),
             Column("subset", "VARCHAR", "all, necessary, unnecessary, known"),
@@ -186,7 +190,7 @@ FILE_VIEWS: tuple[FileView, ...] = (
     FileView(
         "layer_distance",
         "figures 10 and 14: one row per probe, layer, slice and distance; nece on necessary parameters",
-        ("linear_probes", "v_probes"),
+        ("probe_scores",),
         "distances.parquet",
         (
             *_PROBE,
@@ -237,7 +241,7 @@ FILE_VIEWS: tuple[FileView, ...] = (
     FileView(
         "mental_state",
         "the dense map: one row per problem, task, position and parameter, with what the V-probe says at every step",
-        ("v_probes",),
+        ("probe_scores",),
         "mental_state*.parquet",
         (
             Column("slice", "VARCHAR", "evaluation slice"),

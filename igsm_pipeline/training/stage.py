@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.settings import CONTEXT
 from igsm_pipeline.problems.files import read_problems
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
@@ -31,8 +32,6 @@ from igsm_pipeline.world import World, load_world
 STAGE = "checkpoint"
 VERSION = 1
 MONITOR = "monitor"
-CONTEXT = 2048
-"""Source: solutions are written within 2048 tokens, whatever the training window."""
 
 
 def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], writing: Writing) -> None:

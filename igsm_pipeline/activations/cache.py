@@ -1,0 +1,86 @@
+"""An activation cache on disk: its files, its keys, and how a layer's states are found for some queries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from igsm_pipeline.errors import StageFailed
+
+QUERY_KEY = ("problem", "position", "parameter", "parameter_b")
+"""What tells two states at [END] apart; which task asked is no part of it."""
+SENTENCE_KEY = ("problem", "position")
+_LAYER = re.compile(r"layer_(\d+)")
+
+
+def states_file(folder: Path, kind: Literal["queries", "sentences"] | str, number: int) -> Path:
+    """The number-th file of the states at [END] or at sentence ends."""
+    return folder / f"{kind}-{number:05d}.parquet"
+
+
+def query_keys(queries: pa.Table) -> NDArray[np.int64]:
+    """``QUERY_KEY`` as one number that keeps its order, int64, (num_queries,)."""
+    problem, position, first, second = (queries[name].to_numpy().astype(np.int64) for name in QUERY_KEY)
+    return problem << 31 | position << 16 | first << 8 | second
+
+
+def layers_of(cache: Path) -> list[int]:
+    """The layers that an activation cache holds, rising.
+
+    Raises:
+        StageFailed: it holds none.
+    """
+    names = pq.read_schema(_files(cache)[0]).names
+    return sorted(int(match[1]) for match in map(_LAYER.fullmatch, names) if match)
+
+
+class CachedStates:
+    """The states at [END] that an activation cache holds.
+
+    Args:
+        cache: a finished unit's folder.
+
+    Raises:
+        StageFailed: it holds no states.
+    """
+
+    def __init__(self, cache: Path) -> None:
+        self.cache, self.layers = cache, layers_of(cache)
+        self._keys = query_keys(pa.concat_tables(pq.read_table(path, columns=list(QUERY_KEY)) for path in _files(cache)))
+
+    def rows_of(self, queries: pa.Table) -> NDArray[np.int64]:
+        """Which row of ``layer`` belongs to each query, (num_queries,).
+
+        Raises:
+            StageFailed: the cache holds other queries.
+        """
+        wanted = query_keys(queries)
+        rows = np.searchsorted(self._keys, wanted)
+        if len(wanted) and (not len(self._keys) or (self._keys[np.minimum(rows, len(self._keys) - 1)] != wanted).any()):
+            raise StageFailed(f"{self.cache} must hold the states of the queries that are asked, got others; rebuild the activation cache")
+        return rows
+
+    def layer(self, layer: int) -> NDArray[np.float32]:
+        """All states of one layer, (num_states, d_model)."""
+        name = f"layer_{layer}"
+        column = pa.concat_tables(pq.read_table(path, columns=[name]) for path in _files(self.cache))[name]
+        return np.concatenate(list(_blocks(column))).astype(np.float32).reshape(-1, column.type.list_size)
+
+
+def _blocks(column: pa.ChunkedArray) -> Iterator[NDArray[np.float16]]:
+    yield np.empty(0, np.float16)
+    yield from (chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks)
+
+
+def _files(cache: Path) -> list[Path]:
+    files = sorted(cache.glob("queries-*.parquet"))
+    if not files:
+        raise StageFailed(f"{cache} must hold queries-*.parquet, got none; rebuild the activation cache")
+    return files

@@ -1,0 +1,147 @@
+"""The stage ``probe_scores``: what every trained probe says of one slice, and how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from igsm_pipeline.activations.cache import CachedStates
+from igsm_pipeline.activations.forward import freeze
+from igsm_pipeline.model.device import pick_device
+from igsm_pipeline.model.gpt2_rotary import load
+from igsm_pipeline.probes.dense import map_mental_state
+from igsm_pipeline.probes.inputs import (
+    DISTANCES,
+    MENTAL_STATE,
+    METRICS,
+    PREDICTIONS,
+    PROBES,
+    SELECTION,
+    folder_of,
+    make_predictions,
+    read_tokens,
+)
+from igsm_pipeline.probes.linear import LinearProbe
+from igsm_pipeline.probes.metrics import Majority, score_distances, score_predictions
+from igsm_pipeline.probes.settings import ARMS, Arm, ScoreSettings
+from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict, read_description
+from igsm_pipeline.problems.files import write_parquet
+from igsm_pipeline.queries.documents import GoldDocuments
+from igsm_pipeline.queries.sequences import QueryTokens
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.store import Writing
+
+STAGE = "probe_scores"
+VERSION = 1
+V_NAMES: Mapping[Arm, str] = {"trained": "v_probe", "random": "random"}
+LINEAR_NAMES: Mapping[Arm, str] = {"trained": "linear", "random": "linear_random"}
+
+
+def write_scores(settings: ScoreSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
+    """Write predictions.parquet, metrics.parquet, distances.parquet and mental_state.parquet (``probes.dense``) of one slice.
+
+    Args:
+        settings: whom to ask.
+        inputs: ``world``, ``problems`` and ``queries`` of the slice; per arm (trained, random) ``model:ARM``, ``activations:ARM`` of the slice,
+            ``linear_probes:ARM`` and, per task, ``v_probes:TASK ARM``.
+        writing: where the files go.
+    """
+    scorer = _Scorer(settings, inputs)
+    tables = [*scorer.ask_linear_probes(), *scorer.ask_v_probes()]
+    scores, distances = [], []
+    for task in settings.tasks:
+        said = pa.concat_tables(table for name, table in tables if name == task)
+        candidates = str(scorer.asked[task].queries["candidates"][0].as_py()) if len(said) else ""
+        scores.append(
+            score_predictions(
+                said,
+                modulus=settings.family.modulus,
+                candidates=candidates,
+                majority=scorer.majority(task),
+                chosen=scorer.chosen,
+                seed=settings.seed,
+                num_resamples=settings.num_resamples,
+            )
+        )
+        distances.append(score_distances(said, seed=settings.seed, num_resamples=settings.num_resamples))
+    predictions = pa.concat_tables(table for _, table in tables)
+    write_parquet(predictions, writing.folder / PREDICTIONS)
+    write_parquet(pa.concat_tables(scores), writing.folder / METRICS)
+    write_parquet(pa.concat_tables(distances), writing.folder / DISTANCES)
+    if scorer.maps:
+        write_parquet(pa.concat_tables(scorer.maps), writing.folder / MENTAL_STATE)
+    problems = {len(tokens.problems) for tokens in scorer.asked.values()}
+    writing.counts.update(predictions=len(predictions), problems=max(problems), mapped=sum(len(one) for one in scorer.maps))
+
+
+class _Scorer:
+    """The probes and queries of one slice.
+
+    Attributes:
+        asked: task -> queries.
+        chosen: (task, probe) -> the layer that stands for a linear probe.
+        maps: dense maps made so far.
+    """
+
+    def __init__(self, settings: ScoreSettings, inputs: Mapping[str, Path]) -> None:
+        self.settings, self.inputs, self.device = settings, inputs, pick_device(settings.device)
+        self.asked = read_tokens(settings.family, settings.tokens, inputs, settings.tasks)
+        self.chosen: dict[tuple[str, str], int] = {}
+        self.maps: list[pa.Table] = []
+        for arm in ARMS:
+            if f"linear_probes:{arm}" in inputs:
+                for row in pq.read_table(folder_of(inputs, "linear_probes", arm) / SELECTION).to_pylist():
+                    if row["chosen"]:
+                        self.chosen[row["task"], LINEAR_NAMES[arm]] = row["layer"]
+
+    def majority(self, task: str) -> dict[str, Majority]:
+        """The task's majority guess, from the labels that its V-probes were trained on; none where there is no V-probe."""
+        folders = [folder for role, folder in self.inputs.items() if role.startswith(f"v_probes:{task} ")]
+        return {task: Majority.of(np.array(read_description(folders[0])["label_counts"]))} if folders else {}
+
+    def ask_linear_probes(self) -> Iterator[tuple[str, pa.Table]]:
+        """(task, predictions) of every layer and arm."""
+        for arm in ARMS:
+            if f"linear_probes:{arm}" not in self.inputs:
+                continue
+            weights: Mapping[str, Tensor] = load_file(folder_of(self.inputs, "linear_probes", arm) / PROBES)
+            cache = CachedStates(folder_of(self.inputs, "activations", arm))
+            rows = {task: torch.from_numpy(cache.rows_of(tokens.queries)) for task, tokens in self.asked.items()}
+            for layer in cache.layers:
+                states = torch.from_numpy(cache.layer(layer))
+                for task, tokens in self.asked.items():
+                    probe = LinearProbe.from_tensors(weights, f"{task}.layer_{layer}")
+                    said = probe.predict(states[rows[task]])
+                    yield task, make_predictions(tokens.queries, *said, probe=LINEAR_NAMES[arm], layer=layer, part=self.settings.slice)
+
+    def ask_v_probes(self) -> Iterator[tuple[str, pa.Table]]:
+        """(task, predictions) of every arm; the trained ones also fill ``maps``."""
+        settings = self.settings
+        for arm in ARMS:
+            tasks = [task for task in self.asked if f"v_probes:{task} {arm}" in self.inputs]
+            if not tasks:
+                continue
+            model = freeze(load(folder_of(self.inputs, "model", arm))).to(self.device)
+            for task in tqdm(tasks, desc=f"V-probes {arm}", unit="task", mininterval=1.0):
+                probe, tokens = load_probe(folder_of(self.inputs, "v_probes", f"{task} {arm}"), self.device), self.asked[task]
+                bf16 = settings.precision == "bf16"
+                said = predict(probe, model, tokens, device=self.device, max_tokens=settings.max_tokens, bf16=bf16)
+                yield task, make_predictions(tokens.queries, *said, probe=V_NAMES[arm], layer=None, part=settings.slice)
+                if arm == "trained" and task != "dep" and settings.mapped_problems and len(tokens):
+                    self.maps.append(self._map(probe, model, task, tokens))
+
+    def _map(self, probe: VProbe, model: PreTrainedModel, task: str, tokens: QueryTokens) -> pa.Table:
+        settings = self.settings
+        candidates = tokens.queries["candidates"][0].as_py()
+        query = QuerySettings.parse({"family": settings.family.model_dump(), "task": task, "candidates": candidates}, STAGE)
+        documents = GoldDocuments(tokens.batch.take(slice(0, settings.mapped_problems)), tokens.table, settings.family.format)
+        return map_mental_state(probe, model, documents, query, part=settings.slice, device=self.device, max_tokens=settings.max_tokens)

@@ -10,7 +10,7 @@ import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from igsm_pipeline.activations.batches import split_into_passes
-from igsm_pipeline.activations.forward import SequenceBatch, attention_mask, embed, final_states, freeze, layer_states
+from igsm_pipeline.activations.forward import SequenceBatch, attention_mask, embed, end_states, final_states, freeze, layer_states
 from igsm_pipeline.probes.v_probe import VProbe
 from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
 from igsm_pipeline.queries.documents import GoldDocuments
@@ -84,6 +84,7 @@ def test_shared_states_equal_those_of_separate_passes(
     tokens = make_tokens(batch, table, task, format)
     shared = SequenceBatch.of(tokens.pack(np.arange(len(tokens))), "cpu")
     final = final_states(model, shared, embed(model, shared.ids))[shared.rows, shared.ends]
+    torch.testing.assert_close(end_states(model, shared, embed(model, shared.ids)), final, rtol=0, atol=1e-5)
     middle = layer_states(model, shared, (0, 2))
     scale = final.abs().max().item()
     assert scale > 0.5
@@ -106,7 +107,7 @@ def test_a_training_step_has_the_gradient_of_separate_passes(
 ) -> None:
     tokens = make_tokens(batch, table, task, format)
     classes = FAMILY.modulus + 1 if task == "value" else 2
-    labels = torch.from_numpy(tokens.label.astype(np.int64))
+    labels = torch.from_numpy(tokens.label)
 
     def gradients(logits: torch.Tensor, probe: VProbe) -> list[torch.Tensor]:
         return list(torch.autograd.grad(torch.nn.functional.cross_entropy(logits, labels), list(probe.parameters())))

@@ -10,7 +10,7 @@ import pytest
 from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
 from igsm_pipeline.correlation.settings import CorrelationSettings
-from igsm_pipeline.correlation.stage import EVENTS_SCHEMA, TRAINED, write_correlation
+from igsm_pipeline.correlation.stage import EVENTS_SCHEMA, write_correlation
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.probes.v_probe import VProbe, fit_sizes, save_probe
@@ -69,7 +69,7 @@ def made(tmp_path_factory):
     model = build(ModelSettings(layers=1, heads=2, head_width=16), size, 512, seed=1)
     save(model, home / "checkpoint")
     for task in ("nece", "can_next", "nece_next"):
-        save_probe(VProbe(*fit_sizes(model), 2, 2, seed=4), home / task / TRAINED, task)
+        save_probe(VProbe(*fit_sizes(model), 2, 2, seed=4), home / task, task)
         inputs[f"v_probes:{task}"] = home / task
     counts = {part: _slice(home, inputs, part, reverse=part == "op<=max") for part in ("op<=max", "reask")}
     return home, inputs, counts

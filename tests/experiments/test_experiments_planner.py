@@ -19,7 +19,7 @@ from igsm_pipeline.experiments.stages import STAGES, stage_version
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.store import Store
 
-ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "probe_queries"}
+ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "control", "probe_queries"}
 
 
 @pytest.fixture
@@ -78,9 +78,12 @@ CHANGES = {
     "training problems": ("shards: {num_problems: 9}", ALL_AFTER_TRAINING | {"problem_sets", "token_shards"}),
     "window": ("shards: {window: 256}", ALL_AFTER_TRAINING | {"token_shards"}),
     "completion length": ("evaluation: {max_tokens: 99}", {"generations", "verdicts", "error_correlation", "report"}),
-    "linear penalty": ("probes: {linear_l2: 0.5}", {"linear_probes", "report"}),
-    "V-probe steps": ("probes: {num_steps: 7}", {"v_probes", "error_correlation", "report"}),
-    "candidates": ("probes: {candidates: all}", {"probe_queries", "activation_cache", "linear_probes", "v_probes", "error_correlation", "report"}),
+    "linear penalty": ("probes: {linear_l2: 0.5}", {"linear_probes", "probe_scores", "report"}),
+    "V-probe steps": ("probes: {num_steps: 7}", {"v_probes", "probe_scores", "error_correlation", "report"}),
+    "candidates": (
+        "probes: {candidates: all}",
+        {"probe_queries", "activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "report"},
+    ),
     "one more slice": (
         'evaluation: {slices: ["op<=max", "op=max", "op=max+1", "op=max+2", reask, by_op, "op=max+3"]}',
         {"problem_sets", "generations", "verdicts", "error_correlation", "report"},
@@ -109,6 +112,26 @@ def test_one_more_slice_computes_one_unit_per_stage_that_reads_slices(home: Path
         "op=max+3 beam 1",
         "op=max+3 beam 1",
     ]
+
+
+def test_one_more_probed_slice_trains_no_probe_anew_and_another_training_leaves_the_control_alone(home: Path) -> None:
+    store = Store.at_home()
+    finish(store)
+    slices = find_member("mine").settings.probes.slices
+    declare(home, f"probes: {{slices: {json.dumps([*slices, 'op=max+3'])}}}")
+    stale = [unit for unit in plan(find_member("mine"), store).stale if unit.stage not in ("problem_sets", "report")]
+    assert [(unit.stage, unit.name) for unit in stale] == [
+        ("probe_queries", "op=max+3"),
+        ("activation_cache", "op=max+3 trained"),
+        ("activation_cache", "op=max+3 random"),
+        ("probe_scores", "op=max+3"),
+    ]
+    declare(home, "training: {learning_rate: 0.003}")
+    names = {
+        unit.name for unit in plan(find_member("mine"), store).stale if unit.stage in ("control", "activation_cache", "linear_probes", "v_probes")
+    }
+    assert names
+    assert all(name.endswith("trained") for name in names)
 
 
 def test_two_members_share_what_they_have_in_common(home: Path) -> None:

@@ -215,7 +215,7 @@ def test_value_counts_known_queries_as_positive_and_scores_them_apart():
 
 def test_the_majority_guess_uses_the_training_class_even_where_a_slice_has_another():
     table = _table(16, task="dep")
-    guess = Majority.of(np.array([0, 0, 1]), 2)
+    guess = Majority.of(np.array([2, 1]))
     scores = score_predictions(table, modulus=5, candidates="existing", majority={"dep": guess})
     row = _row(scores, probe="majority", subset="all", op=None)
     assert (guess.prediction, row["layer"]) == (0, None)

@@ -16,19 +16,17 @@ from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
-from igsm_pipeline.probes.inputs import METRICS, PREDICTIONS
-from igsm_pipeline.probes.metrics import KEY_COLUMNS
 from igsm_pipeline.probes.settings import VProbeSettings
-from igsm_pipeline.probes.stage import MENTAL_STATE, write_v_probe
-from igsm_pipeline.probes.v_probe import WEIGHTS, VProbe, load_probe, predict, save_probe
+from igsm_pipeline.probes.stage import write_v_probe
+from igsm_pipeline.probes.v_probe import WEIGHTS, VProbe, load_probe, predict, read_description, save_probe
 from igsm_pipeline.probes.v_training import STATE, Batches, train_v_probe
 from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
 from igsm_pipeline.problems.stage import write_problem_set
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.sequences import QueryTokens
-from igsm_pipeline.queries.settings import QuerySettings
-from igsm_pipeline.queries.stage import write_queries
+from igsm_pipeline.queries.settings import QuerySetSettings, QuerySettings
+from igsm_pipeline.queries.stage import read_queries, write_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import WorldSettings, load_world
@@ -126,39 +124,21 @@ def test_every_epoch_sees_every_problem_once() -> None:
     assert not np.array_equal(batches.at(0), batches.at(5))
 
 
-def test_the_stage_scores_both_arms_on_the_same_queries_and_reuses_finished_probes(tmp_path: Path) -> None:
-    folders = {
-        name: tmp_path / name
-        for name in ("world", "checkpoint", "problems:probe_train", "problems:op<=max", "queries:probe_train", "queries:op<=max", "unit")
-    }
-    for folder in folders.values():
+def test_the_stage_writes_a_probe_that_says_how_it_was_made(tmp_path: Path) -> None:
+    inputs = {name: tmp_path / name for name in ("world", "problems", "queries", "model", "unit")}
+    for folder in inputs.values():
         folder.mkdir()
-    write_world(WorldSettings(source="mini"), {}, Writing(folders["world"], False))
-    save(build(SMALL, build_table(load_world("mini"), FAMILY.modulus, TOKENS).size, 128, seed=4), folders["checkpoint"])
-    for part, split, count in (("probe_train", "train", 48), ("op<=max", "test", 24)):
-        problems = ProblemSetSettings(family=FAMILY, num_problems=count, block_size=48, split=split, stream=part)
-        write_problem_set(problems, {"world": folders["world"]}, Writing(folders[f"problems:{part}"], False))
-        asked = {"world": folders["world"], "problems": folders[f"problems:{part}"]}
-        write_queries(QuerySettings(family=FAMILY, task="value", stream=part), asked, Writing(folders[f"queries:{part}"], False))
-    writing = Writing(folders["unit"], False)
-    write_v_probe(recipe(task="value", num_steps=4), folders, writing)
-    predictions = pq.read_table(writing.folder / PREDICTIONS)
-    queries = pq.read_table(folders["queries:op<=max"] / "queries.parquet")
-    assert len(predictions) == 2 * len(queries)
-    for probe in ("v_probe", "random"):
-        rows = predictions.filter(np.array(predictions["probe"].to_pylist()) == probe)
-        assert rows["label"].to_pylist() == queries["label"].to_pylist()
-        assert set(rows["prediction"].to_pylist()) <= set(range(FAMILY.modulus + 1))
-    metrics = pq.read_table(writing.folder / METRICS).to_pylist()
-    assert {row["probe"] for row in metrics} == {"v_probe", "random", "majority"}
-    assert all(row["balanced_accuracy_gain"] is not None for row in metrics if row["probe"] == "v_probe" and row["subset"] == "all")
-    state = pq.read_table(writing.folder / MENTAL_STATE).to_pylist()
-    said = {tuple(row[key] for key in KEY_COLUMNS): row["prediction"] for row in state}
-    assert len(said) == len(state) > 4 * 5
-    drawn = [row for row in predictions.to_pylist() if row["probe"] == "v_probe" and row["problem"] < 4]
-    assert sum(said[tuple(row[key] for key in KEY_COLUMNS)] == row["prediction"] for row in drawn) >= 0.95 * len(drawn)  # ties may round apart
-    assert all("'s " in row["name"] for row in state)
-    changed = (writing.folder / "trained" / WEIGHTS).stat().st_mtime_ns
-    write_v_probe(recipe(task="value", num_steps=4), folders, Writing(folders["unit"], True))
-    assert (writing.folder / "trained" / WEIGHTS).stat().st_mtime_ns == changed
-    assert pq.read_table(writing.folder / PREDICTIONS).equals(predictions)
+    write_world(WorldSettings(source="mini"), {}, Writing(inputs["world"], False))
+    save(build(SMALL, build_table(load_world("mini"), FAMILY.modulus, TOKENS).size, 128, seed=4), inputs["model"])
+    write_problem_set(ProblemSetSettings(family=FAMILY, num_problems=32, block_size=32, split="train"), inputs, Writing(inputs["problems"], False))
+    write_queries(QuerySetSettings(family=FAMILY), inputs, Writing(inputs["queries"], False))
+    writing = Writing(inputs["unit"], False)
+    settings = recipe(task="value", num_steps=4)
+    write_v_probe(settings, inputs, writing)
+    described = read_description(writing.folder)
+    labels = read_queries(inputs["queries"], "value")["label"].to_pylist()
+    assert described["label_counts"] == [labels.count(k) for k in range(FAMILY.modulus + 1)]
+    assert VProbeSettings.parse(described["settings"], "test") == settings.model_copy(update={"checkpoint_every": 1000})
+    assert load_probe(writing.folder).num_classes == FAMILY.modulus + 1
+    losses = pq.read_table(writing.folder / "losses.parquet")
+    assert (losses["step"].to_pylist(), writing.counts["training_queries"]) == ([0, 1, 2, 3], len(labels))

@@ -63,7 +63,7 @@ def rows(home):
         [{"task": "nece", "probe": "linear", "layer": 1, "slice": "reask", "subset": "all", "n": 9}], schema=METRICS_SCHEMA
     )
     files = {"metrics.parquet": metrics, "distances.parquet": DISTANCE_SCHEMA.empty_table()}
-    made.append(_add(store, "mini", "linear_probes", "nece", files))
+    made.append(_add(store, "mini", "probe_scores", "reask", files))
     made.append(_add(store, "mini", "token_shards", "train", {}, tokens=123, windows=4))
     made.append({"member": "mini", "stage": "verdicts", "name": "not computed beam 1", "folder": home / "store" / "verdicts" / "absent"})
     return made

@@ -45,7 +45,7 @@ def member(tmp_path_factory):
     add("checkpoint", "checkpoint", {}, {}, _write_metrics)
     add("generations", "op<=max beam 1", {}, {"problems": problems}, lambda writing: _write_generations(writing, batch))
     add("verdicts", "op<=max beam 1", {}, {"problems": problems}, lambda writing: _write_verdicts(writing, batch))
-    add("v_probes", "nece", {}, {"problems": problems}, lambda writing: _write_probes(writing, batch))
+    add("probe_scores", "op<=max", {}, {"problems": problems}, lambda writing: _write_probes(writing, batch))
     return inputs
 
 

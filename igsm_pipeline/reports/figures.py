@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from igsm_pipeline.reports.findings import Row
-from igsm_pipeline.reports.tables import Accuracy, Estimate, score, whole_scores
+from igsm_pipeline.reports.tables import Accuracy, Estimate, score, share, whole_scores
 from igsm_pipeline.training.metrics import ops_of, slices_of
 
 INK = "#7a7f8c"
@@ -28,7 +28,7 @@ COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
 PROBE_COLOURS = {"v_probe": "#3b82f6", "linear": "#10b981", "random": "#f59e0b", "linear_random": "#fbbf24", "majority": "#94a3b8"}
 PROBE_NAMES = {
     "v_probe": "V-probe",
-    "linear": "linear, best layer",
+    "linear": "linear, chosen layer",
     "random": "V-probe, random weights",
     "linear_random": "linear, random weights",
     "majority": "majority guess",
@@ -181,6 +181,60 @@ def necessary_bars(scores: Sequence[Row], part: str, probe: str = "v_probe") -> 
     axes.set_ylabel(f"accuracy, {PROBE_NAMES[probe]}")
     axes.set_title(part, fontsize=9, color=INK)
     _legend(axes)
+    return figure
+
+
+def sign_bars(scores: Sequence[Row], part: str, probe: str = "v_probe") -> Figure:
+    """Figure 12: accuracy on positives and on negatives of every task on one slice; for value on known and on unknown values."""
+    rows = {task: row for (task, where, kind), row in whole_scores(scores).items() if where == part and kind == probe}
+    figure, (axes,) = new_figure(max(4.0, 1.1 * len(rows) + 1.5))
+    for place, row in enumerate(rows.values()):
+        for index, (name, count) in enumerate((("accuracy_positive", "positives"), ("accuracy_negative", "negatives"))):
+            if row[name] is not None:
+                hits = share(round(row[name] * row[count]), row[count])
+                _bar(axes, place + (index - 0.5) * 0.4, hits, COLOURS[(2, 3)[index]], 0.36, f"on {count}" if place == 0 else None)
+    axes.set_xticks(range(len(rows)), [f"{task}\n{row['positives']:,} / {row['negatives']:,}" for task, row in rows.items()], fontsize=8)
+    axes.set_ylim(0, 1.03)
+    axes.set_ylabel(f"accuracy, {PROBE_NAMES[probe]}")
+    axes.set_title(part, fontsize=9, color=INK)
+    _legend(axes)
+    return figure
+
+
+def mistake_bars(rows: Sequence[Row]) -> Figure:
+    """Figure 8: how often the probe shares the model's mistake, beside how often it says the same, just as falsely, elsewhere.
+
+    Args:
+        rows: of correlation.parquet, of one figure.
+    """
+    figure, (axes,) = new_figure(max(4.6, 0.8 * len(rows) + 1.8))
+    for place, row in enumerate(rows):
+        for index, (name, ends, label) in enumerate((("rate", "", "at the mistake"), ("baseline_rate", "baseline_", "elsewhere"))):
+            if row[name] is not None:
+                low, high = (math.nan if row[f"{ends}{end}"] is None else row[f"{ends}{end}"] for end in ("low", "high"))
+                _bar(axes, place + (index - 0.5) * 0.4, Estimate(row[name], low, high), COLOURS[(3, 5)[index]], 0.36, label if place == 0 else None)
+    axes.set_xticks(range(len(rows)), [f"{row['task']}\n{row['slice']}\nn={row['n']:,}" for row in rows], fontsize=7)
+    axes.set_ylim(0, 1.03)
+    axes.set_ylabel("probe says: yes, falsely")
+    _legend(axes)
+    return figure
+
+
+def auroc_bars(rows: Sequence[Row]) -> Figure:
+    """AUROC of the mistake predictor by target and features, with intervals.
+
+    Args:
+        rows: of mistake_predictor.parquet, of one slice, each with an AUROC.
+    """
+    figure, (axes,) = new_figure(max(4.6, 0.75 * len(rows) + 1.5))
+    for place, row in enumerate(rows):
+        low, high = (math.nan if row[end] is None else row[end] for end in ("auroc_low", "auroc_high"))
+        _bar(axes, place, Estimate(row["auroc"], low, high), COLOURS[0] if "probes" in row["features"] else COLOURS[5])
+    axes.axhline(0.5, color=INK, linestyle="dashed", linewidth=0.8)
+    labels = [f"{row['target']}\n{row['features'].replace('+', chr(10) + '+')}\n{row['positives']:,} of {row['n']:,}" for row in rows]
+    axes.set_xticks(range(len(rows)), labels, fontsize=7)
+    axes.set_ylim(0, 1.03)
+    axes.set_ylabel("AUROC")
     return figure
 
 

@@ -7,27 +7,18 @@ import platform
 
 from matplotlib.figure import Figure
 
-from igsm_pipeline.reports import figures
+from igsm_pipeline.reports import figures, mind
 from igsm_pipeline.reports.example import MIND_TASKS, Example, choose_example, mind_map, solution_list
 from igsm_pipeline.reports.findings import Findings, Row
 from igsm_pipeline.reports.graphs import counts, dependency_graph
 from igsm_pipeline.reports.page import Markup, Page
 from igsm_pipeline.reports.paper import FIGURE_3
 from igsm_pipeline.reports.settings import ReportSettings
-from igsm_pipeline.reports.tables import (
-    PROBES,
-    Accuracy,
-    accuracy_by_op,
-    accuracy_rows,
-    errors_by_slice,
-    score,
-    whole_scores,
-)
+from igsm_pipeline.reports.tables import Accuracy, accuracy_by_op, accuracy_rows, errors_by_slice
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.text import render_problem, render_question
 
 Figures = dict[str, Figure]
-_SHARES = ("accuracy", "accuracy_positive", "accuracy_negative")
 
 
 def build_report(settings: ReportSettings, findings: Findings) -> tuple[Page, Figures]:
@@ -46,13 +37,7 @@ def build_report(settings: ReportSettings, findings: Findings) -> tuple[Page, Fi
         _accuracy(page, drawn, settings, verdicts, family)
     if findings.training():
         _training(page, drawn, findings.training())
-    scores = findings.probe_scores()
-    if scores:
-        _probes(page, drawn, scores)
-    if findings.distances():
-        _distances(page, drawn, findings.distances())
-    if findings.of("error_correlation"):
-        _correlation(page, findings)
+    mind.write_sections(page, lambda name, figure, caption: _show(page, drawn, name, figure, caption), findings)
     _example(page, findings, int(family.get("modulus", 0)))
     _data(page, drawn, findings)
     return page, drawn
@@ -139,90 +124,6 @@ def _training(page: Page, drawn: Figures, lines: list[Row]) -> None:
     for line in lines:
         if "warning" in line:
             page.text(f"Step {line['step']}: {line['warning']}")
-
-
-def _probes(page: Page, drawn: Figures, scores: list[Row]) -> None:
-    candidates = ", ".join(sorted({str(row["candidates"]) for row in scores}))
-    page.section(
-        "What does it know?",
-        "nece: is the parameter needed for the answer? dep: does one rest on another? known: is it computed? value: which one? can_next: could it be "
-        "computed next? nece_next: could and should it?",
-        f"Candidate set: {candidates}. Balanced accuracy in percent; of the linear probes the best layer on that very slice.",
-    )
-    best = whole_scores(scores)
-    keys = list(dict.fromkeys((task, part) for task, part, _ in best))
-    probes = [probe for probe in PROBES if any((task, part, probe) in best for task, part in keys)]
-    rows = []
-    for task, part in keys:
-        found = [score(best.get((task, part, probe)), "balanced_accuracy") for probe in probes]
-        first = next(best[task, part, probe] for probe in probes if (task, part, probe) in best)
-        rows.append((f"{task}, {part}", first["n"], *(value.percent() if value is not None else None for value in found)))
-    page.table(("task, slice", "queries", *(figures.PROBE_NAMES[probe] for probe in probes)), rows)
-    details = [
-        (
-            f"{task}, {part}, {figures.PROBE_NAMES[probe]}", row["layer"], row["n"], row["num_problems"],
-            *(value.percent() if (value := score(row, name)) is not None else None for name in _SHARES),
-            *(value.plain() if (value := score(row, name)) is not None else None for name in ("mcc", "auroc")),
-        )
-        for (task, part, probe), row in best.items()
-    ]  # fmt: skip
-    page.markup(Markup("<details><summary>Accuracy, on positives and on negatives, MCC, AUROC (figure 12)</summary>"))
-    page.table(("task, slice, probe", "layer", "queries", "problems", "accuracy", "on positives", "on negatives", "MCC", "AUROC"), details)
-    page.markup(Markup("</details>"))
-    for number, part in enumerate(dict.fromkeys(part for _, part in keys)):
-        _show(page, drawn, f"probes_{number}", figures.probe_bars(scores, part), f"Figure 7 on {part}: probes beside their controls.")
-        if any(row["subset"] == "unnecessary" and row["slice"] == part and row["probe"] == "v_probe" for row in scores):
-            _show(
-                page,
-                drawn,
-                f"necessary_{number}",
-                figures.necessary_bars(scores, part),
-                f"Figure 7b on {part}: of parameters that the answer does not need, too.",
-            )
-
-
-def _distances(page: Page, drawn: Figures, rows: list[Row]) -> None:
-    linear = [row for row in rows if row["probe"] == "linear"]
-    if not linear:
-        return
-    page.section(
-        "Where in the network?",
-        "Share of necessary parameters that the linear nece probe calls necessary, by layer and by distance to the query (figure 10).",
-    )
-    for number, part in enumerate(dict.fromkeys(row["slice"] for row in linear)):
-        sizes = sorted({row["n"] for row in linear if row["slice"] == part})
-        caption = f"{part}; {sizes[0]:,} to {sizes[-1]:,} parameters per cell."
-        _show(page, drawn, f"layers_{number}", figures.layer_by_distance(rows, part), caption)
-
-
-def _correlation(page: Page, findings: Findings) -> None:
-    page.section(
-        "Do mistakes show in the mind first?",
-        "How often the probe shares what the model did wrong (rate), against how often it says the same elsewhere, just as falsely (fig. 8).",
-    )
-    rows = [row for source in findings.of("error_correlation") for row in source.tables("correlation")]
-    cells = [
-        (f"8{row['figure']}, {row['task']}, {row['slice']}", row["solutions"], row["n"], _interval(row, "rate", "low", "high"),
-         _interval(row, "baseline_rate", "baseline_low", "baseline_high"), row["baseline_n"], _interval(row, "excess", "excess_low", "excess_high"))
-        for row in rows
-    ]  # fmt: skip
-    page.table(("figure, task, slice", "solutions", "events", "rate, %", "elsewhere, %", "queries elsewhere", "difference, points"), cells)
-    predicted = [row for source in findings.of("error_correlation") for row in source.tables("mistake_predictor")]
-    if predicted:
-        page.text("Will the solution be wrong? Predicted at the end of the question, before a word of it is written, out of fold:")
-        lines = [
-            (f"{row['target']}, {row['slice']}, {row['features']}", row["n"], row["positives"], _interval(row, "auroc", "auroc_low", "auroc_high", 1))
-            for row in predicted
-        ]
-        page.table(("target, slice, features", "solutions", "positives", "AUROC"), lines)
-
-
-def _interval(row: Row, value: str, low: str, high: str, scale: int = 100) -> str | None:
-    if row[value] is None:
-        return None
-    digits = 1 if scale == 100 else 2
-    ends = f" ({scale * row[low]:.{digits}f} to {scale * row[high]:.{digits}f})" if row[low] is not None and row[high] is not None else ""
-    return f"{scale * row[value]:.{digits}f}{ends}"
 
 
 def _example(page: Page, findings: Findings, modulus: int) -> None:

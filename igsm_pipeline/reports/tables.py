@@ -129,20 +129,9 @@ def errors_by_slice(verdicts: Iterable[Row]) -> dict[str, dict[str, int]]:
 
 
 def whole_scores(scores: Iterable[Row], subset: str = "all") -> dict[tuple[str, str, str], Row]:
-    """(task, slice, probe) -> score over all ops; of several layers the one with the highest balanced accuracy (accuracy where it has none)."""
-    best: dict[tuple[str, str, str], Row] = {}
-    for row in scores:
-        if row["subset"] != subset or row["op"] is not None:
-            continue
-        key = (row["task"], row["slice"], row["probe"])
-        if key not in best or _rank(row) > _rank(best[key]):
-            best[key] = row
-    return best
-
-
-def _rank(row: Row) -> float:
-    value = row["balanced_accuracy"] if row["balanced_accuracy"] is not None else row["accuracy"]
-    return -1.0 if value is None else float(value)
+    """(task, slice, probe) -> score over all ops; of several layers the one that held-out training problems chose."""
+    rows = (row for row in scores if row["subset"] == subset and row["op"] is None and row["chosen"] is not False)
+    return {(row["task"], row["slice"], row["probe"]): row for row in rows}
 
 
 def score(row: Row | None, name: str) -> Estimate | None:

@@ -256,6 +256,15 @@ FILE_VIEWS: tuple[FileView, ...] = (
 
 EXPERIMENT = Column("experiment", "VARCHAR", "key of the experiment's member")
 
+_COMPARED = {
+    "v_probe": "the V-probe",
+    "linear": "the linear probe at its chosen layer",
+    "random": "the V-probe on random weights",
+    "linear_random": "the linear probe on random weights",
+}
+_ENDS = ("", "_low", "_high")
+_SCORE_SQL = ", ".join(f"max(balanced_accuracy{end}) FILTER (probe = '{name}') AS {name}{end}" for name in _COMPARED for end in _ENDS)
+_GAIN_SQL = ", ".join(f"max(balanced_accuracy_gain{end}) FILTER (probe = 'v_probe') AS gain{end}" for end in _ENDS)
 _COUNTS = (
     Column("n", "BIGINT", "problems"),
     Column("correct", "BIGINT", "of them fully correct"),
@@ -304,6 +313,28 @@ QUERY_VIEWS: tuple[QueryView, ...] = (
             Column("parameters", "DOUBLE", "unnecessary parameters per solution"),
             Column("operations_margin", "DOUBLE", "half width of the 95% interval of operations"),
             Column("parameters_margin", "DOUBLE", "half width of the 95% interval of parameters"),
+        ),
+    ),
+    QueryView(
+        "probe_table",
+        "one row per task and slice: balanced accuracy of the V-probe, of the linear probe at its chosen layer, and of their controls",
+        f"""
+        SELECT experiment, task, subset, slice, candidates, max(n) AS n, max(num_problems) AS num_problems, {_SCORE_SQL},
+               max(layer) FILTER (probe = 'linear') AS linear_layer, max(balanced_accuracy) FILTER (probe = 'majority') AS majority, {_GAIN_SQL}
+        FROM probe_metrics WHERE op IS NULL AND subset IN ('all', 'known') AND chosen IS NOT FALSE
+        GROUP BY ALL ORDER BY experiment, subset, task, slice""",
+        (
+            EXPERIMENT,
+            Column("task", "VARCHAR", "nece, dep, known, value, can_next or nece_next"),
+            Column("subset", "VARCHAR", "all; known: value given that it is known"),
+            Column("slice", "VARCHAR", "evaluation slice"),
+            Column("candidates", "VARCHAR", "candidate set: graph, existing, text or all"),
+            Column("n", "BIGINT", "queries"),
+            Column("num_problems", "BIGINT", "problems they belong to"),
+            *(column for name, meaning in _COMPARED.items() for column in _interval(name, f"balanced accuracy of {meaning}")),
+            Column("linear_layer", "INTEGER", "layer of the linear probe, chosen on held-out training problems"),
+            Column("majority", "DOUBLE", "balanced accuracy of the majority guess"),
+            *_interval("gain", "balanced accuracy of the V-probe less that of its control on the same queries"),
         ),
     ),
     QueryView(

@@ -161,3 +161,33 @@ def test_views_hold_every_column_of_the_files_they_read():
     assert set(CORRELATION_SCHEMA.names) <= columns["error_correlation"]
     assert set(PREDICTOR_SCHEMA.names) <= columns["mistake_predictor"]
     assert set(QUERY_SCHEMA.names) <= columns["queries"]
+
+
+def test_the_probe_table_sets_probes_controls_and_majority_side_by_side(home, rows):
+    def row(probe, value, **more):
+        gain = {"balanced_accuracy_gain": 0.2, "balanced_accuracy_gain_low": 0.1} if probe == "v_probe" else {}
+        return {
+            "task": "nece",
+            "probe": probe,
+            "slice": "op=max",
+            "subset": "all",
+            "n": 9,
+            "candidates": "existing",
+            "balanced_accuracy": value,
+            **gain,
+            **more,
+        }
+
+    scores = [
+        row("v_probe", 0.9),
+        row("random", 0.7),
+        row("linear", 0.95, layer=0, chosen=False),
+        row("linear", 0.8, layer=1, chosen=True),
+        row("majority", 0.5),
+        row("v_probe", 0.1, op=3),
+    ]
+    made = _add(Store(home / "store"), "mini", "probe_scores", "op=max", {"metrics.parquet": pa.Table.from_pylist(scores, schema=METRICS_SCHEMA)})
+    build_catalog([*rows, made], home)
+    (found,) = _fetch(home, "SELECT * FROM probe_table WHERE slice = 'op=max'")
+    assert (found["v_probe"], found["random"], found["linear"], found["linear_layer"], found["majority"]) == (0.9, 0.7, 0.8, 1, 0.5)
+    assert (found["gain"], found["gain_low"], found["linear_random"], found["n"]) == (0.2, 0.1, None, 9)

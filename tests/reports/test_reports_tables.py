@@ -42,9 +42,18 @@ def test_the_balanced_set_alone_counts_where_it_has_the_op():
     assert [(row.op, row.n, row.correct.value) for row in rows] == [(1, 1, 1.0), (9, 1, 0.0)]
 
 
-def test_the_best_layer_stands_for_a_linear_probe():
+def test_the_layer_chosen_elsewhere_stands_for_a_linear_probe_even_where_another_is_better():
     rows = [
-        {"task": "nece", "slice": "a", "probe": "linear", "layer": layer, "subset": "all", "op": None, "balanced_accuracy": value, "accuracy": 1.0}
+        {
+            "task": "nece",
+            "slice": "a",
+            "probe": "linear",
+            "layer": layer,
+            "subset": "all",
+            "op": None,
+            "balanced_accuracy": value,
+            "chosen": layer == 2,
+        }
         for layer, value in ((0, 0.5), (1, 0.9), (2, 0.7))
     ]
-    assert whole_scores(rows)["nece", "a", "linear"]["layer"] == 1
+    assert whole_scores(rows)["nece", "a", "linear"]["layer"] == 2

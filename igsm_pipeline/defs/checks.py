@@ -21,6 +21,9 @@ from igsm_pipeline.defs.stage_runs import StageRun
 from igsm_pipeline.store import Unit
 
 SAMPLE = 16
+SAMPLED_PROBLEMS = 256
+SHARING_TOLERANCE = 2e-3
+"""Cached states are float16: eleven bits."""
 _Z_LIMIT = 6.0
 
 
@@ -161,7 +164,7 @@ def _batches(run: StageRun) -> Iterator[tuple[Unit, Any]]:
 
     for unit in run.units:
         world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
-        yield unit, read_problems(run.store.path(unit), world, unit.settings["family"]["modulus"])
+        yield unit, read_problems(run.store.path(unit.inputs.get("problems", unit)), world, unit.settings["family"]["modulus"])
 
 
 def checkpoint_loads(run: StageRun) -> Outcome:
@@ -189,8 +192,69 @@ def labels_of_both_kinds(run: StageRun) -> Outcome:
         for path in run.store.path(unit).glob("queries*.parquet"):
             labels = pq.read_table(path, columns=["label"])["label"].unique().to_pylist()
             if len(labels) < 2 and "train" in unit.name:
-                poor.append(f"{unit.name} has only {labels}")
+                poor.append(f"{path.stem} of {unit.name} has only {labels}")
     return Outcome(not poor, "; ".join(poor) or "every training set holds more than one label")
+
+
+def label_shares(run: StageRun) -> Outcome:
+    """Labels are those of the declared draw: as many positives as drawing queries of each problem without replacement gives, natural shares."""
+    from igsm_pipeline.queries.draw import list_queries  # noqa: PLC0415
+    from igsm_pipeline.queries.settings import QuerySetSettings  # noqa: PLC0415
+    from igsm_pipeline.queries.stage import read_queries  # noqa: PLC0415
+
+    wrong, shares = [], {}
+    for unit, batch in _batches(run):
+        settings = QuerySetSettings.parse(unit.settings, unit.name)
+        sample = batch.take(slice(0, SAMPLED_PROBLEMS))
+        for task in settings.tasks:
+            modulus = settings.family.modulus
+            every, drawn = (
+                _positives(table, task, modulus, len(sample))
+                for table in (list_queries(sample, settings.of(task)), read_queries(run.store.path(unit), task))
+            )
+            number, there, share = drawn[0], np.maximum(every[0], 1), every[1] / np.maximum(every[0], 1)
+            expected = float((number * share).sum())
+            spread = math.sqrt(float((number * share * (1 - share) * (there - number) / np.maximum(there - 1, 1)).sum()))
+            found = float(drawn[1].sum())
+            shares[f"{task}, {unit.name}"] = round(found / max(1, number.sum()), 4)
+            if (number != np.minimum(every[0], settings.per_problem)).any() or abs(found - expected) > _Z_LIMIT * spread + 1e-6:
+                wrong.append(f"{unit.name} {task}: {found:.0f} positives of {number.sum():.0f} where {expected:.0f} must be near")
+    return Outcome(not wrong, "; ".join(wrong) or f"{len(shares)} shares of positive labels are those of the draw", {"positive shares": shares})
+
+
+def _positives(table: Any, task: str, modulus: int, num_problems: int) -> tuple[Any, Any]:
+    """Queries and positive labels of each of the first problems, (num_problems,) each."""
+    problem, label = table["problem"].to_numpy(), table["label"].to_numpy()
+    inside = problem < num_problems
+    positive = label < modulus if task == "value" else label == 1
+    return tuple(np.bincount(problem[inside], weights=weights[inside], minlength=num_problems) for weights in (np.ones(len(problem)), positive))
+
+
+def probed_apart(run: StageRun) -> Outcome:
+    """No hash bin of the problems that probes are trained on occurs in a slice that they are tested on (reask stands outside)."""
+    bins: dict[bool, set[int]] = {True: set(), False: set()}
+    for unit in run.units:
+        problems = unit.inputs["problems"]
+        if not problems.settings["reask"]:
+            for path in run.store.path(problems).glob("*.parquet"):
+                bins["train" in unit.name] |= set(pq.read_table(path, columns=["split_bin"])["split_bin"].unique().to_pylist())
+    shared = bins[True] & bins[False]
+    return Outcome(not shared, f"bins on both sides: {sorted(shared)}" if shared else "probes are trained and tested on different bins")
+
+
+def sharing_is_exact(run: StageRun) -> Outcome:
+    """A sample of cached states equals those of one plain pass per query; looked at when the states were just computed."""
+    if run.hit:
+        return Outcome(True, "as when the states were computed")
+    from igsm_pipeline.activations.check import largest_gap  # noqa: PLC0415  (torch)
+
+    gaps = {}
+    for unit in run.stale:
+        inputs = {role: run.store.path(source) for role, source in unit.inputs.items()}
+        gaps[unit.name] = round(largest_gap(unit.settings, inputs, run.store.path(unit), sample=SAMPLE), 6)
+    wide = [name for name, gap in gaps.items() if gap > SHARING_TOLERANCE]
+    message = f"states differ from those of separate passes: {wide}" if wide else f"{len(gaps)} caches agree with separate passes"
+    return Outcome(not wide, message, {"largest gap over largest state": gaps})
 
 
 def beats_random(run: StageRun) -> Outcome:
@@ -224,7 +288,12 @@ _OWN: Mapping[str, tuple[Check, ...]] = {
         Check("gold_solutions_verify", "The verifier accepts the reference solutions.", gold_solutions_verify),
     ),
     "checkpoint": (Check("checkpoint_loads", "Weights are readable and finite.", checkpoint_loads),),
-    "probe_queries": (Check("labels_of_both_kinds", "Training queries hold more than one label.", labels_of_both_kinds),),
+    "probe_queries": (
+        Check("labels_of_both_kinds", "Training queries hold more than one label.", labels_of_both_kinds),
+        Check("label_shares", "Labels come in the shares of the declared draw.", label_shares),
+        Check("probed_apart", "No problem is on both sides of the probes' split.", probed_apart),
+    ),
+    "activation_cache": (Check("sharing_is_exact", "Shared prefixes give the states of separate passes.", sharing_is_exact),),
     "probe_scores": (Check("beats_random", "Better than the same probe on random weights.", beats_random, blocking=False),),
     "report": (Check("self_contained", "The page loads nothing from elsewhere.", self_contained, blocking=False),),
 }

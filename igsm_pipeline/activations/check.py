@@ -1,0 +1,56 @@
+"""Does a cache hold what plain passes give? A sample of its states against one sequence per query, without a mask, a branch or a shared prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from igsm_pipeline.activations.cache import QUERY_KEY, CachedStates
+from igsm_pipeline.activations.forward import freeze
+from igsm_pipeline.activations.settings import ActivationSettings
+from igsm_pipeline.model.gpt2_rotary import load
+from igsm_pipeline.problems import read_problems
+from igsm_pipeline.queries.documents import GoldDocuments
+from igsm_pipeline.queries.sequences import QueryTokens
+from igsm_pipeline.queries.stage import read_queries
+from igsm_pipeline.tokens import build_table
+from igsm_pipeline.world import load_world
+from igsm_pipeline.world.stage import WORLD_FILE
+
+
+def largest_gap(settings: Mapping[str, Any], inputs: Mapping[str, Path], cache: Path, *, sample: int) -> float:
+    """The largest difference between a cached state and that of a plain pass, over the largest entry of its layer's plain states.
+
+    Args:
+        settings: of the cache's unit.
+        inputs: folders of its inputs.
+        cache: its folder.
+        sample: queries of each task to look at, evenly spaced.
+    """
+    parsed = ActivationSettings.parse(settings, "activation_cache")
+    world = load_world(inputs["world"] / WORLD_FILE)
+    batch = read_problems(inputs["problems"], world, parsed.family.modulus)
+    table = build_table(world, parsed.family.modulus, parsed.tokens)
+    documents, model, cached = GoldDocuments(batch, table, parsed.family.format), freeze(load(inputs["model"])), CachedStates(cache)
+    asked = [read_queries(inputs["queries"], task) for task in parsed.tasks]
+    taken = [one.take(pa.array(np.linspace(0, len(one) - 1, min(sample, len(one)), dtype=np.int64))) for one in asked if len(one)]
+    chosen = pa.concat_tables(one.select(list(QUERY_KEY)) for one in taken).sort_by("problem")
+    tokens = QueryTokens(batch, chosen, documents, table)
+    plain: dict[int, list[torch.Tensor]] = {layer: [] for layer in cached.layers}
+    with torch.inference_mode():
+        for query in range(len(tokens)):
+            ids = torch.from_numpy(tokens.pack(np.array([query])).ids)
+            states = model.base_model(ids, use_cache=False, output_hidden_states=True).hidden_states
+            for layer, found in plain.items():
+                found.append(states[layer][0, -1])
+    gap, rows = 0.0, cached.rows_of(tokens.queries)
+    for layer, found in plain.items():
+        wanted = torch.stack(found)
+        kept = torch.from_numpy(cached.layer(layer)[rows])
+        gap = max(gap, float((kept - wanted).abs().max() / wanted.abs().max()))
+    return gap

@@ -28,7 +28,8 @@ def states_file(folder: Path, kind: Literal["queries", "sentences"] | str, numbe
 def query_keys(queries: pa.Table) -> NDArray[np.int64]:
     """``QUERY_KEY`` as one number that keeps its order, int64, (num_queries,)."""
     problem, position, first, second = (queries[name].to_numpy().astype(np.int64) for name in QUERY_KEY)
-    return problem << 31 | position << 16 | first << 8 | second
+    keys: NDArray[np.int64] = problem << 31 | position << 16 | first << 8 | second
+    return keys
 
 
 def layers_of(cache: Path) -> list[int]:

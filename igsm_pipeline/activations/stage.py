@@ -90,17 +90,16 @@ def read_states(
     """
     width = int(model.config.hidden_size)
     asked = {layer: np.zeros((len(tokens), width), np.float16) for layer in layers}
-    everything = tokens.stops(np.arange(len(tokens))) if len(tokens) else None
-    keys = [np.empty(0, np.int32), np.empty(0, np.int16)] if everything is None else [everything.problem, everything.position]
-    ends = {layer: np.zeros((len(keys[0]), width), np.float16) for layer in layers}
-    first = np.searchsorted(keys[0], tokens.problems)
+    every = tokens.stops(np.arange(len(tokens)))
+    ends = {layer: np.zeros((len(every.problem), width), np.float16) for layer in layers}
+    first = np.searchsorted(every.problem, tokens.problems)
     for rows in split_into_passes(tokens, np.arange(len(tokens.problems)), max_tokens, whole=True):
         batch, stops = SequenceBatch.of(tokens.pack(rows, whole=True), device), tokens.stops(rows)
         place = first[np.searchsorted(tokens.problems, stops.problem)] + stops.position
         for layer, found in layer_states(model, batch, layers).items():
             asked[layer][rows] = found[batch.rows, batch.ends].half().cpu().numpy()
             ends[layer][place] = found[torch.from_numpy(stops.rows), torch.from_numpy(stops.columns)].half().cpu().numpy()
-    return asked, ends, pa.table(dict(zip(SENTENCE_KEY, keys, strict=True)))
+    return asked, ends, pa.table(dict(zip(SENTENCE_KEY, (every.problem, every.position), strict=True)))
 
 
 def _with_states(keys: pa.Table, states: States) -> pa.Table:

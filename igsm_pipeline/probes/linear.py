@@ -111,4 +111,5 @@ def _rounding(features: Tensor, num_classes: int, l2: float) -> Tensor:
     hessian = spread * (wide.T @ wide) / len(wide) + l2 * torch.eye(wide.shape[1], dtype=wide.dtype, device=wide.device)
     lower = torch.linalg.cholesky(hessian)
     identity = torch.eye(wide.shape[1], dtype=wide.dtype, device=wide.device)
-    return torch.linalg.solve_triangular(lower.T, identity, upper=True).float()
+    back: Tensor = torch.linalg.solve_triangular(lower.T, identity, upper=True).float()
+    return back

@@ -78,7 +78,7 @@ class QueryTokens:
     @property
     def label(self) -> NDArray[np.int64]:
         """True answer of each query, (num_queries,)."""
-        return self.queries.column("label").to_numpy().astype(np.int64)
+        return np.asarray(self.queries.column("label").to_numpy(), dtype=np.int64)
 
     def rows_of(self, chosen: Ints) -> Ints:
         """Query rows of some problems (indices into ``problems``), problem after problem in the order given."""
@@ -125,8 +125,8 @@ class QueryTokens:
     def _runs(self, queries: Ints) -> tuple[Ints, NDArray[np.int32]]:
         """Row of each query, and the problem of each row."""
         problem = self.problem[queries]
-        row = np.cumsum(np.append(0, problem[1:] != problem[:-1]))
-        return row, problem[np.append(0, np.flatnonzero(np.diff(row)) + 1)]
+        new = np.append(True, problem[1:] != problem[:-1])[: len(problem)]
+        return np.cumsum(new) - 1, problem[new]
 
     def _parts(self, queries: Ints, whole: bool) -> _Parts:
         row, chosen = self._runs(queries)

@@ -227,7 +227,8 @@ def _positives(table: Any, task: str, modulus: int, num_problems: int) -> tuple[
     problem, label = table["problem"].to_numpy(), table["label"].to_numpy()
     inside = problem < num_problems
     positive = label < modulus if task == "value" else label == 1
-    return tuple(np.bincount(problem[inside], weights=weights[inside], minlength=num_problems) for weights in (np.ones(len(problem)), positive))
+    number, positives = (np.bincount(problem[inside], weights=one[inside], minlength=num_problems) for one in (np.ones(len(problem)), positive))
+    return number, positives
 
 
 def probed_apart(run: StageRun) -> Outcome:

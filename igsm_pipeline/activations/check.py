@@ -35,7 +35,7 @@ def largest_gap(settings: Mapping[str, Any], inputs: Mapping[str, Path], cache: 
     parsed = ActivationSettings.parse(settings, "activation_cache")
     world = load_world(inputs["world"] / WORLD_FILE)
     batch = read_problems(inputs["problems"], world, parsed.family.modulus)
-    table = build_table(world, parsed.family.modulus, parsed.tokens)
+    table = build_table(world, parsed.family.modulus, parsed.tokens, inputs["model"])
     documents, model, cached = GoldDocuments(batch, table, parsed.family.format), freeze(load(inputs["model"])), CachedStates(cache)
     asked = [read_queries(inputs["queries"], task) for task in parsed.tasks]
     taken = [one.take(pa.array(np.linspace(0, len(one) - 1, min(sample, len(one)), dtype=np.int64))) for one in asked if len(one)]

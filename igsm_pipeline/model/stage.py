@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,11 +23,13 @@ def write_control(settings: ControlSettings, inputs: Mapping[str, Path], writing
     Args:
         settings: the architecture and the seed.
         inputs: ``world`` where the settings name the architecture, so that no training run makes the control stale; else ``checkpoint``, a foreign
-            model whose config.json is followed.
+            model whose config.json is followed and whose tokenizer is copied.
         writing: where it goes.
     """
     if settings.model is None:
         model = build_control(inputs["checkpoint"], settings.seed)
+        for file in sorted(inputs["checkpoint"].glob("*token*.json")):
+            shutil.copyfile(file, writing.folder / file.name)
     else:
         table = build_table(load_world(inputs["world"] / "world.json"), settings.family.modulus, settings.tokens)
         model = build(settings.model, table.size, CONTEXT, settings.seed, bos=table.bos, eos=table.eos, stream=STREAM)

@@ -37,10 +37,19 @@ def folder_of(inputs: Mapping[str, Path], kind: str, part: str) -> Path:
     return inputs[f"{kind}:{part}"]
 
 
-def read_tokens(family: FamilySettings, tokens: TokenSettings, inputs: Mapping[str, Path], tasks: Iterable[str]) -> dict[str, QueryTokens]:
-    """The queries of each task over one problem set, ready to be packed, from the inputs ``world``, ``problems`` and ``queries``."""
+def read_tokens(
+    family: FamilySettings, tokens: TokenSettings, inputs: Mapping[str, Path], model: Path, tasks: Iterable[str]
+) -> dict[str, QueryTokens]:
+    """The queries of each task over one problem set, ready to be packed, from the inputs ``world``, ``problems`` and ``queries``.
+
+    Args:
+        family, tokens: as the problems were made and the model reads them.
+        inputs: folders by role.
+        model: folder of the model, whose own tokenizer counts where the tokens say so.
+        tasks: whose queries.
+    """
     world = load_world(inputs["world"] / WORLD_FILE)
-    table = build_table(world, family.modulus, tokens)
+    table = build_table(world, family.modulus, tokens, model)
     batch = read_problems(inputs["problems"], world, family.modulus)
     documents = GoldDocuments(batch, table, family.format)
     return {task: QueryTokens(batch, read_queries(inputs["queries"], task), documents, table) for task in tasks}

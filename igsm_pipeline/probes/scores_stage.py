@@ -94,7 +94,7 @@ class _Scorer:
 
     def __init__(self, settings: ScoreSettings, inputs: Mapping[str, Path]) -> None:
         self.settings, self.inputs, self.device = settings, inputs, pick_device(settings.device)
-        self.asked = read_tokens(settings.family, settings.tokens, inputs, settings.tasks)
+        self.asked = read_tokens(settings.family, settings.tokens, inputs, folder_of(inputs, "model", "trained"), settings.tasks)
         self.chosen: dict[tuple[str, str], int] = {}
         self.maps: list[pa.Table] = []
         for arm in ARMS:

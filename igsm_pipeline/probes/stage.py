@@ -35,7 +35,7 @@ def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing:
     Raises:
         StageFailed: there are no training queries.
     """
-    tokens = read_tokens(settings.family, settings.tokens, inputs, [settings.task])[settings.task]
+    tokens = read_tokens(settings.family, settings.tokens, inputs, inputs["model"], [settings.task])[settings.task]
     if not len(tokens):
         raise StageFailed("v_probes: there must be training queries, got none; draw more problems for the probes")
     num_classes = num_classes_of(settings.task, settings.family.modulus)

@@ -163,7 +163,8 @@ class _Attempt:
         used |= {name: tuple(reading for reading in self.meaning[name] if reading.kind == INSTANCE) for name in self.statements}
         queries = [reading for thing, owner in self.question for reading in self.names.meanings(owner, thing)]
         if not queries:
-            raise BadProblem("question", "must name an item and an item or category below it", self.question, _WAY_OUT)
+            asked = " does ".join(self.question[0]) if self.question else ""
+            raise BadProblem("question", "must name an item and an item or category below it", f"How many {asked} have?", _WAY_OUT)
         choices = product(queries, *used.values())
         failure: BadProblem | None = None
         any_found = False

@@ -154,11 +154,11 @@ def _fields(row: object) -> tuple[str, str, str, str | None]:
         if value is None and not required:
             value = ""
         if not isinstance(value, str):
-            raise BadProblem(f"row: {name}", "must be text", type(value).__name__ if name in row else "nothing", _SHAPE)
+            raise BadProblem(name, "must be text", "nothing" if value is None else f"{type(value).__name__} {str(value)[:40]}", _SHAPE)
         values.append(value)
     answer = row.get("answer")
     if isinstance(answer, bool) or not isinstance(answer, str | int | float | None) or (isinstance(answer, float) and not answer.is_integer()):
-        raise BadProblem("row: answer", "must be text or a whole number", answer, _SHAPE)
+        raise BadProblem("answer", "must be text or a whole number", answer, _SHAPE)
     problem, question, solution = values
     given = answer if isinstance(answer, str | None) else f"{answer:.0f}"
     return _spaced(problem), _spaced(question), solution, given

@@ -37,7 +37,7 @@ class Ranks:
 
 @contextlib.contextmanager
 def joined_ranks(device_name: str) -> Iterator[Ranks]:
-    """Join the process group that torchrun's environment describes (gloo on CPUs, NCCL on GPUs), leave it at the end; alone: one rank."""
+    """Join the process group that the environment describes (gloo on CPUs, NCCL on GPUs), leave it at the end; alone: one rank."""
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = pick_device(device_name, int(os.environ.get("LOCAL_RANK", "0")))
     if size == 1 or dist.is_initialized():
@@ -45,7 +45,12 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=2))
+    store = None
+    if "TORCHELASTIC_RUN_ID" not in os.environ:  # a launcher would bring its own
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = dist.TCPStore(address, port, size, rank == 0, timeout=timedelta(minutes=5))  # a process that never comes is not waited for longer
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(hours=2))
     try:
         yield Ranks(rank, size, device)
     finally:

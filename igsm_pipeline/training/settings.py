@@ -41,6 +41,7 @@ class TrainingSettings(Settings):
     device: str = runtime_field("auto", why="auto takes a GPU where there is one; the law of the result is the same, its last bits are not promised")
     compile: bool = runtime_field(False, why="torch.compile changes rounding at most; it gains on GPUs and not on CPUs without bf16 units")
     micro_batch: int = runtime_field(0, why="windows per forward pass; 0 chooses; sums are the same to rounding", ge=0)
+    processes: int = runtime_field(1, why="that share every batch on this machine, 0: one per GPU; sums are the same to rounding", ge=0)
     workers: int = runtime_field(1, why="processes that generate streamed blocks; blocks do not depend on who makes them", ge=0)
 
 

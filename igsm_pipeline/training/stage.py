@@ -24,6 +24,7 @@ from igsm_pipeline.training.loop import Specials, train
 from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.monitor import make_monitor
 from igsm_pipeline.training.parent import die_with_parent
+from igsm_pipeline.training.ranks import joined_by_others
 from igsm_pipeline.training.settings import CheckpointSettings
 from igsm_pipeline.training.state import remove_states
 from igsm_pipeline.training.stream import ShardMaker, StreamedWindows
@@ -38,7 +39,7 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     """Train and write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load, with metrics.jsonl beside.
 
     A foreign checkpoint (``model.path``) is copied as it is and not trained.
-    Under ``torch.distributed.run`` every process calls this; rank 0 writes, and none outlives the launcher.
+    Where several processes train together (``training.processes``) every one of them calls this; the first writes, and none outlives it.
 
     Args:
         settings: family, tokens, model and training.
@@ -61,7 +62,7 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     sets = {role: read_problems(inputs[role], world, settings.family.modulus) for role in inputs if role.startswith(MONITOR)}
     watched = {role.removeprefix(MONITOR + ":"): batch for role, batch in sets.items() if role != MONITOR}
     monitor = make_monitor(settings, sets[MONITOR], table, watched)
-    with training_windows(settings, inputs, world, table) as windows:
+    with joined_by_others(settings, inputs, writing.folder), training_windows(settings, inputs, world, table) as windows:
         context = max(CONTEXT, windows.window)
         model = gpt2_rotary.build(settings.model, table.size, context, settings.training.seed, bos=table.bos, eos=table.eos)
         result = train(model, windows, settings.training, writing.folder, specials=Specials(table.solution, table.eos), monitor=monitor)

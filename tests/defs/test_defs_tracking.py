@@ -1,0 +1,53 @@
+"""What training writes becomes curves and tags: per op and per watched slice, warnings too, each row once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from igsm_pipeline.defs.tracking import Curves, metric_values
+from igsm_pipeline.store import Store, Unit
+from igsm_pipeline.training.metrics import METRICS
+
+LOOK = {"step": 4, "accuracy": {"1": [3, 4], "12": [1, 4]}, "slices": {"op=max+1": [1, 2], "reask": [0, 2]}}
+
+
+class Recording:
+    """Takes what an MLflow client would be sent."""
+
+    def __init__(self) -> None:
+        self.metrics: list[tuple[str, float, int]] = []
+        self.tags: dict[str, str] = {}
+
+    def log_batch(self, run_id: str, metrics: Any = (), **_: Any) -> None:
+        self.metrics += [(one.key, one.value, one.step) for one in metrics]
+
+    def set_tag(self, run_id: str, name: str, value: str) -> None:
+        self.tags[name] = value
+
+
+def test_a_look_is_one_value_per_op_and_per_slice() -> None:
+    assert dict(metric_values(LOOK)) == {"accuracy/op 01": 0.75, "accuracy/op 12": 0.25, "accuracy/op_max_1": 0.5, "accuracy/reask": 0.0}
+
+
+def test_rows_are_sent_once_and_warnings_become_tags_even_when_they_come_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    unit = Unit("checkpoint", "checkpoint", 1, {})
+    final = Store.at_home().path(unit)
+    partial = final.with_name(final.name + ".partial")
+    partial.mkdir(parents=True)
+    client = Recording()
+    curves = Curves(client, unit, "run", "0")  # type: ignore[arg-type]
+    rows: list[dict[str, Any]] = [{"step": 4, "loss": 2.0}, LOOK]
+    (partial / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert curves.push() == 5
+    assert client.tags == {}
+    rows.append({"step": 4, "warning": "accuracy stayed at 1% while the loss fell"})
+    (partial / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert curves.push() == 0
+    assert client.tags == {"igsm.warning.step 4": "accuracy stayed at 1% while the loss fell"}
+    assert sorted(client.metrics)[-1] == ("loss", 2.0, 4)
+    assert len(client.metrics) == 5

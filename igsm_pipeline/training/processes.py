@@ -48,7 +48,8 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
     store = None
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # a launcher would bring its own
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = dist.TCPStore(address, port, size, rank == 0, timeout=timedelta(minutes=5))  # a process that never comes is not waited for longer
+        patience = timedelta(minutes=5)  # a process that never comes is not waited for longer
+        store = dist.TCPStore(address, port, size, rank == 0, timeout=patience)  # type: ignore[attr-defined]  # public, but not marked as exported
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(hours=2))
     try:

@@ -93,7 +93,8 @@ class Trainer:
             torch.manual_seed(seeding.torch_seed(settings.seed, "training.dropout", step * self.ranks.size + self.ranks.rank))
         scale = settings.batch_windows * windows.shape[1]  # one constant for all ranks, whose parts may differ in size
         size = settings.micro_batch or default_micro_batch(device, windows.shape[1])
-        loss = self.lanes.accumulate((ids, wanted, scale) for ids, wanted in micro_batches(windows, labels, lengths, size))
+        parts = micro_batches(windows, labels, lengths, size, whole=settings.compile)
+        loss = self.lanes.accumulate((ids, wanted, scale) for ids, wanted in parts)
         counts = torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64, device=device)
         totals = torch.cat([loss[None], counts])
         reduce_gradients(self.parameters, totals)

@@ -30,17 +30,19 @@ class SolveMonitor:
         groups: ("accuracy", op) of each in-distribution problem, ("slices", slice's name) of the others.
         prompts: [50256, 222] ... [223] of each.
         max_tokens: longest completion.
+        eos: id that ends a completion.
     """
 
     verifier: TokenVerifier
     groups: tuple[tuple[str, str], ...]
     prompts: tuple[NDArray[np.uint32], ...]
     max_tokens: int
+    eos: int
 
     def __call__(self, model: PreTrainedModel) -> dict[str, dict[str, list[int]]]:
         """Solve every problem greedily; a solution counts when all its steps and its answer are right. Kinds without a problem are left out."""
         with tqdm(total=len(self.prompts), desc="monitor", unit="problem", leave=False) as bar:
-            written = complete(model, self.prompts, max_tokens=self.max_tokens, eos=self.verifier.table.eos, progress=bar.update)
+            written = complete(model, self.prompts, max_tokens=self.max_tokens, eos=self.eos, progress=bar.update)
         correct = self.verifier.judge(*joined(written.tokens), written.finished).correct
         counts: dict[str, dict[str, list[int]]] = {}
         for (kind, name), right in zip(self.groups, correct.tolist(), strict=True):
@@ -65,4 +67,4 @@ def make_monitor(
     chosen = ProblemBatch(np.concatenate([part.records for part in parts]), batch.world, batch.modulus)
     emitted = emit(chosen, table, settings.family.format)
     prompts = tuple(emitted.prompt(number) for number in range(len(chosen)))
-    return SolveMonitor(TokenVerifier(chosen, table), tuple(groups), prompts, settings.training.monitor_max_tokens)
+    return SolveMonitor(TokenVerifier(chosen, table), tuple(groups), prompts, settings.training.monitor_max_tokens, table.eos)

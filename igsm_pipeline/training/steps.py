@@ -31,16 +31,26 @@ class StepResult:
     grad_norm: float
 
 
-def micro_batches(windows: NDArray[Any], labels: NDArray[np.int64], lengths: NDArray[Any], size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a batch into micro-batches of windows of like length, each without common padding on the right.
+def micro_batches(
+    windows: NDArray[Any], labels: NDArray[np.int64], lengths: NDArray[Any], size: int, *, whole: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut a batch into as few micro-batches as ``size`` allows, equally large but for rounding, each of windows of like length.
+
+    Args:
+        windows: ids, shape (batch, window).
+        labels: shape (batch, window - 1).
+        lengths: real tokens per window, shape (batch,).
+        size: most windows of a micro-batch.
+        whole: keep the padding that all windows of a micro-batch share, so that compiled code sees one shape.
 
     Yields:
         ids, shape (micro, longest - 1), and labels of the same shape.
     """
     order = np.argsort(-lengths.astype(np.int64), kind="stable")
-    for first in range(0, len(order), size):
-        rows = order[first : first + size]
-        longest = max(2, int(lengths[rows].max()))
+    each = -(-len(order) // max(1, -(-len(order) // size)))
+    for first in range(0, len(order), max(1, each)):
+        rows = order[first : first + each]
+        longest = windows.shape[1] if whole else max(2, int(lengths[rows].max()))
         yield torch.from_numpy(windows[rows, : longest - 1].astype(np.int64)), torch.from_numpy(labels[rows, : longest - 1])
 
 

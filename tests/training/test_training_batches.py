@@ -64,6 +64,11 @@ def test_micro_batches_hold_every_label_once() -> None:
     found = np.sort(np.concatenate([wanted[wanted != IGNORED].numpy() for _, wanted in cut]))
     assert np.array_equal(found, np.sort(labels[labels != IGNORED]))
     assert sum(ids.numel() for ids, _ in cut) < windows.size
+    assert [len(ids) for ids, _ in cut] == [3, 3, 1]
+    assert [len(ids) for ids, _ in micro_batches(windows, labels, lengths, 5)] == [4, 3]
+    whole = list(micro_batches(windows, labels, lengths, 4, whole=True))
+    assert [ids.shape[1] for ids, _ in whole] == [11, 11], "one shape for compiled code"
+    assert np.array_equal(np.sort(np.concatenate([wanted[wanted != IGNORED].numpy() for _, wanted in whole])), found)
 
 
 def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:

@@ -151,14 +151,19 @@ def generate(
     world: WorldSource = "igsm",
     lenient: Lenient = False,
     vocab: Annotated[Vocab, typer.Option(help="Token ids: GPT-2's own, or compact.")] = Vocab.gpt2,
+    tables: Annotated[bool, typer.Option("--tables", help="No problems but tables of what they are like: Markdown, JSON (--out x.json).")] = False,
     out: Annotated[Path | None, typer.Option(help="File; stdout without it.", show_default=False)] = None,
 ) -> None:
     """Generate problems with solution, graph and token ids, for use elsewhere."""
     from igsm_pipeline.experiments.dataset import generated_set, write_dataset
+    from igsm_pipeline.experiments.law_tables import write_tables
     from igsm_pipeline.world.world import load_world
 
-    settings = generated_set(family, law=law.value, op=op, split=split.value, num_problems=num, seed=seed)
-    total = write_dataset(settings, load_world(world, lenient=lenient), vocab=vocab.value, file_format=file_format.value, out=out)
+    settings, names = generated_set(family, law=law.value, op=op, split=split.value, num_problems=num, seed=seed), load_world(world, lenient=lenient)
+    if tables:
+        write_tables(settings, names, world, out)
+        return
+    total = write_dataset(settings, names, vocab=vocab.value, file_format=file_format.value, out=out)
     typer.echo(f"{total:,} problems{f' in {out}' if out else ''}", err=True)
 
 
@@ -168,18 +173,20 @@ def show(
     op: Annotated[int | None, typer.Option(help="Operations; by the family's law without it.", show_default=False)] = None,
     split: Annotated[Split, typer.Option()] = Split.test,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    number: Annotated[int, typer.Option(help="Which one: the row, from 0, that `igsm generate` with the same options writes.", min=0)] = 0,
+    key: Annotated[str | None, typer.Option(help="Which one: BLOCK:DRAW, as records hold them.", show_default=False)] = None,
     world: WorldSource = "igsm",
     lenient: Lenient = False,
 ) -> None:
     """Show one problem in colour: text, solution, structure, and what its query rests on."""
-    from igsm_pipeline.experiments.dataset import generated_set
-    from igsm_pipeline.problems.blocks import generate as draw
+    from igsm_pipeline.experiments.dataset import find_problem, generated_set
     from igsm_pipeline.reports.console import problem_view
     from igsm_pipeline.world.world import load_world
 
-    settings = generated_set(family, law="range" if op is None else "exact", op=op, split=split.value, num_problems=1, seed=seed)
-    problem = next(iter(draw(settings, load_world(world, lenient=lenient))))[0]
-    _console().print(problem_view(problem, format=settings.family.format))
+    settings = generated_set(family, law="range" if op is None else "exact", op=op, split=split.value, num_problems=number + 1, seed=seed)
+    batch = find_problem(settings, load_world(world, lenient=lenient), key)
+    key_line = f"[dim]--key {batch.records[0]['block']}:{batch.records[0]['draw']}[/]"
+    _console().print(key_line, problem_view(batch[0], format=settings.family.format), sep="\n", highlight=False)
 
 
 @app.command()
@@ -358,8 +365,7 @@ def _plans(members: Sequence[str], stages: Sequence[str] | None, deep: bool) -> 
     from igsm_pipeline.experiments.planner import plan as make_plan
     from igsm_pipeline.store import Store
 
-    store = Store.at_home()
-    return [make_plan(member, store, stages, deep=deep) for member in find_members(list(members))]
+    return [make_plan(member, Store.at_home(), stages, deep=deep) for member in find_members(list(members))]
 
 
 def _print_plan(plan: Plan) -> None:
@@ -373,8 +379,7 @@ def _print_plan(plan: Plan) -> None:
         typer.echo(f"{plan.member.key}: all {len(plan.units)} units are fresh")
         return
     store = Store.at_home()
-    estimates = estimate_stages(plan, store)
-    _console().print(plan_table(plan, estimates))
+    _console().print(plan_table(plan, estimate_stages(plan, store)))
     check_plan(plan, store)
 
 

@@ -7,9 +7,7 @@ evaluated on a hit too, so it is cheap: manifests, Parquet statistics, samples.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ import dagster as dg
 import numpy as np
 import pyarrow.parquet as pq
 
+from igsm_pipeline.defs.data_checks import lengths, no_repeats, op_histogram, ops_mixed, shard_ops, split_disjoint
+from igsm_pipeline.defs.outcomes import Check, Outcome
 from igsm_pipeline.defs.stage_runs import StageRun
 from igsm_pipeline.store import Unit
 
@@ -25,38 +25,6 @@ SAMPLED_PROBLEMS = 256
 SHARING_TOLERANCE = 2e-3
 """Cached states are float16: eleven bits."""
 _Z_LIMIT = 6.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a check found.
-
-    Attributes:
-        passed: whether the rule holds.
-        message: what was looked at and found, in words.
-        metadata: figures to show.
-    """
-
-    passed: bool
-    message: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Check:
-    """A rule of one stage.
-
-    Attributes:
-        name: as Dagster shows it.
-        description: the rule, in words.
-        evaluate: looks at a stage run.
-        blocking: stop the run where the rule does not hold.
-    """
-
-    name: str
-    description: str
-    evaluate: Callable[[StageRun], Outcome]
-    blocking: bool = True
 
 
 def check_specs(stage: str) -> list[dg.AssetCheckSpec]:
@@ -89,58 +57,6 @@ def files_intact(run: StageRun) -> Outcome:
     broken = [f"{unit.name}: {reason}" for unit in run.units for reason in run.store.check(unit).reasons]
     files = sum(len(manifest["files"]) for manifest in run.manifests.values())
     return Outcome(not broken, "; ".join(broken) or f"{files} files as their manifests state", {"files": files})
-
-
-def op_histogram(run: StageRun) -> Outcome:
-    """Every file of every problem set has the ops that its settings ask for, in the right proportions."""
-    wrong = []
-    for unit in run.units:
-        for path in sorted(run.store.path(unit).glob("*.parquet")):
-            counts = Counter(pq.read_table(path, columns=["op"])["op"].to_pylist())
-            wrong += [f"{unit.name} {path.name}: {what}" for what in _op_faults(unit, counts)]
-    return Outcome(not wrong, "; ".join(wrong) or f"{len(run.tables())} files have the ops of their law")
-
-
-def _op_faults(unit: Unit, counts: Mapping[int, int]) -> Iterator[str]:
-    law, op_max, total = unit.settings["law"], unit.settings["family"]["op_max"], sum(counts.values())
-    if not total:
-        yield "no problem"
-    elif law == "exact" and not unit.settings["reask"]:
-        if set(counts) != {unit.settings["op"]}:
-            yield f"ops must all be {unit.settings['op']}, found {sorted(counts)}"
-    elif not unit.settings["reask"]:
-        if max(counts) > op_max or min(counts) < 1:
-            yield f"ops must be 1 to {op_max}, found {min(counts)} to {max(counts)}"
-        for op, share in op_law(unit.settings["family"]["op_law"], op_max, balanced=unit.settings["balanced"]).items():
-            error = math.sqrt(total * share * (1 - share))
-            if (
-                unit.settings["split"] == "train"
-                and total >= 1000
-                and abs(counts.get(op, 0) - total * share) > _Z_LIMIT * error + 0.02 * total * share
-            ):
-                yield f"op {op} must be about {total * share:.0f} of {total} problems, found {counts.get(op, 0)}"
-
-
-def op_law(law: str, op_max: int, *, balanced: bool) -> dict[int, float]:
-    """The probability of each op: ``light`` is the smaller of two uniforms, ``uniform`` (and every balanced set) is flat.
-
-    Source: the paper's op distribution (app. E), the smaller of two draws from 1..op_max.
-    """
-    if law == "uniform" or balanced:
-        return dict.fromkeys(range(1, op_max + 1), 1 / op_max)
-    return {op: (2 * (op_max - op) + 1) / op_max**2 for op in range(1, op_max + 1)}
-
-
-def split_disjoint(run: StageRun) -> Outcome:
-    """No hash bin of a training set occurs in a test set (reask stands outside: its problems are not hashed again)."""
-    bins: dict[str, set[int]] = {"train": set(), "test": set()}
-    for unit in run.units:
-        if unit.settings["split"] in bins and not unit.settings["reask"]:
-            for path in run.store.path(unit).glob("*.parquet"):
-                bins[unit.settings["split"]] |= set(pq.read_table(path, columns=["split_bin"])["split_bin"].unique().to_pylist())
-    shared = bins["train"] & bins["test"]
-    seen = {f"{split} bins": str(sorted(found)) for split, found in bins.items()}
-    return Outcome(not shared, f"bins in both splits: {sorted(shared)}" if shared else "no bin is in both splits", seen)
 
 
 def gold_solutions_verify(run: StageRun) -> Outcome:
@@ -285,8 +201,14 @@ _FILES_INTACT = Check("files_intact", "Every file has the size and time that its
 _OWN: Mapping[str, tuple[Check, ...]] = {
     "problem_sets": (
         Check("op_histogram", "Ops are those asked for, in every file of every set.", op_histogram),
+        Check("ops_mixed", "Ops of neighbours are independent: no window or batch holds one level by accident of order.", ops_mixed),
         Check("split_disjoint", "No hash bin occurs both in training and in test sets.", split_disjoint),
+        Check("no_repeats", "No problem is there twice by its key; repeats by content are counted.", no_repeats),
         Check("gold_solutions_verify", "The verifier accepts the reference solutions.", gold_solutions_verify),
+    ),
+    "token_shards": (
+        Check("shard_ops", "Every shard holds the ops of the law.", shard_ops),
+        Check("lengths", "Windows are filled, and no op level is dropped for its length.", lengths, blocking=False),
     ),
     "checkpoint": (Check("checkpoint_loads", "Weights are readable and finite.", checkpoint_loads),),
     "probe_queries": (

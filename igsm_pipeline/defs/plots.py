@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_BYTES = 100_000
-VERSION = 1
+VERSION = 2
 """Raise it when the plots change: kept ones are drawn again."""
 _DPI = (90, 60, 40)
 
@@ -50,13 +50,28 @@ def image(figure: Figure, title: str) -> str:
 
 
 def _problem_sets(run: StageRun) -> dict[str, Figure]:
+    from igsm_pipeline.problems.op_law import op_law  # noqa: PLC0415
+    from igsm_pipeline.reports.data_figures import bins_by_split, ops_against_law  # noqa: PLC0415
     from igsm_pipeline.reports.figures import op_histogram  # noqa: PLC0415
 
-    counts = {}
+    counts, bins, figures = {}, {}, {}
     for unit in run.units:
         summary = json.loads((run.store.path(unit) / "summary.json").read_text())
         counts[unit.name] = {op: number for op, number in enumerate(summary["op_histogram"]) if number}
-    return {"ops of each set": op_histogram(counts)}
+        if not unit.settings["reask"]:
+            bins[unit.name] = summary["template_bins"]
+        if unit.settings["law"] == "range" and unit.name == "train":
+            law = op_law(unit.settings["family"]["op_law"], unit.settings["family"]["op_max"], balanced=unit.settings["balanced"])
+            figures["ops of the training set against the law"] = ops_against_law(counts[unit.name], law)
+    return {"ops of each set": op_histogram(counts), **figures, "template bins of each set": bins_by_split(bins)}
+
+
+def _token_shards(run: StageRun) -> dict[str, Figure]:
+    from igsm_pipeline.reports.data_figures import fill_histogram, ops_of_shards  # noqa: PLC0415
+
+    shards = [shard for folder in run.folders() for shard in json.loads((folder / "summary.json").read_text())["shards"]]
+    filled = [length for index in range(len(run.units)) for length in table_column(run, index, "length")]
+    return {"ops of each shard": ops_of_shards([shard["op_histogram"] for shard in shards]), "tokens per window": fill_histogram(filled)}
 
 
 def _checkpoint(run: StageRun) -> dict[str, Figure]:
@@ -105,6 +120,7 @@ def _probes(run: StageRun) -> dict[str, Figure]:
 
 _PLOTS: Mapping[str, Callable[[StageRun], dict[str, Figure]]] = {
     "problem_sets": _problem_sets,
+    "token_shards": _token_shards,
     "checkpoint": _checkpoint,
     "generations": _generations,
     "verdicts": _verdicts,

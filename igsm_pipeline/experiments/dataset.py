@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from igsm_pipeline.errors import BadSettings
-from igsm_pipeline.problems.blocks import family_by_name, generate
+from igsm_pipeline.errors import BadInput, BadSettings
+from igsm_pipeline.problems.blocks import BlockMaker, family_by_name, generate, regenerate
 from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
@@ -76,6 +76,22 @@ def generated_set(
     """
     values = {"law": law, "op": op, "split": split, "num_problems": num_problems, "seed": seed, "stream": "generate"}
     return ProblemSetSettings.parse({"family": read_family(family).canonical(), **values}, "generate")
+
+
+def find_problem(settings: ProblemSetSettings, world: World, key: str | None = None) -> ProblemBatch:
+    """The last problem of a set, or the one with a key, BLOCK:DRAW, made again without the others; a batch of one.
+
+    Raises:
+        BadInput: the key is none, or no problem of the set has it.
+        StageFailed: the split holds no such problem.
+    """
+    if key is None:
+        block, slot = divmod(settings.num_problems - 1, settings.block_size)
+        return BlockMaker(settings, world).make(block, slot + 1).take(slice(slot, slot + 1))
+    block_text, _, draw_text = key.partition(":")
+    if not (block_text.isdecimal() and draw_text.isdecimal() and int(block_text) < 1 << 32 and int(draw_text) < 1 << 32):
+        raise BadInput("--key", "must be BLOCK:DRAW, two numbers below 2**32", key, "take both from a record of the set, or from `igsm show`")
+    return regenerate(settings, world, int(block_text), int(draw_text))
 
 
 def problem_rows(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[dict[str, Any]]:

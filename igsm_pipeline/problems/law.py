@@ -226,6 +226,7 @@ def draw_order(state: State, work: Work, chosen: Int) -> bool:
     """
     edge_chance = unit(state)
     gravity = half_normal(state)
+    one, two = math.exp(gravity), math.exp(gravity * 2)
     work.num_parents[:] = 0
     length = count_bits(chosen)
     unplaced, needed = chosen, 0
@@ -242,7 +243,7 @@ def draw_order(state: State, work: Work, chosen: Int) -> bool:
         elif unplaced:
             stuck = (free & needed) == 0  # no draw for the chance where it is stuck
             if stuck or unit(state) < edge_chance:
-                b = _draw_parent(state, free if stuck else unplaced, needed, gravity)
+                b = _draw_parent(state, free if stuck else unplaced, needed, one, two)
                 work.parents[a, 0] = b
                 work.num_parents[a] = 1
                 needed |= 1 << b
@@ -254,19 +255,25 @@ def draw_order(state: State, work: Work, chosen: Int) -> bool:
 
 
 @kernel
-def _draw_parent(state: State, pool: Int, needed: Int, gravity: float) -> Int:
-    """One of the pool with weight exp(g * [abstract] + g * [not yet needed]), by the running sum over rising ids."""
+def _weight(a: Int, needed: Int, one: float, two: float) -> float:
+    """exp(g * [abstract] + g * [not yet needed]), from exp(g) and exp(2g)."""
+    reasons = int(a >= BASE0) + int(needed >> a & 1 == 0)
+    return 1.0 if reasons == 0 else one if reasons == 1 else two
+
+
+@kernel
+def _draw_parent(state: State, pool: Int, needed: Int, one: float, two: float) -> Int:
+    """One of the pool by weight, by the running sum over rising ids."""
     total, mask = 0.0, pool
     while mask:
-        a = lowest_bit(mask)
+        total += _weight(lowest_bit(mask), needed, one, two)
         mask &= mask - 1
-        total += math.exp(gravity * (int(a >= BASE0) + int(needed >> a & 1 == 0)))
     point = unit(state) * total
     a, mask = -1, pool
     while mask:
         a = lowest_bit(mask)
         mask &= mask - 1
-        point -= math.exp(gravity * (int(a >= BASE0) + int(needed >> a & 1 == 0)))
+        point -= _weight(a, needed, one, two)
         if point < 0.0:
             break
     return a

@@ -17,7 +17,7 @@ from igsm_pipeline.problems.record import MAX_INSTANCES, NUM_PARAMETERS, Problem
 from igsm_pipeline.problems.steps import abstract_place
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 from igsm_pipeline.tokens.table import Ids, TokenTable
-from igsm_pipeline.tokens.walk import ROOM, Numbers, item_number, list_instances, walk_document
+from igsm_pipeline.tokens.walk import ROOM, Numbers, Walking, item_number, list_instances, new_walking, walk_document
 
 _Found = tuple[Ids, NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 
@@ -81,8 +81,9 @@ def emit(batch: ProblemBatch, table: TokenTable, format: Literal["pq", "qp"]) ->
         format: problem then question, or question then problem.
     """
     ids, offsets, prompt_ends, problem_ends, sentence_ends, sentence_offsets = _emit(
-        batch.records, format == "qp", batch.modulus, table.fragments.layout, table.fragments.item_starts, table.pieces, table.starts
-    )
+        batch.records, format == "qp", batch.modulus, table.fragments.layout, table.fragments.item_starts, table.pieces, table.starts,
+        new_walking(),
+    )  # fmt: skip
     return Emitted(ids, offsets, prompt_ends, problem_ends, sentence_ends, sentence_offsets, table.eos)
 
 
@@ -115,17 +116,18 @@ def _put(fragment: Int, pieces: Ids, starts: Numbers, ids: Ids, end: Int) -> Int
 
 
 @kernel
-def _emit(records: Records, question_first: Bool, modulus: Int, layout: Numbers, item_starts: Numbers, pieces: Ids, starts: Numbers) -> _Found:
+def _emit(
+    records: Records, question_first: Bool, modulus: Int, layout: Numbers, item_starts: Numbers, pieces: Ids, starts: Numbers, walking: Walking
+) -> _Found:
     """The arrays of ``Emitted``, in its order."""
     num = len(records)
-    walked, instances = np.empty(ROOM, np.int32), np.empty((MAX_INSTANCES, 3), np.int64)
-    symbol_of, state = np.empty(NUM_PARAMETERS, np.int64), np.zeros(4, np.int64)
+    walked = np.empty(ROOM, np.int32)
     offsets, sentence_offsets = np.zeros(num + 1, np.int64), np.zeros(num + 1, np.int64)
     prompt_ends, problem_ends = np.zeros(num, np.int32), np.zeros(num, np.int32)
     ids, sentence_ends = np.empty(512 * (num + 1), np.uint32), np.empty(16 * (num + 1), np.int32)
     end, num_sentences = 0, 0
     for i in range(num):
-        n = walk_document(records[i], question_first, modulus, layout, item_starts, instances, symbol_of, state, walked)
+        n = walk_document(records[i], question_first, modulus, layout, item_starts, walking, walked)
         needed = 0
         for k in range(n):
             needed += starts[walked[k] + 1] - starts[walked[k]]

@@ -1,36 +1,26 @@
 """A record row as the list of fragment numbers of its document: the wording of problems, questions and solutions as numba kernels.
 
-Shared arguments: ``row`` is one ``RECORD``; ``layout`` and ``item_starts`` number the fragments (``tokens.fragments``); ``instances`` holds (layer,
-item, child) by instance id, ``symbol_of`` the symbol of each parameter defined so far; ``out`` takes fragment numbers and ``n`` is where to go on
-(kernels that append return the new end); ``state`` is (steps left, own symbol, next free symbol, symbol just set) of the parameter being solved.
-
-Source: sums and products fold left, a constant stands left and comes last (the paper's released generator).
+What a solution computes comes from ``problems.steps``; here it is only put into words. Shared arguments: ``row`` is one ``RECORD``; ``layout`` and
+``item_starts`` number the fragments (``tokens.fragments``); ``instances`` holds (layer, item, child) by instance id; ``out`` takes fragment
+numbers and ``n`` is where to go on (kernels that append return the new end).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from igsm_pipeline.problems.kernel import Int, Ints, Row, kernel
-from igsm_pipeline.problems.record import (
-    ABSTRACT_BASE,
-    FORM_DIFFERENCE,
-    FORM_TIMES,
-    MAX_INSTANCES,
-    MAX_LAYERS,
-    MAX_PARENTS,
-    MAX_WIDTH,
-    NOTHING,
-    RNG_ID,
-)
-from igsm_pipeline.problems.steps import abstract_place
+from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_TIMES, MAX_INSTANCES, MAX_LAYERS, MAX_PARENTS, MAX_WIDTH, NOTHING, RNG_ID
+from igsm_pipeline.problems.steps import BINARY, CONSTANT, COPY, Steps, abstract_place, new_steps, steps_of_record
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 
 Numbers = NDArray[np.int32]
 
 ROOM = 4096
-"""Numberss that one document may have; the longest (39 statements, 52 operations) has fewer than 2,000."""
+"""Numbers that one document may have; the longest (39 statements, 52 operations) has fewer than 2,000."""
 
 
 @kernel
@@ -106,116 +96,71 @@ def _question(row: Row, instances: Ints, layout: Numbers, item_starts: Numbers, 
 
 
 @kernel
-def _begin_step(row: Row, layout: Numbers, out: Numbers, n: Int, state: Ints) -> Int:
-    """Open a step: "; so v =" where it is the parameter's last, else "; t ="."""
-    state[0] -= 1
-    if state[0] == 0:
-        out[n] = F.SO
-        state[3] = state[1]
-    else:
-        out[n] = F.STEP
-        state[3] = row["symbols"][state[2]]
-        state[2] += 1
-    out[n + 1], out[n + 2] = layout[1] + state[3], F.IS
-    return n + 3
-
-
-@kernel
-def _binary(
-    row: Row, modulus: Int, layout: Numbers, out: Numbers, n: Int, state: Ints, operator: Int, x: Int, x_value: Int, y: Int, y_value: Int
-) -> tuple[Int, Int]:
-    """Append the step "t = x o y = n o m = k"; ``x`` -1 says that the left operand is a constant. Returns the new end and k."""
-    n = _begin_step(row, layout, out, n, state)
-    value = x_value + y_value if operator == F.PLUS else x_value - y_value if operator == F.MINUS else x_value * y_value
-    value %= modulus
-    number = layout[0]
-    out[n] = number + x_value if x < 0 else layout[1] + x
-    out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = operator, layout[1] + y, F.IS, number + x_value, operator
-    out[n + 6], out[n + 7], out[n + 8] = number + y_value, F.IS, number + value
-    return n + 9, value
-
-
-@kernel
-def _plain(row: Row, layout: Numbers, out: Numbers, n: Int, state: Ints, symbol: Int, value: Int) -> Int:
-    """Append the only step of a parameter without arithmetic: "so v = u = 6" or, with ``symbol`` -1, "so v = 17"."""
-    n = _begin_step(row, layout, out, n, state)
-    if symbol >= 0:
-        out[n], out[n + 1] = layout[1] + symbol, F.IS
+def _step(row: Row, steps: Steps, t: Int, modulus: Int, layout: Numbers, value_of: Ints, out: Numbers, n: Int) -> Int:
+    """Append one step: "; t = x o y = 7 o 9 = 16", "; so v = u = 6" or "; so v = 17"; ``value_of`` holds the values of symbols by number."""
+    number, symbol, symbols = layout[0], layout[1], row["symbols"]
+    out[n] = F.SO if steps.last[t] else F.STEP
+    out[n + 1], out[n + 2] = symbol + symbols[steps.target[t]], F.IS
+    n += 3
+    left, value = steps.left[t], steps.constant[t]
+    if steps.kind[t] == BINARY:
+        x, y = value if left == CONSTANT else value_of[left], value_of[steps.right[t]]
+        sign = F.PLUS + steps.operator[t]
+        value = (x + y if sign == F.PLUS else x - y if sign == F.MINUS else x * y) % modulus
+        out[n] = number + x if left == CONSTANT else symbol + symbols[left]
+        out[n + 1], out[n + 2], out[n + 3], out[n + 4], out[n + 5] = sign, symbol + symbols[steps.right[t]], F.IS, number + x, sign
+        out[n + 6], out[n + 7] = number + y, F.IS
+        n += 8
+    elif steps.kind[t] == COPY:
+        value = value_of[left]
+        out[n], out[n + 1] = symbol + symbols[left], F.IS
         n += 2
-    out[n] = layout[0] + value
+    out[n] = number + value
+    value_of[steps.target[t]] = value
     return n + 1
 
 
 @kernel
-def _solve_instance(row: Row, modulus: Int, layout: Numbers, parameter: Int, symbol_of: Ints, state: Ints, out: Numbers, n: Int) -> Int:
-    """Append the steps of an instance parameter: operands folded from the left, the constant last and on the left."""
-    form, has_constant, num_operands, symbol, value = row["form"][parameter], False, 0, -1, np.int64(0)
-    for k in range(MAX_PARENTS):
-        parent = row["parents"][parameter, k]
-        has_constant |= parent == RNG_ID
-        num_operands += parent not in (RNG_ID, NOTHING)
-    constant = np.int64(row["constant"][parameter])
-    state[0] = max(1, num_operands + has_constant - 1)
-    if num_operands == 0:
-        return _plain(row, layout, out, n, state, -1, constant)
-    operator = F.MINUS if form & FORM_DIFFERENCE and num_operands == 2 else F.PLUS
-    seen = 0
-    for k in range(MAX_PARENTS):
-        parent = row["parents"][parameter, k]
-        if parent in (RNG_ID, NOTHING):
-            continue
-        operand = np.int64(row["values"][parent])
-        if seen == 0:
-            symbol, value = symbol_of[parent], operand
-        else:
-            n, value = _binary(row, modulus, layout, out, n, state, operator, symbol, value, symbol_of[parent], operand)
-            symbol = state[3]
-        seen += 1
-    if has_constant:
-        n, value = _binary(row, modulus, layout, out, n, state, F.TIMES if form & FORM_TIMES else F.PLUS, -1, constant, symbol, value)
-    elif num_operands == 1:
-        return _plain(row, layout, out, n, state, symbol, value)
+def _solution(
+    row: Row, steps: Steps, modulus: Int, instances: Ints, layout: Numbers, item_starts: Numbers, value_of: Ints, out: Numbers, n: Int
+) -> Int:
+    """Append the sentences of the solution, from its steps."""
+    t = 0
+    for sentence in range(row["num_necessary"]):
+        parameter = row["order"][sentence]
+        owner, thing, _ = _owner_and_thing(row, instances, parameter, layout, item_starts)
+        own = layout[1] + row["symbols"][steps.symbol[parameter]]
+        out[n], out[n + 1], out[n + 2], out[n + 3], out[n + 4] = F.DEFINE, owner, thing, F.AS, own
+        n += 5
+        while t < steps.length[0] and steps.sentence[t] == sentence:
+            n = _step(row, steps, t, modulus, layout, value_of, out, n)
+            t += 1
+        out[n] = F.DOT
+        n += 1
     return n
 
 
-@kernel
-def _solve_abstract(
-    row: Row, instances: Ints, num_instances: Int, modulus: Int, layout: Numbers, parameter: Int, symbol_of: Ints, state: Ints, out: Numbers, n: Int
-) -> Int:
-    """Append the steps of an abstract parameter: children by index, first two products, then their sum, then product and sum in turn."""
-    layer, item, target = abstract_place(parameter)
-    deeper, num_terms, seen, symbol, value = target > layer + 1, 0, 0, -1, np.int64(0)
-    for child in range(MAX_WIDTH):
-        num_terms += row["children"][layer, item] >> child & 1
-    if num_terms == 0:
-        state[0] = 1
-        return _plain(row, layout, out, n, state, -1, 0)
-    state[0] = max(1, (2 if deeper else 1) * num_terms - 1)
-    for a in range(num_instances):
-        if instances[a, 0] != layer or instances[a, 1] != item:
-            continue
-        term, term_value = symbol_of[a], np.int64(row["values"][a])
-        if deeper:
-            b = ABSTRACT_BASE[layer + 1] + instances[a, 2] * (2 - layer) + target - layer - 2
-            n, term_value = _binary(row, modulus, layout, out, n, state, F.TIMES, term, term_value, symbol_of[b], np.int64(row["values"][b]))
-            term = state[3]
-        if seen == 0:
-            symbol, value = term, term_value
-        else:
-            n, value = _binary(row, modulus, layout, out, n, state, F.PLUS, symbol, value, term, term_value)
-            symbol = state[3]
-        seen += 1
-    if num_terms == 1 and not deeper:
-        return _plain(row, layout, out, n, state, symbol, value)
-    return n
+class Walking(NamedTuple):
+    """Scratch memory of a walk."""
+
+    instances: Ints  # (39, 3) layer, item, child by instance id
+    first_edge: Ints  # (3, 4) id of the first instance parameter of each item
+    steps: Steps  # of the solution
+    value_of: Ints  # values of symbols by number
+
+
+def new_walking() -> Walking:
+    """Fresh scratch memory."""
+    steps = new_steps()
+    return Walking(np.zeros((MAX_INSTANCES, 3), np.int64), np.zeros((3, 4), np.int64), steps, np.zeros(len(steps.target), np.int64))
 
 
 @kernel
-def walk_document(
-    row: Row, question_first: bool, modulus: Int, layout: Numbers, item_starts: Numbers, instances: Ints, symbol_of: Ints, state: Ints, out: Numbers
-) -> Int:
+def walk_document(row: Row, question_first: bool, modulus: Int, layout: Numbers, item_starts: Numbers, walking: Walking, out: Numbers) -> Int:
     """Fill ``out`` with the fragments of one document; returns how many."""
+    instances, steps = walking.instances, walking.steps
     num_instances = list_instances(row, instances)
+    steps_of_record(row, walking.first_edge, steps)
     out[0] = F.BEGIN
     n = 1
     if question_first:
@@ -225,20 +170,6 @@ def walk_document(
     if not question_first:
         n = _question(row, instances, layout, item_starts, out, n)
     out[n] = F.SOLUTION
-    n += 1
-    state[2] = 0
-    for k in range(row["num_necessary"]):
-        parameter = row["order"][k]
-        owner, thing, _ = _owner_and_thing(row, instances, parameter, layout, item_starts)
-        state[1] = row["symbols"][state[2]]
-        state[2] += 1
-        symbol_of[parameter] = state[1]
-        out[n], out[n + 1], out[n + 2], out[n + 3], out[n + 4] = F.DEFINE, owner, thing, F.AS, layout[1] + state[1]
-        if parameter < MAX_INSTANCES:
-            n = _solve_instance(row, modulus, layout, parameter, symbol_of, state, out, n + 5)
-        else:
-            n = _solve_abstract(row, instances, num_instances, modulus, layout, parameter, symbol_of, state, out, n + 5)
-        out[n] = F.DOT
-        n += 1
+    n = _solution(row, steps, modulus, instances, layout, item_starts, walking.value_of, out, n + 1)
     out[n], out[n + 1], out[n + 2] = F.ANSWER, layout[0] + row["values"][row["order"][row["num_necessary"] - 1]], F.END
     return n + 3

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline.problems.kernel import Bool, Int, Ints, kernel
 from igsm_pipeline.tokens.emission import Emitted
 from igsm_pipeline.tokens.settings import Alignment
+from igsm_pipeline.tokens.table import Ids
 
 
 @dataclass(frozen=True)
@@ -53,37 +55,43 @@ def pack(emitted: Emitted, window: int, alignment: Alignment) -> Packed:
     """
     sizes = emitted.lengths
     kept = sizes < window
-    wanted = sizes[kept]
-    if not len(wanted):
+    if not kept.any():
         return Packed(np.zeros((0, window), np.uint32), np.zeros(0, np.int32), kept)
-    if alignment == "aligned":
-        places = _aligned_places(wanted, window)
-    elif alignment == "single":
-        places = 1 + window * np.arange(len(wanted))
-    else:
-        places = 1 + np.cumsum(wanted) - wanted
-    ends = places + wanted
+    places = _find_places(sizes, window, alignment == "aligned", alignment == "single")
+    ends = (places + sizes)[kept]
     num_windows = int(-(-ends[-1] // window))
     flat = np.full(num_windows * window, emitted.eos, np.uint32)
-    flat[np.repeat(places - (np.cumsum(wanted) - wanted), wanted) + np.arange(int(wanted.sum()))] = emitted.ids[np.repeat(kept, sizes)]
+    _copy_documents(emitted.ids, emitted.offsets, places, flat)
     lengths = np.full(num_windows, window, np.int32)
     if alignment != "stream":
-        lengths[places // window] = (ends - 1) % window + 1  # of several documents in a window, the last one's end stays
+        lengths[places[kept] // window] = (ends - 1) % window + 1  # of several documents in a window, the last one's end stays
     else:
         lengths[-1] = ends[-1] - (num_windows - 1) * window
     return Packed(flat.reshape(num_windows, window), lengths, kept)
 
 
-def _aligned_places(sizes: NDArray[np.int64], window: int) -> NDArray[np.int64]:
-    """Where each document starts in the row of all windows; none crosses a window's end or covers a window's first token."""
-    places = np.empty(len(sizes), np.int64)
+@kernel
+def _find_places(sizes: Ints, window: Int, aligned: Bool, single: Bool) -> Ints:
+    """Where each document starts in the row of all windows, -1 where it is dropped; none covers the first token of an aligned or single window."""
+    places = np.full(len(sizes), -1, np.int64)
     first, used = 0, 1
-    for number, size in enumerate(sizes.tolist()):
-        if used + size > window:
+    for number in range(len(sizes)):
+        size = sizes[number]
+        if size >= window:
+            continue
+        if (aligned and used + size > window) or (single and used > 1):
             first, used = first + window, 1
         places[number] = first + used
         used += size
     return places
+
+
+@kernel
+def _copy_documents(ids: Ids, offsets: Ints, places: Ints, flat: Ids) -> None:
+    for number in range(len(places)):
+        if places[number] >= 0:
+            start, end = offsets[number], offsets[number + 1]
+            flat[places[number] : places[number] + end - start] = ids[start:end]
 
 
 def documents_of(tokens: NDArray[Any], length: int, bos: int) -> list[NDArray[Any]]:

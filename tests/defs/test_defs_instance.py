@@ -3,7 +3,6 @@
 import dagster as dg
 import pytest
 
-from igsm_pipeline.defs.checks import op_law
 from igsm_pipeline.defs.instance import OWNER_TAG, close_dead_runs, enter_home, locked, old_runs, owned_runs
 from igsm_pipeline.defs.registry import Score, judge
 from igsm_pipeline.defs.tracking import clean_name, flatten, metric_values
@@ -85,11 +84,6 @@ def test_metrics_rows_become_named_numbers():
     assert [pair for row in rows for pair in metric_values(row)] == [("loss", 1.5), ("accuracy/op 02", 0.25)]
     assert clean_name("op<=max") == "op__max"
     assert list(flatten({"a": {"b": 1}, "c": 2})) == [("a.b", 1), ("c", 2)]
-
-
-def test_the_light_law_is_that_of_the_smaller_of_two_dice():
-    pairs = [min(a, b) for a in range(1, 8) for b in range(1, 8)]
-    assert op_law("light", 7, balanced=False) == pytest.approx({op: pairs.count(op) / 49 for op in range(1, 8)})
 
 
 def test_one_port_for_two_servers_is_refused():

@@ -22,7 +22,7 @@ from igsm_pipeline.defs.tracking import MLFLOW_URL, Tracking, database_uri, mlfl
 from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed, StoreError
 
 HOST = "127.0.0.1"
-START_S = 180.0
+START_S = 600.0
 STOP_S = 30.0
 POLL_S = 0.3
 LOCK = "ui.lock"
@@ -192,7 +192,7 @@ def wait_until_up(wanted: Sequence[Server], processes: Mapping[str, subprocess.P
     """Wait until every server with a page answers.
 
     Raises:
-        StageFailed: one died, or was not up within three minutes.
+        StageFailed: one died, or was not up within ten minutes.
     """
     deadline = time.monotonic() + START_S
     for server in wanted:

@@ -50,7 +50,12 @@ def member(tmp_path_factory):
 
 
 def _write_metrics(writing):
-    rows = [{"step": 10, "loss": 2.0}, {"step": 10, "accuracy": {"1": [1, 2], "3": [0, 2]}}, {"step": 20, "loss": 1.0, "lr": 0.1}]
+    rows = [
+        {"step": 10, "loss": 2.0},
+        {"step": 10, "accuracy": {"1": [1, 2], "3": [0, 2]}, "slices": {"reask": [1, 2]}},
+        {"step": 20, "loss": 1.0, "lr": 0.1},
+    ]
+    rows.append({"step": 20, "warning": "accuracy stayed at 1% while the loss fell"})
     (writing.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
@@ -130,6 +135,11 @@ def test_every_section_of_the_member_is_there(report):
 
 def test_a_wrong_solution_is_shown_with_its_first_error(report):
     assert "First error: wrong_value, in sentence 0" in (report / "report.html").read_text()
+
+
+def test_watched_slices_are_curves_and_warnings_are_said(report):
+    assert "reask" in (report / "figures" / "training.svg").read_text()
+    assert "Step 20: accuracy stayed at 1% while the loss fell" in (report / "report.html").read_text()
 
 
 def test_figures_lie_beside_the_page(report):

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 from reference.served_pages import Pages
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
-START_S = 600
+STOP_S = 300
 
 
 @pytest.fixture(scope="session")
@@ -34,16 +33,14 @@ def pages(tiny_home: Path) -> Iterator[Pages]:
     """Dagster's and MLflow's pages over a finished run, as `igsm ui` serves them; stopped with SIGTERM, which must end everything in order."""
     ports = [free_port(), free_port()]
     command = [sys.executable, "-m", "igsm_pipeline.cli", "ui", "--port", str(ports[0]), "--mlflow-port", str(ports[1])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ)) as process:
-        lines = [process.stdout.readline() for _ in range(4)]
-        assert lines[0].split() == ["Dagster", f"http://127.0.0.1:{ports[0]}"], lines
-        assert lines[1].split() == ["MLflow", f"http://127.0.0.1:{ports[1]}"]
-        yield Pages(lines[0].split()[1], lines[1].split()[1], process.pid, tiny_home)
-        process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + START_S
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.2)
-        assert process.returncode == 0, process.stdout.read()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        try:
+            said = dict(line.split() for line in (process.stdout.readline() for _ in range(3)) if line)
+            assert (said.get("Dagster"), said.get("MLflow")) == tuple(f"http://127.0.0.1:{port}" for port in ports), "see the lines above"
+            yield Pages(said["Dagster"], said["MLflow"], process.pid, tiny_home)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=STOP_S) == 0
 
 
 def free_port() -> int:

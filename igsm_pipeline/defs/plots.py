@@ -28,17 +28,21 @@ def stage_plot(run: StageRun) -> str | None:
 
     It is drawn once for each content of the stage and kept as a file, since drawing takes seconds and a hit should not.
     """
-    draw = _PLOTS.get(run.stage)
-    if draw is None or not run.units:
+    if run.stage not in _PLOTS or not run.units:
         return None
     kept = run.store.root.parent / ".dagster" / "plots" / f"{run.stage}-{hash_json([VERSION, run.content])}.md"
     if kept.is_file():
         return kept.read_text() or None
-    figures = draw(run)
+    figures = draw_plots(run)
     text = "\n\n".join(f"**{title}**\n\n{image(figure, title)}" for title, figure in figures.items())
     kept.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(kept, text.encode())
     return text or None
+
+
+def draw_plots(run: StageRun) -> dict[str, Figure]:
+    """The figures of a stage run by title; none where the stage has none."""
+    return _PLOTS[run.stage](run) if run.stage in _PLOTS else {}
 
 
 def image(figure: Figure, title: str) -> str:

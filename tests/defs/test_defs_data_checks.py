@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from igsm_pipeline.defs.data_checks import lengths, no_repeats, op_histogram, ops_mixed, shard_ops, split_disjoint
+from igsm_pipeline.defs.plots import draw_plots, image
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.files import from_table, to_table
 from igsm_pipeline.problems.stage import write_problem_set
@@ -47,7 +48,13 @@ def run(tmp_path: Path) -> Callable[[str], Any]:
 
     def stage(name: str) -> Any:
         units = (train, test) if name == "problem_sets" else (shards,)
-        return SimpleNamespace(units=units, store=store, tables=lambda: [path for unit in units for path in folders[unit.name].glob("*.parquet")])
+        return SimpleNamespace(
+            stage=name,
+            units=units,
+            store=store,
+            tables=lambda: [path for unit in units for path in folders[unit.name].glob("*.parquet")],
+            folders=lambda: [folders[unit.name] for unit in units],
+        )
 
     return stage
 
@@ -133,3 +140,14 @@ def test_windows_that_claim_more_tokens_than_they_have_fail(run: Callable[[str],
     table = pq.read_table(path)
     pq.write_table(table.set_column(1, "length", pa.array([161] * table.num_rows, pa.int32())), path)
     assert "windows hold 161 to 161 tokens" in lengths(stage).message
+
+
+def test_each_check_has_its_plot(run: Callable[[str], Any]) -> None:
+    for stage, titles in (
+        ("problem_sets", ["ops of each set", "ops of the training set against the law", "template bins of each set"]),
+        ("token_shards", ["ops of each shard", "tokens per window"]),
+    ):
+        figures = draw_plots(run(stage))
+        assert list(figures) == titles
+        for title, figure in figures.items():
+            assert image(figure, title).startswith(f"![{title}](data:image/png;base64,")

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from reference.staleness_events import EVENTS, SILENT
+from reference.staleness_events import EVENTS, SILENT, declare
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "staleness.md"
@@ -40,9 +40,10 @@ and `igsm run --deep` repairs what it finds. A file of an experiment is read ane
 def test_every_route_names_and_computes_the_same(tmp_path):
     home = tmp_path / "home"
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
-    environment = {**os.environ, "PYTHONPATH": paths}
+    environment = {**os.environ, "PYTHONPATH": paths, "IGSM_HOME": str(home)}
     environment.pop("IGSM_EXPERIMENTS", None)
-    command = [sys.executable, "-m", "reference.staleness_routes", str(home)]
+    declare(home)
+    command = [sys.executable, "-m", "reference.staleness_routes"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

@@ -1,6 +1,6 @@
-"""Every event of ``staleness_events`` by every route, one after another: ``python -m reference.staleness_routes HOME`` prints JSON lines.
+"""Every event of ``staleness_events`` by every route, one after another: ``python -m reference.staleness_routes`` prints JSON lines.
 
-A process of its own, because Dagster's partitions are those of the data root that was there when the code location was loaded.
+A process of its own, because Dagster's partitions are those of the data root (``IGSM_HOME``) that was there when the code location was loaded.
 """
 
 from __future__ import annotations
@@ -114,7 +114,5 @@ def since(before: dict[str, int], home: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    declare(Path(sys.argv[1]))
-    os.environ["IGSM_HOME"] = sys.argv[1]
     assert {unit.stage for unit in units_of(find_member(MEMBER))} == set(STAGES)
     main(enter_home())

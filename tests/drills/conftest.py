@@ -1,0 +1,38 @@
+"""A finished member, made once, and a copy of it for each drill to harm."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from reference.drill_tools import Diary, make_finished
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root whose member is finished."""
+    home = tmp_path_factory.mktemp("drills") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IGSM_HOME", str(home))
+        patch.delenv("IGSM_EXPERIMENTS", raising=False)
+        make_finished(home)
+    return home
+
+
+@pytest.fixture
+def home(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy to harm."""
+    copy = tmp_path / "home"
+    shutil.copytree(finished, copy)
+    monkeypatch.setenv("IGSM_HOME", str(copy))
+    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def diary():
+    """Where drills write how they went."""
+    made = Diary()
+    yield made
+    made.publish()

@@ -1,0 +1,213 @@
+"""What the fault drills need: a finished member to harm, processes to kill in the middle of a stage, and the page that tells how it went."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reference.staleness_events import MEMBER, declare
+
+from igsm_pipeline.defs.ui import HOST, servers
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.experiments.planner import plan
+from igsm_pipeline.store import PARTIAL, Store
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "faults.md"
+WAIT_S = 900.0
+PORT = 43117
+HEAD = """# Fault drills
+
+Written by `tests/drills/` (`IGSM_WRITE_DOCS=1 pytest -m slow tests/drills`). Each drill harms a finished member of every stage, at toy size, reads
+what the user is told, checks every other unit of the store by its hashes, and runs the member again until all of it is fresh. Seconds are those of that
+run, start of Python and Dagster included, on the machine that wrote the page{load}.
+
+| fault | message | lost | seconds to recover |
+|---|---|---|---|
+"""
+
+
+def environment(home: Path) -> dict[str, str]:
+    """A user's environment: the checkout, one thread, this data root."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("IGSM_EXPERIMENTS", "DAGSTER_HOME", "IGSM_JOBS")}
+    return kept | {"PYTHONPATH": str(ROOT), "IGSM_HOME": str(home), "OMP_NUM_THREADS": "1"}
+
+
+def igsm(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run ``igsm`` to its end."""
+    command = [sys.executable, "-m", "igsm_pipeline.cli", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment(home) | more, capture_output=True, text=True, check=False, timeout=WAIT_S)
+
+
+def library(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m igsm_pipeline.experiments`` to its end."""
+    command = [sys.executable, "-m", "igsm_pipeline.experiments", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment(home) | more, capture_output=True, text=True, check=False, timeout=WAIT_S)
+
+
+def make_finished(home: Path) -> None:
+    """A data root whose member is finished, without Dagster."""
+    declare(home)
+    done = library(home, "run", MEMBER)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def forget(home: Path, stage: str) -> None:
+    """Make a stage of the member have to be computed."""
+    shutil.rmtree(home / "store" / stage)
+
+
+def contents(home: Path) -> dict[str, str]:
+    """Content hash of every finished unit, by its address; every file is hashed again, and a unit that is not as it says fails the drill."""
+    store, found = Store(home / "store"), {}
+    for unit in plan(find_member(MEMBER), store).units:
+        if (store.path(unit) / "manifest.json").exists():
+            assert store.check_own(unit, deep=True) == (), f"{unit.stage} {unit.name} is damaged"
+            found[f"{unit.stage}/{unit.fingerprint}"] = store.manifest(unit)["content"]
+    return found
+
+
+def lost(before: dict[str, str], home: Path, harmed: str) -> str:
+    """What is gone of the units that were finished before, the harmed stage's own work aside."""
+    now = contents(home)
+    gone = sorted({address.partition("/")[0] for address, content in before.items() if now.get(address) != content} - {harmed})
+    return ", ".join(gone) or "nothing"
+
+
+def recover(home: Path, *options: str) -> float:
+    """Run the member again; seconds until all of it is fresh, by its hashes."""
+    started = time.monotonic()
+    done = igsm(home, "run", MEMBER, *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    seconds = time.monotonic() - started
+    assert plan(find_member(MEMBER), Store(home / "store"), deep=True).stale == ()
+    assert not list((home / "store").glob(f"*/*{PARTIAL}"))
+    return seconds
+
+
+@contextmanager
+def frozen_in(home: Path, stage: str, alive: subprocess.Popen[bytes] | None = None) -> Iterator[int]:
+    """Wait until a process writes a unit of a stage, and stop it there (SIGSTOP) while the block runs; yields its id."""
+    folder, deadline = home / "store" / stage, time.monotonic() + WAIT_S
+    while True:
+        assert time.monotonic() < deadline, f"nobody came to {stage}"
+        assert alive is None or alive.poll() is None, f"the run ended before it came to {stage}"
+        locks = [path.with_suffix(".lock") for path in folder.glob(f"*{PARTIAL}")] if folder.exists() else []
+        owners = [int(path.read_text() or 0) for path in locks if path.exists()]
+        if owners and owners[0] > 0:
+            break
+        time.sleep(0.0005)
+    os.kill(owners[0], signal.SIGSTOP)
+    try:
+        yield owners[0]
+    finally:
+        if is_alive(owners[0]):
+            os.kill(owners[0], signal.SIGCONT)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def ended(process: int, within_s: float = 60.0) -> bool:
+    """Whether a process is gone within some seconds."""
+    deadline = time.monotonic() + within_s
+    while is_alive(process) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not is_alive(process)
+
+
+class Servers:
+    """Dagster's webserver and daemon of a data root, which can be killed and started again one by one."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.environment = home, environment(home) | {"DAGSTER_HOME": str(home / ".dagster"), "IGSM_JOBS": "1"}
+        os.environ["IGSM_HOME"] = str(home)
+        self.commands = {server.name: server.command for server in servers(PORT, PORT + 1) if server.name != "mlflow"}
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str) -> None:
+        with (self.home / f"{name}.log").open("ab") as log:
+            command = self.commands[name]
+            self.running[name] = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, process_group=0)
+        deadline = time.monotonic() + WAIT_S
+        while name == "dagster-webserver" and time.monotonic() < deadline:
+            try:
+                self.ask("{ version }")
+                return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.3)
+
+    def kill(self, name: str) -> None:
+        self.running[name].kill()
+        self.running[name].wait()
+
+    def stop(self) -> None:
+        for process in self.running.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        for process in self.running.values():
+            process.wait(timeout=120)
+
+    def ask(self, query: str, **variables: object) -> dict[str, object]:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"http://{HOST}:{PORT}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return dict(json.loads(response.read())["data"])
+
+    def launch(self, stage: str) -> str:
+        """Launch one stage of the member as the UI does; returns the run's id."""
+        selector = {
+            "repositoryLocationName": "igsm_pipeline", "repositoryName": "__repository__", "jobName": "everything",
+            "assetSelection": [{"path": [stage]}],
+        }  # fmt: skip
+        tags = [{"key": "dagster/partition", "value": MEMBER}]
+        parameters = {"selector": selector, "mode": "default", "runConfigData": {}, "executionMetadata": {"tags": tags}}
+        answer = self.ask(_LAUNCH, parameters=parameters)["launchRun"]
+        assert isinstance(answer, dict)
+        assert "run" in answer, answer
+        return str(answer["run"]["runId"])
+
+    def status(self, run: str) -> str:
+        answer = self.ask("query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run)["runOrError"]
+        assert isinstance(answer, dict)
+        return str(answer["status"])
+
+
+_LAUNCH = """mutation($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } ... on RunConfigValidationInvalid { errors { message } } } }"""
+
+
+class Diary:
+    """The page of the drills: one row per fault, kept in order, each drill writing its own."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[str, str, float]] = {}
+
+    def write(self, fault: str, message: str, gone: str, seconds: float) -> None:
+        """Note a drill. A drill that lost something has failed."""
+        assert gone == "nothing", f"{fault}: lost {gone}"
+        self.rows[fault] = (" ".join(message.split()).replace("|", "\\|"), gone, seconds)
+
+    def publish(self) -> None:
+        """Write the page if ``IGSM_WRITE_DOCS`` is set; rows of drills that were not run now stay as they were."""
+        if not os.environ.get("IGSM_WRITE_DOCS"):
+            return
+        old = PAGE.read_text().splitlines() if PAGE.exists() else []
+        lines = {line.split(" | ")[0].removeprefix("| "): line for line in old if line.startswith("| ") and not line.startswith("| fault")}
+        lines |= {fault: f"| {fault} | {message} | {gone} | {seconds:.0f} |" for fault, (message, gone, seconds) in self.rows.items()}
+        load = f" (two cores; load {os.getloadavg()[1]:.0f} from other work)"
+        PAGE.write_text(HEAD.replace("{load}", load) + "\n".join(lines.values()) + "\n")

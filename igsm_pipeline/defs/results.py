@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from igsm_pipeline.defs.checks import check_results
 from igsm_pipeline.defs.plots import stage_plot
 from igsm_pipeline.defs.registry import Registration
 from igsm_pipeline.defs.stage_runs import StageRun
+from igsm_pipeline.defs.tables import markdown_table, stage_table
+from igsm_pipeline.defs.tracking import model_url, read_note, run_url
 from igsm_pipeline.experiments.planner import catalog_rows
 from igsm_pipeline.settings import hash_json
-from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
+from igsm_pipeline.store import MANIFEST, Store, Unit, find_home, write_atomically
 
 Metadata = dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]
 
@@ -56,16 +59,29 @@ def stage_metadata(run: StageRun) -> Metadata:
         folder = run.folders()[0] if len(run.units) == 1 else run.store.root / run.stage
         metadata["store folder"] = dg.MetadataValue.path(folder)
         metadata["dagster/uri"] = folder.as_uri()
+    if run.stage == "report" and run.units:
+        metadata["page"] = dg.MetadataValue.path(run.folders()[0] / "report.html")
+    if table := stage_table(run):
+        metadata["table"] = dg.MetadataValue.md(table)
     if plot := stage_plot(run):
         metadata["plot"] = dg.MetadataValue.md(plot)
-    return metadata
+    return metadata | mlflow_links(run.units)
+
+
+def mlflow_links(units: Sequence[Unit]) -> Metadata:
+    """Links to the MLflow run of the checkpoint that units are or rest on; none where there is no run."""
+    for unit in units:
+        checkpoint = unit if unit.stage == "checkpoint" else unit.inputs.get("checkpoint") or unit.inputs.get("checkpoint/checkpoint")
+        if checkpoint is not None and (note := read_note(checkpoint)):
+            return {"MLflow run": dg.MetadataValue.url(run_url(**note)), "MLflow run id": str(note["run_id"])}
+    return {}
 
 
 def units_table(run: StageRun) -> str:
     """A Markdown table of the units: cache, counts, seconds, address, and why one was computed."""
     rows = [
         (
-            unit.name.replace("|", "\\|"),
+            unit.name,
             "; ".join(run.stale[unit]) if unit in run.stale else "hit",
             ", ".join(f"{_number(value)} {name}" for name, value in run.manifests[unit]["counts"].items()),
             f"{run.manifests[unit]['seconds']:.1f}",
@@ -76,12 +92,6 @@ def units_table(run: StageRun) -> str:
     return markdown_table(("unit", "computed because", "counts", "s", "fingerprint"), rows)
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows as a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
 def _number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -89,18 +99,26 @@ def _number(value: object) -> str:
 def _rates(run: StageRun) -> Metadata:
     """Rows per second of computing, from the units' own clocks."""
     rates: Metadata = {}
-    for name in ("num_problems", "problems", "tokens", "num_tokens", "queries"):
+    for name in ("num_problems", "problems", "tokens", "num_tokens", "queries", "solutions", "predictions"):
         timed = [m for m in run.manifests.values() if m["counts"].get(name) and m["seconds"] > 0]
         if timed:
             rates[f"{name.removeprefix('num_')} per second"] = round(sum(m["counts"][name] for m in timed) / sum(m["seconds"] for m in timed), 1)
     return rates
 
 
+@cache
+def meanings() -> dict[str, str]:
+    """What the columns of the store's tables mean, by name, as the catalog's views have it."""
+    from igsm_pipeline.reports.views import FILE_VIEWS  # noqa: PLC0415  (needed when a table is shown, not to load the assets)
+
+    return {column.name.strip('"'): column.meaning for view in FILE_VIEWS for column in view.columns if not column.source}
+
+
 def _table_metadata(tables: Sequence[Path]) -> Metadata:
     if not tables:
         return {}
     schema = pq.read_schema(tables[0])
-    columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+    columns = [dg.TableColumn(field.name, str(field.type), meanings().get(field.name)) for field in schema]
     rows = sum(pq.read_metadata(path).num_rows for path in tables)
     return {"dagster/row_count": rows, "dagster/column_schema": dg.TableSchema(columns=columns)}
 
@@ -113,6 +131,7 @@ def registered(registration: Registration) -> dg.MaterializeResult[Any]:
         metadata={
             "cache": "hit" if registration.hit else "miss",
             "registered model": f"{registration.name} version {registration.version}",
+            "MLflow model": dg.MetadataValue.url(model_url(registration.name, registration.version)),
             "fingerprint": registration.fingerprint,
             "champion": registration.champion,
             "why": registration.why,

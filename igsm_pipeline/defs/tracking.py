@@ -239,8 +239,16 @@ def read_note(unit: Unit) -> dict[str, Any]:
 
 def run_url(run_id: str, experiment_id: str, **_: object) -> str:
     """The address of a run in the MLflow server that ``igsm ui`` starts."""
-    server = os.environ.get(MLFLOW_URL, "http://127.0.0.1:5000")
-    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{_server()}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def model_url(name: str, version: str) -> str:
+    """The address of a version of a registered model there."""
+    return f"{_server()}/#/models/{name}/versions/{version}"
+
+
+def _server() -> str:
+    return os.environ.get(MLFLOW_URL, "http://127.0.0.1:5000")
 
 
 def git_revision() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from reference.drill_tools import Diary, make_finished
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root whose member is finished."""
-    home = tmp_path_factory.mktemp("drills") / "home"
-    with pytest.MonkeyPatch.context() as patch:
+def finished(pytestconfig: pytest.Config) -> Path:
+    """A data root whose member is finished, kept in pytest's cache: what is stale of it is computed. Not to be changed."""
+    home = pytestconfig.cache.mkdir("toy")
+    with pytest.MonkeyPatch.context() as patch, (home / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         patch.setenv("IGSM_HOME", str(home))
         patch.delenv("IGSM_EXPERIMENTS", raising=False)
         make_finished(home)

@@ -35,7 +35,7 @@ def test_a_killed_run_takes_its_stage_along_and_is_resumed(home, diary, stage):
     assert ended(child), "the stage outlived its run"
     gone = lost(before, home, stage)
     told = next(line for line in igsm(home, "status", MEMBER, COLUMNS="200").stdout.splitlines() if stage in line and "fresh" not in line)
-    seconds = recover(home)
+    seconds = recover(home, stage)
     diary.write(f"kill -9 of the run in {stage}", f"status: {told.strip('│ ').rpartition('│')[2].strip()}", gone, seconds)
     assert "FAILURE" in runs_of(home), "the dead run is closed, not left running"
 

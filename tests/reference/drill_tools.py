@@ -29,8 +29,8 @@ PORT = 43117
 HEAD = """# Fault drills
 
 Written by `tests/drills/` (`IGSM_WRITE_DOCS=1 pytest -m slow tests/drills`). Each drill harms a finished member of every stage, at toy size, reads
-what the user is told, checks every other unit of the store by its hashes, and runs the member again until all of it is fresh. Seconds are those of that
-run, start of Python and Dagster included, on the machine that wrote the page{load}.
+what the user is told, checks every other unit of the store by its hashes, and runs the member again until all of it is fresh. Seconds are those of
+that run, start of Python and Dagster included, on the machine that wrote the page{load}.
 
 | fault | message | lost | seconds to recover |
 |---|---|---|---|
@@ -84,10 +84,10 @@ def lost(before: dict[str, str], home: Path, harmed: str) -> str:
     return ", ".join(gone) or "nothing"
 
 
-def recover(home: Path, *options: str) -> float:
-    """Run the member again; seconds until all of it is fresh, by its hashes."""
+def recover(home: Path, stage: str) -> float:
+    """Run the harmed stage again; seconds until all of the member is fresh, by its hashes."""
     started = time.monotonic()
-    done = igsm(home, "run", MEMBER, *options)
+    done = igsm(home, "run", MEMBER, "--stage", stage)
     assert done.returncode == 0, done.stderr[-3000:]
     seconds = time.monotonic() - started
     assert plan(find_member(MEMBER), Store(home / "store"), deep=True).stale == ()

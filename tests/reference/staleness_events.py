@@ -127,11 +127,12 @@ def rebuild_with_other_bytes(stage: str) -> Callable[[Path], None]:
 
 
 def raise_version(stage: str, module: str) -> Callable[[Path], Path]:
-    """A copy of the package in which a stage's VERSION is one higher (with its caches, so that nothing is compiled again)."""
+    """A copy of the project in which a stage's VERSION is one higher (with its caches, so that nothing is compiled again)."""
 
     def apply(home: Path) -> Path:
         copy = home.parent / f"package with another {stage}"
         shutil.copytree(Path(igsm_pipeline.__file__).parent, copy / "igsm_pipeline")
+        shutil.copy(Path(igsm_pipeline.__file__).parents[1] / "dagster.yaml", copy)
         path = copy / "igsm_pipeline" / module / "stage.py"
         text, found = re.subn(r"\nVERSION(: int)? = (\d+)\n", lambda match: f"\nVERSION = {int(match[2]) + 1}\n", path.read_text())
         assert found == 1

@@ -42,15 +42,16 @@ def main(home: Path) -> None:
 
 @contextlib.contextmanager
 def changed_package(package: Path | None) -> Iterator[None]:
-    """Use a copy of the package, in this process's plans and in its children, while the block runs."""
-    path = os.environ["PYTHONPATH"]
+    """Use a copy of the project, in this process's plans and in its children, while the block runs."""
+    here = Path.cwd()
     if package is not None:
         stages.PACKAGE_FOLDER = package / "igsm_pipeline"
-        os.environ["PYTHONPATH"] = os.pathsep.join((str(package), path))
+        os.chdir(package)  # where ``python -m`` looks first
     try:
         yield
     finally:
-        stages.PACKAGE_FOLDER, os.environ["PYTHONPATH"] = PACKAGES, path
+        stages.PACKAGE_FOLDER = PACKAGES
+        os.chdir(here)
 
 
 def by_status(deep: bool) -> list[str]:

@@ -1,0 +1,79 @@
+"""What a person finds beside each asset in the UI."""
+
+from __future__ import annotations
+
+import json
+
+import dagster as dg
+import pytest
+from conftest import MEMBER
+
+from igsm_pipeline.defs.plots import MAX_BYTES
+from igsm_pipeline.defs.results import mlflow_links, stage_metadata
+from igsm_pipeline.defs.stage_runs import StageRun
+from igsm_pipeline.defs.tables import MOST_ROWS, markdown_table
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.experiments.planner import find_unit, plan
+from igsm_pipeline.experiments.stages import STAGES
+from igsm_pipeline.store import Store
+
+PLOTTED = {"problem_sets", "checkpoint", "generations", "verdicts", "linear_probes", "v_probes"}
+TABLED = {"problem_sets", "generations", "verdicts", "linear_probes", "v_probes", "error_correlation"}
+IN_PARQUET = set(STAGES) - {"world", "checkpoint", "report"}
+
+
+def run_of(stage: str) -> StageRun:
+    store, member = Store.at_home(), find_member(MEMBER)
+    return StageRun(member, stage, store, plan(member, store, [stage]).units, {}, 0.1)
+
+
+def test_a_bar_in_a_cell_does_not_split_it():
+    assert markdown_table(("a", "b"), [("x|y", 1)]).splitlines()[-1] == "| x\\|y | 1 |"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_stage_shows_counts_address_time_folder_and_what_people_look_for(tiny_home, stage):
+    run = run_of(stage)
+    found = stage_metadata(run)
+    assert found["fingerprint"] == run.fingerprint
+    assert found["seconds to compute"] > 0
+    assert found["store folder"].value.startswith(str(tiny_home / "store" / stage))
+    assert any(isinstance(value, int) for name, value in found.items() if name not in ("bytes", "seconds"))
+    assert ("plot" in found) == (stage in PLOTTED)
+    assert ("table" in found) == (stage in TABLED)
+    assert ("dagster/column_schema" in found) == (stage in IN_PARQUET)
+    if stage in IN_PARQUET:
+        assert found["dagster/row_count"] > 0
+        assert any(column.description for column in found["dagster/column_schema"].columns)
+    if stage in PLOTTED:
+        pictures = found["plot"].value.count("data:image/png;base64,")
+        assert pictures >= 1
+        assert len(found["plot"].value) < (MAX_BYTES + 1000) * pictures
+    if stage in TABLED:
+        assert 3 <= len(found["table"].value.splitlines()) <= MOST_ROWS + 4
+    if stage in ("problem_sets", "generations", "checkpoint"):
+        assert any(name.endswith(" per second") for name in found)
+    if stage == "report":
+        assert found["page"].value.endswith("report.html")
+
+
+@pytest.mark.slow
+def test_what_rests_on_a_checkpoint_links_to_its_mlflow_run(tiny_home):
+    checkpoint = find_unit(find_member(MEMBER), "checkpoint", "checkpoint")
+    assert mlflow_links(run_of("v_probes").units) == {}
+    folder = tiny_home / "mlflow" / "runs"
+    folder.mkdir(parents=True)
+    (folder / f"{checkpoint.fingerprint}.json").write_text(json.dumps({"run_id": "abc", "experiment_id": "1", "step": 3}))
+    for stage in ("checkpoint", "generations", "activation_cache", "v_probes", "report"):
+        links = mlflow_links(run_of(stage).units)
+        assert links["MLflow run id"] == "abc", stage
+        assert isinstance(links["MLflow run"], dg.UrlMetadataValue)
+    assert mlflow_links(run_of("world").units) == {}
+
+
+@pytest.mark.slow
+def test_a_plot_is_drawn_once_for_each_content(tiny_home, monkeypatch):
+    first = stage_metadata(run_of("problem_sets"))["plot"].value
+    monkeypatch.setattr("igsm_pipeline.defs.plots.image", lambda *_: pytest.fail("drawn again"))
+    assert stage_metadata(run_of("problem_sets"))["plot"].value == first

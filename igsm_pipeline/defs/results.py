@@ -71,9 +71,9 @@ def stage_metadata(run: StageRun) -> Metadata:
 def mlflow_links(units: Sequence[Unit]) -> Metadata:
     """Links to the MLflow run of the checkpoint that units are or rest on; none where there is no run."""
     for unit in units:
-        checkpoint = unit if unit.stage == "checkpoint" else unit.inputs.get("checkpoint") or unit.inputs.get("checkpoint/checkpoint")
-        if checkpoint is not None and (note := read_note(checkpoint)):
-            return {"MLflow run": dg.MetadataValue.url(run_url(**note)), "MLflow run id": str(note["run_id"])}
+        for checkpoint in (one for one in (unit, *unit.inputs.values()) if one.stage == "checkpoint"):
+            if note := read_note(checkpoint):
+                return {"MLflow run": dg.MetadataValue.url(run_url(**note)), "MLflow run id": str(note["run_id"])}
     return {}
 
 

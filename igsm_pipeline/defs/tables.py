@@ -123,7 +123,6 @@ _TABLES: Mapping[str, Callable[[StageRun], Table]] = {
     "problem_sets": _problem_sets,
     "generations": _generations,
     "verdicts": _verdicts,
-    "linear_probes": _probes,
-    "v_probes": _probes,
+    "probe_scores": _probes,
     "error_correlation": _correlation,
 }

@@ -70,15 +70,23 @@ def _activations(unit: Unit) -> float:
 
 
 def _linear(unit: Unit) -> float:
-    caches = [one for one in unit.inputs.values() if one.stage == "activation_cache"]
-    layers = int(_model(caches[0]).get("layers", 24)) + 1 if caches else 1
-    return 2 * layers * 8.0 * _num_queries(unit.inputs.values()) + 1e5 * layers
+    """A probe per task and layer, of as many classes as the modulus has, and one."""
+    model = _model(next((one for one in unit.inputs.values() if one.stage == "activation_cache"), unit))
+    width, layers = (int(model["heads"]) * int(model["head_width"]), int(model["layers"]) + 1) if "layers" in model else (1024, 25)
+    return 4.0 * len(unit.settings["tasks"]) * layers * (width + 1) * (int(unit.settings["modulus"]) + 1)
 
 
 def _v_probe(unit: Unit) -> float:
-    """Predictions, the probe's own weights, and those of the random network it is compared with."""
-    checkpoint = unit.inputs.get("checkpoint")
-    return 4.0 * (parameters_of(checkpoint.settings) if checkpoint is not None else 0) + 24.0 * _num_queries(unit.inputs.values())
+    """The low-rank update of the embedding and the head, with a state to resume from."""
+    model, rank = _model(unit), float(unit.settings["rank"])
+    width = int(model["heads"]) * int(model["head_width"]) if "layers" in model else 1024
+    return 4 * (1 + STATE_COPIES) * rank * (VOCABULARY["bpe"] + width + 64.0)
+
+
+def _scores(unit: Unit) -> float:
+    """A prediction per query, layer and arm."""
+    layers = int(_model(unit).get("layers", 24)) + 2
+    return 2 * layers * 6.0 * _num_queries(unit.inputs.values()) + 1e6
 
 
 def _some(_unit: Unit) -> float:
@@ -96,6 +104,8 @@ _BYTES: Mapping[str, Callable[[Unit], float]] = {
     "activation_cache": _activations,
     "linear_probes": _linear,
     "v_probes": _v_probe,
+    "probe_scores": _scores,
+    "control": lambda unit: 4.0 * (parameters_of(unit.settings) or 1e9),
     "error_correlation": lambda unit: 1e5,
     "report": lambda unit: 3e6,
 }
@@ -112,6 +122,6 @@ def _num_queries(units: Iterable[Unit]) -> float:
 
 
 def _model(unit: Unit) -> Mapping[str, Any]:
-    checkpoint = unit.inputs.get("checkpoint")
-    model: Mapping[str, Any] = checkpoint.settings.get("model") or {} if checkpoint is not None else {}
-    return model
+    """The ``model`` section of the checkpoint or control that a unit reads; empty where there is none, or a foreign one."""
+    read = [one.settings.get("model") for one in unit.inputs.values() if one.stage in ("checkpoint", "control")]
+    return next((model for model in read if model), {})

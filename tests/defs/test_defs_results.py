@@ -17,9 +17,9 @@ from igsm_pipeline.experiments.planner import find_unit, plan
 from igsm_pipeline.experiments.stages import STAGES
 from igsm_pipeline.store import Store
 
-PLOTTED = {"problem_sets", "checkpoint", "generations", "verdicts", "linear_probes", "v_probes"}
-TABLED = {"problem_sets", "generations", "verdicts", "linear_probes", "v_probes", "error_correlation"}
-IN_PARQUET = set(STAGES) - {"world", "checkpoint", "report"}
+PLOTTED = {"problem_sets", "checkpoint", "generations", "verdicts", "probe_scores"}
+TABLED = {"problem_sets", "generations", "verdicts", "probe_scores", "error_correlation"}
+IN_PARQUET = {"problem_sets", "token_shards", "generations", "verdicts", "probe_queries", "activation_cache", "probe_scores", "error_correlation"}
 
 
 def run_of(stage: str) -> StageRun:

@@ -27,7 +27,7 @@ evaluation: {slices: ["op<=max"], num_problems: 8, monitor_per_op: 4, max_tokens
 probes: {tasks: [nece], slices: ["op<=max"], num_problems: 32, num_steps: 2, batch_problems: 8, per_problem: 4}
 """
 AFTER_TRAINING = (
-    "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "error_correlation", "report",
+    "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "report",
 )  # fmt: skip
 
 
@@ -151,16 +151,16 @@ EVENTS = (
     Event("nothing", lambda home: None),
     Event("VERSION of verdicts raised", raise_version("verdicts", "verification"), ("verdicts", "error_correlation", "report")),
     Event("probe setting changed (per_problem)", changed("probes", "per_problem: 4", "per_problem: 3"),
-          ("probe_queries", "activation_cache", "linear_probes", "v_probes", "error_correlation", "report")),
+          ("probe_queries", "activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "report")),
     Event("new training seed", changed("training", "num_steps: 2,", "num_steps: 2, seed: 7,"), AFTER_TRAINING),
     Event("upstream setting changed (max_tokens of completions)", changed("evaluation", "max_tokens: 160", "max_tokens: 150"),
           ("generations", "verdicts", "error_correlation", "report")),
     Event("file deleted (verdicts)", delete("verdicts"), ("verdicts",), ("error_correlation", "report")),
     Event("Parquet file cut in half (probe_queries)", truncate("probe_queries"), ("probe_queries",),
-          ("activation_cache", "linear_probes", "v_probes", "error_correlation", "report")),
-    Event("file altered, size kept (linear_probes)", alter("linear_probes"), ("linear_probes",), ("report",)),
+          ("activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "report")),
+    Event("file altered, size kept (probe_scores)", alter("probe_scores"), ("probe_scores",), ("report",)),
     Event("input rebuilt with other content (generations)", rebuild_with_other_bytes("generations"), ("verdicts", "error_correlation", "report")),
     Event("old setting restored", change_and_restore),
 )  # fmt: skip
-SILENT = Event("file altered, size and time kept (linear_probes)", alter("linear_probes", keep_time=True), ("linear_probes",), ("report",))
+SILENT = Event("file altered, size and time kept (probe_scores)", alter("probe_scores", keep_time=True), ("probe_scores",), ("report",))
 """Seen by --deep alone."""

@@ -101,12 +101,43 @@ def test_what_a_server_started_does_not_outlive_it(monkeypatch):
         ui._stop_all([server])
         assert server.poll() is not None
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
-        if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            break
+    while runs_on(child) and time.monotonic() < deadline:
         time.sleep(0.05)
-    else:
-        assert not Path(f"/proc/{child}").exists()
+    assert not runs_on(child)
+
+
+def runs_on(process):
+    """Whether a process still runs (one that nobody has waited for yet has ended)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from igsm_pipeline.defs import ui
+child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+ui.servers = lambda port, mlflow_port: [ui.Server("sleeper", [sys.executable, "-c", child])]
+sys.exit(ui._serve(Path(sys.argv[1]), 45671, 45672))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_servers_end_with_the_command_however_it_ends(tmp_path, number):
+    with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True) as command:
+        assert command.stdout.readline().startswith("Dagster")
+        log, deadline = tmp_path / "logs" / "sleeper.log", time.monotonic() + 60
+        while not log.read_text().strip() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        child = int(log.read_text())
+        command.send_signal(number)
+        assert command.wait() == (-number if number == signal.SIGKILL else 0)
+    while runs_on(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not runs_on(child)
 
 
 @pytest.mark.slow

@@ -109,12 +109,15 @@ def under_way(instance: dg.DagsterInstance) -> set[str]:
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
 def experiment_files(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """When an experiment file appears, changes or goes, or a stage's VERSION is raised, reload the code location: new members become partitions."""
+    """When an experiment file appears, changes or goes, or a stage's VERSION is raised, reload the code location: new members become partitions.
+
+    The webserver is told; the daemon, where this runs, starts its code server anew every minute by itself.
+    """
     broken: Broken = {}
     versions = [stage_version(stage) for stage in STAGES]
     loaded = hash_json([[member.key, member.settings.model_dump(mode="json")] for member in load_members(broken).values()] + [versions])
     words = "; ".join(f"left out: {error}" for error in broken.values())
-    if context.cursor in (None, loaded) and set(load_members({})) == set(MEMBERS.get_partition_keys()):
+    if context.cursor == loaded or (context.cursor is None and set(load_members({})) == set(MEMBERS.get_partition_keys())):
         context.update_cursor(loaded)
         return dg.SkipReason(f"{len(MEMBERS.get_partition_keys())} members, none changed. {words}".strip())
     reload_location(os.environ.get(UI_URL, "http://127.0.0.1:3000"))

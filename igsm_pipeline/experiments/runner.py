@@ -18,9 +18,11 @@ from igsm_pipeline.experiments.faults import may_pass
 from igsm_pipeline.experiments.planner import units_of
 from igsm_pipeline.experiments.stages import compute, find_stage
 from igsm_pipeline.store import Store, Unit
+from igsm_pipeline.training.parent import die_with_parent
 
 HIT, COMPUTED = "hit", "computed"
 LOCK_POLL_S = 1.0
+GPU = Path("/dev/nvidiactl")
 JOBS = "IGSM_JOBS"
 """Environment variable: how many processes a stage may use; 0 for all cores."""
 
@@ -103,17 +105,23 @@ def run_stage(
         stage: the stage; the stages before it must be fresh.
         store: where the units lie.
         unit_name: only the unit of that name.
-        jobs: processes: units side by side where the stage allows it, or shares of one unit. Cannot change a result.
+        jobs: processes: units side by side where the stage allows it (never on one GPU), or shares of one unit. Cannot change a result.
         say: as for ``run_unit``.
     """
     units = [unit for unit in units_of(member) if unit.stage == stage and unit_name in (None, unit.name)]
     known: dict[Unit, Any] = {}
     num_stale = sum(not store.check(unit, known=known).fresh for unit in units)
-    if min(jobs, num_stale) < 2 or not find_stage(stage).parallel:
+    beside = min(jobs, num_stale) if find_stage(stage).parallel and not (find_stage(stage).torch and has_gpu()) else 1
+    if beside < 2:
         return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
     os.environ["OMP_NUM_THREADS"] = "1"  # the processes below are one thread each
-    with ProcessPoolExecutor(min(jobs, num_stale), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(beside, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
         return list(pool.map(run_unit, units, [store] * len(units)))
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU, told without torch. Units that would use it are computed one after another: its memory is for one."""
+    return GPU.exists()
 
 
 @contextmanager

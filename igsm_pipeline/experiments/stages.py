@@ -33,6 +33,7 @@ class Stage:
         version: name of the VERSION constant in ``module``.
         parallel: its units are computed by one thread each, so that several may run side by side.
         workers: its function takes ``workers``, processes that share one unit; files do not depend on their number.
+        torch: it computes with torch, on a GPU where there is one.
         yields: it runs at a lower priority, so that data made on all cores does not slow down a training beside it.
     """
 
@@ -44,6 +45,7 @@ class Stage:
     version: str = "VERSION"
     parallel: bool = False
     workers: bool = False
+    torch: bool = False
     yields: bool = False
 
 
@@ -53,16 +55,16 @@ STAGES: Mapping[str, Stage] = {
         Stage("world", "world.stage", "write_world", "world.settings", "WorldSettings"),
         Stage("problem_sets", "problems.stage", "write_problem_set", "problems.settings", "ProblemSetSettings", workers=True, yields=True),
         Stage("token_shards", "tokens.stage", "write_shards", "tokens.settings", "ShardSettings", workers=True, yields=True),
-        Stage("checkpoint", "training.stage", "write_checkpoint", "training.settings", "CheckpointSettings"),
-        Stage("generations", "generations.stage", "write_generations", "generations.settings", "GenerationSettings"),
+        Stage("checkpoint", "training.stage", "write_checkpoint", "training.settings", "CheckpointSettings", torch=True),
+        Stage("generations", "generations.stage", "write_generations", "generations.settings", "GenerationSettings", torch=True),
         Stage("verdicts", "verification.stage", "write_verdicts", "verification.settings", "VerdictSettings", parallel=True, yields=True),
         Stage("probe_queries", "queries.stage", "write_queries", "queries.settings", "QuerySetSettings", parallel=True, yields=True),
-        Stage("control", "model.stage", "write_control", "model.settings", "ControlSettings"),
-        Stage("activation_cache", "activations.stage", "write_activations", "activations.settings", "ActivationSettings", parallel=True),
-        Stage("linear_probes", "probes.linear_stage", "write_linear_probes", "probes.settings", "LinearProbeSettings", parallel=True),
-        Stage("v_probes", "probes.stage", "write_v_probe", "probes.settings", "VProbeSettings", parallel=True),
-        Stage("probe_scores", "probes.scores_stage", "write_scores", "probes.settings", "ScoreSettings", parallel=True),
-        Stage("error_correlation", "correlation.stage", "write_correlation", "correlation.settings", "CorrelationSettings"),
+        Stage("control", "model.stage", "write_control", "model.settings", "ControlSettings", torch=True),
+        Stage("activation_cache", "activations.stage", "write_activations", "activations.settings", "ActivationSettings", parallel=True, torch=True),
+        Stage("linear_probes", "probes.linear_stage", "write_linear_probes", "probes.settings", "LinearProbeSettings", parallel=True, torch=True),
+        Stage("v_probes", "probes.stage", "write_v_probe", "probes.settings", "VProbeSettings", parallel=True, torch=True),
+        Stage("probe_scores", "probes.scores_stage", "write_scores", "probes.settings", "ScoreSettings", parallel=True, torch=True),
+        Stage("error_correlation", "correlation.stage", "write_correlation", "correlation.settings", "CorrelationSettings", torch=True),
         Stage("report", "reports.stage", "write_report", "reports.settings", "ReportSettings"),
     )
 }

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from reference.drill_tools import ROOT, Servers, contents, ended, environment, forget, frozen_in, igsm, lost, recover
+from reference.drill_tools import ROOT, RUN_S, Servers, contents, ended, environment, forget, frozen_in, igsm, lost, recover, served
 from reference.staleness_events import MEMBER
 
 from igsm_pipeline.defs.instance import enter_home, open_instance
@@ -19,7 +19,6 @@ from igsm_pipeline.experiments.stages import STAGES
 from igsm_pipeline.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")]
-RUN_S = 600.0
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -54,15 +53,8 @@ def servers(finished: Path, tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IGSM_HOME", str(home))
         patch.delenv("IGSM_EXPERIMENTS", raising=False)
-        enter_home()
-        open_instance().dispose()
-        made = Servers(home)
-        try:
-            made.start("dagster-webserver")
-            made.start("dagster-daemon")
+        with served(home) as made:
             yield made
-        finally:
-            made.stop()
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -114,3 +114,28 @@ def test_data_stages_yield_to_a_training_beside_them(home):
         done = subprocess.run([sys.executable, "-c", code, stage], capture_output=True, text=True, check=True)
         niceness[stage] = int(done.stdout.splitlines()[-1])
     assert niceness["problem_sets"] == niceness["checkpoint"] + 10
+
+
+@pytest.mark.parametrize(("gpu", "stage", "beside"), [(True, "v_probes", False), (False, "v_probes", True), (True, "verdicts", True)])
+def test_units_that_would_share_a_gpu_are_computed_one_after_another(home, monkeypatch, gpu, stage, beside):
+    started = []
+
+    class Pool:
+        def __init__(self, *_arguments: object, **_more: object) -> None:
+            started.append(1)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            pass
+
+        def map(self, *_arguments: object):
+            return []
+
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(runner, "run_unit", lambda *_arguments, **_more: None)
+    monkeypatch.setattr(runner, "has_gpu", lambda: gpu)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    runner.run_stage(find_member("mine"), stage, Store.at_home(), jobs=4)
+    assert bool(started) is beside

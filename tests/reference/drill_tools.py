@@ -14,9 +14,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from reference.staleness_events import MEMBER, declare
 
+from igsm_pipeline.defs.automation import UI_URL
+from igsm_pipeline.defs.instance import enter_home, open_instance
 from igsm_pipeline.defs.ui import HOST, servers
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.planner import plan
@@ -25,6 +28,7 @@ from igsm_pipeline.store import PARTIAL, Store
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "faults.md"
 WAIT_S = 900.0
+RUN_S = 900.0
 PORT = 43117
 HEAD = """# Fault drills
 
@@ -134,7 +138,10 @@ class Servers:
     """Dagster's webserver and daemon of a data root, which can be killed and started again one by one."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.environment = home, environment(home) | {"DAGSTER_HOME": str(home / ".dagster"), "IGSM_JOBS": "1"}
+        self.home, self.environment = (
+            home,
+            environment(home) | {"DAGSTER_HOME": str(home / ".dagster"), "IGSM_JOBS": "1", UI_URL: f"http://{HOST}:{PORT}"},
+        )
         os.environ["IGSM_HOME"] = str(home)
         self.commands = {server.name: server.command for server in servers(PORT, PORT + 1) if server.name != "mlflow"}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -162,7 +169,7 @@ class Servers:
         for process in self.running.values():
             process.wait(timeout=120)
 
-    def ask(self, query: str, **variables: object) -> dict[str, object]:
+    def ask(self, query: str, **variables: object) -> dict[str, Any]:
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"http://{HOST}:{PORT}/graphql", body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as response:
@@ -177,14 +184,27 @@ class Servers:
         tags = [{"key": "dagster/partition", "value": MEMBER}]
         parameters = {"selector": selector, "mode": "default", "runConfigData": {}, "executionMetadata": {"tags": tags}}
         answer = self.ask(_LAUNCH, parameters=parameters)["launchRun"]
-        assert isinstance(answer, dict)
         assert "run" in answer, answer
         return str(answer["run"]["runId"])
 
     def status(self, run: str) -> str:
-        answer = self.ask("query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run)["runOrError"]
-        assert isinstance(answer, dict)
-        return str(answer["status"])
+        return str(self.ask("query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run)["runOrError"]["status"])
+
+
+@contextmanager
+def served(home: Path) -> Iterator[Servers]:
+    """A webserver and a daemon on a data root that ``IGSM_HOME`` names, as long as the block runs."""
+    here = Path.cwd()
+    enter_home()
+    open_instance().dispose()
+    made = Servers(home)
+    try:
+        made.start("dagster-webserver")
+        made.start("dagster-daemon")
+        yield made
+    finally:
+        made.stop()
+        os.chdir(here)
 
 
 _LAUNCH = """mutation($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {

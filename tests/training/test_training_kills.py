@@ -103,7 +103,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if mounted.returncode != 0:
         pytest.skip(f"needs the right to mount a small file system: {mounted.stderr.decode().strip()}")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)  # weights read from it may still be mapped
 
 
 def test_a_disk_that_is_really_full_keeps_the_last_state_and_says_what_to_do(small_disk: Path, tmp_path: Path) -> None:

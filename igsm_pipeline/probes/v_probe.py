@@ -4,7 +4,7 @@ The probe is a rank-r update of the input embedding, which lets the model read t
 last layer's state (after the final norm) at [END]. The model's weights are frozen, and so small an update cannot solve the
 task by itself: the control, a randomly initialised model with a probe of its own, shows how far it gets without pretraining.
 
-Source: figures 7 and 12 (arXiv:2407.20311). Ours: the initial values (the update starts at 0), and that each task has a pass of its own: the
+Source: figures 7 and 12 (arXiv:2407.20311). Ours: the initial values (the update starts at 0 but for the markers, see ``settle_markers``), and that each task has a pass of its own: the
 embedding updates differ between tasks, so tasks cannot share one exactly.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,29 @@ class VProbe(nn.Module):
         self.directions = nn.Parameter(torch.randn(rank, d_model, generator=generator) / math.sqrt(rank))
         self.weight = nn.Parameter(torch.randn(num_classes, d_model, generator=generator) / math.sqrt(d_model))
         self.bias = nn.Parameter(torch.zeros(num_classes))
+
+    @torch.no_grad()
+    def settle_markers(self, model: PreTrainedModel, markers: Sequence[int], used: Tensor) -> None:
+        """Let the update start by taking the markers' mean embedding to that of the tokens in use.
+
+        Training never shows the markers, and with tied embeddings pushes what it never shows far out along one direction (in a small model to four
+        times the length of other embeddings), where a state is mostly that direction and steps are small beside it. One of the r directions brings
+        them back; what tells them apart stays.
+
+        Args:
+            model: the frozen model.
+            markers: token ids of [START], [MID], [END].
+            used: ids of tokens that texts contain, any shape.
+        """
+        table: Tensor = model.get_input_embeddings().weight
+        chosen = torch.tensor(list(markers), device=table.device)
+        ids = used.unique()
+        offset = table[ids[~torch.isin(ids, chosen)]].mean(0) - table[chosen].mean(0)
+        scale = self.directions.norm(dim=1).mean()
+        length = offset.norm()
+        if length > 0:
+            self.directions[0] = offset / length * scale
+            self.rows[chosen, 0] = length / scale
 
     def forward(self, model: PreTrainedModel, batch: SequenceBatch) -> Tensor:
         """Logits of every query of a batch, float32, (num_queries, num_classes)."""

@@ -19,6 +19,8 @@ from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.queries.sequences import QueryTokens
 
 STATE = "state.safetensors"
+SETTLED_BY = 64
+"""Problems whose tokens stand for those in use."""
 _POOL = 16
 """Batches that are formed together, problems of like length side by side: less padding."""
 
@@ -69,6 +71,8 @@ def train_v_probe(
     """
     freeze(model)
     probe = VProbe(*fit_sizes(model), num_classes, settings.rank, settings.seed).to(device)
+    used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
+    probe.settle_markers(model, tokens.table.probe_markers, used)
     optimizer = torch.optim.AdamW(probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
     batches = Batches(tokens.lengths(), settings.batch_problems, settings.seed)
     losses = torch.zeros(settings.num_steps)

@@ -95,6 +95,22 @@ def test_a_run_killed_with_sigkill_ends_bitwise_as_an_unbroken_one(training: Que
     assert np.array_equal(losses, again)
 
 
+def test_markers_start_at_the_mean_of_what_texts_contain_and_nothing_else_moves() -> None:
+    model = build(SMALL, 40, 128, seed=1)
+    table = model.get_input_embeddings().weight
+    markers = [5, 6, 7]
+    with torch.no_grad():
+        table[markers] += 3.0  # as far out as training pushes what it never shows
+    used = torch.arange(10, 30).reshape(4, 5)
+    probe = VProbe(40, 32, 2, 8, seed=0)
+    probe.settle_markers(model, markers, used)
+    moved = (table + probe.rows @ probe.directions).detach()
+    torch.testing.assert_close(moved[markers].mean(0), table[10:30].mean(0).detach(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(moved[5] - moved[6], (table[5] - table[6]).detach(), rtol=0, atol=1e-5)
+    others = [row for row in range(40) if row not in markers]
+    assert torch.equal(moved[others], table[others])
+
+
 def test_the_frozen_model_is_left_as_it_was(training: QueryTokens, tmp_path: Path) -> None:
     model = build(SMALL, training.table.size, 128, seed=1)
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -4,8 +4,8 @@ The probe is a rank-r update of the input embedding, which lets the model read t
 last layer's state (after the final norm) at [END]. The model's weights are frozen, and so small an update cannot solve the
 task by itself: the control, a randomly initialised model with a probe of its own, shows how far it gets without pretraining.
 
-Source: figures 7 and 12 (arXiv:2407.20311). Ours: the initial values (the update starts at 0 but for the markers, see ``settle_markers``), and that each task has a pass of its own: the
-embedding updates differ between tasks, so tasks cannot share one exactly.
+Source: figures 7 and 12 (arXiv:2407.20311). Ours: the initial values (the update starts at 0 but for the markers, see ``settle_markers``), and
+that each task has a pass of its own: the embedding updates differ between tasks, so tasks cannot share one exactly.
 """
 
 from __future__ import annotations

@@ -139,3 +139,13 @@ def test_units_that_would_share_a_gpu_are_computed_one_after_another(home, monke
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     runner.run_stage(find_member("mine"), stage, Store.at_home(), jobs=4)
     assert bool(started) is beside
+
+
+def test_a_run_that_failed_after_its_last_stage_is_not_taken_for_done(home):
+    store, member = Store.at_home(), find_member("mine")
+    with pytest.raises(RuntimeError), runner.unfinished(member, store):
+        raise RuntimeError("the registry did not answer")
+    assert runner.is_unfinished(member, store)
+    with runner.unfinished(member, store):
+        pass
+    assert not runner.is_unfinished(member, store)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -23,6 +27,39 @@ Row = Any
 """One row of a ``RECORD`` array; numba reads its fields as attributes, numpy types do not know them."""
 
 
+PACKAGE = Path(__file__).parents[1]
+_IMPORTS = re.compile(r"^from igsm_pipeline\.([\w.]+) import (\([^)]*\)|.*)", re.MULTILINE)
+_SPEAKS_KERNEL = re.compile(r"problems\.kernel import|^[A-Z_]+\b.* = .*\d", re.MULTILINE)
+
+
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile with numba, cached on disk; with NUMBA_DISABLE_JIT=1 the function stays plain Python."""
-    return cast(Callable[P, R], njit(cache=True)(function))
+    """Compile with numba, cached on disk; with NUMBA_DISABLE_JIT=1 the function stays plain Python.
+
+    Ours: numba takes a cached kernel for good as long as the file that it stands in is unchanged, though kernels and constants of other files
+    are compiled into it. Here a change of any of these makes it stale too, and a touched file does not.
+    """
+    compiled = njit(cache=True)(function)
+    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if file is not None:
+        file._source_stamp = hash_sources(Path(function.__code__.co_filename))
+    return cast(Callable[P, R], compiled)
+
+
+@lru_cache(maxsize=256)
+def hash_sources(path: Path, package: Path = PACKAGE) -> str:
+    """SHA-256 of a source file and of all that it imports from the package, directly or not, as far as these hold kernels or constants."""
+    found, open_ = {path}, [path]
+    while open_:
+        for module, names in _IMPORTS.findall(_read(open_.pop())):
+            parts = module.split(".")
+            inner = [package.joinpath(*parts, f"{name}.py") for name in re.findall(r"\w+", names)]
+            for one in (package.joinpath(*parts).with_suffix(".py"), *inner):
+                if one not in found and one.is_file() and _SPEAKS_KERNEL.search(_read(one)):
+                    found.add(one)
+                    open_.append(one)
+    return hashlib.sha256("".join(_read(one) for one in sorted(found)).encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

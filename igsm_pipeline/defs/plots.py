@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from igsm_pipeline.defs.data_checks import shard_summaries
 from igsm_pipeline.defs.stage_runs import StageRun
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.store import write_atomically
@@ -73,7 +74,7 @@ def _problem_sets(run: StageRun) -> dict[str, Figure]:
 def _token_shards(run: StageRun) -> dict[str, Figure]:
     from igsm_pipeline.reports.data_figures import fill_histogram, ops_of_shards  # noqa: PLC0415
 
-    shards = [shard for folder in run.folders() for shard in json.loads((folder / "summary.json").read_text())["shards"]]
+    shards = [shard for folder in run.folders() for shard in shard_summaries(folder)]
     filled = [length for index in range(len(run.units)) for length in table_column(run, index, "length")]
     return {"ops of each shard": ops_of_shards([shard["op_histogram"] for shard in shards]), "tokens per window": fill_histogram(filled)}
 

@@ -142,6 +142,14 @@ def test_windows_that_claim_more_tokens_than_they_have_fail(run: Callable[[str],
     assert "windows hold 161 to 161 tokens" in lengths(stage).message
 
 
+def test_shards_of_an_earlier_version_without_counts_pass(run: Callable[[str], Any]) -> None:
+    stage = run("token_shards")
+    (stage.store.path(stage.units[0]) / "summary.json").unlink()
+    assert shard_ops(stage).passed
+    assert lengths(stage).passed
+    assert list(draw_plots(stage)) == ["ops of each shard", "tokens per window"]
+
+
 def test_each_check_has_its_plot(run: Callable[[str], Any]) -> None:
     for stage, titles in (
         ("problem_sets", ["ops of each set", "ops of the training set against the law", "template bins of each set"]),

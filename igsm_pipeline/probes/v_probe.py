@@ -68,8 +68,10 @@ class VProbe(nn.Module):
         """
         table: Tensor = model.get_input_embeddings().weight
         chosen = torch.tensor(list(markers), device=table.device)
-        ids = used.unique()
-        offset = table[ids[~torch.isin(ids, chosen)]].mean(0) - table[chosen].mean(0)
+        others = torch.zeros(len(table), dtype=torch.bool, device=table.device)
+        others[used] = True
+        others[chosen] = False
+        offset = table[others].mean(0) - table[chosen].mean(0)
         scale = self.directions.norm(dim=1).mean()
         length = offset.norm()
         if length > 0:

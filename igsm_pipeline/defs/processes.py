@@ -51,7 +51,7 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
         stdout=subprocess.DEVNULL,  # a summary for machines; the store says the same
         stderr=subprocess.PIPE,
         process_group=0,  # Ctrl-C in a terminal reaches this process alone, so that the child gets exactly one SIGINT
-        preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (one system call, its library loaded beforehand)
+        preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (system calls, their library loaded beforehand)
         env={**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_NCOLS": str(shutil.get_terminal_size((120, 24)).columns), "TQDM_MININTERVAL": "0.5"},
     )
     tail = bytearray()
@@ -96,7 +96,10 @@ def _pass_through(process: subprocess.Popen[bytes], tail: bytearray) -> None:
 
 
 def die_with(parent: int) -> None:
-    """In a child, before it runs its program: get SIGTERM when process ``parent`` dies (Linux; elsewhere nothing happens)."""
+    """In a child, before it runs its program: hear SIGINT and SIGTERM again, should the parent have been started deaf to them (``nohup``, ``&``),
+    and get SIGTERM when process ``parent`` dies (Linux)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:

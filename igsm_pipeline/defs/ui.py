@@ -90,7 +90,7 @@ def _serve(home: Path, port: int, mlflow_port: int) -> int:
                     stdout=log,
                     stderr=log,
                     process_group=0,  # Ctrl-C reaches this process alone, which stops them in order
-                    preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (one system call, its library loaded beforehand)
+                    preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (system calls, their library loaded beforehand)
                 )
         wait_until_up(servers(port, mlflow_port), processes, stopped)
         if not stopped:

@@ -6,7 +6,7 @@ import json
 
 import dagster as dg
 import pytest
-from conftest import MEMBER
+from reference.tiny_experiment import MEMBER
 
 from igsm_pipeline.defs.plots import MAX_BYTES
 from igsm_pipeline.defs.results import mlflow_links, stage_metadata

@@ -9,7 +9,6 @@ its child along (Linux), because an orphaned trainer holds the unit's lock and t
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -20,11 +19,10 @@ from collections.abc import Callable, Sequence
 
 from igsm_pipeline.experiments.faults import failure_of
 from igsm_pipeline.experiments.runner import JOBS
+from igsm_pipeline.training.parent import end_with
 
 GRACE_S = 180.0
 _TAIL_BYTES = 8192
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def stage_command(member: str, stage: str) -> list[str]:
@@ -100,7 +98,4 @@ def die_with(parent: int) -> None:
     and get SIGTERM when process ``parent`` dies (Linux)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
+    end_with(parent, signal.SIGTERM)

@@ -20,7 +20,7 @@ class ShardsSection(Settings):
 
     num_problems: int = Field(200_000, ge=1, description="problems of the training set; without meaning when streaming")
     window: int = Field(768, ge=32, le=1 << 16, description="tokens per window")
-    alignment: Alignment = Field("aligned", description="every window starts with a problem, holds one problem, or is cut from one stream")
+    alignment: Alignment = "aligned"
     streaming: bool = Field(False, description="fresh problems all the way, made while training; nothing is kept on disk")
     seed: int = Field(0, ge=0, description="seed of the training problems")
 

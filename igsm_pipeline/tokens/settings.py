@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings
 
-Alignment = Literal["aligned", "single", "stream"]
+Alignment = Annotated[
+    Literal["aligned", "single", "stream"], Field(description="every window starts with a problem, holds one problem, or is cut from one stream")
+]
 """How documents are laid into windows; see ``tokens.windows``."""
 
 
@@ -42,5 +44,5 @@ class ShardSettings(Settings):
     family: FamilySettings
     tokens: TokenSettings = TokenSettings.model_validate({})
     window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
-    alignment: Alignment = Field("aligned", description="every window starts with a problem, holds one problem, or is cut from one stream")
+    alignment: Alignment = "aligned"
     problems_per_shard: int = Field(32768, ge=1, description="problems that one shard file takes up; a window never crosses files")

@@ -52,7 +52,7 @@ class StreamSettings(Settings):
     """
 
     window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
-    alignment: Alignment = Field("aligned", description="every window starts with a problem, holds one problem, or is cut from one stream")
+    alignment: Alignment = "aligned"
     seed: int = Field(0, ge=0, description="of the problems")
     block_size: int = Field(4096, ge=1, le=1 << 16, description="problems per block; part of what a block is")
     blocks_per_shard: int = Field(8, ge=1, description="blocks that are packed and shuffled together; a window never crosses shards")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -12,14 +11,9 @@ from igsm_pipeline.experiments.planner import find_unit
 from igsm_pipeline.store import Store
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "mine.yaml").write_text("base: mini\n")
-    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
-    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
+@pytest.fixture(autouse=True)
+def _no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_accelerator", lambda: ("not looked at", True))
-    return tmp_path
 
 
 def found() -> dict[str, doctor.Finding]:

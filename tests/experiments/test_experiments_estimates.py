@@ -7,6 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from reference.own_experiment import declare
 from rich.console import Console
 
 import igsm_pipeline
@@ -19,20 +20,6 @@ from igsm_pipeline.experiments.planner import find_unit, plan, units_of
 from igsm_pipeline.experiments.preflight import check_plan, check_writable
 from igsm_pipeline.reports.console import plan_table
 from igsm_pipeline.store import Store
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "home"
-    (folder / "experiments").mkdir(parents=True)
-    monkeypatch.setenv("IGSM_HOME", str(folder))
-    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
-    declare(folder, "")
-    return folder
-
-
-def declare(home: Path, changes: str) -> None:
-    (home / "experiments" / "mine.yaml").write_text("base: mini\n" + changes)
 
 
 def refuse(rule: str, kind: type[Exception] = BadSettings) -> None:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 import pytest
 
@@ -18,16 +17,6 @@ from igsm_pipeline.experiments.__main__ import main
 from igsm_pipeline.experiments.faults import FAULT, REFUSED, TRANSIENT, failure_of, may_pass
 from igsm_pipeline.experiments.planner import find_unit, usable_plans
 from igsm_pipeline.store import Store
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "mine.yaml").write_text("base: mini\n")
-    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
-    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
-    return tmp_path
-
 
 PASSING = [
     OSError(errno.EIO, "input/output error"), MemoryError(), BrokenProcessPool(), RuntimeError("CUDA error: an illegal memory access"),

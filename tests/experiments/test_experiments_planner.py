@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from reference.own_experiment import declare
 
 from igsm_pipeline.errors import BadSettings, NotFound, StageFailed
 from igsm_pipeline.experiments import find_member
@@ -20,20 +21,6 @@ from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.store import Store
 
 ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "control", "probe_queries"}
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "home"
-    (folder / "experiments").mkdir(parents=True)
-    monkeypatch.setenv("IGSM_HOME", str(folder))
-    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
-    declare(folder, "")
-    return folder
-
-
-def declare(home: Path, changes: str) -> None:
-    (home / "experiments" / "mine.yaml").write_text("base: mini\n" + changes)
 
 
 def finish(store: Store, member: str = "mine") -> None:

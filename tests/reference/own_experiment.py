@@ -1,0 +1,9 @@
+"""The experiment ``mine`` of a data root: ``mini`` with changes."""
+
+from pathlib import Path
+
+
+def declare(home: Path, changes: str) -> None:
+    """Write ``mine``, or write it again, as ``mini`` with these lines of YAML after it."""
+    (home / "experiments").mkdir(parents=True, exist_ok=True)
+    (home / "experiments" / "mine.yaml").write_text("base: mini\n" + changes)

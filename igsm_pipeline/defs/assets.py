@@ -9,13 +9,14 @@ Every asset does the same three things: bring its stage of the member up to date
 are tried again (``defs.retries``); a refusal ends the run at once.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from igsm_pipeline.defs.checks import check_specs
-from igsm_pipeline.defs.partitions import MEMBERS
+from igsm_pipeline.defs.partitions import MEMBERS, member_tags
 from igsm_pipeline.defs.registry import register
 from igsm_pipeline.defs.results import catalogued, materialized, registered
 from igsm_pipeline.defs.retries import RETRIES, no_retry_but_for_transient_faults
@@ -53,7 +54,20 @@ def stage_asset(stage: str, group: str, kinds: set[str], deps: Sequence[dg.Asset
         retry_policy=RETRIES,
         **more,
     )
-    return lambda body: described(no_retry_but_for_transient_faults()(body))
+    return lambda body: described(no_retry_but_for_transient_faults()(tagged(body)))
+
+
+def tagged(body: Callable[..., Result]) -> Callable[..., Result]:
+    """Give the run the tags of its member first, which a run that was launched from an asset's page comes without."""
+
+    @functools.wraps(body)
+    def told(context: dg.AssetExecutionContext, *resources: Any, **more: Any) -> Result:
+        run, tags = context.instance.get_run_by_id(context.op_execution_context.run_id), member_tags(context.partition_key)
+        if run is not None and not tags.keys() <= run.tags.keys():
+            context.instance.add_run_tags(run.run_id, tags)
+        return body(context, *resources, **more)
+
+    return told
 
 
 @stage_asset("world", "data", {"json"}, [])

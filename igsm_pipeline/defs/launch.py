@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from igsm_pipeline.defs.automation import everything, first_cause
+from igsm_pipeline.defs.executors import RAY_ADDRESS
 from igsm_pipeline.defs.instance import enter_home, open_instance, owned_runs
 from igsm_pipeline.defs.location import LOCATION
 from igsm_pipeline.defs.partitions import member_tags
@@ -33,6 +35,8 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
         The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 interrupted.
     """
     quiet_dagster()
+    if address := os.environ.get(RAY_ADDRESS):
+        print(f"igsm run computes here, not on the cluster at {address} ({RAY_ADDRESS}); for that, launch from the page (`igsm ui`)", file=sys.stderr)
     try:
         home = enter_home()
         found = find_members(list(members))

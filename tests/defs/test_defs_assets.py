@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from igsm_pipeline.defs import assets, stage_runs
+from igsm_pipeline.defs.partitions import member_tags
 from igsm_pipeline.errors import StageFailed
 
 MEMBER = "invented"
@@ -85,3 +86,12 @@ def test_materialized_on_an_instance_check_and_version_are_recorded(home):
         assert [check.check_name for check in result.get_asset_check_evaluations()] == ["files_intact"]
         (event,) = result.asset_materializations_for_node("world")
         assert event.tags["dagster/data_version"] == stage_runs.run_stage(MEMBER, "world").content
+
+
+def test_a_run_from_an_assets_page_gets_the_tags_of_its_member(home):
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([assets.world], partition_key="mini", instance=instance)
+        assert result.success
+        tags = instance.get_run_by_id(result.run_id).tags
+    assert member_tags("mini").items() <= tags.items()
+    assert tags["igsm/member"] == "mini"

@@ -30,6 +30,8 @@ from igsm_pipeline.errors import NotFound, StoreError, UnitLocked
 from igsm_pipeline.settings import canonical_json, hash_json
 
 MANIFEST = "manifest.json"
+CLOCK = "clock.jsonl"
+"""What only the clock knows (rates, seconds), of a stage that wants to keep it: checked like any file, but no part of a unit's content."""
 PARTIAL, OLD, LOCK = ".partial", ".old", ".lock"
 NEVER, HALF_DONE = "never computed", "half done; the next run resumes it"
 _LIBRARIES = ("numpy", "numba", "pyarrow", "torch", "transformers", "safetensors", "pydantic")
@@ -292,8 +294,8 @@ def fingerprint_of(manifest: Mapping[str, Any]) -> str:
 
 
 def content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
-    """The content hash of a unit: over the names and SHA-256 of its files."""
-    return hash_json({name: entry["sha256"] for name, entry in files.items()})
+    """The content hash of a unit: over the names and SHA-256 of its files, ``CLOCK`` aside, so that equal work done at another pace is equal."""
+    return hash_json({name: entry["sha256"] for name, entry in files.items() if name != CLOCK})
 
 
 def hash_file(path: Path, *, flush: bool = False) -> str:

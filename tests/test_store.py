@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import igsm_pipeline.store as store_module
 from igsm_pipeline.errors import NotFound, StoreError, UnitLocked
-from igsm_pipeline.store import HALF_DONE, MANIFEST, NEVER, Store, Unit, find_home
+from igsm_pipeline.store import CLOCK, HALF_DONE, MANIFEST, NEVER, Store, Unit, find_home
 
 
 def source_unit(version: int = 1, **settings: object) -> Unit:
@@ -129,6 +129,20 @@ def test_an_input_rebuilt_with_other_content_makes_its_reader_stale(store: Store
     fill(store, source, "other")
     assert store.check(source).fresh
     assert store.check(reader).reasons == ("input problems (problem_sets train) was rebuilt with other content",)
+
+
+def test_what_only_the_clock_knows_is_checked_but_makes_no_reader_stale(store: Store) -> None:
+    source = source_unit()
+    reader = reader_unit(source)
+    for pace in ("fast", "slow"):
+        with store.write(source) as writing:
+            (writing.folder / "a.bin").write_text("data")
+            (writing.folder / CLOCK).write_text(pace)
+        if pace == "fast":
+            fill(store, reader)
+    assert store.check(reader).fresh
+    (store.path(source) / CLOCK).unlink()
+    assert store.check(source).reasons == (f"file {CLOCK} is missing",)
 
 
 def test_settings_version_stage_and_inputs_each_change_the_address_and_name_and_runtime_do_not() -> None:

@@ -1,8 +1,9 @@
-"""metrics.jsonl: one JSON object a line, appended while training.
+"""metrics.jsonl: one JSON object a line, appended while training; and clock.jsonl, how fast it went.
 
-Rows: ``{"step", "loss", "lr", "tokens", "tokens_per_s", "grad_norm"}`` at every logged step; ``{"step", "accuracy": {op: [correct, n]},
+Rows: ``{"step", "loss", "lr", "tokens", "grad_norm"}`` at every logged step; ``{"step", "accuracy": {op: [correct, n]},
 "slices": {slice: [correct, n]}}`` when the monitor problems were solved (``slices`` where some are watched); ``{"step", "warning": text}``.
-``step`` is the number of steps done. On resume, rows after the resumed step are cut off.
+``step`` is the number of steps done. On resume, rows after the resumed step are cut off. ``tokens_per_s`` of a logged step lies in clock.jsonl, since
+a training that is repeated to the bit repeats everything but that; who reads rows gets them with it.
 """
 
 from __future__ import annotations
@@ -12,29 +13,50 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from igsm_pipeline.store import write_atomically
+from igsm_pipeline.store import CLOCK, write_atomically
 
 METRICS = "metrics.jsonl"
+RATE = "tokens_per_s"
 
 
 class MetricsLog:
-    """Appends rows to a folder's metrics.jsonl and keeps them in ``rows``."""
+    """Appends rows to a folder's metrics.jsonl and clock.jsonl and keeps them in ``rows``."""
 
     def __init__(self, folder: Path, resumed_step: int) -> None:
-        self.path = folder / METRICS
+        self.folder = folder
         self.rows = [row for row in read_metrics(folder) if row["step"] <= resumed_step] if resumed_step else []
-        write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+        parts = [_split(row) for row in self.rows]
+        write_atomically(folder / CLOCK, "".join(_line(rate) for _, rate in parts if rate).encode())
+        write_atomically(folder / METRICS, "".join(_line(kept) for kept, _ in parts).encode())
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row; it is on disk (not necessarily synced) when this returns."""
         self.rows.append(dict(row))
-        with self.path.open("a") as stream:
-            stream.write(json.dumps(row) + "\n")
+        kept, rate = _split(row)
+        if rate:
+            with (self.folder / CLOCK).open("a") as stream:
+                stream.write(_line(rate))
+        with (self.folder / METRICS).open("a") as stream:
+            stream.write(_line(kept))
+
+
+def _split(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row without its rate, and its rate (empty where it has none)."""
+    rate = {"step": row["step"], RATE: row[RATE]} if RATE in row else {}
+    return {name: value for name, value in row.items() if name != RATE}, rate
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row) + "\n"
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All whole rows of a folder's metrics.jsonl; a last line cut short by a crash is dropped, no file gives no rows."""
-    path = folder / METRICS
+    """All whole rows of a folder, with their rates; a last line cut short by a crash is dropped, no file gives no rows."""
+    rates = {row["step"]: row[RATE] for row in _rows(folder / CLOCK)}
+    return [{**row, RATE: rates[row["step"]]} if "loss" in row and row["step"] in rates else row for row in _rows(folder / METRICS)]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows = []

@@ -11,7 +11,7 @@ import pytest
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.training.batches import IGNORED, BatchOrder, labels_of
-from igsm_pipeline.training.metrics import MetricsLog, flat_accuracy_warning, read_metrics
+from igsm_pipeline.training.metrics import METRICS, MetricsLog, flat_accuracy_warning, read_metrics
 from igsm_pipeline.training.muon import Muon
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, split_parameters
 from igsm_pipeline.training.settings import TrainingSettings
@@ -97,11 +97,22 @@ def test_metrics_after_the_resumed_step_and_cut_lines_are_dropped(tmp_path: Path
     log = MetricsLog(tmp_path, 0)
     for step in (1, 2, 3):
         log.append({"step": step, "loss": float(step)})
-    with log.path.open("a") as stream:
+    with (log.folder / METRICS).open("a") as stream:
         stream.write('{"step": 4, "lo')
     assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2, 3]
     MetricsLog(tmp_path, 2).append({"step": 3, "loss": 0.5})
     assert [(row["step"], row["loss"]) for row in read_metrics(tmp_path)] == [(1, 1.0), (2, 2.0), (3, 0.5)]
+
+
+def test_the_rate_is_read_with_its_row_and_lies_apart_from_it(tmp_path: Path) -> None:
+    rows = [{"step": 1, "loss": 3.0, "tokens_per_s": 10.5}, {"step": 1, "accuracy": {"2": [1, 4]}}, {"step": 2, "loss": 2.0, "tokens_per_s": 11.5}]
+    log = MetricsLog(tmp_path, 0)
+    for row in rows:
+        log.append(row)
+    assert read_metrics(tmp_path) == rows
+    assert "tokens_per_s" not in (tmp_path / METRICS).read_text()
+    MetricsLog(tmp_path, 1)
+    assert read_metrics(tmp_path) == rows[:2]
 
 
 def test_flat_accuracy_under_a_falling_loss_is_warned_of() -> None:

@@ -23,7 +23,7 @@ from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.training import state as states
 from igsm_pipeline.training.loop import Stopped, train
-from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.metrics import METRICS, read_metrics
 from igsm_pipeline.training.settings import TrainingSettings
 
 SEED = 11
@@ -155,6 +155,14 @@ def test_the_cut_into_micro_batches_changes_rounding_only(tmp_path: Path) -> Non
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)
     np.testing.assert_allclose(curves[0], curves[2], rtol=1e-4)
     assert curves[0][-1] < curves[0][0]
+
+
+def test_a_repeated_training_repeats_its_metrics_to_the_byte(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        run(tmp_path / name, settings_of())
+    assert (tmp_path / "first" / METRICS).read_bytes() == (tmp_path / "second" / METRICS).read_bytes()
+    assert all(row["tokens_per_s"] > 0 for row in read_metrics(tmp_path / "first"))
 
 
 def test_a_signal_saves_the_state_and_stops(tmp_path: Path) -> None:

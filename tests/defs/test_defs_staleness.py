@@ -54,13 +54,15 @@ def test_every_route_names_and_computes_the_same(tmp_path):
         if event is not SILENT:
             assert row["schedule"] == row["sensor"] == row["status"], event.name
             assert row["library"] == row["run"], event.name
-    page = HEAD + "".join(map(line_of, (*EVENTS, SILENT))) + TAIL
+    page = HEAD + "".join(map(line_of, rows)) + TAIL
     if os.environ.get("IGSM_WRITE_DOCS"):
         PAGE.write_text(page)
     assert PAGE.read_text() == page
 
 
-def line_of(event) -> str:
-    waiting = f" ({', '.join(event.waiting)})" if event.waiting else ""
-    note = " (with `--deep`)" if event is SILENT else ""
-    return f"| {event.name}{note} | {', '.join(event.stale) or '-'}{waiting} | {', '.join(event.stale) or '-'} |\n"
+def line_of(row) -> str:
+    """A line of the page, as it was seen: what the routes named and the run computed; in brackets, what they named and it did not compute."""
+    computed = ", ".join(row["run"]) or "-"
+    waiting = ", ".join(stage for stage in row["status"] if stage not in row["run"])
+    note = " (with `--deep`)" if row["event"] == SILENT.name else ""
+    return f"| {row['event']}{note} | {computed}{f' ({waiting})' if waiting else ''} | {computed} |\n"

@@ -101,7 +101,9 @@ def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) ->
     root = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     free = shutil.disk_usage(root).free
     if need > free:
-        raise BadSettings(str(store.root), f"must have {need / GIGABYTE:.2f} GB free", free / GIGABYTE, "free space or set IGSM_HOME to another disk")
+        raise BadSettings(
+            str(store.root), f"must have {need / GIGABYTE:.2g} GB free", f"{free / GIGABYTE:.2g} GB", "free space or set IGSM_HOME to another disk"
+        )
 
 
 def _problems(stage: str, settings: Mapping[str, Any], inputs: Iterable[Unit]) -> int:

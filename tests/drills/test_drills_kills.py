@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from reference.drill_tools import ROOT, RUN_S, Servers, contents, ended, environment, forget, frozen_in, igsm, lost, recover, served
+from reference.drill_tools import ROOT, RUN_S, contents, ended, environment, forget, frozen_in, igsm, lost, recover, served
 from reference.staleness_events import MEMBER
 
 from igsm_pipeline.defs.instance import enter_home, open_instance
@@ -71,7 +71,7 @@ def test_a_killed_server_costs_no_finished_unit_and_the_run_comes_to_its_end(ser
         servers.start(server)
     fresh_at = until_fresh(home)
     seconds = fresh_at - started
-    status = settled(servers, run)
+    status = servers.settled(run)
     assert plan(find_member(MEMBER), Store(home / "store"), deep=True).stale == ()
     message = f"the run goes on; its status becomes {status}" if status == "SUCCESS" else f"the run becomes {status} and the daemon starts it again"
     diary.write(f"kill -9 of the {server.removeprefix('dagster-')} in {stage}", message, lost(before, home, stage), seconds)
@@ -83,11 +83,3 @@ def until_fresh(home: Path) -> float:
         assert time.monotonic() < deadline, "the member was never fresh again"
         time.sleep(0.5)
     return time.monotonic()
-
-
-def settled(servers: Servers, run: str) -> str:
-    deadline = time.monotonic() + RUN_S
-    while (status := servers.status(run)) not in ("SUCCESS", "FAILURE", "CANCELED"):
-        assert time.monotonic() < deadline, f"run {run} stays {status}"
-        time.sleep(1)
-    return status

@@ -13,27 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from reference.drill_tools import contents, environment, forget, frozen_in, igsm, library, lost, recover
+from reference.drill_tools import contents, environment, forget, frozen_in, igsm, library, lost, moved_clock, recover
 from reference.staleness_events import MEMBER, first_file
 
 pytestmark = pytest.mark.slow
-YESTERDAY = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <time.h>
-#include <sys/time.h>
-#define DAY 86400
-int clock_gettime(clockid_t id, struct timespec *at) {
-  int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
-  int status = real(id, at);
-  if (id == CLOCK_REALTIME) at->tv_sec -= DAY;
-  return status;
-}
-time_t time(time_t *at) { struct timespec now; clock_gettime(CLOCK_REALTIME, &now); if (at) *at = now.tv_sec; return now.tv_sec; }
-int gettimeofday(struct timeval *at, void *zone) {
-  struct timespec now; clock_gettime(CLOCK_REALTIME, &now); at->tv_sec = now.tv_sec; at->tv_usec = now.tv_nsec / 1000; return 0;
-}
-"""
+DAY_S = 86400
 
 
 @contextmanager
@@ -113,12 +97,7 @@ def test_a_cut_parquet_file_is_named_by_status_and_repaired_by_the_next_run(home
 
 
 def test_a_clock_that_was_moved_back_a_day_makes_nothing_stale(home, tmp_path, diary):
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("there is no C compiler to make another clock with")
-    (tmp_path / "yesterday.c").write_text(YESTERDAY)
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(tmp_path / "yesterday.so"), str(tmp_path / "yesterday.c"), "-ldl"], check=True)
-    clock = {"LD_PRELOAD": str(tmp_path / "yesterday.so")}
+    clock = moved_clock(tmp_path, -DAY_S)
     before = contents(home)
     fresh = igsm(home, "run", MEMBER, **clock)
     assert "units are fresh" in fresh.stdout

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from reference.staleness_events import MEMBER, declare
 
 from igsm_pipeline.defs.automation import UI_URL
@@ -34,7 +35,7 @@ HEAD = """# Fault drills
 
 Written by `tests/drills/` (`IGSM_WRITE_DOCS=1 pytest -m slow tests/drills`). Each drill harms a finished member of every stage, at toy size, reads
 what the user is told, checks every other unit of the store by its hashes, and runs the member again until all of it is fresh. Seconds are those of
-that run, start of Python and Dagster included, on the machine that wrote the page{load}.
+that run, start of Python and Dagster included, on the machine that wrote the page{load}. DATA stands for the data root.
 
 | fault | message | lost | seconds to recover |
 |---|---|---|---|
@@ -134,14 +135,41 @@ def ended(process: int, within_s: float = 60.0) -> bool:
     return not is_alive(process)
 
 
+_CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+#include <sys/time.h>
+int clock_gettime(clockid_t id, struct timespec *at) {
+  int (*real)(clockid_t, struct timespec *) = dlsym(RTLD_NEXT, "clock_gettime");
+  int status = real(id, at);
+  if (id == CLOCK_REALTIME) at->tv_sec += OFFSET;
+  return status;
+}
+time_t time(time_t *at) { struct timespec now; clock_gettime(CLOCK_REALTIME, &now); if (at) *at = now.tv_sec; return now.tv_sec; }
+int gettimeofday(struct timeval *at, void *zone) {
+  struct timespec now; clock_gettime(CLOCK_REALTIME, &now); at->tv_sec = now.tv_sec; at->tv_usec = now.tv_nsec / 1000; return 0;
+}
+"""
+
+
+def moved_clock(folder: Path, seconds: int) -> dict[str, str]:
+    """The environment of a process whose clock is so many seconds ahead; skips the drill where there is no C compiler to make it with."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler to make another clock with")
+    source, made = folder / "clock.c", folder / "clock.so"
+    source.write_text(_CLOCK)
+    subprocess.run([compiler, "-shared", "-fPIC", f"-DOFFSET=({seconds})", "-o", str(made), str(source), "-ldl"], check=True)
+    return {"LD_PRELOAD": str(made)}
+
+
 class Servers:
     """Dagster's webserver and daemon of a data root, which can be killed and started again one by one."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, self.environment = (
-            home,
-            environment(home) | {"DAGSTER_HOME": str(home / ".dagster"), "IGSM_JOBS": "1", UI_URL: f"http://{HOST}:{PORT}"},
-        )
+    def __init__(self, home: Path, **more: str) -> None:
+        self.home = home
+        self.environment = environment(home) | {"DAGSTER_HOME": str(home / ".dagster"), "IGSM_JOBS": "1", UI_URL: f"http://{HOST}:{PORT}"} | more
         os.environ["IGSM_HOME"] = str(home)
         self.commands = {server.name: server.command for server in servers(PORT, PORT + 1) if server.name != "mlflow"}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -190,14 +218,22 @@ class Servers:
     def status(self, run: str) -> str:
         return str(self.ask("query($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }", id=run)["runOrError"]["status"])
 
+    def settled(self, run: str) -> str:
+        """How a run ended, once it has."""
+        deadline = time.monotonic() + RUN_S
+        while (status := self.status(run)) not in ("SUCCESS", "FAILURE", "CANCELED"):
+            assert time.monotonic() < deadline, f"run {run} stays {status}"
+            time.sleep(1)
+        return status
+
 
 @contextmanager
-def served(home: Path) -> Iterator[Servers]:
-    """A webserver and a daemon on a data root that ``IGSM_HOME`` names, as long as the block runs."""
+def served(home: Path, **more: str) -> Iterator[Servers]:
+    """A webserver and a daemon on a data root that ``IGSM_HOME`` names, as long as the block runs; ``more`` is added to their environment."""
     here = Path.cwd()
     enter_home()
     open_instance().dispose()
-    made = Servers(home)
+    made = Servers(home, **more)
     try:
         made.start("dagster-webserver")
         made.start("dagster-daemon")
@@ -220,7 +256,8 @@ class Diary:
     def write(self, fault: str, message: str, gone: str, seconds: float) -> None:
         """Note a drill. A drill that lost something has failed."""
         assert gone == "nothing", f"{fault}: lost {gone}"
-        self.rows[fault] = (" ".join(message.split()).replace("|", "\\|"), gone, seconds)
+        message = " ".join(message.split()).replace(os.environ["IGSM_HOME"], "DATA").replace("|", "\\|")
+        self.rows[fault] = (message, gone, seconds)
 
     def publish(self) -> None:
         """Write the page if ``IGSM_WRITE_DOCS`` is set; rows of drills that were not run now stay as they were."""

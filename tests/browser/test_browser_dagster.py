@@ -8,6 +8,7 @@ import pytest
 from reference.served_pages import LONG_S
 from reference.tiny_experiment import MEMBER, SIBLING
 
+from igsm_pipeline.defs.checks import check_specs
 from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.experiments.planner import find_unit
 from igsm_pipeline.store import Store
@@ -89,10 +90,12 @@ def test_the_pages_show_run_and_check_the_pipeline(page, pages, picture):
     assert [sorted(one["partitionNames"]) for one in pages.backfills()] == [[MEMBER, SIBLING]]
 
     page.goto(f"{pages.dagster}/assets/problem_sets?view=checks")
-    for check in ("files_intact", "op_histogram", "split_disjoint", "gold_solutions_verify"):
+    checks = [spec.name for spec in check_specs("problem_sets")]
+    assert {"files_intact", "op_histogram", "split_disjoint", "gold_solutions_verify"} <= set(checks)
+    for check in checks:
         page.get_by_text(check).first.wait_for()
     page.get_by_text("Passed").first.wait_for()
-    assert page.get_by_text("Succeeded", exact=True).count() == 4
+    assert page.get_by_text("Succeeded", exact=True).count() == len(checks)
     page.wait_for_timeout(2000)
     picture("checks")
     assert not page.foreign

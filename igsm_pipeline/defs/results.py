@@ -106,12 +106,21 @@ def _rates(run: StageRun) -> Metadata:
     return rates
 
 
+_WITHOUT_VIEW = {
+    "tokens": "a window's token ids",
+    "length": "how many of a window's token ids are no padding",
+    "step": "of the probe's training, from 0",
+    "loss": "of the probe at that step",
+}
+"""Columns of tables that no view of the catalog reads: shards and the losses of V-probes."""
+
+
 @cache
 def meanings() -> dict[str, str]:
     """What the columns of the store's tables mean, by name, as the catalog's views have it."""
     from igsm_pipeline.reports.views import FILE_VIEWS  # noqa: PLC0415  (needed when a table is shown, not to load the assets)
 
-    return {column.name.strip('"'): column.meaning for view in FILE_VIEWS for column in view.columns if not column.source}
+    return _WITHOUT_VIEW | {column.name.strip('"'): column.meaning for view in FILE_VIEWS for column in view.columns if not column.source}
 
 
 def _table_metadata(tables: Sequence[Path]) -> Metadata:

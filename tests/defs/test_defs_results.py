@@ -17,9 +17,12 @@ from igsm_pipeline.experiments.planner import find_unit, plan
 from igsm_pipeline.experiments.stages import STAGES
 from igsm_pipeline.store import Store
 
-PLOTTED = {"problem_sets", "checkpoint", "generations", "verdicts", "probe_scores"}
+PLOTTED = {"problem_sets", "token_shards", "checkpoint", "generations", "verdicts", "probe_scores"}
 TABLED = {"problem_sets", "generations", "verdicts", "probe_scores", "error_correlation"}
-IN_PARQUET = {"problem_sets", "token_shards", "generations", "verdicts", "probe_queries", "activation_cache", "probe_scores", "error_correlation"}
+IN_PARQUET = {
+    "problem_sets", "token_shards", "generations", "verdicts", "probe_queries", "activation_cache", "linear_probes", "v_probes",
+    "probe_scores", "error_correlation",
+}  # fmt: skip
 
 
 def run_of(stage: str) -> StageRun:

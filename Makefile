@@ -19,6 +19,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet "torch==$$(sed -n 's/^torch==//p' constraints.txt)"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[check]'
+	$(BIN)/igsm generate --num 1 --out .venv/first.jsonl  # compiles the kernels, once
 	touch $@
 
 run: setup  ## compute what is stale of the mini experiment

@@ -231,6 +231,9 @@ class _Units:
             batch_problems=probes.batch_problems,
             rank=probes.rank,
             learning_rate=probes.learning_rate,
+            warmup_steps=probes.warmup_steps,
+            starts=probes.starts,
+            start_steps=probes.start_steps,
             weight_decay=probes.weight_decay,
             seed=probes.seed,
         )

@@ -20,7 +20,8 @@ class VProbeSettings(Settings):
     """The V-probe of one task on one model.
 
     Source: rank 8, lr 2e-3 without warm-up, linear decay to 0, weight decay 0.01, batch 256 (med) or 128 (hard), 100k steps.
-    Ours: betas (not stated) as in pretraining; a batch counts problems, each with all its queries.
+    Ours: betas (not stated) as in pretraining; a batch counts problems, each with all its queries; warm-up and several starts, for short
+    trainings, in which one start in two may stay where it is (LOG.md). The paper's recipe is the default: neither.
     """
 
     family: FamilySettings
@@ -31,6 +32,9 @@ class VProbeSettings(Settings):
     batch_problems: int = Field(256, ge=1, description="problems per step; each comes with all its queries")
     rank: int = Field(8, ge=1, description="of the update of the input embedding")
     learning_rate: float = Field(2e-3, gt=0)
+    warmup_steps: int = Field(0, ge=0, description="steps in which the rate rises to its line")
+    starts: int = Field(1, ge=1, le=100, description="initial values that are tried; the one with the least training loss is trained to the end")
+    start_steps: int = Field(100, ge=1, description="steps of each trial, the first of the training; without meaning for one start")
     weight_decay: float = Field(0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.98)
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: matrix products of the frozen model under autocast")

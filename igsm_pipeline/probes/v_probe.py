@@ -32,6 +32,8 @@ from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.queries.sequences import QueryTokens
 
 WEIGHTS, DESCRIPTION = "probe.safetensors", "probe.json"
+_SIZE = 0.5
+"""Of the directions at the start; at 1 the first steps move embeddings further than they are long (LOG.md)."""
 
 
 class VProbe(nn.Module):
@@ -42,14 +44,15 @@ class VProbe(nn.Module):
         d_model: its width.
         num_classes: of the task: 2, or M + 1 for value.
         rank: r.
-        seed: the initial values are a function of it and of the sizes.
+        seed: the initial values are a function of it, of ``start`` and of the sizes.
+        start: number of the start; starts share nothing.
     """
 
-    def __init__(self, vocab_size: int, d_model: int, num_classes: int, rank: int, seed: int) -> None:
+    def __init__(self, vocab_size: int, d_model: int, num_classes: int, rank: int, seed: int, start: int = 0) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seeding.torch_seed(seed, "v_probe.init"))
+        generator = torch.Generator().manual_seed(seeding.torch_seed(seed, "v_probe.init", start))
         self.rows = nn.Parameter(torch.zeros(vocab_size, rank))
-        self.directions = nn.Parameter(torch.randn(rank, d_model, generator=generator) / math.sqrt(rank))
+        self.directions = nn.Parameter(torch.randn(rank, d_model, generator=generator) * (_SIZE / math.sqrt(rank)))
         self.weight = nn.Parameter(torch.randn(num_classes, d_model, generator=generator) / math.sqrt(d_model))
         self.bias = nn.Parameter(torch.zeros(num_classes))
 

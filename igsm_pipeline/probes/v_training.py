@@ -52,17 +52,56 @@ class Batches:
         return plan[random.permutation(len(plan))]
 
 
+class _Course:
+    """One start's way through the training: probe, optimizer, and the losses of the steps behind it."""
+
+    def __init__(
+        self, settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, num_classes: int, device: torch.device, start: int
+    ) -> None:
+        self.settings, self.model, self.tokens, self.device = settings, model, tokens, device
+        self.probe = VProbe(*fit_sizes(model), num_classes, settings.rank, settings.seed, start).to(device)
+        used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
+        self.probe.settle_markers(model, tokens.table.probe_markers, used)
+        self.optimizer = torch.optim.AdamW(
+            self.probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+        self.batches = Batches(tokens.lengths(), settings.batch_problems, settings.seed)
+        self.labels = torch.from_numpy(tokens.label)
+        self.losses = torch.zeros(settings.num_steps)
+        self.done = 0
+
+    def step(self) -> None:
+        """Do the next step; which batch and rate it has does not depend on the start."""
+        settings = self.settings
+        rise = min(1.0, (self.done + 1) / (settings.warmup_steps + 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * rise * (1 - self.done / settings.num_steps)
+        rows = self.tokens.rows_of(self.batches.at(self.done))
+        batch = SequenceBatch.of(self.tokens.pack(rows), self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            logits = self.probe(self.model, batch)
+        loss = torch.nn.functional.cross_entropy(logits, self.labels[rows].to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self.losses[self.done] = loss.detach()
+        self.done += 1
+
+
 def train_v_probe(
     settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, *, num_classes: int, folder: Path, device: torch.device, label: str
 ) -> tuple[VProbe, NDArray[np.float32]]:
     """Train one probe on one frozen model.
+
+    With several ``starts`` each does the first ``start_steps`` steps on the same batches, and the one whose loss over the later half of them is
+    least goes on. Held-out data are not looked at.
 
     Args:
         settings: the recipe.
         model: on ``device``; it is frozen and put into evaluation mode.
         tokens: the training queries.
         num_classes: of the task.
-        folder: keeps ``state.safetensors`` while training; a state found there is continued.
+        folder: keeps ``state.safetensors`` while training; a state found there is continued (trials, short as they are, are done anew).
         device: where to train.
         label: what the progress bar calls the run.
 
@@ -70,32 +109,25 @@ def train_v_probe(
         The probe, and the loss of every step, float32, (num_steps,).
     """
     freeze(model)
-    probe = VProbe(*fit_sizes(model), num_classes, settings.rank, settings.seed).to(device)
-    used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
-    probe.settle_markers(model, tokens.table.probe_markers, used)
-    optimizer = torch.optim.AdamW(probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
-    batches = Batches(tokens.lengths(), settings.batch_problems, settings.seed)
-    losses = torch.zeros(settings.num_steps)
-    first = _restore(folder / STATE, probe, optimizer, losses)
-    labels = torch.from_numpy(tokens.label)
-    with tqdm(total=settings.num_steps, initial=first, desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress:
-        for step in range(first, settings.num_steps):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.learning_rate * (1 - step / settings.num_steps)
-            rows = tokens.rows_of(batches.at(step))
-            batch = SequenceBatch.of(tokens.pack(rows), device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-                logits = probe(model, batch)
-            loss = torch.nn.functional.cross_entropy(logits, labels[rows].to(device))
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            losses[step] = loss.detach()
+    trial = min(settings.start_steps, settings.num_steps) if settings.starts > 1 else 0
+    with tqdm(total=settings.num_steps + trial * (settings.starts - 1), desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress:
+        course = _Course(settings, model, tokens, num_classes, device, 0)
+        course.done = _restore(folder / STATE, course.probe, course.optimizer, course.losses)
+        progress.update(course.done)
+        if course.done == 0 and trial:
+            courses = [course, *(_Course(settings, model, tokens, num_classes, device, start) for start in range(1, settings.starts))]
+            for one in courses:
+                for _ in range(trial):
+                    one.step()
+                    progress.update()
+            course = min(courses, key=lambda one: float(one.losses[trial // 2 : trial].mean()))
+        while course.done < settings.num_steps:
+            course.step()
             progress.update()
-            if (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.num_steps:
-                _save(folder / STATE, probe, optimizer, losses[: step + 1])
+            if course.done % settings.checkpoint_every == 0 and course.done < settings.num_steps:
+                _save(folder / STATE, course.probe, course.optimizer, course.losses[: course.done])
     (folder / STATE).unlink(missing_ok=True)
-    return probe, losses.numpy()
+    return course.probe, course.losses.numpy()
 
 
 def _save(path: Path, probe: VProbe, optimizer: torch.optim.Optimizer, losses: torch.Tensor) -> None:

@@ -77,11 +77,31 @@ def test_two_runs_of_one_seed_are_bitwise_equal_and_another_seed_differs(trainin
     assert np.isfinite(losses).all()
 
 
-def test_a_run_killed_with_sigkill_ends_bitwise_as_an_unbroken_one(training: QueryTokens, tmp_path: Path) -> None:
-    whole, losses = train(training, tmp_path / "whole", num_steps=40)
+def test_of_several_starts_the_one_with_the_least_trial_loss_goes_on(training: QueryTokens, tmp_path: Path) -> None:
+    trial, better = 6, 0
+    for seed in range(4):
+        _, alone = train(training, tmp_path / f"alone {seed}", seed=seed)
+        _, best = train(training, tmp_path / f"best {seed}", seed=seed, starts=3, start_steps=trial)
+        assert best[trial // 2 : trial].mean() <= alone[trial // 2 : trial].mean()
+        assert np.array_equal(best, alone) or best[trial // 2 : trial].mean() < alone[trial // 2 : trial].mean()
+        better += not np.array_equal(best, alone)
+        print("seed", seed, best[:trial].mean(), alone[:trial].mean())
+    assert better, "in four times three starts the first was always the best"
+
+
+def test_warm_up_makes_the_first_steps_smaller(training: QueryTokens, tmp_path: Path) -> None:
+    at_once, _ = train(training, tmp_path / "a", num_steps=1)
+    rising, _ = train(training, tmp_path / "b", num_steps=1, warmup_steps=9)
+    np.testing.assert_allclose((rising.bias * 10).detach(), at_once.bias.detach(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("starts", [1, 3])
+def test_a_run_killed_with_sigkill_ends_bitwise_as_an_unbroken_one(training: QueryTokens, tmp_path: Path, starts: int) -> None:
+    many = {"num_steps": 40, "starts": starts, "start_steps": 5}
+    whole, losses = train(training, tmp_path / "whole", **many)
     child = os.fork()
     if child == 0:
-        train(training, tmp_path / "cut", num_steps=40)
+        train(training, tmp_path / "cut", **many)
         os._exit(0)
     while not (tmp_path / "cut" / STATE).exists():
         assert os.waitpid(child, os.WNOHANG)[0] == 0, "the child ended before its first state"
@@ -90,7 +110,7 @@ def test_a_run_killed_with_sigkill_ends_bitwise_as_an_unbroken_one(training: Que
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status)
     assert (tmp_path / "cut" / STATE).exists()
-    resumed, again = train(training, tmp_path / "cut", num_steps=40)
+    resumed, again = train(training, tmp_path / "cut", **many)
     assert same(whole, resumed)
     assert np.array_equal(losses, again)
 

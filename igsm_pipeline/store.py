@@ -30,8 +30,7 @@ from igsm_pipeline.errors import NotFound, StoreError, UnitLocked
 from igsm_pipeline.settings import canonical_json, hash_json
 
 MANIFEST = "manifest.json"
-CLOCK = "clock.jsonl"
-"""What only the clock knows (rates, seconds), of a stage that wants to keep it: checked like any file, but no part of a unit's content."""
+CLOCK = "clock.jsonl"  # rates of a stage that keeps them: checked like any file, but no part of a unit's content
 PARTIAL, OLD, LOCK = ".partial", ".old", ".lock"
 NEVER, HALF_DONE = "never computed", "half done; the next run resumes it"
 _LIBRARIES = ("numpy", "numba", "pyarrow", "torch", "transformers", "safetensors", "pydantic")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,40 +53,49 @@ class Batches:
         return plan[random.permutation(len(plan))]
 
 
+@dataclass
 class _Course:
-    """One start's way through the training: probe, optimizer, and the losses of the steps behind it."""
+    """One start's way through a training: the probe, its optimizer, and the losses of the steps behind it, (num_steps,)."""
 
-    def __init__(
-        self, settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, num_classes: int, device: torch.device, start: int
-    ) -> None:
-        self.settings, self.model, self.tokens, self.device = settings, model, tokens, device
-        self.probe = VProbe(*fit_sizes(model), num_classes, settings.rank, settings.seed, start).to(device)
-        used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
-        self.probe.settle_markers(model, tokens.table.probe_markers, used)
-        self.optimizer = torch.optim.AdamW(
-            self.probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
-        )
+    probe: VProbe
+    optimizer: torch.optim.Optimizer
+    losses: torch.Tensor
+    done: int = 0
+
+
+class _Training:
+    """What all starts share: the frozen model, the queries, and which batch and rate each step has."""
+
+    def __init__(self, settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, num_classes: int, device: torch.device) -> None:
+        self.settings, self.model, self.tokens, self.num_classes, self.device = settings, freeze(model), tokens, num_classes, device
         self.batches = Batches(tokens.lengths(), settings.batch_problems, settings.seed)
         self.labels = torch.from_numpy(tokens.label)
-        self.losses = torch.zeros(settings.num_steps)
-        self.done = 0
+        self.used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
 
-    def step(self) -> None:
-        """Do the next step; which batch and rate it has does not depend on the start."""
+    def begin(self, start: int) -> _Course:
+        """A course with no step behind it."""
         settings = self.settings
-        rise = min(1.0, (self.done + 1) / (settings.warmup_steps + 1))
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * rise * (1 - self.done / settings.num_steps)
-        rows = self.tokens.rows_of(self.batches.at(self.done))
+        probe = VProbe(*fit_sizes(self.model), self.num_classes, settings.rank, settings.seed, start).to(self.device)
+        probe.settle_markers(self.model, self.tokens.table.probe_markers, self.used)
+        optimizer = torch.optim.AdamW(probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
+        return _Course(probe, optimizer, torch.zeros(settings.num_steps))
+
+    def step(self, course: _Course) -> None:
+        """Do a course's next step."""
+        settings = self.settings
+        rise = min(1.0, (course.done + 1) / (settings.warmup_steps + 1))
+        for group in course.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * rise * (1 - course.done / settings.num_steps)
+        rows = self.tokens.rows_of(self.batches.at(course.done))
         batch = SequenceBatch.of(self.tokens.pack(rows), self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            logits = self.probe(self.model, batch)
+            logits = course.probe(self.model, batch)
         loss = torch.nn.functional.cross_entropy(logits, self.labels[rows].to(self.device))
-        self.optimizer.zero_grad(set_to_none=True)
+        course.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        self.optimizer.step()
-        self.losses[self.done] = loss.detach()
-        self.done += 1
+        course.optimizer.step()
+        course.losses[course.done] = loss.detach()
+        course.done += 1
 
 
 def train_v_probe(
@@ -108,50 +118,53 @@ def train_v_probe(
     Returns:
         The probe, and the loss of every step, float32, (num_steps,).
     """
-    freeze(model)
+    training, state = _Training(settings, model, tokens, num_classes, device), folder / STATE
     trial = min(settings.start_steps, settings.num_steps) if settings.starts > 1 else 0
     with tqdm(total=settings.num_steps + trial * (settings.starts - 1), desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress:
-        course = _Course(settings, model, tokens, num_classes, device, 0)
-        course.done = _restore(folder / STATE, course.probe, course.optimizer, course.losses)
+
+        def advance(course: _Course, last: int) -> None:
+            while course.done < last:
+                training.step(course)
+                progress.update()
+
+        course = training.begin(0)
+        _restore(state, course)
         progress.update(course.done)
         if course.done == 0 and trial:
-            courses = [course, *(_Course(settings, model, tokens, num_classes, device, start) for start in range(1, settings.starts))]
+            courses = [course, *map(training.begin, range(1, settings.starts))]
             for one in courses:
-                for _ in range(trial):
-                    one.step()
-                    progress.update()
+                advance(one, trial)
             course = min(courses, key=lambda one: float(one.losses[trial // 2 : trial].mean()))
         while course.done < settings.num_steps:
-            course.step()
-            progress.update()
-            if course.done % settings.checkpoint_every == 0 and course.done < settings.num_steps:
-                _save(folder / STATE, course.probe, course.optimizer, course.losses[: course.done])
-    (folder / STATE).unlink(missing_ok=True)
+            advance(course, min(settings.num_steps, (course.done // settings.checkpoint_every + 1) * settings.checkpoint_every))
+            if course.done < settings.num_steps:
+                _save(state, course)
+    state.unlink(missing_ok=True)
     return course.probe, course.losses.numpy()
 
 
-def _save(path: Path, probe: VProbe, optimizer: torch.optim.Optimizer, losses: torch.Tensor) -> None:
+def _save(path: Path, course: _Course) -> None:
     """Write parameters, optimiser moments and losses; the old state stays until the new one is whole."""
-    tensors = {"losses": losses.clone()}
-    for name, parameter in probe.named_parameters():
-        tensors[f"{name}"] = parameter.detach()
-        for moment, value in optimizer.state[parameter].items():
+    tensors = {"losses": course.losses[: course.done].clone()}
+    for name, parameter in course.probe.named_parameters():
+        tensors[name] = parameter.detach()
+        for moment, value in course.optimizer.state[parameter].items():
             tensors[f"{name}.{moment}"] = value
     write_tensors(tensors, path)
 
 
-def _restore(path: Path, probe: VProbe, optimizer: torch.optim.Optimizer, losses: torch.Tensor) -> int:
-    """Take over a saved state, if there is one; returns the steps it has behind it."""
+def _restore(path: Path, course: _Course) -> None:
+    """Let a course take over a saved state, if there is one."""
     if not path.exists():
-        return 0
+        return
     with safe_open(path, framework="pt") as state:
-        done = state.get_tensor("losses")
-        for name, parameter in probe.named_parameters():
+        for name, parameter in course.probe.named_parameters():
             parameter.data.copy_(state.get_tensor(name))
             for key in state.keys():  # noqa: SIM118 (a safetensors file is no mapping)
                 if key.startswith(f"{name}."):
                     moment = key.removeprefix(f"{name}.")
                     value = state.get_tensor(key)
-                    optimizer.state[parameter][moment] = value if moment == "step" else value.to(parameter.device)
-    losses[: len(done)] = done
-    return len(done)
+                    course.optimizer.state[parameter][moment] = value if moment == "step" else value.to(parameter.device)
+        losses = state.get_tensor("losses")
+    course.done = len(losses)
+    course.losses[: course.done] = losses

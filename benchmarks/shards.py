@@ -15,8 +15,13 @@ import os
 import resource
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
 
 from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
 from igsm_pipeline.problems.stage import write_problem_set
@@ -28,6 +33,7 @@ from igsm_pipeline.world.settings import WorldSettings
 from igsm_pipeline.world.stage import write_world
 
 WINDOWS = {"med": 768, "hard": 1024}
+EVERY_S = 0.25  # between two looks at the memory
 
 
 def settings_for(family_name: str, tokens: float) -> tuple[ProblemSetSettings, ShardSettings]:
@@ -58,6 +64,40 @@ def write(folder: Path, problems: ProblemSetSettings, shards: ShardSettings, wor
     return {"seconds": {part: round(value, 1) for part, value in seconds.items()}, "bytes": sizes, **writing["shards"].counts}
 
 
+class PeakMemory:
+    """The memory that this process and all its children hold at one time: ``mib`` is the largest that was seen, ``samples`` how often it looked.
+
+    PSS, where a page that several processes share counts once in all; a sum of resident sets would count every library once per process. Linux only.
+    """
+
+    def __init__(self) -> None:
+        self.mib, self.samples = 0, 0
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(EVERY_S):
+            own = psutil.Process()
+            held = sum(_pss(process) for process in [own, *own.children(recursive=True)])
+            self.mib = max(self.mib, held >> 20)
+            self.samples += 1
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:  # it ended meanwhile
+        return 0
+
+
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every Parquet file below a folder."""
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*.parquet"))}
@@ -72,9 +112,10 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     problems, shards = settings_for(options.family, options.tokens)
-    row = {"family": options.family, "workers": options.workers, **write(options.folder, problems, shards, options.workers)}
+    with PeakMemory() as peak:
+        row = {"family": options.family, "workers": options.workers, **write(options.folder, problems, shards, options.workers)}
     one, children = (resource.getrusage(who).ru_maxrss // 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    row["peak_memory_mib"] = {"this process": one, "largest worker": children, "at most in all": one + options.workers * children}
+    row["peak_memory_mib"] = {"all at one time": peak.mib, "samples": peak.samples, "this process": one, "largest worker": children}
     row["load"] = round(os.getloadavg()[0], 1)
     if options.check:
         with tempfile.TemporaryDirectory() as again:

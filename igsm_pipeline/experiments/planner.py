@@ -204,6 +204,7 @@ class _Units:
             tasks=probes.tasks,
             candidates=probes.candidates,
             per_problem=probes.per_problem,
+            first=None if part == PROBE_TRAIN else probes.slice_problems,
             seed=probes.seed,
             stream=f"queries {part}",
         )

@@ -57,6 +57,7 @@ class ProbesSection(Settings):
     candidates: Candidates = "existing"
     per_problem: int = Field(10, ge=1, le=1000, description="most queries per problem and task")
     slices: tuple[str, ...] = Field(("op<=max", "op=max", "op=max+1"), description="evaluation slices that probes are tested on")
+    slice_problems: int | None = Field(None, ge=1, description="problems of each of these that are asked about, from the first one on; None: all")
     num_problems: int = Field(20_000, ge=1, description="problems that probes are trained on")
     num_steps: int = Field(VProbeSettings.model_fields["num_steps"].default, ge=1, description="training steps of a V-probe")
     batch_problems: int = Field(VProbeSettings.model_fields["batch_problems"].default, ge=1, description="problems per step of a V-probe")

@@ -21,7 +21,7 @@ from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.store import Writing
 
 STAGE = "v_probes"
-VERSION = 4
+VERSION = 5
 
 
 def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:

@@ -103,7 +103,7 @@ def train_v_probe(
 ) -> tuple[VProbe, NDArray[np.float32]]:
     """Train one probe on one frozen model.
 
-    With several ``starts`` each does the first ``start_steps`` steps on the same batches, and the one whose loss over the later half of them is
+    With several ``starts`` each does the first ``start_steps`` steps on the same batches, and the one whose loss over the last quarter of them is
     least goes on. Held-out data are not looked at.
 
     Args:
@@ -134,7 +134,7 @@ def train_v_probe(
             courses = [course, *map(training.begin, range(1, settings.starts))]
             for one in courses:
                 advance(one, trial)
-            course = min(courses, key=lambda one: float(one.losses[trial // 2 : trial].mean()))
+            course = min(courses, key=lambda one: float(one.losses[trial - max(1, trial // 4) : trial].mean()))
         while course.done < settings.num_steps:
             advance(course, min(settings.num_steps, (course.done // settings.checkpoint_every + 1) * settings.checkpoint_every))
             if course.done < settings.num_steps:

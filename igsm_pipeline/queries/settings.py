@@ -38,12 +38,13 @@ class QuerySettings(Settings):
 
 
 class QuerySetSettings(Settings):
-    """The draws of several tasks over one problem set; field by field as in ``QuerySettings``."""
+    """The draws of several tasks over one problem set or its first problems; field by field as in ``QuerySettings``."""
 
     family: FamilySettings
     tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="who asks")
     candidates: Candidates = QuerySettings.model_fields["candidates"].default
     per_problem: int = Field(QuerySettings.model_fields["per_problem"].default, ge=1, le=1000, description="most draws per problem and task")
+    first: int | None = Field(None, ge=1, description="problems of the set that are asked about, from its first one on; None: all")
     seed: int = Field(0, ge=0)
     stream: str = QuerySettings.model_fields["stream"].default
 

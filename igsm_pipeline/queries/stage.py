@@ -22,7 +22,7 @@ VERSION = 2
 
 def write_queries(settings: QuerySetSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write queries-TASK.parquet for the inputs ``world`` and ``problems``; counts problems and, over all tasks, queries and positive labels."""
-    batch = read_problems(inputs["problems"], load_world(inputs["world"] / WORLD_FILE), settings.family.modulus)
+    batch = read_problems(inputs["problems"], load_world(inputs["world"] / WORLD_FILE), settings.family.modulus).take(slice(settings.first))
     rows, positives = 0, 0
     for task in settings.tasks:
         path = queries_file(writing.folder, task)

@@ -121,6 +121,12 @@ def test_one_more_probed_slice_trains_no_probe_anew_and_another_training_leaves_
     assert all(name.endswith("trained") for name in names)
 
 
+def test_so_many_problems_of_a_slice_are_asked_about_and_all_of_the_probes_training_set(home: Path) -> None:
+    declare(home, "probes: {slice_problems: 7}")
+    first = {unit.name: unit.settings["first"] for unit in units_of(find_member("mine")) if unit.stage == "probe_queries"}
+    assert first == {"probe_train": None, "op<=max": 7, "op=max": 7, "op=max+1": 7}
+
+
 def test_two_members_share_what_they_have_in_common(home: Path) -> None:
     store = Store.at_home()
     finish(store)

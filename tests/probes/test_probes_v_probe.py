@@ -78,14 +78,14 @@ def test_two_runs_of_one_seed_are_bitwise_equal_and_another_seed_differs(trainin
 
 
 def test_of_several_starts_the_one_with_the_least_trial_loss_goes_on(training: QueryTokens, tmp_path: Path) -> None:
-    trial, better = 6, 0
+    trial, better = 8, 0
+    late = slice(6, 8)
     for seed in range(4):
         _, alone = train(training, tmp_path / f"alone {seed}", seed=seed)
         _, best = train(training, tmp_path / f"best {seed}", seed=seed, starts=3, start_steps=trial)
-        assert best[trial // 2 : trial].mean() <= alone[trial // 2 : trial].mean()
-        assert np.array_equal(best, alone) or best[trial // 2 : trial].mean() < alone[trial // 2 : trial].mean()
+        assert np.array_equal(best, alone) or best[late].mean() < alone[late].mean()
         better += not np.array_equal(best, alone)
-        print("seed", seed, best[:trial].mean(), alone[:trial].mean())
+        print("seed", seed, best[late].mean(), alone[late].mean())
     assert better, "in four times three starts the first was always the best"
 
 

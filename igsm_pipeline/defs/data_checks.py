@@ -90,22 +90,33 @@ def split_disjoint(run: StageRun) -> Outcome:
 
 def no_repeats(run: StageRun) -> Outcome:
     """No two rows of a set have one key (block, draw); how many problems repeat an earlier one's statements and question is shown."""
+    wrong = []
+    for unit in run.units:
+        keys = np.concatenate([_column(path, "block").astype(np.int64) << 32 | _column(path, "draw") for path in _problem_files(run, unit)])
+        if len(np.unique(keys)) < len(keys):
+            wrong.append(f"{unit.name}: {len(keys) - len(np.unique(keys))} rows have the key of another")
+    shares = {name: round(repeats / max(number, 1), 6) for name, (repeats, number) in repeats_by_set(run).items()}
+    return Outcome(not wrong, "; ".join(wrong) or "no key is there twice", {"share that repeats an earlier problem": shares})
+
+
+def repeats_by_set(run: StageRun) -> dict[str, tuple[int, int]]:
+    """Problem set -> how many of the problems of its first file (at most ``_REPEATS_LOOKED_AT``) repeat an earlier one, and how many these are."""
     from igsm_pipeline.problems.files import from_table  # noqa: PLC0415  (the compiler)
     from igsm_pipeline.problems.record import ProblemBatch  # noqa: PLC0415
     from igsm_pipeline.problems.statistics import problem_keys  # noqa: PLC0415
     from igsm_pipeline.world import load_world  # noqa: PLC0415
 
-    wrong, shares = [], {}
+    found = {}
     for unit in run.units:
-        paths = sorted(run.store.path(unit).glob("problems-*.parquet"))
-        keys = np.concatenate([_column(path, "block").astype(np.int64) << 32 | _column(path, "draw") for path in paths])
-        if len(np.unique(keys)) < len(keys):
-            wrong.append(f"{unit.name}: {len(keys) - len(np.unique(keys))} rows have the key of another")
         world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
-        records = from_table(pq.read_table(paths[0]).slice(0, _REPEATS_LOOKED_AT))
+        records = from_table(pq.read_table(_problem_files(run, unit)[0]).slice(0, _REPEATS_LOOKED_AT))
         contents = problem_keys(ProblemBatch(records, world, unit.settings["family"]["modulus"]))
-        shares[unit.name] = round(1 - len(np.unique(contents)) / max(len(contents), 1), 6)
-    return Outcome(not wrong, "; ".join(wrong) or "no key is there twice", {"share that repeats an earlier problem": shares})
+        found[unit.name] = len(contents) - len(np.unique(contents)), len(contents)
+    return found
+
+
+def _problem_files(run: StageRun, unit: Unit) -> list[Path]:
+    return sorted(run.store.path(unit).glob("problems-*.parquet"))
 
 
 def shard_ops(run: StageRun) -> Outcome:

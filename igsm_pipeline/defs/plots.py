@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from igsm_pipeline.defs.data_checks import shard_summaries
+import numpy as np
+
+from igsm_pipeline.defs.data_checks import repeats_by_set, shard_summaries
 from igsm_pipeline.defs.stage_runs import StageRun
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.store import write_atomically
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_BYTES = 100_000
-VERSION = 2
+VERSION = 3
 """Raise it when the plots change: kept ones are drawn again."""
 _DPI = (90, 60, 40)
 
@@ -56,11 +58,12 @@ def image(figure: Figure, title: str) -> str:
 
 def _problem_sets(run: StageRun) -> dict[str, Figure]:
     from igsm_pipeline.problems.op_law import op_law  # noqa: PLC0415
-    from igsm_pipeline.reports.data_figures import bins_by_split, ops_against_law  # noqa: PLC0415
-    from igsm_pipeline.reports.figures import op_histogram  # noqa: PLC0415
+    from igsm_pipeline.reports.data_figures import bins_by_split, ops_against_law, runs_against_chance  # noqa: PLC0415
+    from igsm_pipeline.reports.figures import op_histogram, share_bars  # noqa: PLC0415
+    from igsm_pipeline.reports.tables import share  # noqa: PLC0415
 
     counts, bins, figures = {}, {}, {}
-    for unit in run.units:
+    for index, unit in enumerate(run.units):
         summary = json.loads((run.store.path(unit) / "summary.json").read_text())
         counts[unit.name] = {op: number for op, number in enumerate(summary["op_histogram"]) if number}
         if not unit.settings["reask"]:
@@ -68,7 +71,14 @@ def _problem_sets(run: StageRun) -> dict[str, Figure]:
         if unit.settings["law"] == "range" and unit.name == "train":
             law = op_law(unit.settings["family"]["op_law"], unit.settings["family"]["op_max"], balanced=unit.settings["balanced"])
             figures["ops of the training set against the law"] = ops_against_law(counts[unit.name], law)
-    return {"ops of each set": op_histogram(counts), **figures, "template bins of each set": bins_by_split(bins)}
+            figures["runs of one op in the training set"] = runs_against_chance(np.array(table_column(run, index, "op")))
+    repeats = {name: share(*found) for name, found in repeats_by_set(run).items()}
+    return {
+        "ops of each set": op_histogram(counts),
+        **figures,
+        "template bins of each set": bins_by_split(bins),
+        "problems that repeat an earlier one of their set": share_bars(repeats, "share"),
+    }
 
 
 def _token_shards(run: StageRun) -> dict[str, Figure]:

@@ -58,12 +58,20 @@ def op_law(law: str, op_max: int, *, balanced: bool = False) -> dict[int, float]
     return {op: (2 * (op_max - op) + 1) / op_max**2 for op in range(1, op_max + 1)}
 
 
-def longest_run(ops: NDArray[np.integer]) -> int:
-    """Length of the longest run of equal neighbours."""
-    if not len(ops):
-        return 0
+def run_lengths(ops: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Lengths of the runs of equal neighbours, in order; their sum is the number of ops."""
     changes = np.flatnonzero(np.diff(ops)) + 1
-    return int(np.diff(np.concatenate(([0], changes, [len(ops)]))).max())
+    return np.diff(np.concatenate(([0], changes, [len(ops)]))).astype(np.int64)[: len(ops)]
+
+
+def longest_run(ops: NDArray[np.integer]) -> int:
+    """Length of the longest run of equal neighbours; 0 of nothing."""
+    return int(run_lengths(ops).max(initial=0))
+
+
+def expected_runs(law: Mapping[int, float], number: int, length: int) -> float:
+    """How many runs of a length independent draws of a law have on average, among ``number`` of them (the ends of the row aside)."""
+    return number * sum(share**length * (1 - share) ** 2 for share in law.values())
 
 
 def longest_likely_run(law: Mapping[int, float], number: int, chance: float = 1e-9) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from igsm_pipeline.problems.op_law import chi_square
+from igsm_pipeline.problems.op_law import chi_square, expected_runs, run_lengths
 from igsm_pipeline.reports.figures import COLOURS, INK, new_figure
 
 
@@ -25,6 +26,23 @@ def ops_against_law(counts: Mapping[int, int], law: Mapping[int, float]) -> Figu
     axes.set_title(f"chi-square {test.statistic:.1f} on {test.freedom}, p {test.p:.3g}", fontsize=9, color=INK)
     axes.set_xlabel("op")
     axes.set_ylabel("problems")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=7, frameon=False, labelcolor=INK)
+    return figure
+
+
+def runs_against_chance(ops: NDArray[np.integer]) -> Figure:
+    """How many runs of so many problems of one op follow one another, beside what independent draws of the same ops have."""
+    figure, (axes,) = new_figure()
+    found = np.bincount(run_lengths(ops))
+    lengths = np.arange(1, len(found))
+    values, counts = np.unique(ops, return_counts=True)
+    law = {int(op): float(count) / len(ops) for op, count in zip(values, counts, strict=True)}
+    axes.bar(lengths, found[1:], color=COLOURS[0], alpha=0.6, label="found")
+    axes.plot(lengths, [expected_runs(law, len(ops), int(length)) for length in lengths], "_", color=COLOURS[1], markersize=9, label="independent draws")
+    axes.set_yscale("log")
+    axes.set_xlabel("problems of one op in a row")
+    axes.set_ylabel("runs")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=7, frameon=False, labelcolor=INK)
     return figure

@@ -152,7 +152,16 @@ def test_shards_of_an_earlier_version_without_counts_pass(run: Callable[[str], A
 
 def test_each_check_has_its_plot(run: Callable[[str], Any]) -> None:
     for stage, titles in (
-        ("problem_sets", ["ops of each set", "ops of the training set against the law", "template bins of each set"]),
+        (
+            "problem_sets",
+            [
+                "ops of each set",
+                "ops of the training set against the law",
+                "runs of one op in the training set",
+                "template bins of each set",
+                "problems that repeat an earlier one of their set",
+            ],
+        ),
         ("token_shards", ["ops of each shard", "tokens per window"]),
     ):
         figures = draw_plots(run(stage))

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chi2
 
 from igsm_pipeline.problems import FamilySettings, Problem, ProblemBatch, ProblemSetSettings, generate_block
-from igsm_pipeline.problems.op_law import chi_square, longest_likely_run, longest_run, op_law
+from igsm_pipeline.problems.op_law import chi_square, expected_runs, longest_likely_run, longest_run, op_law, run_lengths
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE
 from igsm_pipeline.problems.statistics import COUNTS, count_problems, problem_keys
 from igsm_pipeline.world import load_world
@@ -101,3 +101,14 @@ def test_runs_that_chance_does_not_make_are_seen() -> None:
     assert longest_run(np.sort(ops)) > limit
     assert longest_run(np.array([3, 3, 1, 1, 1, 2])) == 3
     assert longest_run(np.zeros(0, np.int64)) == 0
+
+
+def test_independent_draws_have_the_expected_number_of_runs_of_each_length() -> None:
+    law = {1: 0.5, 2: 0.3, 3: 0.2}
+    ops = np.random.default_rng(SEED).choice(list(law), size=200_000, p=list(law.values()))
+    lengths = run_lengths(ops)
+    assert lengths.sum() == len(ops)
+    for length in range(1, 7):
+        expected = expected_runs(law, len(ops), length)
+        assert abs(np.count_nonzero(lengths == length) - expected) < 8 * np.sqrt(expected)
+    assert len(run_lengths(np.sort(ops))) == len(law)

@@ -39,7 +39,8 @@ def runs_against_chance(ops: NDArray[np.integer]) -> Figure:
     values, counts = np.unique(ops, return_counts=True)
     law = {int(op): float(count) / len(ops) for op, count in zip(values, counts, strict=True)}
     axes.bar(lengths, found[1:], color=COLOURS[0], alpha=0.6, label="found")
-    axes.plot(lengths, [expected_runs(law, len(ops), int(length)) for length in lengths], "_", color=COLOURS[1], markersize=9, label="independent draws")
+    chance = [expected_runs(law, len(ops), int(length)) for length in lengths]
+    axes.plot(lengths, chance, "_", color=COLOURS[1], markersize=9, label="independent draws")
     axes.set_yscale("log")
     axes.set_xlabel("problems of one op in a row")
     axes.set_ylabel("runs")

@@ -92,7 +92,7 @@ class Trainer:
         if self.dropout:
             torch.manual_seed(seeding.torch_seed(settings.seed, "training.dropout", step * self.ranks.size + self.ranks.rank))
         scale = settings.batch_windows * windows.shape[1]  # one constant for all ranks, whose parts may differ in size
-        size = settings.micro_batch or default_micro_batch(device, windows.shape[1])
+        size = settings.micro_batch or default_micro_batch(device, windows.shape[1], whole=settings.compile)
         parts = micro_batches(windows, labels, lengths, size, whole=settings.compile)
         loss = self.lanes.accumulate((ids, wanted, scale) for ids, wanted in parts)
         counts = torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64, device=device)
@@ -114,9 +114,11 @@ class Trainer:
         return StepResult(mean, int(loss_tokens), int(tokens), norm)
 
 
-def default_micro_batch(device: torch.device, window: int) -> int:
-    """Windows per forward pass: about 1k tokens on a CPU (fits its caches, and feeds all lanes), 64k on a GPU."""
-    return max(1, (1 << 16 if device.type == "cuda" else 1 << 10) // window)
+def default_micro_batch(device: torch.device, window: int, *, whole: bool) -> int:
+    """Windows per forward pass: 64k tokens of them on a GPU; on a CPU 0, the cut that feeds all lanes alike, or with ``whole`` windows 1k tokens."""
+    if device.type == "cuda":
+        return max(1, (1 << 16) // window)
+    return max(1, (1 << 10) // window) if whole else 0
 
 
 def train(

@@ -31,7 +31,7 @@ from igsm_pipeline.training.stream import ShardMaker, StreamedWindows
 from igsm_pipeline.world import World, load_world
 
 STAGE = "checkpoint"
-VERSION = 1
+VERSION = 2
 MONITOR = "monitor"
 
 

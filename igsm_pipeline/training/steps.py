@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from igsm_pipeline.training.batches import IGNORED
+
+PART_TOKENS = 2048
+"""Of a micro-batch on a CPU: more are no faster, and its activations stay near the caches."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +38,59 @@ class StepResult:
 def micro_batches(
     windows: NDArray[Any], labels: NDArray[np.int64], lengths: NDArray[Any], size: int, *, whole: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a batch into as few micro-batches as ``size`` allows, equally large but for rounding, each of windows of like length.
+    """Cut a batch into micro-batches, each of windows of like length.
 
     Args:
         windows: ids, shape (batch, window).
         labels: shape (batch, window - 1).
         lengths: real tokens per window, shape (batch,).
-        size: most windows of a micro-batch.
+        size: most windows of a micro-batch: as few equally large ones as it allows; 0: see ``equal_work``.
         whole: keep the padding that all windows of a micro-batch share, so that compiled code sees one shape.
 
     Yields:
         ids, shape (micro, longest - 1), and labels of the same shape.
     """
     order = np.argsort(-lengths.astype(np.int64), kind="stable")
-    each = -(-len(order) // max(1, -(-len(order) // size)))
-    for first in range(0, len(order), max(1, each)):
-        rows = order[first : first + each]
+    if size:
+        each = max(1, -(-len(order) // max(1, -(-len(order) // size))))
+        firsts = list(range(0, len(order), each))
+    else:
+        firsts = equal_work(lengths[order].astype(np.int64))
+    for first, end in pairwise([*firsts, len(order)]):
+        rows = order[first:end]
         longest = windows.shape[1] if whole else max(2, int(lengths[rows].max()))
         yield torch.from_numpy(windows[rows, : longest - 1].astype(np.int64)), torch.from_numpy(labels[rows, : longest - 1])
+
+
+def equal_work(lengths: NDArray[np.int64]) -> list[int]:
+    """Where to cut windows, longest first, into an even number of parts of at most ``PART_TOKENS`` tokens each, padding included, as equal as can be.
+
+    Even, so that two threads with a part each end together; the parts do not depend on how many threads there are.
+
+    Returns:
+        The first window of every part, rising from 0; empty for no window. A window that is longer than allowed is a part of its own.
+    """
+    if not len(lengths):
+        return []
+    number = len(_cut(lengths, PART_TOKENS))
+    number += number % 2
+    low, high = int(lengths[0]), int(lengths[0]) * len(lengths)
+    while low < high:  # the smallest part that so many parts can have
+        middle = (low + high) // 2
+        if len(_cut(lengths, middle)) > number:
+            low = middle + 1
+        else:
+            high = middle
+    return _cut(lengths, low)
+
+
+def _cut(lengths: NDArray[np.int64], most: int) -> list[int]:
+    """The firsts of parts that are filled one after the other, up to ``most`` tokens each."""
+    firsts, first = [], 0
+    while first < len(lengths):
+        firsts.append(first)
+        first += max(1, most // max(1, int(lengths[first])))
+    return firsts
 
 
 def loss_sum(backbone: Callable[..., Any], head: nn.Module, ids: Tensor, labels: Tensor) -> Tensor:

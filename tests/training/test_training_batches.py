@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from igsm_pipeline.training.metrics import METRICS, MetricsLog, flat_accuracy_wa
 from igsm_pipeline.training.muon import Muon
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, split_parameters
 from igsm_pipeline.training.settings import TrainingSettings
-from igsm_pipeline.training.steps import micro_batches
+from igsm_pipeline.training.steps import PART_TOKENS, equal_work, micro_batches
 
 SOLUTION, EOS = 90, 99
 
@@ -66,9 +67,33 @@ def test_micro_batches_hold_every_label_once() -> None:
     assert sum(ids.numel() for ids, _ in cut) < windows.size
     assert [len(ids) for ids, _ in cut] == [3, 3, 1]
     assert [len(ids) for ids, _ in micro_batches(windows, labels, lengths, 5)] == [4, 3]
+    halves = [wanted[wanted != IGNORED].numpy() for _, wanted in micro_batches(windows, labels, lengths, 0)]
+    assert len(halves) == 2
+    assert np.array_equal(np.sort(np.concatenate(halves)), found)
     whole = list(micro_batches(windows, labels, lengths, 4, whole=True))
     assert [ids.shape[1] for ids, _ in whole] == [11, 11], "one shape for compiled code"
     assert np.array_equal(np.sort(np.concatenate([wanted[wanted != IGNORED].numpy() for _, wanted in whole])), found)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_parts_of_equal_work_come_in_pairs_and_none_is_much_larger_than_another(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    number = int(rng.integers(2, 400))
+    lengths = -np.sort(-rng.integers(20, 200, number))
+    firsts = equal_work(lengths)
+    assert firsts[0] == 0
+    assert np.all(np.diff(firsts) > 0)
+    work = [int(lengths[first]) * (end - first) for first, end in pairwise([*firsts, number])]
+    assert max(work) <= PART_TOKENS
+    assert len(work) % 2 == 0 or number < 8
+    assert max(work) - min(work[:-1], default=max(work)) <= 2 * lengths[0], "but for the last, what one more window would have added"
+    assert len(work) <= 2 + 2 * sum(lengths) // PART_TOKENS
+
+
+def test_a_window_longer_than_a_part_may_be_is_a_part_of_its_own() -> None:
+    assert equal_work(np.array([3 * PART_TOKENS, PART_TOKENS])) == [0, 1]
+    assert equal_work(np.array([7])) == [0]
+    assert equal_work(np.zeros(0, np.int64)) == []
 
 
 def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:

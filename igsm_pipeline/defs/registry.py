@@ -1,7 +1,8 @@
 """The model registry: which checkpoint of an experiment is the best one, and how do we know?
 
 One registered model per experiment (``gpt2-rotary-mini``), one version per checkpoint, tagged with its fingerprint, its test accuracy
-and the test set. The alias ``champion`` moves only when the new accuracy's interval lies above the old one's, on the same test set.
+and the test set; tables of its verdicts lie with its run. The alias ``champion`` moves only when the new accuracy's interval lies above the
+old one's, on the same test set.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from igsm_pipeline.defs.tracking import Tracking, git_revision, mlflow_folder, read_note
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import Member, find_member
 from igsm_pipeline.experiments.planner import units_of
 from igsm_pipeline.store import Store, Unit, library_versions, write_atomically
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 CHAMPION = "champion"
 TEST_SLICE = "op<=max"
@@ -102,7 +106,7 @@ def register(tracking: Tracking, member: str) -> Registration:
         known = Registration(**{**old, "score": Score(**old["score"]), "hit": True})
         if known.content == manifest["content"] and known.score == score:
             return known
-    registration = _register(tracking, found, checkpoint, manifest, score, store)
+    registration = _register(tracking, found, units, checkpoint, manifest, score, store)
     note.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(note, json.dumps(asdict(registration)).encode())
     return registration
@@ -125,7 +129,9 @@ def score_of(member: Member, units: list[Unit], store: Store) -> Score:
     raise NotFound(f"{member.key} evaluates no {TEST_SLICE} with beam 1, which the registry compares models by; add it to evaluation.slices")
 
 
-def _register(tracking: Tracking, member: Member, checkpoint: Unit, manifest: Mapping[str, Any], score: Score, store: Store) -> Registration:
+def _register(
+    tracking: Tracking, member: Member, units: list[Unit], checkpoint: Unit, manifest: Mapping[str, Any], score: Score, store: Store
+) -> Registration:
     import mlflow  # noqa: PLC0415
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
@@ -144,6 +150,7 @@ def _register(tracking: Tracking, member: Member, checkpoint: Unit, manifest: Ma
     source = _log_model(note["run_id"], str(store.path(checkpoint)))
     version = mlflow.register_model(source, name, tags=tags)
     client.set_tag(note["run_id"], "igsm.registered_model", f"{name}/{version.version}")
+    _log_verdicts(client, note["run_id"], str(version.version), units, store)
     try:
         champion = client.get_model_version_by_alias(name, CHAMPION)
     except MlflowException:
@@ -166,6 +173,31 @@ def judge(score: Score, champion: Any) -> tuple[bool, str]:
     if old.test_set != score.test_set:
         return False, f"version {champion.version} was measured on another test set"
     return False, f"not better than version {champion.version} beyond doubt"
+
+
+def _log_verdicts(client: MlflowClient, run_id: str, version: str, units: list[Unit], store: Store) -> None:
+    """Two tables for MLflow's page of the run: accuracy by slice and op with n and intervals, and first errors by slice."""
+    from igsm_pipeline.reports.findings import finished_verdicts  # noqa: PLC0415  (as above)
+    from igsm_pipeline.reports.tables import accuracy_by_op, accuracy_rows, errors_by_slice  # noqa: PLC0415
+
+    verdicts = finished_verdicts(units, store)
+    rows = [*accuracy_rows(verdicts), *accuracy_by_op(verdicts)]
+    accuracy = {
+        "slice": [row.slice for row in rows],
+        "op": ["all" if row.op is None else str(row.op) for row in rows],
+        "beams": [row.beams for row in rows],
+        "n": [row.n for row in rows],
+        "accuracy": [row.correct.value for row in rows],
+        "low": [row.correct.low for row in rows],
+        "high": [row.correct.high for row in rows],
+        "final_answer": [row.answer.value for row in rows],
+        "unfinished": [row.unfinished.value for row in rows],
+    }
+    client.log_table(run_id, accuracy, f"verdicts/accuracy-version-{version}.json")
+    errors = [(part, error, count) for part, kinds in errors_by_slice(verdicts).items() for error, count in kinds.items()]
+    if errors:
+        columns = dict(zip(("slice", "error", "solutions"), map(list, zip(*errors, strict=True)), strict=True))
+        client.log_table(run_id, columns, f"verdicts/errors-version-{version}.json")
 
 
 def _log_model(run_id: str, folder: str) -> str:

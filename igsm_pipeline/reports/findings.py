@@ -7,14 +7,14 @@ may share a folder and call it differently ("op=max" here, "op=max+1" there).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from igsm_pipeline.store import read_manifest
+from igsm_pipeline.store import Store, Unit, read_manifest
 from igsm_pipeline.training.metrics import read_metrics
 
 Row = dict[str, Any]
@@ -103,6 +103,12 @@ class Findings:
         """The lines that training wrote, in order."""
         source = self.one("checkpoint")
         return read_metrics(source.folder) if source is not None else []
+
+
+def finished_verdicts(units: Iterable[Unit], store: Store) -> list[Row]:
+    """Every verdict of a member's units that are finished and whole, with ``slice`` and ``beams``."""
+    done = {f"{unit.stage}/{unit.name}": store.path(unit) for unit in units if unit.stage == "verdicts" and store.check(unit).fresh}
+    return Findings.read(done).verdicts()
 
 
 def read_column(folder: Path, stem: str, column: str) -> list[Any]:

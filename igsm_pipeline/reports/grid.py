@@ -14,7 +14,7 @@ from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import Experiment, find_member, load_experiments
 from igsm_pipeline.experiments.planner import find_unit, units_of
 from igsm_pipeline.reports import figures
-from igsm_pipeline.reports.findings import Findings
+from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Page
 from igsm_pipeline.reports.tables import Estimate, accuracy_rows
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
@@ -51,15 +51,13 @@ def finished_runs(experiment: Experiment, store: Store) -> list[Run]:
     found = []
     for member in experiment.members:
         units = units_of(member)
-        done = {f"{unit.stage}/{unit.name}": store.path(unit) for unit in units if unit.stage == "verdicts" and store.check(unit).fresh}
-        if not done:
+        rows = accuracy_rows(finished_verdicts(units, store))
+        if not rows:
             continue
         checkpoint = next(unit for unit in units if unit.stage == "checkpoint")
         parameters = int(store.manifest(checkpoint)["counts"]["parameters"])
         size = ".".join(label for axis, label in member.labels.items() if axis not in SEED_AXES) or member.key
-        found += [
-            Run(size, member.key, row.slice, row.beams, row.n, row.correct, parameters) for row in accuracy_rows(Findings.read(done).verdicts())
-        ]
+        found += [Run(size, member.key, row.slice, row.beams, row.n, row.correct, parameters) for row in rows]
     return found
 
 

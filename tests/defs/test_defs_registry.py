@@ -47,6 +47,14 @@ def test_a_score_survives_its_tags() -> None:
     assert Score.of_tags({**OLD.tags(), "other": "x"}) == OLD
 
 
+def verdict(row: int, correct: bool) -> dict[str, object]:
+    """An invented verdict: ops 1 and 2 in turn, every mistake a wrong value."""
+    return {
+        "op": 1 + row % 2, "correct": correct, "error": None if correct else "wrong_value", "final_answer_correct": correct, "finished": True,
+        "unnecessary_operations": 0, "unnecessary_parameters": 0,
+    }  # fmt: skip
+
+
 def finish(store: Store, key: str, correct: int, n: int = 40) -> None:
     """Real world and (untrained) model, invented verdicts: ``correct`` of ``n`` right."""
     from igsm_pipeline.experiments.stages import compute  # noqa: PLC0415
@@ -70,7 +78,7 @@ def finish(store: Store, key: str, correct: int, n: int = 40) -> None:
                 table.save(writing.folder)
                 writing.counts["tokens"] = 7
             elif unit.stage == "verdicts":
-                pq.write_table(pa.table({"correct": [row < correct for row in range(n)]}), writing.folder / "verdicts.parquet")
+                pq.write_table(pa.Table.from_pylist([verdict(row, row < correct) for row in range(n)]), writing.folder / "verdicts.parquet")
             else:
                 (writing.folder / "a.bin").write_text(unit.fingerprint)
 
@@ -107,6 +115,15 @@ def test_versions_compete_and_the_champion_loads_and_solves(
     assert {"igsm.git_revision", "igsm.tokens", "igsm.member"} <= version.tags.keys()
 
     import mlflow  # noqa: PLC0415
+
+    mlflow.set_experiment(tracking.experiment)
+    accuracy = mlflow.load_table("verdicts/accuracy-version-3.json", [found[2].run_id]).set_index(["slice", "beams", "op"])
+    assert accuracy.loc[("op<=max", 1, "all")][["n", "accuracy", "final_answer", "unfinished"]].tolist() == [40, 0.9, 0.9, 0.0]
+    assert accuracy.loc[("by_op", 1, "2")][["n", "accuracy"]].tolist() == [20, 0.9]
+    assert (accuracy["low"] < accuracy["accuracy"]).all()
+    assert (accuracy["accuracy"] < accuracy["high"]).all()
+    errors = mlflow.load_table("verdicts/errors-version-3.json", [found[2].run_id])
+    assert errors[errors["slice"] == "op<=max"][["error", "solutions"]].values.tolist() == [["wrong_value", 4]]
 
     uri = "models:/gpt2-rotary-mine@champion"
     loaded = mlflow.transformers.load_model(uri, return_type="components")["model"].state_dict()

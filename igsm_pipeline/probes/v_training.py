@@ -120,7 +120,8 @@ def train_v_probe(
     """
     training, state = _Training(settings, model, tokens, num_classes, device), folder / STATE
     trial = min(settings.start_steps, settings.num_steps) if settings.starts > 1 else 0
-    with tqdm(total=settings.num_steps + trial * (settings.starts - 1), desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress:
+    others = trial * (settings.starts - 1)
+    with tqdm(total=settings.num_steps + others, desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress:
 
         def advance(course: _Course, last: int) -> None:
             while course.done < last:
@@ -129,7 +130,9 @@ def train_v_probe(
 
         course = training.begin(0)
         _restore(state, course)
-        progress.update(course.done)
+        if course.done:  # steps of before count as done, and not towards the rate
+            progress.initial = progress.n = course.done + others
+            progress.refresh()
         if course.done == 0 and trial:
             courses = [course, *map(training.begin, range(1, settings.starts))]
             for one in courses:

@@ -98,6 +98,7 @@ def training_curves(lines: Sequence[Row]) -> Figure:
         ink = COLOURS[(1 + 2 * index) % len(COLOURS)]
         accuracy.plot([step for step, _ in points], [value for _, value in points], color=ink, linestyle="dashed", linewidth=1.2, label=part)
     accuracy.set_ylim(-0.02, 1.02)
+    accuracy.xaxis.set_major_locator(MaxNLocator(5))
     accuracy.set_xlabel("step")
     accuracy.set_ylabel("fully correct")
     _legend(accuracy, columns=1 + (len(curves) + len(slices)) // 8)
@@ -331,6 +332,8 @@ def _points(axes: Axes, places: Sequence[float], values: Sequence[Estimate], col
 
 
 def _legend(axes: Axes, columns: int = 1) -> None:
+    """Beside the axes, where no bar can hide it."""
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) > 1:
-        axes.legend(handles, labels, fontsize=7, frameon=False, labelcolor=INK, ncols=max(1, columns))
+        columns = max(1, columns)
+        axes.legend(handles, labels, fontsize=7, frameon=False, labelcolor=INK, ncols=columns, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -133,7 +133,7 @@ def train_v_probe(
         if course.done:  # steps of before count as done, and not towards the rate
             progress.initial = progress.n = course.done + others
             progress.refresh()
-        if course.done == 0 and trial:
+        elif trial:
             courses = [course, *map(training.begin, range(1, settings.starts))]
             for one in courses:
                 advance(one, trial)

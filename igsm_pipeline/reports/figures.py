@@ -335,5 +335,4 @@ def _legend(axes: Axes, columns: int = 1) -> None:
     """Beside the axes, where no bar can hide it."""
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) > 1:
-        columns = max(1, columns)
         axes.legend(handles, labels, fontsize=7, frameon=False, labelcolor=INK, ncols=columns, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from igsm_pipeline.experiments.dataset import generated_set
-from igsm_pipeline.experiments.law_tables import make_tables, tables_text
+from igsm_pipeline.toolbox.dataset import generated_set
+from igsm_pipeline.toolbox.law_tables import make_tables, tables_text
 from igsm_pipeline.world import load_world
 
 ROOT = Path(__file__).parents[1]

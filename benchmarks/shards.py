@@ -24,13 +24,13 @@ from typing import Self
 import psutil
 
 from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, build_table, emit
-from igsm_pipeline.tokens.stage import write_shards
+from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 WINDOWS = {"med": 768, "hard": 1024}
 EVERY_S = 0.25  # between two looks at the memory

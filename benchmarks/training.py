@@ -23,8 +23,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from igsm_pipeline.generations.complete import complete
 from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import family_by_name

@@ -20,8 +20,8 @@ from igsm_pipeline.errors import IgsmError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from igsm_pipeline.experiments.planner import Plan
-    from igsm_pipeline.experiments.solve import Solver
+    from igsm_pipeline.planning.planner import Plan
+    from igsm_pipeline.toolbox.solver import Solver
 
 REFUSED = 2
 app = typer.Typer(
@@ -94,9 +94,9 @@ def run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes where a stage can use several; 0: all cores.", min=0)] = 0,
 ) -> int:
     """Compute what is stale of members, through Dagster, so that the UI shows it."""
-    from igsm_pipeline.experiments.housekeeping import distrust
-    from igsm_pipeline.experiments.runner import JOBS, is_unfinished
+    from igsm_pipeline.running.runner import JOBS, is_unfinished
     from igsm_pipeline.store import Store
+    from igsm_pipeline.store.housekeeping import distrust
 
     plans, store = _plans(members, stages, deep), Store.at_home()
     wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
@@ -107,7 +107,7 @@ def run(
     if not wanted:
         return 0
     os.environ[JOBS] = str(jobs)
-    from igsm_pipeline.defs.launch import run_members
+    from igsm_pipeline.defs.operating.launch import run_members
 
     return run_members([plan.member.key for plan in wanted], stages)
 
@@ -123,10 +123,10 @@ def plan(members: Members, stages: Stages = None, deep: Deep = False) -> None:
 def status(members: Annotated[list[str] | None, typer.Argument(show_default=False)] = None, deep: Deep = False) -> None:
     """List every member and how much of it is fresh; with members named, every unit of them."""
     from igsm_pipeline.experiments.experiment import Broken, find_members
-    from igsm_pipeline.experiments.planner import plan as make_plan
-    from igsm_pipeline.experiments.planner import usable_plans
-    from igsm_pipeline.reports.console import status_table, unit_table
+    from igsm_pipeline.planning.planner import plan as make_plan
+    from igsm_pipeline.planning.planner import usable_plans
     from igsm_pipeline.store import Store
+    from igsm_pipeline.toolbox.console import status_table, unit_table
 
     store = Store.at_home()
     if members:
@@ -155,8 +155,8 @@ def generate(
     out: Annotated[Path | None, typer.Option(help="File; stdout without it.", show_default=False)] = None,
 ) -> None:
     """Generate problems with solution, graph and token ids, for use elsewhere."""
-    from igsm_pipeline.experiments.dataset import generated_set, write_dataset
-    from igsm_pipeline.experiments.law_tables import write_tables
+    from igsm_pipeline.toolbox.dataset import generated_set, write_dataset
+    from igsm_pipeline.toolbox.law_tables import write_tables
     from igsm_pipeline.world.world import load_world
 
     settings, names = generated_set(family, law=law.value, op=op, split=split.value, num_problems=num, seed=seed), load_world(world, lenient=lenient)
@@ -179,8 +179,8 @@ def show(
     lenient: Lenient = False,
 ) -> None:
     """Show one problem in colour: text, solution, structure, and what its query rests on."""
-    from igsm_pipeline.experiments.dataset import find_problem, generated_set
-    from igsm_pipeline.reports.console import problem_view
+    from igsm_pipeline.toolbox.console import problem_view
+    from igsm_pipeline.toolbox.dataset import find_problem, generated_set
     from igsm_pipeline.world.world import load_world
 
     settings = generated_set(family, law="range" if op is None else "exact", op=op, split=split.value, num_problems=number + 1, seed=seed)
@@ -205,7 +205,7 @@ def solve(
     modulus: Annotated[int | None, typer.Option(min=2, show_default="the model's, or 23")] = None,
 ) -> int:
     """Solve a problem and judge it step by step (exit code 1: wrong); without a model print the reference solution and answer."""
-    from igsm_pipeline.reports.solving import choose_problem, read_text, solve_problem
+    from igsm_pipeline.toolbox.solving import choose_problem, read_text, solve_problem
 
     solver = _find_solver(model) if model else None
     given = None if file is None else read_text(file)
@@ -220,10 +220,10 @@ def solve(
 
 def _find_solver(named: str) -> Solver:
     if named.startswith("models:/"):
-        from igsm_pipeline.defs.solver import find_registered
+        from igsm_pipeline.defs.tracking.solver import find_registered
 
         return find_registered(named)
-    from igsm_pipeline.experiments.solve import find_solver
+    from igsm_pipeline.toolbox.solver import find_solver
 
     return find_solver(named)
 
@@ -255,9 +255,9 @@ def sql(
     out: Annotated[TableFormat, typer.Option("--format")] = TableFormat.table,
 ) -> None:
     """Ask DuckDB about everything in the store, read-only; docs/queries.md shows how."""
-    from igsm_pipeline.reports.catalog import ask, open_catalog, refresh_catalog
-    from igsm_pipeline.reports.console import result_lines
+    from igsm_pipeline.catalog.catalog import ask, open_catalog, refresh_catalog
     from igsm_pipeline.store import find_home
+    from igsm_pipeline.toolbox.console import result_lines
 
     home = find_home()
     if failure := refresh_catalog(home):
@@ -288,7 +288,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Of Dagster's page.")] = 3000, mlflow_port: Annotated[int, typer.Option(help="Of MLflow's page.")] = 5000
 ) -> int:
     """Start Dagster's and MLflow's pages on this machine; Ctrl-C stops them."""
-    from igsm_pipeline.defs.ui import run_ui
+    from igsm_pipeline.defs.operating.ui import run_ui
 
     return run_ui(port, mlflow_port)
 
@@ -300,10 +300,10 @@ def gc(
 ) -> None:
     """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest."""
     from igsm_pipeline.experiments.experiment import load_members
-    from igsm_pipeline.experiments.housekeeping import find_garbage, remove_garbage
-    from igsm_pipeline.experiments.planner import units_of
-    from igsm_pipeline.reports.console import format_bytes
+    from igsm_pipeline.planning.planner import units_of
     from igsm_pipeline.store import Store
+    from igsm_pipeline.store.housekeeping import find_garbage, remove_garbage
+    from igsm_pipeline.toolbox.console import format_bytes
 
     store = Store.at_home()
     garbage = find_garbage(store, (unit for member in load_members().values() for unit in units_of(member)))
@@ -317,7 +317,7 @@ def gc(
     else:
         typer.echo("no unit to remove")
     if runs is not None:
-        from igsm_pipeline.defs.instance import remove_runs
+        from igsm_pipeline.defs.operating.instance import remove_runs
 
         typer.echo(f"{remove_runs(runs, yes=yes)} Dagster runs {'removed' if yes else 'to remove'}")
 
@@ -325,8 +325,8 @@ def gc(
 @app.command()
 def export(members: Members, out: Annotated[Path, typer.Option("--out", help="The file to write.")], stages: Stages = None) -> None:
     """Write the finished units of members to one file, for another machine."""
-    from igsm_pipeline.experiments.housekeeping import export_units
     from igsm_pipeline.store import Store
+    from igsm_pipeline.store.housekeeping import export_units
 
     store = Store.at_home()
     units = [unit for each in _plans(members, stages, False) for unit in each.units if not store.check_own(unit)]
@@ -339,8 +339,8 @@ def import_(
     replace: Annotated[bool, typer.Option("--replace", help="Let units of other content take the place of those here.")] = False,
 ) -> None:
     """Take in units that `igsm export` wrote; every file is hashed before it is believed."""
-    from igsm_pipeline.experiments.housekeeping import import_units
     from igsm_pipeline.store import Store
+    from igsm_pipeline.store.housekeeping import import_units
 
     done = import_units(Store.at_home(), file, replace=replace)
     for label in done.kept:
@@ -351,7 +351,7 @@ def import_(
 @app.command()
 def doctor() -> int:
     """Check this machine: versions, data root, disk, experiments, accelerator."""
-    from igsm_pipeline.experiments.doctor import examine
+    from igsm_pipeline.toolbox.doctor import examine
 
     findings = examine()
     for finding in findings:
@@ -362,7 +362,7 @@ def doctor() -> int:
 
 def _plans(members: Sequence[str], stages: Sequence[str] | None, deep: bool) -> list[Plan]:
     from igsm_pipeline.experiments.experiment import find_members
-    from igsm_pipeline.experiments.planner import plan as make_plan
+    from igsm_pipeline.planning.planner import plan as make_plan
     from igsm_pipeline.store import Store
 
     return [make_plan(member, Store.at_home(), stages, deep=deep) for member in find_members(list(members))]
@@ -370,10 +370,10 @@ def _plans(members: Sequence[str], stages: Sequence[str] | None, deep: bool) -> 
 
 def _print_plan(plan: Plan) -> None:
     """Print a plan; raises BadInput or StoreError where it cannot come to its end on this machine (disk budget, device, tokens, folder)."""
-    from igsm_pipeline.experiments.estimates import estimate_stages
-    from igsm_pipeline.experiments.preflight import check_plan
-    from igsm_pipeline.reports.console import plan_table
+    from igsm_pipeline.planning.estimates import estimate_stages
+    from igsm_pipeline.planning.preflight import check_plan
     from igsm_pipeline.store import Store
+    from igsm_pipeline.toolbox.console import plan_table
 
     if not plan.stale:
         typer.echo(f"{plan.member.key}: all {len(plan.units)} units are fresh")

@@ -1,5 +1,5 @@
-"""What Dagster loads: the asset graph of igsm_pipeline (see ``defs.location``)."""
+"""What Dagster loads: the asset graph of igsm_pipeline (see ``defs.operating.location``)."""
 
-from igsm_pipeline.defs import location
+from igsm_pipeline.defs.operating import location
 
 defs = location.LOCATION

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from reference.own_experiment import declare
 from reference.tiny_experiment import MEMBER, write_experiment
 
 
@@ -19,7 +20,7 @@ def tiny_store(pytestconfig: pytest.Config) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         environment = {**os.environ, "IGSM_HOME": str(home), "OMP_NUM_THREADS": "1"}
         environment.pop("IGSM_EXPERIMENTS", None)
-        subprocess.run([sys.executable, "-m", "igsm_pipeline.experiments", "run", MEMBER], env=environment, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "igsm_pipeline.running", "run", MEMBER], env=environment, check=True, stdout=subprocess.DEVNULL)
     return home
 
 
@@ -31,3 +32,13 @@ def tiny_home(tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("IGSM_HOME", str(home))
     monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
     return home
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root of the test's own (``IGSM_HOME`` names it) whose experiment ``mine`` is ``mini`` under another name."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("IGSM_HOME", str(folder))
+    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
+    declare(folder, "")
+    return folder

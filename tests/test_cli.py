@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from igsm_pipeline.catalog import catalog
 from igsm_pipeline.cli import main
 from igsm_pipeline.errors import StoreError
-from igsm_pipeline.experiments import doctor
-from igsm_pipeline.experiments.__main__ import main as library
-from igsm_pipeline.reports import catalog
+from igsm_pipeline.running.__main__ import main as library
+from igsm_pipeline.toolbox import doctor
 
 
 @pytest.fixture(autouse=True)

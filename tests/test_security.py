@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 import igsm_pipeline
 from igsm_pipeline.cli import main
-from igsm_pipeline.defs import ui
-from igsm_pipeline.defs.instance import OWNER_TAG, close_dead_runs
+from igsm_pipeline.defs.operating import ui
+from igsm_pipeline.defs.operating.instance import OWNER_TAG, close_dead_runs
 from igsm_pipeline.errors import BadInput, BadSettings, NotFound, StoreError
 from igsm_pipeline.experiments.experiment import find_member, load_members
-from igsm_pipeline.experiments.housekeeping import export_units, import_units
-from igsm_pipeline.experiments.stages import find_stage
+from igsm_pipeline.planning.stages import find_stage
 from igsm_pipeline.store import Store, Unit, content_of, hash_file
+from igsm_pipeline.store.housekeeping import export_units, import_units
 
 PACKAGE = Path(igsm_pipeline.__file__).parent
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "pandas.read_pickle"}

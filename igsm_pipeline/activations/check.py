@@ -17,10 +17,10 @@ from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
-from igsm_pipeline.queries.stage import read_queries
+from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.world import load_world
-from igsm_pipeline.world.stage import WORLD_FILE
+from igsm_pipeline.world.write import WORLD_FILE
 
 
 def largest_gap(settings: Mapping[str, Any], inputs: Mapping[str, Path], cache: Path, *, sample: int) -> float:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from igsm_pipeline.probes.bootstrap import UNDEFINED, auroc_interval, sum_by_problem
+from igsm_pipeline.intervals.bootstrap import UNDEFINED, auroc_interval, sum_by_problem
 from igsm_pipeline.probes.linear import fit_probe
 from igsm_pipeline.seeding import generator
 

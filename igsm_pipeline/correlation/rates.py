@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from igsm_pipeline.probes.bootstrap import Floats, interval, mean_of, sum_by_problem
+from igsm_pipeline.intervals.bootstrap import Floats, interval, mean_of, sum_by_problem
 
 CORRELATION_SCHEMA = pa.schema(
     [

@@ -14,10 +14,10 @@ from igsm_pipeline.problems import read_problems
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
-from igsm_pipeline.queries.stage import read_queries
+from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import load_world
-from igsm_pipeline.world.stage import WORLD_FILE
+from igsm_pipeline.world.write import WORLD_FILE
 
 PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE = "predictions.parquet", "metrics.parquet", "distances.parquet", "mental_state.parquet"
 PROBES, SELECTION, LOSSES = "probes.safetensors", "selection.parquet", "losses.parquet"

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from igsm_pipeline.errors import BadInput
-from igsm_pipeline.probes.bootstrap import (
+from igsm_pipeline.intervals.bootstrap import (
     NUM_RESAMPLES,
     UNDEFINED,
     Floats,

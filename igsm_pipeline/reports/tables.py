@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from igsm_pipeline.probes.bootstrap import wilson
+from igsm_pipeline.intervals.bootstrap import wilson
+from igsm_pipeline.intervals.share import Z95
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.paper import FIGURE_3
-from igsm_pipeline.verification.accuracy import Z95
 
 PROBES = ("v_probe", "linear", "random", "linear_random", "majority")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from igsm_pipeline.generations.complete import complete
+from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.tokens import TokenTable, emit
 from igsm_pipeline.training.settings import CheckpointSettings

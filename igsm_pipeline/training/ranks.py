@@ -77,7 +77,7 @@ def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], f
 def main() -> None:
     """Train as one of the others."""
     from igsm_pipeline.store import Writing  # noqa: PLC0415
-    from igsm_pipeline.training.stage import write_checkpoint  # noqa: PLC0415  (it imports this module)
+    from igsm_pipeline.training.write import write_checkpoint  # noqa: PLC0415  (it imports this module)
 
     work = json.load(sys.stdin)
     settings = CheckpointSettings.parse(work["settings"], "checkpoint")

@@ -26,9 +26,9 @@ from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.problems.blocks import BlockMaker
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.processes import die_with_parent
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
 from igsm_pipeline.tokens.windows import pack
-from igsm_pipeline.training.parent import die_with_parent
 from igsm_pipeline.training.settings import StreamSettings
 from igsm_pipeline.world import World
 

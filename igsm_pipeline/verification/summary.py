@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import NamedTuple
 
-from igsm_pipeline.verification.accuracy import wilson_interval
+from igsm_pipeline.intervals.share import wilson_interval
 from igsm_pipeline.verification.files import Judged, Judgement
 from igsm_pipeline.verification.verdict import Error
 

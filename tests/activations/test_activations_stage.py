@@ -14,20 +14,20 @@ from igsm_pipeline.activations import stage as activation_stage
 from igsm_pipeline.activations.cache import QUERY_KEY, CachedStates, query_keys
 from igsm_pipeline.activations.forward import num_layers_of
 from igsm_pipeline.activations.settings import ActivationSettings
-from igsm_pipeline.activations.stage import write_activations
+from igsm_pipeline.activations.write import write_activations
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.gpt2_rotary import build, load, save
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, read_problems
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.queries.settings import TASKS, QuerySetSettings
-from igsm_pipeline.queries.stage import read_queries, write_queries
+from igsm_pipeline.queries.write import read_queries, write_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.text import render_problem as problem_text
 from igsm_pipeline.text import render_question, render_sentences, solution_sentences
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.world import WorldSettings, load_world
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=4, ip_max=6, modulus=5, op_law="uniform", split_by="problem")
 TOKENS = TokenSettings(segmentation="phrase")

@@ -8,9 +8,9 @@ import pytest
 from reference.served_pages import LONG_S
 from reference.tiny_experiment import MEMBER, SIBLING
 
-from igsm_pipeline.defs.checks import check_specs
+from igsm_pipeline.defs.graph.checks import check_specs
 from igsm_pipeline.experiments.experiment import find_member
-from igsm_pipeline.experiments.planner import find_unit
+from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]

@@ -10,18 +10,18 @@ import pytest
 from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
 from igsm_pipeline.correlation.settings import CorrelationSettings
-from igsm_pipeline.correlation.stage import EVENTS_SCHEMA, write_correlation
+from igsm_pipeline.correlation.write import EVENTS_SCHEMA, write_correlation
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.probes.v_probe import VProbe, fit_sizes, save_probe
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, read_problems
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.text import render_sentences, solution_sentences
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=5, ip_max=8, modulus=5, op_law="uniform", split_by="problem")
 TOKENS = TokenSettings(segmentation="phrase")

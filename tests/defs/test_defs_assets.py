@@ -3,9 +3,10 @@
 import dagster as dg
 import pytest
 
-from igsm_pipeline.defs import assets, stage_runs
-from igsm_pipeline.defs.partitions import member_tags
+from igsm_pipeline.defs.graph import assets
+from igsm_pipeline.defs.graph.partitions import member_tags
 from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.running import stage_runs
 
 MEMBER = "invented"
 FILE = """

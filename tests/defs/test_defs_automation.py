@@ -9,10 +9,11 @@ import dagster as dg
 import pytest
 from reference.staleness_events import EVENTS, MEMBER, Event, changed, declare, delete
 
-from igsm_pipeline.defs import automation
-from igsm_pipeline.defs.automation import AFTER_EVERY_STAGE, experiment_files, failure_text, nightly_refresh, stale_members, write_failures
-from igsm_pipeline.experiments import find_member, stages
-from igsm_pipeline.experiments.planner import plan, units_of
+from igsm_pipeline.defs.operating import automation
+from igsm_pipeline.defs.operating.automation import AFTER_EVERY_STAGE, experiment_files, failure_text, nightly_refresh, stale_members, write_failures
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning import stages
+from igsm_pipeline.planning.planner import plan, units_of
 from igsm_pipeline.store import Store
 
 

@@ -13,16 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from igsm_pipeline.defs.data_checks import lengths, no_repeats, op_histogram, ops_mixed, shard_ops, split_disjoint
-from igsm_pipeline.defs.plots import draw_plots, image
+from igsm_pipeline.defs.graph.data_checks import lengths, no_repeats, op_histogram, ops_mixed, shard_ops, split_disjoint
+from igsm_pipeline.defs.graph.plots import draw_plots, image
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.files import from_table, to_table
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings
-from igsm_pipeline.tokens.stage import write_shards
+from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=6, ip_max=9, modulus=7)
 TRAIN = ProblemSetSettings(family=FAMILY, num_problems=3000, block_size=512, seed=4)

@@ -14,9 +14,9 @@ import dagster as dg
 import pytest
 from reference.tiny_experiment import MEMBER, write_experiment
 
-from igsm_pipeline.defs.executors import PASSED_ON, RAY_ADDRESS, RAY_CPUS, chosen_executor
+from igsm_pipeline.defs.operating.executors import PASSED_ON, RAY_ADDRESS, RAY_CPUS, chosen_executor
 from igsm_pipeline.errors import BadSettings
-from igsm_pipeline.experiments.stages import STAGES
+from igsm_pipeline.planning.stages import STAGES
 
 CLUSTER = Path(__file__).parents[1] / "reference" / "ray_cluster.py"
 POSTGRES_BIN = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
@@ -93,7 +93,7 @@ def materialize(home: Path, **more: str) -> None:
 
 def new_home(path: Path, monkeypatch: pytest.MonkeyPatch, storage: str = "") -> Path:
     """A data root with the tiny experiment and a Dagster home of its own, with another storage if one is given."""
-    from igsm_pipeline.defs.instance import enter_home  # noqa: PLC0415
+    from igsm_pipeline.defs.operating.instance import enter_home  # noqa: PLC0415
 
     home = write_experiment(path)
     monkeypatch.setenv("IGSM_HOME", str(home))

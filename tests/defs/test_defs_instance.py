@@ -3,10 +3,10 @@
 import dagster as dg
 import pytest
 
-from igsm_pipeline.defs.instance import OWNER_TAG, close_dead_runs, enter_home, locked, old_runs, owned_runs
-from igsm_pipeline.defs.registry import Score, judge
-from igsm_pipeline.defs.tracking import clean_name, flatten, metric_values
-from igsm_pipeline.defs.ui import check_free
+from igsm_pipeline.defs.operating.instance import OWNER_TAG, close_dead_runs, enter_home, locked, old_runs, owned_runs
+from igsm_pipeline.defs.operating.ui import check_free
+from igsm_pipeline.defs.tracking.registry import Score, judge
+from igsm_pipeline.defs.tracking.runs import clean_name, flatten, metric_values
 from igsm_pipeline.errors import BadSettings
 
 

@@ -6,8 +6,8 @@ import sys
 import dagster as dg
 
 from igsm_pipeline.definitions import defs
-from igsm_pipeline.defs.assets import ASSETS
-from igsm_pipeline.experiments.stages import STAGES
+from igsm_pipeline.defs.graph.assets import ASSETS
+from igsm_pipeline.planning.stages import STAGES
 
 HEAVY = {"torch", "transformers", "mlflow", "matplotlib", "duckdb"}
 

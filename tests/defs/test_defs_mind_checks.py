@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from igsm_pipeline.defs.checks import label_shares, probed_apart, sharing_is_exact
-from igsm_pipeline.defs.stage_runs import StageRun
+from igsm_pipeline.defs.graph.checks import label_shares, probed_apart, sharing_is_exact
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.experiments.planner import find_unit, units_of
-from igsm_pipeline.experiments.runner import run_stage, run_unit
+from igsm_pipeline.planning.planner import find_unit, units_of
+from igsm_pipeline.running.runner import run_stage, run_unit
+from igsm_pipeline.running.stage_runs import StageRun
 from igsm_pipeline.store import Store
 
 FILE = """

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from igsm_pipeline.defs.registry import Score, judge, register
+from igsm_pipeline.defs.tracking.registry import Score, judge, register
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.experiments.planner import units_of
+from igsm_pipeline.planning.planner import units_of
 from igsm_pipeline.store import Store
 
 OLD = Score("set-a", 1000, 0.70, 0.67, 0.73)
@@ -57,8 +57,8 @@ def verdict(row: int, correct: bool) -> dict[str, object]:
 
 def finish(store: Store, key: str, correct: int, n: int = 40) -> None:
     """Real world and (untrained) model, invented verdicts: ``correct`` of ``n`` right."""
-    from igsm_pipeline.experiments.stages import compute  # noqa: PLC0415
     from igsm_pipeline.model import gpt2_rotary  # noqa: PLC0415
+    from igsm_pipeline.planning.stages import compute  # noqa: PLC0415
     from igsm_pipeline.tokens import build_table  # noqa: PLC0415
     from igsm_pipeline.world import load_world  # noqa: PLC0415
 
@@ -90,7 +90,7 @@ def test_versions_compete_and_the_champion_loads_and_solves(
     from transformers import AutoModelForCausalLM  # noqa: PLC0415
 
     from igsm_pipeline.cli import main  # noqa: PLC0415
-    from igsm_pipeline.defs.tracking import Tracking  # noqa: PLC0415
+    from igsm_pipeline.defs.tracking.runs import Tracking  # noqa: PLC0415
 
     monkeypatch.setenv("IGSM_HOME", str(tmp_path))
     (tmp_path / "experiments").mkdir()
@@ -136,7 +136,7 @@ def test_versions_compete_and_the_champion_loads_and_solves(
         main(["solve", "--model", uri, "--op", "2"])
     assert ended.value.code == 1, "an untrained model is wrong"
     assert "wrong: " in capsys.readouterr().out
-    from igsm_pipeline.defs.solver import find_registered  # noqa: PLC0415
+    from igsm_pipeline.defs.tracking.solver import find_registered  # noqa: PLC0415
 
     assert find_registered(uri).family == find_member("mine.s2").settings.family
     with pytest.raises(NotFound, match="registered are gpt2-rotary-mine"):

@@ -8,13 +8,13 @@ import dagster as dg
 import pytest
 from reference.tiny_experiment import MEMBER
 
-from igsm_pipeline.defs.plots import MAX_BYTES
-from igsm_pipeline.defs.results import mlflow_links, stage_metadata
-from igsm_pipeline.defs.stage_runs import StageRun
-from igsm_pipeline.defs.tables import MOST_ROWS, markdown_table
+from igsm_pipeline.defs.graph.plots import MAX_BYTES
+from igsm_pipeline.defs.graph.results import mlflow_links, stage_metadata
+from igsm_pipeline.defs.graph.tables import MOST_ROWS, markdown_table
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.experiments.planner import find_unit, plan
-from igsm_pipeline.experiments.stages import STAGES
+from igsm_pipeline.planning.planner import find_unit, plan
+from igsm_pipeline.planning.stages import STAGES
+from igsm_pipeline.running.stage_runs import StageRun
 from igsm_pipeline.store import Store
 
 PLOTTED = {"problem_sets", "token_shards", "checkpoint", "generations", "verdicts", "probe_scores"}
@@ -78,5 +78,5 @@ def test_what_rests_on_a_checkpoint_links_to_its_mlflow_run(tiny_home):
 @pytest.mark.slow
 def test_a_plot_is_drawn_once_for_each_content(tiny_home, monkeypatch):
     first = stage_metadata(run_of("problem_sets"))["plot"].value
-    monkeypatch.setattr("igsm_pipeline.defs.plots.image", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr("igsm_pipeline.defs.graph.plots.image", lambda *_: pytest.fail("drawn again"))
     assert stage_metadata(run_of("problem_sets"))["plot"].value == first

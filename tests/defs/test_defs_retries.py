@@ -3,13 +3,13 @@
 import dagster as dg
 import pytest
 
-from igsm_pipeline.defs import stage_runs
-from igsm_pipeline.defs.assets import ASSETS
-from igsm_pipeline.defs.processes import stage_command
-from igsm_pipeline.defs.retries import RETRIES, no_retry_but_for_transient_faults
+from igsm_pipeline.defs.graph.assets import ASSETS
+from igsm_pipeline.defs.graph.retries import RETRIES, no_retry_but_for_transient_faults
 from igsm_pipeline.errors import BadSettings, StageFailed, TransientFault
-from igsm_pipeline.experiments.runner import JOBS
-from igsm_pipeline.experiments.stages import STAGES
+from igsm_pipeline.planning.stages import STAGES
+from igsm_pipeline.running import stage_runs
+from igsm_pipeline.running.child import stage_command
+from igsm_pipeline.running.runner import JOBS
 
 AT_ONCE = dg.RetryPolicy(max_retries=RETRIES.max_retries)
 
@@ -70,6 +70,6 @@ def test_a_refused_stage_fails_its_run_once_and_says_why(tmp_path, monkeypatch):
 
 def test_what_is_launched_goes_through_one_command(monkeypatch):
     monkeypatch.setenv(JOBS, "3")
-    assert stage_command("mini", "world")[-7:] == ["igsm_pipeline.experiments", "run", "mini", "--stage", "world", "--jobs", "3"]
+    assert stage_command("mini", "world")[-7:] == ["igsm_pipeline.running", "run", "mini", "--stage", "world", "--jobs", "3"]
     monkeypatch.delenv(JOBS)
     assert stage_command("mini", "world")[-1] == "0", "all cores unless told otherwise"

@@ -23,7 +23,7 @@ Written by `tests/defs/test_defs_staleness.py`, which lets each event happen to 
 
 - **stale**: stages that `igsm status`, the schedule `nightly_refresh` and the sensor `stale_members` name; the test fails where one differs.
 - in brackets: stages that only wait for those before them. Rebuilt with equal content, these leave them fresh, and nothing is computed.
-- **computed**: stages of which `igsm run` (through Dagster) and `python -m igsm_pipeline.experiments run` (the library alone) wrote a unit; the test
+- **computed**: stages of which `igsm run` (through Dagster) and `python -m igsm_pipeline.running run` (the library alone) wrote a unit; the test
   fails where the two differ.
 
 | event | stale | computed |

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from igsm_pipeline.defs.tracking import Curves, metric_values
+from igsm_pipeline.defs.tracking.runs import Curves, metric_values
 from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.training.metrics import METRICS
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from igsm_pipeline.defs import ui
-from igsm_pipeline.defs.instance import locked
-from igsm_pipeline.defs.ui import check_free, run_ui
+from igsm_pipeline.defs.operating import ui
+from igsm_pipeline.defs.operating.instance import locked
+from igsm_pipeline.defs.operating.ui import check_free, run_ui
 from igsm_pipeline.errors import BadSettings
 
 FIRST_USE = """
-from igsm_pipeline.defs.instance import enter_home, open_instance
-from igsm_pipeline.defs.tracking import Tracking
+from igsm_pipeline.defs.operating.instance import enter_home, open_instance
+from igsm_pipeline.defs.tracking.runs import Tracking
 enter_home()
 open_instance().dispose()
 Tracking().client()
@@ -117,7 +117,7 @@ def runs_on(process):
 PARENT = """
 import sys
 from pathlib import Path
-from igsm_pipeline.defs import ui
+from igsm_pipeline.defs.operating import ui
 child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 ui.servers = lambda port, mlflow_port: [ui.Server("sleeper", [sys.executable, "-c", child])]
 sys.exit(ui._serve(Path(sys.argv[1]), 45671, 45672))

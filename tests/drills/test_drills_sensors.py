@@ -9,7 +9,7 @@ from reference.drill_tools import RUN_S, Servers, forget, moved_clock, recover, 
 from reference.staleness_events import MEMBER, declare
 
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.experiments.planner import plan
+from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.store import Store
 
 pytestmark = pytest.mark.slow

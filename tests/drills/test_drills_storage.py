@@ -137,7 +137,7 @@ def test_a_taken_port_is_named_before_anything_starts(home, diary):
 def test_two_runs_of_one_member_at_once_compute_each_unit_once(home, diary):
     before = contents(home)
     forget(home, "verdicts")
-    command = ["-m", "igsm_pipeline.experiments", "run", MEMBER, "--stage", "verdicts"]
+    command = ["-m", "igsm_pipeline.running", "run", MEMBER, "--stage", "verdicts"]
     first, second = (start(home, command) for _ in range(2))
     with frozen_in(home, "verdicts") as writer:
         other = second if writer == first.pid else first

@@ -8,19 +8,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from igsm_pipeline.generations.beams import complete_with_beams
-from igsm_pipeline.generations.complete import complete
 from igsm_pipeline.generations.settings import GenerationSettings
-from igsm_pipeline.generations.stage import write_generations
+from igsm_pipeline.generations.write import write_generations
 from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.beams import complete_with_beams
+from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, read_problems
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=2, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
 PHRASE = TokenSettings(segmentation="phrase")

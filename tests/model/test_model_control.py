@@ -12,12 +12,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from igsm_pipeline.model.control import STREAM, build_control
 from igsm_pipeline.model.gpt2_rotary import build, load, save
 from igsm_pipeline.model.settings import ControlSettings, ModelSettings
-from igsm_pipeline.model.stage import write_control
+from igsm_pipeline.model.write import write_control
 from igsm_pipeline.problems import FamilySettings
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import WorldSettings, load_world
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 SMALL = ModelSettings(layers=3, heads=2, head_width=32)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.experiments.planner import find_unit
-from igsm_pipeline.experiments.runner import run_stage
+from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.probes.v_training import STATE
+from igsm_pipeline.running.runner import run_stage
 from igsm_pipeline.store import PARTIAL, Store, Unit
 
 MEMBER, UNIT = "killed", "known random"
@@ -27,7 +27,7 @@ model: {layers: 1, heads: 1, head_width: 16}
 evaluation: {num_problems: 8, problems_per_op: 4, monitor_per_op: 4, slices: []}
 probes: {tasks: [known], num_problems: 64, num_steps: 1200, batch_problems: 4, slices: []}
 """
-COMMAND = [sys.executable, "-m", "igsm_pipeline.experiments", "run", MEMBER, "--stage", "v_probes", "--unit", UNIT]
+COMMAND = [sys.executable, "-m", "igsm_pipeline.running", "run", MEMBER, "--stage", "v_probes", "--unit", UNIT]
 
 
 def prepare(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Unit, Path, dict[str, str]]:

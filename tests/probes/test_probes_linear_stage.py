@@ -13,8 +13,8 @@ from igsm_pipeline.activations.cache import QUERY_KEY, CachedStates
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.probes.inputs import parts_of
 from igsm_pipeline.probes.linear import LinearProbe
-from igsm_pipeline.probes.linear_stage import SELECTION_SCHEMA, hold_out, write_linear_probes
 from igsm_pipeline.probes.settings import LinearProbeSettings
+from igsm_pipeline.probes.write_linear_probes import SELECTION_SCHEMA, hold_out, write_linear_probes
 from igsm_pipeline.queries.draw import QUERY_SCHEMA
 from igsm_pipeline.store import Writing
 

@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn import metrics as oracle
 
 from igsm_pipeline.errors import BadInput
-from igsm_pipeline.probes import bootstrap
+from igsm_pipeline.intervals import bootstrap
 from igsm_pipeline.probes.metrics import METRICS_SCHEMA, Majority, score_distances, score_predictions
 
 CLASSES = st.integers(2, 5)

@@ -9,23 +9,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from igsm_pipeline.activations.settings import ActivationSettings
-from igsm_pipeline.activations.stage import write_activations
+from igsm_pipeline.activations.write import write_activations
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ControlSettings, ModelSettings
-from igsm_pipeline.model.stage import write_control
-from igsm_pipeline.probes.linear_stage import write_linear_probes
+from igsm_pipeline.model.write import write_control
 from igsm_pipeline.probes.metrics import KEY_COLUMNS, METRICS_SCHEMA
-from igsm_pipeline.probes.scores_stage import write_scores
 from igsm_pipeline.probes.settings import LinearProbeSettings, ScoreSettings, VProbeSettings
-from igsm_pipeline.probes.stage import write_v_probe
+from igsm_pipeline.probes.write_linear_probes import write_linear_probes
+from igsm_pipeline.probes.write_scores import write_scores
+from igsm_pipeline.probes.write_v_probe import write_v_probe
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.queries.settings import QuerySetSettings
-from igsm_pipeline.queries.stage import write_queries
+from igsm_pipeline.queries.write import write_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import WorldSettings, load_world
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
 TOKENS = TokenSettings(segmentation="phrase")

@@ -17,20 +17,20 @@ from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.probes.settings import VProbeSettings
-from igsm_pipeline.probes.stage import write_v_probe
 from igsm_pipeline.probes.v_probe import WEIGHTS, VProbe, load_probe, predict, read_description, save_probe
 from igsm_pipeline.probes.v_training import STATE, Batches, train_v_probe
+from igsm_pipeline.probes.write_v_probe import write_v_probe
 from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySetSettings, QuerySettings
-from igsm_pipeline.queries.stage import read_queries, write_queries
+from igsm_pipeline.queries.write import read_queries, write_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import WorldSettings, load_world
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
 TOKENS = TokenSettings(segmentation="phrase")

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.queries.settings import TASKS, QuerySetSettings
-from igsm_pipeline.queries.stage import read_queries, write_queries
+from igsm_pipeline.queries.write import read_queries, write_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.world import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=3, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
 NUM, FIRST = 9, 4

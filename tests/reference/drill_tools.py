@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 from reference.staleness_events import MEMBER, declare
 
-from igsm_pipeline.defs.automation import UI_URL
-from igsm_pipeline.defs.instance import enter_home, open_instance
-from igsm_pipeline.defs.ui import HOST, servers
+from igsm_pipeline.defs.operating.automation import UI_URL
+from igsm_pipeline.defs.operating.instance import enter_home, open_instance
+from igsm_pipeline.defs.operating.ui import HOST, servers
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.experiments.planner import plan
+from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.store import PARTIAL, Store
 
 ROOT = Path(__file__).parents[2]
@@ -55,8 +55,8 @@ def igsm(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess[st
 
 
 def library(home: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m igsm_pipeline.experiments`` to its end."""
-    command = [sys.executable, "-m", "igsm_pipeline.experiments", *words]
+    """Run ``python -m igsm_pipeline.running`` to its end."""
+    command = [sys.executable, "-m", "igsm_pipeline.running", *words]
     return subprocess.run(command, cwd=ROOT, env=environment(home) | more, capture_output=True, text=True, check=False, timeout=WAIT_S)
 
 

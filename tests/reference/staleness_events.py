@@ -11,7 +11,7 @@ from pathlib import Path
 
 import igsm_pipeline
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.experiments.planner import units_of
+from igsm_pipeline.planning.planner import units_of
 from igsm_pipeline.store import MANIFEST, Store, Unit
 
 MEMBER = "toy"

@@ -17,12 +17,13 @@ import dagster as dg
 from reference.staleness_events import EVENTS, MEMBER, SILENT, Event, declare
 
 from igsm_pipeline import cli
-from igsm_pipeline.defs.automation import AFTER_EVERY_STAGE, nightly_refresh, stale_members
-from igsm_pipeline.defs.instance import enter_home, open_instance
+from igsm_pipeline.defs.operating.automation import AFTER_EVERY_STAGE, nightly_refresh, stale_members
+from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.experiments import __main__ as library
-from igsm_pipeline.experiments import find_member, stages
-from igsm_pipeline.experiments.planner import plan, units_of
-from igsm_pipeline.experiments.stages import STAGES
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning import stages
+from igsm_pipeline.planning.planner import plan, units_of
+from igsm_pipeline.planning.stages import STAGES
 from igsm_pipeline.store import MANIFEST, Store
 
 PACKAGES = stages.PACKAGE_FOLDER
@@ -73,7 +74,7 @@ def asked(requests: list[dg.RunRequest]) -> list[str]:
 
 
 def computed_by_library(home: Path) -> list[str]:
-    """What ``python -m igsm_pipeline.experiments run`` computes, on a copy of the store."""
+    """What ``python -m igsm_pipeline.running run`` computes, on a copy of the store."""
     copy = home.parent / "copy"
     shutil.copytree(home, copy, ignore=shutil.ignore_patterns("mlflow", ".dagster"))
     os.environ["IGSM_HOME"] = str(copy)

@@ -10,14 +10,14 @@ import pytest
 
 from igsm_pipeline.probes.metrics import METRICS_SCHEMA, score_distances, score_predictions
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.reports.page import foreign_references
 from igsm_pipeline.reports.settings import ReportSettings
-from igsm_pipeline.reports.stage import write_report
+from igsm_pipeline.reports.write import write_report
 from igsm_pipeline.store import Store, Unit, Writing
 from igsm_pipeline.text import render_answer, render_solution
 from igsm_pipeline.world import WorldSettings, load_world
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
 SETS = ProblemSetSettings(family=FAMILY, balanced=True, split="test", num_problems=30, block_size=30, seed=7)

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings
-from igsm_pipeline.tokens.stage import write_shards
+from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=8, ip_max=12)
 PROBLEMS = ProblemSetSettings(family=FAMILY, num_problems=12_000, block_size=50, seed=11)

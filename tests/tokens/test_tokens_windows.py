@@ -13,15 +13,15 @@ from transformers import AutoTokenizer
 
 from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings
 from igsm_pipeline.problems.files import read_problems
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import Emitted, ShardSettings, TokenSettings, build_table, emit
 from igsm_pipeline.tokens.shards import open_shards
-from igsm_pipeline.tokens.stage import write_shards
 from igsm_pipeline.tokens.windows import documents_of, pack
+from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 BOS, EOS = 1, 0
 FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")

@@ -14,7 +14,7 @@ from igsm_pipeline.store import Writing
 from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.ranks import joined_by_others, num_processes
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
-from igsm_pipeline.training.stage import write_checkpoint
+from igsm_pipeline.training.write import write_checkpoint
 
 
 def with_processes(settings: CheckpointSettings, processes: int) -> CheckpointSettings:

@@ -11,22 +11,22 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from igsm_pipeline.errors import BadInput
-from igsm_pipeline.generations.complete import Completions
+from igsm_pipeline.model.decoding import Completions
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.files import read_problems
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings, build_table, emit
-from igsm_pipeline.tokens.stage import write_shards
+from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.training import loop
 from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.monitor import make_monitor
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
-from igsm_pipeline.training.stage import write_checkpoint
+from igsm_pipeline.training.write import write_checkpoint
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=2, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
 PHRASE = TokenSettings(segmentation="phrase")

@@ -18,18 +18,18 @@ from safetensors.torch import load_file
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
-from igsm_pipeline.problems.stage import write_problem_set
+from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings
 from igsm_pipeline.tokens.shards import Shards, open_shards
-from igsm_pipeline.tokens.stage import write_shards
+from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.settings import CheckpointSettings, StreamSettings, TrainingSettings
-from igsm_pipeline.training.stage import write_checkpoint
 from igsm_pipeline.training.stream import ShardMaker, StreamedWindows
+from igsm_pipeline.training.write import write_checkpoint
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.stage import write_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=2, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
 PHRASE = TokenSettings(segmentation="phrase")

@@ -11,8 +11,8 @@ import pytest
 from scipy.stats import binomtest
 
 from igsm_pipeline.errors import BadInput, NotFound
+from igsm_pipeline.intervals.share import wilson_interval
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
-from igsm_pipeline.verification.accuracy import wilson_interval
 from igsm_pipeline.verification.files import Judged, Refused, verify_dataset, verify_file, verify_rows, write_judgement
 from tests.reference.random_problems import PLAIN, random_problem
 

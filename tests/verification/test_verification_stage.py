@@ -15,7 +15,7 @@ from igsm_pipeline.text import parse_problem, render_answer, render_problem, ren
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.verification import stage, verify
 from igsm_pipeline.verification.settings import VerdictSettings
-from igsm_pipeline.verification.stage import SCHEMA, write_verdicts
+from igsm_pipeline.verification.write import SCHEMA, write_verdicts
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.world import parse_world
 from tests.reference.drawn_records import draw_batch

@@ -11,7 +11,7 @@ from world_documents import loose_document, strict_document, write
 from igsm_pipeline.errors import BadSettings, BadWorld, NotFound
 from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.world import WorldSettings, builtin_worlds, load_world
-from igsm_pipeline.world.stage import STAGE, VERSION, write_world
+from igsm_pipeline.world.write import STAGE, VERSION, write_world
 
 
 def test_the_built_in_world_has_the_law_sizes_and_categories() -> None:

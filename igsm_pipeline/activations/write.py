@@ -1,0 +1,108 @@
+"""The stage ``activation_cache``: the states that linear probes read and those at sentence ends, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from igsm_pipeline.activations.batches import split_into_passes
+from igsm_pipeline.activations.cache import QUERY_KEY, SENTENCE_KEY, query_keys, states_file
+from igsm_pipeline.activations.forward import SequenceBatch, freeze, layer_states, num_layers_of
+from igsm_pipeline.activations.settings import ActivationSettings
+from igsm_pipeline.model.device import pick_device
+from igsm_pipeline.model.gpt2_rotary import load
+from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems.files import write_parquet
+from igsm_pipeline.queries.documents import GoldDocuments
+from igsm_pipeline.queries.sequences import QueryTokens
+from igsm_pipeline.queries.write import read_queries
+from igsm_pipeline.store import Writing
+from igsm_pipeline.tokens import build_table
+from igsm_pipeline.world import load_world
+from igsm_pipeline.world.write import WORLD_FILE
+
+STAGE = "activation_cache"
+VERSION = 2
+PROBLEMS_PER_FILE = 4096
+"""How much a crash can cost, and how much is in memory at once; readers join the files."""
+
+States = dict[int, NDArray[np.float16]]
+
+
+def write_activations(settings: ActivationSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
+    """Write queries-*.parquet and sentences-*.parquet: keys and, per layer, a column ``layer_K`` of float16 lists of length d_model.
+
+    All tasks share one pass: the frozen model has no part of a probe in it, so the state at the end of " A [END]" is the same whoever asks,
+    and what several tasks ask comes once.
+
+    Args:
+        settings: which states.
+        inputs: ``world``, ``problems``, ``queries`` and ``model``, a checkpoint or the control.
+        writing: where the files go; files of an earlier attempt are kept.
+    """
+    device = pick_device(settings.device)
+    world = load_world(inputs["world"] / WORLD_FILE)
+    batch = read_problems(inputs["problems"], world, settings.family.modulus)
+    table = build_table(world, settings.family.modulus, settings.tokens, inputs["model"])
+    queries = distinct_queries([read_queries(inputs["queries"], task) for task in settings.tasks])
+    model = freeze(load(inputs["model"])).to(device)
+    layers = settings.layers if settings.layers is not None else tuple(range(num_layers_of(model) + 1))
+    documents = GoldDocuments(batch, table, settings.family.format)
+    problem = queries["problem"].to_numpy()
+    with tqdm(total=len(queries), desc=f"states {settings.arm}", unit="query", mininterval=1.0) as bar:
+        for number, first in enumerate(range(0, max(1, len(batch)), PROBLEMS_PER_FILE)):
+            start, end = np.searchsorted(problem, [first, first + PROBLEMS_PER_FILE]).tolist()
+            paths = [states_file(writing.folder, kind, number) for kind in ("queries", "sentences")]
+            if not all(path.exists() for path in paths):
+                tokens = QueryTokens(batch, queries.slice(start, end - start), documents, table)
+                asked, ends, stops = read_states(model, tokens, layers, device, settings.max_tokens)
+                write_parquet(_with_states(tokens.queries, asked), paths[0])
+                write_parquet(_with_states(stops, ends), paths[1])
+            bar.update(end - start)
+    writing.counts.update(queries=len(queries), problems=len(batch), layers=len(layers), d_model=int(model.config.hidden_size))
+
+
+def distinct_queries(tables: Sequence[pa.Table]) -> pa.Table:
+    """The queries of several tasks, each once, as the columns ``QUERY_KEY``, rising.
+
+    Two tasks that ask for the same parameter after the same tokens read one state; dep, which reads elsewhere, is told by its parameter B.
+    """
+    joined = pa.concat_tables(table.select(list(QUERY_KEY)) for table in tables)
+    _, first = np.unique(query_keys(joined), return_index=True)
+    return joined.take(pa.array(first)).combine_chunks()
+
+
+def read_states(
+    model: PreTrainedModel, tokens: QueryTokens, layers: tuple[int, ...], device: torch.device, max_tokens: int
+) -> tuple[States, States, pa.Table]:
+    """States of every layer where queries and sentences end.
+
+    Returns:
+        The states at [END] of every query, per layer, shape (num_queries, d_model), in the order of the queries; those at the end of the question and
+        of every sentence of their problems, shape (num_stops, d_model); and the keys of the latter, ``SENTENCE_KEY``, rising.
+    """
+    width = int(model.config.hidden_size)
+    asked = {layer: np.zeros((len(tokens), width), np.float16) for layer in layers}
+    every = tokens.stops(np.arange(len(tokens)))
+    ends = {layer: np.zeros((len(every.problem), width), np.float16) for layer in layers}
+    first = np.searchsorted(every.problem, tokens.problems)
+    for rows in split_into_passes(tokens, np.arange(len(tokens.problems)), max_tokens, whole=True):
+        batch, stops = SequenceBatch.of(tokens.pack(rows, whole=True), device), tokens.stops(rows)
+        place = first[np.searchsorted(tokens.problems, stops.problem)] + stops.position
+        for layer, found in layer_states(model, batch, layers).items():
+            asked[layer][rows] = found[batch.rows, batch.ends].half().cpu().numpy()
+            ends[layer][place] = found[torch.from_numpy(stops.rows), torch.from_numpy(stops.columns)].half().cpu().numpy()
+    return asked, ends, pa.table(dict(zip(SENTENCE_KEY, (every.problem, every.position), strict=True)))
+
+
+def _with_states(keys: pa.Table, states: States) -> pa.Table:
+    for layer, values in states.items():
+        keys = keys.append_column(f"layer_{layer}", pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1]))
+    return keys

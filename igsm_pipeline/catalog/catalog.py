@@ -1,0 +1,225 @@
+"""The catalog: one small DuckDB file whose views read the store's Parquet files where they lie.
+
+The file holds no results: the table ``units`` (what the manifests say) and the views of ``reports.views``. It is built aside and renamed, so a
+reader sees the old catalog or the new one. Paths in it are relative to the data root, which ``open_catalog`` gives to DuckDB as the variable
+``igsm_home``, so the data folder may move; plain ``duckdb igsm.duckdb`` works from inside the data folder.
+
+Ours: what ``ask`` runs can only read, and only the store. DuckDB's own locks (read-only file, allowed folders, frozen configuration) are not
+enough: COPY and EXPORT still write into an allowed folder, EXPLAIN ANALYZE runs what it explains, SET VARIABLE redirects the views. So the
+kind of each statement is looked at, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from igsm_pipeline.catalog.views import EXPERIMENT, FILE_VIEWS, QUERY_VIEWS, Column, FileView
+from igsm_pipeline.errors import BadInput, NotFound, StoreError
+from igsm_pipeline.intervals.share import Z95
+from igsm_pipeline.planning.planner import catalog_rows
+from igsm_pipeline.store import Store, read_manifest
+
+CATALOG = "igsm.duckdb"
+_HOME = "igsm_home"
+_EXPLAIN = re.compile(r"\s*explain\s+(?:analyze\s+)?", re.I)
+_FINGERPRINT = r"'([^/\\]+)[/\\][^/\\]+$'"
+_WILSON = """
+CREATE MACRO wilson_low(k, n, z := {z}) AS greatest(0, (k / n + z * z / (2 * n) - z * sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n)))
+  / (1 + z * z / n));
+CREATE MACRO wilson_high(k, n, z := {z}) AS least(1, (k / n + z * z / (2 * n) + z * sqrt(k / n * (1 - k / n) / n + z * z / (4 * n * n)))
+  / (1 + z * z / n));
+"""
+_UNITS = """
+CREATE TABLE units (experiment VARCHAR, stage VARCHAR, name VARCHAR, fingerprint VARCHAR, folder VARCHAR, bytes BIGINT, seconds DOUBLE,
+                    finished VARCHAR, counts JSON, settings JSON);
+COMMENT ON TABLE units IS 'one row per finished unit of a member: what its manifest says';
+"""
+
+
+def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
+    """Build ``<home>/igsm.duckdb`` anew from the units of all members.
+
+    Args:
+        rows: one mapping per member and unit: ``member`` (its key), ``stage``, ``name`` (of the unit), ``folder`` (the unit's, below ``home``). Units
+            without a manifest are passed over.
+        home: the data root.
+
+    Returns:
+        The catalog file.
+
+    Raises:
+        StoreError: the catalog cannot be written.
+    """
+    target = home / CATALOG
+    aside = target.with_name(f"{CATALOG}.{os.getpid()}.tmp")
+    aside.unlink(missing_ok=True)
+    units = [unit for row in rows if (unit := _unit(row, home)) is not None]
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect(str(aside)) as connection:
+            _search_from(connection, home)
+            connection.begin()  # one write to the disk instead of one per comment
+            connection.execute(_UNITS + _WILSON.format(z=Z95))
+            if units:
+                connection.executemany("INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", units)
+            for view in FILE_VIEWS:
+                connection.execute(_file_view(connection, view, home))
+                _comment(connection, view.name, view.meaning, (EXPERIMENT, *view.columns))
+            for query in QUERY_VIEWS:
+                connection.execute(f"CREATE VIEW {query.name} AS {query.sql}")
+                _comment(connection, query.name, query.meaning, query.columns)
+            connection.commit()
+        aside.replace(target)
+    except (OSError, duckdb.IOException) as error:
+        raise StoreError(f"{target} cannot be written ({error}); free space or fix the folder's permissions, then build it again") from error
+    finally:
+        aside.unlink(missing_ok=True)
+    return target
+
+
+def refresh_catalog(home: Path) -> str | None:
+    """Build the catalog anew from the fresh units of all members.
+
+    Returns:
+        Why that failed, where an older catalog is there to be used instead (of a data root mounted read-only, say); else None.
+
+    Raises:
+        StoreError: it failed, and there is no older one.
+    """
+    try:
+        build_catalog(catalog_rows(Store(home / "store")), home)
+    except StoreError as error:
+        if not (home / CATALOG).is_file():
+            raise
+        return str(error)
+    return None
+
+
+def open_catalog(home: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to ``<home>/igsm.duckdb`` whose views find their files wherever ``home`` lies now.
+
+    It reads no file outside the store, loads no extension, sees no variables of the calling Python program, and keeps the catalog that it
+    opened when a newer one takes its place. For queries of others use ``ask``.
+
+    Raises:
+        NotFound: there is no catalog.
+        StoreError: it cannot be opened.
+    """
+    target = home / CATALOG
+    if not target.is_file():
+        raise NotFound(f"no catalog {target}: build it with `igsm sql` or the asset catalog")
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "python_enable_replacements": False,
+        "autoload_known_extensions": False,
+        "autoinstall_known_extensions": False,
+    }
+    try:
+        connection = duckdb.connect(str(target), read_only=True, config=config)
+        _search_from(connection, home)
+        store = _quote(f"{home.resolve() / 'store'}{os.sep}")
+        connection.execute(f"SET allowed_directories = [{store}]; SET enable_external_access = false; SET lock_configuration = true")
+    except duckdb.Error as error:
+        raise StoreError(f"{target} cannot be opened ({error}); build it again") from error
+    return connection
+
+
+def ask(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation | None:
+    """Run queries that someone typed; nothing but reading is let through.
+
+    Args:
+        connection: from ``open_catalog``.
+        query: one or more statements: SELECT, FROM, WITH, VALUES, SHOW, DESCRIBE, SUMMARIZE, or EXPLAIN of one of these.
+
+    Returns:
+        The result of the last one; None where there is none.
+
+    Raises:
+        BadInput: a statement does something else, or DuckDB refuses it.
+    """
+    try:
+        for statement in connection.extract_statements(query):
+            if not _reads(connection, statement):
+                kind = statement.type.name
+                raise BadInput("query", "must only read (SELECT, FROM, WITH, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN)", f"{kind}: {query}", "ask for rows")
+        result = connection.sql(query)
+        return None if result is None else result.materialize()
+    except duckdb.IOException as error:
+        raise BadInput("query", "must find the files of its units", query, f"one was rebuilt or removed meanwhile, ask again ({error})") from None
+    except duckdb.Error as error:
+        raise BadInput("query", "must be a query that DuckDB runs on these tables", query, str(error)) from None
+
+
+def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> bool:
+    """Whether a statement is a SELECT (SHOW and the like are, to DuckDB) or explains one."""
+    if statement.type != duckdb.StatementType.EXPLAIN:
+        return bool(statement.type == duckdb.StatementType.SELECT)
+    inner = connection.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
+    return [each.type for each in inner] == [duckdb.StatementType.SELECT]
+
+
+def describe_views() -> list[tuple[str, str, tuple[Column, ...]]]:
+    """Name, meaning and columns of every view, for documentation."""
+    files = [(view.name, view.meaning, (EXPERIMENT, *view.columns)) for view in FILE_VIEWS]
+    return files + [(view.name, view.meaning, view.columns) for view in QUERY_VIEWS]
+
+
+def _unit(row: Mapping[str, Any], home: Path) -> tuple[Any, ...] | None:
+    folder = Path(row["folder"])
+    try:
+        manifest = read_manifest(folder)
+    except StoreError:
+        return None
+    place = folder.resolve().relative_to(home.resolve()).as_posix()
+    facts = (manifest.get("bytes"), manifest.get("seconds"), manifest.get("finished"))
+    return (
+        row["member"],
+        row["stage"],
+        row["name"],
+        folder.name,
+        place,
+        *facts,
+        json.dumps(manifest.get("counts", {})),
+        json.dumps(manifest.get("settings", {})),
+    )
+
+
+def _file_view(connection: duckdb.DuckDBPyConnection, view: FileView, home: Path) -> str:
+    stages = ", ".join(_quote(stage) for stage in view.stages)
+    folders = connection.execute(f"SELECT DISTINCT folder FROM units WHERE stage IN ({stages}) ORDER BY folder").fetchall()
+    paths = [f"{folder}/{path.name}" for (folder,) in folders for path in sorted((home / folder).glob(view.files))]
+    if not paths:
+        empty = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in (EXPERIMENT, *view.columns))
+        return f"CREATE VIEW {view.name} AS SELECT {empty} WHERE false"
+    files = f"[coalesce(getvariable('{_HOME}'), '') || path FOR path IN [{', '.join(_quote(path) for path in paths)}]]"
+    scan = f"read_parquet({files}, union_by_name = true, filename = 'unit_file')"
+    present = {str(name).lower() for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
+    chosen = ", ".join(f"CAST({_source(column, present)} AS {column.type}) AS {column.name}" for column in view.columns)
+    where = f"u.stage IN ({stages}) AND u.fingerprint = regexp_extract(p.unit_file, {_FINGERPRINT}, 1)"
+    return f"CREATE VIEW {view.name} AS SELECT u.experiment, {chosen} FROM {scan} p JOIN units u ON {where}"
+
+
+def _source(column: Column, present: set[str]) -> str:
+    if column.source:
+        return column.source
+    return f"p.{column.name}" if column.name.strip('"').lower() in present else "NULL"
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, view: str, meaning: str, columns: Iterable[Column]) -> None:
+    connection.execute(f"COMMENT ON VIEW {view} IS {_quote(meaning)}")
+    for column in columns:
+        connection.execute(f"COMMENT ON COLUMN {view}.{column.name} IS {_quote(column.meaning)}")
+
+
+def _search_from(connection: duckdb.DuckDBPyConnection, home: Path) -> None:
+    connection.execute(f"SET VARIABLE {_HOME} = {_quote(f'{home.resolve()}{os.sep}')}")
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

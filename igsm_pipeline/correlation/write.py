@@ -1,0 +1,182 @@
+"""The stage ``error_correlation``: figure 8 and the mistake predictor, on a model's own generations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from igsm_pipeline.activations.forward import freeze
+from igsm_pipeline.correlation.mistakes import MISTAKE_TASKS, find_mistakes, find_unnecessary, mistake_queries
+from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA, Outlook, draw_folds, predictor_rows, probe_features
+from igsm_pipeline.correlation.rates import Answers, rate_table
+from igsm_pipeline.correlation.settings import CorrelationSettings
+from igsm_pipeline.correlation.written import WrittenDocuments
+from igsm_pipeline.model.device import pick_device
+from igsm_pipeline.model.gpt2_rotary import load
+from igsm_pipeline.probes.inputs import folder_of, parts_of
+from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict
+from igsm_pipeline.problems import ProblemBatch, read_problems
+from igsm_pipeline.problems.files import write_parquet
+from igsm_pipeline.queries.documents import Documents, GoldDocuments
+from igsm_pipeline.queries.draw import list_queries
+from igsm_pipeline.queries.sequences import QueryTokens
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.store import Writing
+from igsm_pipeline.tokens import TokenTable, build_table
+from igsm_pipeline.world import load_world
+from igsm_pipeline.world.write import WORLD_FILE
+
+STAGE = "error_correlation"
+VERSION = 1
+CORRELATION, PREDICTOR, EVENTS = "correlation.parquet", "mistake_predictor.parquet", "events.parquet"
+EVENTS_SCHEMA = pa.schema(
+    [
+        ("figure", pa.string()),
+        ("task", pa.string()),
+        ("slice", pa.string()),
+        ("problem", pa.int32()),
+        ("position", pa.int16()),
+        ("parameter", pa.uint8()),
+        ("prediction", pa.int16()),
+        ("score", pa.float32()),
+    ]
+)
+"""What the model did wrong, one row per event and task, with the probe's answer (the truth is always false)."""
+
+
+def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
+    """Write correlation.parquet (``rates.CORRELATION_SCHEMA``), mistake_predictor.parquet (``predictor.PREDICTOR_SCHEMA``) and events.parquet.
+
+    Args:
+        settings: what to compute.
+        inputs: ``world``, ``checkpoint``, per slice ``problems:SLICE``, ``generations:SLICE`` and ``verdicts:SLICE``, and per task ``v_probes:TASK``
+            (nece, can_next, nece_next); what a missing probe would answer is left out.
+        writing: where the files go.
+    """
+    asked = _Asked(settings, inputs)
+    parts = parts_of(inputs, "generations")
+    outlooks: dict[str, Outlook] = {}
+    for part in tqdm(parts, desc="error correlation", unit="slice"):
+        written = _Written.read(part, settings, inputs, asked)
+        if "nece" in asked.probes:
+            outlooks[part] = asked.look_ahead(written)
+        asked.look_back(written)
+    if len(outlooks) > 1:
+        outlooks["all"] = Outlook.joined(list(outlooks.values()))
+    how = {"seed": settings.seed, "num_resamples": settings.num_resamples}
+    rows = [row for part, one in outlooks.items() for row in predictor_rows(part, one, l2=settings.l2, min_events=settings.min_events, **how)]
+    write_parquet(rate_table(asked.answers, **how), writing.folder / CORRELATION)
+    write_parquet(pa.Table.from_pylist(rows, schema=PREDICTOR_SCHEMA), writing.folder / PREDICTOR)
+    events = pa.concat_tables([EVENTS_SCHEMA.empty_table(), *asked.events])
+    write_parquet(events, writing.folder / EVENTS)
+    writing.counts.update(slices=len(parts), events=len(events))
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A slice's problems with what the model wrote and what became of it; ``texts`` and ``completions`` by problem row."""
+
+    part: str
+    batch: ProblemBatch
+    texts: list[str]
+    verdicts: pa.Table
+    documents: WrittenDocuments
+
+    @classmethod
+    def read(cls, part: str, settings: CorrelationSettings, inputs: Mapping[str, Path], asked: _Asked) -> _Written:
+        batch = read_problems(folder_of(inputs, "problems", part), asked.world, settings.family.modulus)
+        made = pq.read_table(folder_of(inputs, "generations", part) / "generations.parquet", columns=["problem", "tokens", "text"])
+        verdicts = pq.read_table(folder_of(inputs, "verdicts", part) / "verdicts.parquet")
+        texts = [""] * len(batch)
+        completions: list[NDArray[np.integer]] = [np.empty(0, np.uint32)] * len(batch)
+        for row, tokens, text in zip(made["problem"].to_pylist(), made["tokens"], made["text"].to_pylist(), strict=True):
+            texts[row], completions[row] = text, tokens.values.to_numpy()
+        return cls(part, batch, texts, verdicts, WrittenDocuments(batch, completions, asked.table, settings.family.format))
+
+
+@dataclass
+class _Asked:
+    """The model, its probes, and their answers so far."""
+
+    settings: CorrelationSettings
+    inputs: Mapping[str, Path]
+    answers: list[Answers] = field(default_factory=list)
+    events: list[pa.Table] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.device = pick_device(self.settings.device)
+        self.world = load_world(self.inputs["world"] / WORLD_FILE)
+
+    @cached_property
+    def table(self) -> TokenTable:
+        return build_table(self.world, self.settings.family.modulus, self.settings.tokens, self.inputs["checkpoint"])
+
+    @cached_property
+    def model(self) -> PreTrainedModel:
+        return freeze(load(self.inputs["checkpoint"]).to(self.device))
+
+    @cached_property
+    def probes(self) -> dict[str, VProbe]:
+        return {task: load_probe(self.inputs[f"v_probes:{task}"], self.device) for task in parts_of(self.inputs, "v_probes")}
+
+    def ask(self, task: str, batch: ProblemBatch, queries: pa.Table, documents: Documents) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        """Predictions and scores of a task's probe, one per query."""
+        if not len(queries):
+            return np.zeros(0, np.int16), np.zeros(0, np.float32)
+        tokens = QueryTokens(batch, queries, documents, self.table)
+        return predict(self.probes[task], self.model, tokens, device=self.device, max_tokens=self.settings.max_tokens)
+
+    def look_ahead(self, written: _Written) -> Outlook:
+        """Figure 8 (a), and what the predictor sees: nece of every candidate at the end of the question."""
+        settings, batch = self.settings, written.batch
+        queries = list_queries(batch, QuerySettings(family=settings.family, task="nece", candidates=settings.candidates))
+        prediction, score = self.ask("nece", batch, queries, GoldDocuments(batch, self.table, settings.family.format))
+        problem, parameter = queries["problem"].to_numpy(), queries["parameter"].to_numpy()
+        unnecessary = find_unnecessary(batch, written.verdicts, written.texts)
+        pairs = {problem_row * 256 + code for problem_row, codes in unnecessary.items() for code in codes}
+        event = np.isin(problem.astype(np.int64) * 256 + parameter, list(pairs))
+        inside = np.isin(problem, list(unnecessary))
+        label = queries["label"].to_numpy().astype(np.int64)
+        chosen = (problem[inside].astype(np.int64), event[inside], label[inside], prediction[inside].astype(np.int64))
+        self.answers.append(Answers("a", "nece", written.part, len(unnecessary), *chosen))
+        self._keep_events("a", written.part, queries, event, prediction, score)
+        verdicts = written.verdicts.sort_by("problem")
+        rows = verdicts["problem"].to_numpy()
+        correct, extra = (verdicts[name].to_numpy(zero_copy_only=False) for name in ("correct", "unnecessary_parameters"))
+        prompts = GoldDocuments(batch, self.table, settings.family.format).take(np.arange(len(batch))).prompt_ends
+        return Outlook(
+            probes=probe_features(problem, score, len(batch))[rows],
+            op=batch.records["op"][rows].astype(np.float64),
+            length=prompts[rows].astype(np.float64),
+            fold=draw_folds(len(batch), settings.num_folds, settings.seed)[rows],
+            wrong=~correct.astype(bool),
+            redundant=correct.astype(bool) & (extra > 0),
+        )
+
+    def look_back(self, written: _Written) -> None:
+        """Figure 8 (b): can_next and nece_next of every candidate at the sentence of the first wrong parameter."""
+        mistakes = find_mistakes(written.batch, written.verdicts, written.texts)
+        wrong = len(written.verdicts) - int(written.verdicts["correct"].to_numpy(zero_copy_only=False).sum())
+        for task in MISTAKE_TASKS:
+            if task in self.probes:
+                queries, event = mistake_queries(written.batch, mistakes, task, self.settings.candidates)
+                prediction, score = self.ask(task, written.batch, queries, written.documents)
+                problem, label = (queries[name].to_numpy().astype(np.int64) for name in ("problem", "label"))
+                self.answers.append(Answers("b", task, written.part, wrong, problem, event, label, prediction.astype(np.int64)))
+                self._keep_events("b", written.part, queries, event, prediction, score)
+
+    def _keep_events(
+        self, figure: str, part: str, queries: pa.Table, event: NDArray[np.bool_], prediction: NDArray[np.int16], score: NDArray[np.float32]
+    ) -> None:
+        kept = queries.filter(pa.array(event))
+        columns = [[figure] * len(kept), kept["task"], [part] * len(kept), kept["problem"], kept["position"], kept["parameter"]]
+        self.events.append(pa.table([*columns, prediction[event], score[event]], schema=EVENTS_SCHEMA))

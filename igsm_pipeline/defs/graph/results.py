@@ -1,0 +1,184 @@
+"""From a stage run to what Dagster shows: data version, counts, rates, a plot where people look, links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from igsm_pipeline.defs.graph.checks import check_results
+from igsm_pipeline.defs.graph.plots import stage_plot
+from igsm_pipeline.defs.graph.tables import markdown_table, stage_table
+from igsm_pipeline.defs.tracking.registry import Registration
+from igsm_pipeline.defs.tracking.runs import model_url, read_note, run_url
+from igsm_pipeline.planning.planner import catalog_rows
+from igsm_pipeline.running.stage_runs import StageRun
+from igsm_pipeline.settings import hash_json
+from igsm_pipeline.store import MANIFEST, Store, Unit, find_home, write_atomically
+
+Metadata = dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]
+
+
+def materialized(run: StageRun, extra: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:
+    """The result of an asset, the same for a hit and a miss but for what it says about the cache.
+
+    Args:
+        run: the stage run.
+        extra: more metadata, such as the MLflow run.
+
+    Returns:
+        A result whose data version is the content of all units, with the stage's checks evaluated.
+    """
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(run.content),
+        metadata={**stage_metadata(run), **(extra or {})},
+        check_results=check_results(run),
+        tags={"igsm/cache": "hit" if run.hit else "miss"},
+    )
+
+
+def stage_metadata(run: StageRun) -> Metadata:
+    """What Dagster shows beside a materialization."""
+    metadata: Metadata = {
+        "cache": "hit" if run.hit else "miss" if len(run.stale) == len(run.units) else f"{len(run.units) - len(run.stale)} of {len(run.units)} hit",
+        "fingerprint": run.fingerprint,
+        "seconds": round(run.seconds, 3),
+        "seconds to compute": round(sum(manifest["seconds"] for manifest in run.manifests.values()), 3),
+        "bytes": sum(manifest["bytes"] for manifest in run.manifests.values()),
+        "units": dg.MetadataValue.md(units_table(run)),
+        **run.counts,
+    }
+    if len(run.units) == 1:
+        metadata |= {name: value for name, value in run.manifests[run.units[0]]["counts"].items() if isinstance(value, str | float)}
+    metadata |= _rates(run) | _table_metadata(run.tables())
+    if run.units:
+        folder = run.folders()[0] if len(run.units) == 1 else run.store.root / run.stage
+        metadata["store folder"] = dg.MetadataValue.path(folder)
+        metadata["dagster/uri"] = folder.as_uri()
+    if run.stage == "report" and run.units:
+        metadata["page"] = dg.MetadataValue.path(run.folders()[0] / "report.html")
+    if table := stage_table(run):
+        metadata["table"] = dg.MetadataValue.md(table)
+    if plot := stage_plot(run):
+        metadata["plot"] = dg.MetadataValue.md(plot)
+    return metadata | mlflow_links(run.units)
+
+
+def mlflow_links(units: Sequence[Unit]) -> Metadata:
+    """Links to the MLflow run of the checkpoint that units are or rest on; none where there is no run."""
+    for unit in units:
+        for checkpoint in (one for one in (unit, *unit.inputs.values()) if one.stage == "checkpoint"):
+            if note := read_note(checkpoint):
+                return {"MLflow run": dg.MetadataValue.url(run_url(**note)), "MLflow run id": str(note["run_id"])}
+    return {}
+
+
+def units_table(run: StageRun) -> str:
+    """A Markdown table of the units: cache, counts, seconds, address, and why one was computed."""
+    rows = [
+        (
+            unit.name,
+            "; ".join(run.stale[unit]) if unit in run.stale else "hit",
+            ", ".join(f"{_number(value)} {name}" for name, value in run.manifests[unit]["counts"].items()),
+            f"{run.manifests[unit]['seconds']:.1f}",
+            f"`{unit.fingerprint}`",
+        )
+        for unit in run.units
+    ]
+    return markdown_table(("unit", "computed because", "counts", "s", "fingerprint"), rows)
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _rates(run: StageRun) -> Metadata:
+    """Rows per second of computing, from the units' own clocks."""
+    rates: Metadata = {}
+    for name in ("num_problems", "problems", "tokens", "num_tokens", "queries", "solutions", "predictions"):
+        timed = [m for m in run.manifests.values() if m["counts"].get(name) and m["seconds"] > 0]
+        if timed:
+            rates[f"{name.removeprefix('num_')} per second"] = round(sum(m["counts"][name] for m in timed) / sum(m["seconds"] for m in timed), 1)
+    return rates
+
+
+_WITHOUT_VIEW = {
+    "tokens": "a window's token ids",
+    "length": "how many of a window's token ids are no padding",
+    "step": "of the probe's training, from 0",
+    "loss": "of the probe at that step",
+}
+"""Columns of tables that no view of the catalog reads: shards and the losses of V-probes."""
+
+
+@cache
+def meanings() -> dict[str, str]:
+    """What the columns of the store's tables mean, by name, as the catalog's views have it."""
+    from igsm_pipeline.catalog.views import FILE_VIEWS  # noqa: PLC0415  (needed when a table is shown, not to load the assets)
+
+    return _WITHOUT_VIEW | {column.name.strip('"'): column.meaning for view in FILE_VIEWS for column in view.columns if not column.source}
+
+
+def _table_metadata(tables: Sequence[Path]) -> Metadata:
+    if not tables:
+        return {}
+    schema = pq.read_schema(tables[0])
+    columns = [dg.TableColumn(field.name, str(field.type), meanings().get(field.name)) for field in schema]
+    rows = sum(pq.read_metadata(path).num_rows for path in tables)
+    return {"dagster/row_count": rows, "dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def registered(registration: Registration) -> dg.MaterializeResult[Any]:
+    """The result of the asset ``registered_model``."""
+    score = registration.score
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(registration.content),
+        metadata={
+            "cache": "hit" if registration.hit else "miss",
+            "registered model": f"{registration.name} version {registration.version}",
+            "MLflow model": dg.MetadataValue.url(model_url(registration.name, registration.version)),
+            "fingerprint": registration.fingerprint,
+            "champion": registration.champion,
+            "why": registration.why,
+            "accuracy": score.accuracy,
+            "interval": f"{score.low:.4f} to {score.high:.4f} (n = {score.n:,})",
+            "test set": score.test_set,
+            "MLflow run id": registration.run_id,
+        },
+        tags={"igsm/cache": "hit" if registration.hit else "miss"},
+    )
+
+
+def catalogued(member: str) -> dg.MaterializeResult[Any]:
+    """Rebuild the catalog if any unit or view changed since it was built, and the result of the asset ``catalog``.
+
+    Args:
+        member: the member's key; the catalog is of all members.
+    """
+    from igsm_pipeline.catalog.catalog import CATALOG, build_catalog  # noqa: PLC0415  (duckdb)
+    from igsm_pipeline.catalog.views import FILE_VIEWS, QUERY_VIEWS  # noqa: PLC0415
+
+    home, rows = find_home(), catalog_rows(Store.at_home())
+    contents = sorted([row["member"], row["name"], str(row["folder"]), (row["folder"] / MANIFEST).stat().st_mtime_ns] for row in rows)
+    state = hash_json([contents, repr((FILE_VIEWS, QUERY_VIEWS))])
+    note, path = home / ".dagster" / "catalog.state", home / CATALOG
+    hit = path.is_file() and note.is_file() and note.read_text() == state
+    if not hit:
+        build_catalog(rows, home)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(note, state.encode())
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(state),
+        metadata={
+            "cache": "hit" if hit else "miss",
+            "catalog": dg.MetadataValue.path(path),
+            "units": len(rows),
+            "bytes": path.stat().st_size,
+            "rebuilt after": member,
+        },
+        tags={"igsm/cache": "hit" if hit else "miss"},
+    )

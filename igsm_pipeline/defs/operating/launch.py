@@ -1,0 +1,100 @@
+"""Run members from a terminal: the same assets, instance and history as in the UI, in this process, one readable line per stage."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from igsm_pipeline.defs.graph.partitions import member_tags
+from igsm_pipeline.defs.operating.automation import everything, first_cause
+from igsm_pipeline.defs.operating.executors import RAY_ADDRESS
+from igsm_pipeline.defs.operating.instance import enter_home, open_instance, owned_runs
+from igsm_pipeline.defs.operating.location import LOCATION
+from igsm_pipeline.errors import IgsmError, StageFailed
+from igsm_pipeline.experiments import Member, find_members
+from igsm_pipeline.running.runner import unfinished
+from igsm_pipeline.store import Store
+
+INTERRUPTED = 130
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> int:
+    """Bring members up to date, one after the other.
+
+    Args:
+        members: keys of members, or names of experiments for all their members.
+        stages: only these assets; None for all.
+
+    Returns:
+        The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 interrupted.
+    """
+    quiet_dagster()
+    if address := os.environ.get(RAY_ADDRESS):
+        print(f"igsm run computes here, not on the cluster at {address} ({RAY_ADDRESS}); for that, launch from the page (`igsm ui`)", file=sys.stderr)
+    try:
+        home = enter_home()
+        found = find_members(list(members))
+        instance = open_instance()
+    except IgsmError as error:
+        print(error, file=sys.stderr)
+        return 2
+    failed = []
+    with instance, owned_runs(home) as owner:
+        for member in found:
+            try:
+                with unfinished(member, Store(home / "store")):
+                    _run(member, stages, instance, owner)
+            except StageFailed:
+                failed.append(member.key)
+            except KeyboardInterrupt:
+                print(f"interrupted; what was done is kept. To resume: igsm run {member.key}", file=sys.stderr)
+                return INTERRUPTED
+    if failed:
+        print(f"failed: {', '.join(failed)}; to resume: igsm run {' '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: Mapping[str, str]) -> None:
+    """Run a member; what fails is printed. Raises StageFailed where anything did."""
+    job = LOCATION.resolve_job_def(everything.name)
+    result = job.execute_in_process(
+        run_config=_QUIET,
+        instance=instance,
+        partition_key=member.key,
+        asset_selection=[dg.AssetKey(stage) for stage in stages] if stages else None,
+        raise_on_error=False,
+        tags={**member_tags(member.key), **owner},
+    )
+    for event in result.all_events:
+        if event.is_step_failure and was_interrupted(event):
+            raise KeyboardInterrupt
+        if event.is_step_failure:
+            print(f"{member.key}  {event.step_key}  FAILED: {first_cause(event)}", file=sys.stderr)
+    for evaluation in result.get_asset_check_evaluations():
+        if not evaluation.passed:
+            word = "FAILED" if evaluation.blocking else "warning"
+            print(
+                f"{member.key}  {evaluation.asset_key.to_user_string()}  check {evaluation.check_name} {word}: {evaluation.description}",
+                file=sys.stderr,
+            )
+    if not result.success:
+        raise StageFailed(f"{member.key} did not come to its end; see the lines above")
+
+
+def was_interrupted(event: dg.DagsterEvent) -> bool:
+    """Whether a step failed because someone stopped it (Ctrl-C), which Dagster reports like any failure."""
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
+
+
+def quiet_dagster() -> None:
+    """Keep Dagster's own chatter off the terminal; everything is still in the run's log."""
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="dagster")

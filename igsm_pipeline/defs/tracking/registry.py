@@ -1,0 +1,218 @@
+"""The model registry: which checkpoint of an experiment is the best one, and how do we know?
+
+One registered model per experiment (``gpt2-rotary-mini``), one version per checkpoint, tagged with its fingerprint, its test accuracy
+and the test set; tables of its verdicts lie with its run. The alias ``champion`` moves only when the new accuracy's interval lies above the
+old one's, on the same test set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from igsm_pipeline.defs.tracking.runs import Tracking, git_revision, mlflow_folder, read_note
+from igsm_pipeline.errors import NotFound
+from igsm_pipeline.experiments import Member, find_member
+from igsm_pipeline.planning.planner import units_of
+from igsm_pipeline.store import Store, Unit, library_versions, write_atomically
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+TEST_SLICE = "op<=max"
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy on a test set.
+
+    Attributes:
+        test_set: fingerprint of the problem set.
+        n: problems.
+        accuracy, low, high: share of fully correct solutions, with its 95% interval.
+    """
+
+    test_set: str
+    n: int
+    accuracy: float
+    low: float
+    high: float
+
+    def tags(self) -> dict[str, str]:
+        """The score as tags of a model version."""
+        return {f"igsm.{name}": str(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def of_tags(cls, tags: Mapping[str, str]) -> Score | None:
+        """The score in the tags of a model version; None where they hold none."""
+        if "igsm.test_set" not in tags:
+            return None
+        values = {name: float(tags[f"igsm.{name}"]) for name in ("accuracy", "low", "high")}
+        return cls(tags["igsm.test_set"], int(tags["igsm.n"]), **values)
+
+    def beats(self, other: Score) -> bool:
+        """True iff the same test set leaves no doubt that this is better: the intervals do not touch."""
+        return self.test_set == other.test_set and self.low > other.high
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What the registry holds of a checkpoint.
+
+    Attributes:
+        name: the registered model.
+        version: its version.
+        fingerprint: of the checkpoint.
+        content: hash of the checkpoint's files.
+        champion: whether the alias points to this version now.
+        why: why it does or does not.
+        score: test accuracy.
+        run_id: the MLflow run.
+        hit: it was registered already.
+    """
+
+    name: str
+    version: str
+    fingerprint: str
+    content: str
+    champion: bool
+    why: str
+    score: Score
+    run_id: str
+    hit: bool = False
+
+
+def register(tracking: Tracking, member: str) -> Registration:
+    """Register a member's checkpoint, once for each content it has, and let it compete for the alias.
+
+    Args:
+        tracking: the MLflow to use.
+        member: the member's key.
+
+    Raises:
+        NotFound: the member has no checkpoint or no greedy verdicts on op<=max yet.
+    """
+    found, store = find_member(member), Store.at_home()
+    units = units_of(found)
+    checkpoint = next(unit for unit in units if unit.stage == "checkpoint")
+    score = score_of(found, units, store)
+    manifest = store.manifest(checkpoint)
+    note = mlflow_folder() / "registered" / f"{checkpoint.fingerprint}.json"
+    if note.is_file():
+        old = json.loads(note.read_text())
+        known = Registration(**{**old, "score": Score(**old["score"]), "hit": True})
+        if known.content == manifest["content"] and known.score == score:
+            return known
+    registration = _register(tracking, found, units, checkpoint, manifest, score, store)
+    note.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(note, json.dumps(asdict(registration)).encode())
+    return registration
+
+
+def score_of(member: Member, units: list[Unit], store: Store) -> Score:
+    """Greedy accuracy on op<=max.
+
+    Raises:
+        NotFound: the member does not evaluate that slice.
+    """
+    from igsm_pipeline.reports.findings import read_column  # noqa: PLC0415  (keeps the code location light)
+    from igsm_pipeline.reports.tables import share  # noqa: PLC0415
+
+    for unit in units:
+        if unit.stage == "verdicts" and unit.name.startswith(TEST_SLICE) and unit.inputs["generations"].settings.get("beam", 1) == 1:
+            correct = read_column(store.path(unit), "verdicts", "correct")
+            found = share(sum(correct), len(correct))
+            return Score(unit.inputs["problems"].fingerprint, len(correct), round(found.value, 6), round(found.low, 6), round(found.high, 6))
+    raise NotFound(f"{member.key} evaluates no {TEST_SLICE} with beam 1, which the registry compares models by; add it to evaluation.slices")
+
+
+def _register(
+    tracking: Tracking, member: Member, units: list[Unit], checkpoint: Unit, manifest: Mapping[str, Any], score: Score, store: Store
+) -> Registration:
+    import mlflow  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    client, name = tracking.client(), f"gpt2-rotary-{member.experiment}"
+    note = read_note(checkpoint)
+    if not note:
+        with tracking.following(checkpoint, member.key, {}) as curves:
+            note = {"run_id": curves.run_id}
+    tags = {
+        "igsm.fingerprint": checkpoint.fingerprint,
+        "igsm.member": member.key,
+        "igsm.git_revision": git_revision(),
+        "igsm.tokens": str(manifest["counts"].get("tokens", "unknown")),
+        **score.tags(),
+    }
+    source = _log_model(note["run_id"], str(store.path(checkpoint)))
+    version = mlflow.register_model(source, name, tags=tags)
+    client.set_tag(note["run_id"], "igsm.registered_model", f"{name}/{version.version}")
+    _log_verdicts(client, note["run_id"], str(version.version), units, store)
+    try:
+        champion = client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException:
+        champion = None
+    wins, why = judge(score, champion)
+    if wins:
+        client.set_registered_model_alias(name, CHAMPION, version.version)
+    return Registration(name, str(version.version), checkpoint.fingerprint, manifest["content"], wins, why, score, note["run_id"])
+
+
+def judge(score: Score, champion: Any) -> tuple[bool, str]:
+    """Whether a new version takes the alias from the champion (a model version, or None), and why."""
+    if champion is None:
+        return True, "first of its experiment"
+    old = Score.of_tags(champion.tags)
+    if old is None:
+        return True, f"version {champion.version} was never measured"
+    if score.beats(old):
+        return True, f"better than version {champion.version} beyond doubt"
+    if old.test_set != score.test_set:
+        return False, f"version {champion.version} was measured on another test set"
+    return False, f"not better than version {champion.version} beyond doubt"
+
+
+def _log_verdicts(client: MlflowClient, run_id: str, version: str, units: list[Unit], store: Store) -> None:
+    """Two tables for MLflow's page of the run: accuracy by slice and op with n and intervals, and first errors by slice."""
+    from igsm_pipeline.reports.findings import finished_verdicts  # noqa: PLC0415  (as above)
+    from igsm_pipeline.reports.tables import accuracy_by_op, accuracy_rows, errors_by_slice  # noqa: PLC0415
+
+    verdicts = finished_verdicts(units, store)
+    rows = [*accuracy_rows(verdicts), *accuracy_by_op(verdicts)]
+    accuracy = {
+        "slice": [row.slice for row in rows],
+        "op": ["all" if row.op is None else str(row.op) for row in rows],
+        "beams": [row.beams for row in rows],
+        "n": [row.n for row in rows],
+        "accuracy": [row.correct.value for row in rows],
+        "low": [row.correct.low for row in rows],
+        "high": [row.correct.high for row in rows],
+        "final_answer": [row.answer.value for row in rows],
+        "unfinished": [row.unfinished.value for row in rows],
+    }
+    client.log_table(run_id, accuracy, f"verdicts/accuracy-version-{version}.json")
+    errors = [(part, error, count) for part, kinds in errors_by_slice(verdicts).items() for error, count in kinds.items()]
+    if errors:
+        columns = dict(zip(("slice", "error", "solutions"), map(list, zip(*errors, strict=True)), strict=True))
+        client.log_table(run_id, columns, f"verdicts/errors-version-{version}.json")
+
+
+def _log_model(run_id: str, folder: str) -> str:
+    """Copy a checkpoint into an MLflow run; returns the model's address."""
+    import mlflow  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+
+    model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    libraries = library_versions()
+    with mlflow.start_run(run_id=run_id):
+        info = mlflow.transformers.log_model(
+            {"model": model, "tokenizer": tokenizer},
+            name="model",
+            task="text-generation",
+            pip_requirements=[f"{name}=={libraries[name]}" for name in ("torch", "transformers", "safetensors") if name in libraries],
+        )
+    return str(info.model_uri)

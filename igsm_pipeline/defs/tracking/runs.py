@@ -1,0 +1,267 @@
+"""MLflow as a second pair of eyes: one run per checkpoint, with its settings and its curves.
+
+Training writes JSON lines into its folder and nothing else; this module reads them and writes them to MLflow in batches. The
+database and the artifacts lie under the data root. mlflow is imported when a checkpoint was computed, never on a hit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from igsm_pipeline.defs.operating.instance import locked, project_root
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning.planner import plan
+from igsm_pipeline.running.stage_runs import StageRun, run_stage
+from igsm_pipeline.store import Store, Unit, find_home, write_atomically
+from igsm_pipeline.training.metrics import ops_of, read_metrics, slices_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MLFLOW_URL = "IGSM_MLFLOW_URL"
+_LOG = logging.getLogger(__name__)
+_BATCH = 1000
+_NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z_.\-/ :]")
+
+
+class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The project's MLflow: an SQLite database and an artifact folder under the data root.
+
+    Attributes:
+        experiment: MLflow experiment that collects the runs of all members.
+    """
+
+    experiment: str = "igsm"
+
+    def client(self) -> MlflowClient:
+        """A client of the tracking database, which is created once, under a lock, if it does not exist."""
+        quiet_mlflow()
+        folder = mlflow_folder()
+        with locked(folder / ".lock"):
+            import mlflow  # noqa: PLC0415  (two seconds, needed only when there is something to log)
+
+            mlflow.set_tracking_uri(database_uri())
+            client = mlflow.MlflowClient(database_uri())
+            if client.get_experiment_by_name(self.experiment) is None:
+                client.create_experiment(self.experiment, artifact_location=(folder / "artifacts").as_uri())
+        return client
+
+    def experiment_id(self, client: MlflowClient) -> str:
+        """The id of the project's MLflow experiment."""
+        return str(client.get_experiment_by_name(self.experiment).experiment_id)
+
+    @contextmanager
+    def following(self, unit: Unit, member: str, tags: Mapping[str, str]) -> Iterator[Curves]:
+        """An MLflow run for a checkpoint while it is being trained: settings first, curves as they come, status at the end.
+
+        Args:
+            unit: the checkpoint's unit; an interrupted training continues its MLflow run.
+            member: name of the experiment's member.
+            tags: more tags, such as the Dagster run's id.
+
+        Yields:
+            The curves; call ``tick`` from time to time.
+        """
+        client = self.client()
+        curves = Curves.resume(client, unit)
+        if curves is None:
+            run = client.create_run(self.experiment_id(client), run_name=member)
+            curves = Curves(client, unit, run.info.run_id, run.info.experiment_id)
+            curves.describe({"member": member, "fingerprint": unit.fingerprint, "git_revision": git_revision(), **tags})
+        try:
+            yield curves
+        except BaseException as error:
+            curves.tick()
+            client.set_terminated(curves.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        curves.push(finished=True)
+        client.set_terminated(curves.run_id, "FINISHED")
+
+
+class Curves:
+    """The metrics file of one checkpoint on its way into MLflow.
+
+    Attributes:
+        run_id: the MLflow run.
+        experiment_id: its MLflow experiment.
+        step: last step that MLflow has seen.
+    """
+
+    def __init__(self, client: MlflowClient, unit: Unit, run_id: str, experiment_id: str, step: int = -1) -> None:
+        self.client, self.unit, self.run_id, self.experiment_id, self.step = client, unit, run_id, experiment_id, step
+        self._sent: set[tuple[int, str]] = set()
+
+    @classmethod
+    def resume(cls, client: MlflowClient, unit: Unit) -> Curves | None:
+        """The curves of an earlier, interrupted attempt at this unit, if what it wrote still lies there."""
+        note = read_note(unit)
+        if not note:
+            return None
+        curves = cls(client, unit, **note)
+        rows = curves.rows()
+        curves._sent = {_key(row) for row in rows if row["step"] <= curves.step}
+        return curves if rows else None
+
+    def rows(self, *, finished: bool = False) -> list[dict[str, Any]]:
+        """What training has written so far, of the unit under way or of the finished one."""
+        final = Store.at_home().path(self.unit)
+        return read_metrics(final if finished else final.with_name(final.name + ".partial"))
+
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Log the unit's settings as parameters, and the tags."""
+        from mlflow.entities import Param, RunTag  # noqa: PLC0415
+
+        params = [Param(clean_name(name), str(value)[:500]) for name, value in flatten(self.unit.settings)]
+        self.client.log_batch(self.run_id, params=params[:100], tags=[RunTag(f"igsm.{name}", value) for name, value in tags.items()])
+        self._note()
+
+    def tick(self) -> None:
+        """``push``, but a tracking database that cannot be written costs a warning, never the training."""
+        try:
+            self.push()
+        except Exception as error:  # any fault of MLflow or its database; the curves stay on disk and are sent at the end
+            _LOG.warning("MLflow takes no curves for now (%s); training goes on", error)
+
+    def push(self, *, finished: bool = False) -> int:
+        """Send the rows that training has written since the last call.
+
+        Returns:
+            The number of metric values sent.
+        """
+        from mlflow.entities import Metric  # noqa: PLC0415
+
+        now = int(time.time() * 1000)
+        rows = [row for row in self.rows(finished=finished) if _key(row) not in self._sent]
+        metrics = [Metric(name, value, now, row["step"]) for row in rows for name, value in metric_values(row)]
+        for first in range(0, len(metrics), _BATCH):
+            self.client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
+        for row in rows:
+            if "warning" in row:
+                self.client.set_tag(self.run_id, f"igsm.warning.step {row['step']}", row["warning"][:500])
+        if rows:
+            self._sent |= {_key(row) for row in rows}
+            self.step = max(self.step, *(row["step"] for row in rows))
+            self._note()
+        return len(metrics)
+
+    def _note(self) -> None:
+        path = _note_path(self.unit)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps({"run_id": self.run_id, "experiment_id": self.experiment_id, "step": self.step}).encode())
+
+
+def metric_values(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The numbers of one line of metrics.jsonl by MLflow name; accuracy becomes one curve per op and slice ("accuracy/op 03", "accuracy/reask")."""
+    for name, value in row.items():
+        if name == "accuracy":
+            for op, share in ops_of(row).items():
+                yield f"accuracy/op {op:02d}", share
+        elif name == "slices":
+            for part, share in slices_of(row).items():
+                yield clean_name(f"accuracy/{part}"), share
+        elif name != "step" and isinstance(value, int | float):
+            yield clean_name(name), float(value)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[int, str]:
+    return int(row["step"]), next((kind for kind in ("accuracy", "warning") if kind in row), "loss")
+
+
+def train(tracking: Tracking, member: str, tags: Mapping[str, str]) -> tuple[StageRun, dict[str, Any]]:
+    """Bring a member's checkpoint up to date, with its curves in MLflow.
+
+    Args:
+        tracking: where they go.
+        member: its key.
+        tags: more tags for the MLflow run.
+
+    Returns:
+        The stage run, and metadata that link to the MLflow run.
+    """
+    planned = plan(find_member(member), Store.at_home(), ["checkpoint"])
+    if not planned.units or (not planned.stale and read_note(planned.units[0])):
+        run = run_stage(member, "checkpoint")
+    else:
+        with tracking.following(planned.units[0], member, tags) as curves:
+            run = run_stage(member, "checkpoint", on_tick=curves.tick)
+    notes = [note for note in map(read_note, run.units) if note]
+    links = {"MLflow run": dg.MetadataValue.url(run_url(**notes[0])), "MLflow run id": notes[0]["run_id"]} if notes else {}
+    return run, links
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of nested mappings, named by their path: ``{"a": {"b": 1}}`` gives ``("a.b", 1)``."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def clean_name(name: str) -> str:
+    """A name that MLflow takes: "op<=max" becomes "op__max"."""
+    return _NOT_IN_NAMES.sub("_", name)
+
+
+def quiet_mlflow() -> None:
+    """Set the variables that keep mlflow and the model hub from calling home, for this process and its children."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def mlflow_folder() -> Path:
+    """Where MLflow's database, artifacts and our notes on runs lie."""
+    return find_home() / "mlflow"
+
+
+def database_uri() -> str:
+    """The tracking database, as MLflow names it."""
+    return f"sqlite:///{mlflow_folder() / 'mlflow.db'}"
+
+
+def read_note(unit: Unit) -> dict[str, Any]:
+    """Which MLflow run a checkpoint has (``run_id``, ``experiment_id``, ``step``), without importing mlflow; empty where it has none."""
+    path = _note_path(unit)
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def run_url(run_id: str, experiment_id: str, **_: object) -> str:
+    """The address of a run in the MLflow server that ``igsm ui`` starts."""
+    return f"{_server()}/#/experiments/{experiment_id}/runs/{run_id}"
+
+
+def model_url(name: str, version: str) -> str:
+    """The address of a version of a registered model there."""
+    return f"{_server()}/#/models/{name}/versions/{version}"
+
+
+def _server() -> str:
+    return os.environ.get(MLFLOW_URL, "http://127.0.0.1:5000")
+
+
+def git_revision() -> str:
+    """The commit of the checkout ("unknown" outside one), with "+changes" where tracked files differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(project_root()), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _note_path(unit: Unit) -> Path:
+    return mlflow_folder() / "runs" / f"{unit.fingerprint}.json"

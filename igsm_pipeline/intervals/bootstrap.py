@@ -1,0 +1,231 @@
+"""Intervals by resampling problems: queries of one problem are not independent, problems are.
+
+Every score here is a function of sums over problems, so one resample costs one row of a matrix product:
+``sums = weights @ statistics`` with ``weights[b, p]`` the number of times that resample b holds problem p.
+
+Ours: percentile intervals at 95% of 1,000 resamples; a score at the end of its scale, where every resample agrees and the
+percentiles would claim certainty, takes Wilson's interval with the problems as trials.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from igsm_pipeline.intervals.share import wilson_interval
+from igsm_pipeline.seeding import generator
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+NUM_RESAMPLES = 1000
+_BLOCK_ELEMENTS = 1 << 22
+
+
+class Interval(NamedTuple):
+    """A score with its 95% interval; None where it is not defined (no data, one problem only)."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+UNDEFINED = Interval(None, None, None)
+
+
+@lru_cache(maxsize=4)
+def _weights(num_problems: int, rows: int, seed: int, block: int) -> NDArray[np.float32]:
+    drawn = generator(seed, "probes bootstrap", block).integers(num_problems, size=(rows, num_problems), dtype=np.int64)
+    drawn += np.arange(rows)[:, None] * num_problems
+    return np.bincount(drawn.ravel(), minlength=rows * num_problems).reshape(rows, num_problems).astype(np.float32)
+
+
+def resample_sums(statistics: NDArray[np.floating], *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> Floats:
+    """Sums of per-problem statistics over bootstrap resamples of the problems.
+
+    The resamples depend on the number of problems and the seed only, so two calls on the same problems are paired.
+
+    Args:
+        statistics: shape (num_problems, num_statistics).
+
+    Returns:
+        Shape (num_resamples, num_statistics).
+    """
+    num_problems = len(statistics)
+    rows = max(1, min(num_resamples, _BLOCK_ELEMENTS // max(1, num_problems)))
+    narrow = statistics.astype(np.float32)
+    parts = [
+        _weights(num_problems, min(rows, num_resamples - start), seed, block) @ narrow for block, start in enumerate(range(0, num_resamples, rows))
+    ]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def interval(
+    statistics: NDArray[np.floating],
+    score: Callable[[Floats], Floats],
+    *,
+    exact: float | None = None,
+    scale: tuple[float, float] = (0.0, 1.0),
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+    resampled: Floats | None = None,
+    num_problems: int | None = None,
+) -> Interval:
+    """A score of summed statistics with its percentile bootstrap interval.
+
+    Args:
+        statistics: per problem, shape (num_problems, num_statistics).
+        score: sums (any, num_statistics) -> scores (any,); nan where undefined.
+        exact: the score itself where ``score`` of the plain sums only approximates it.
+        scale: the ends of the score's scale.
+        resampled: sums from ``resample_sums`` of the same statistics, to share them between scores.
+        num_problems: how many of the problems have anything to say; all by default.
+    """
+    num_problems = len(statistics) if num_problems is None else num_problems
+    if num_problems == 0:
+        return UNDEFINED
+    value = float(score(statistics.sum(0, dtype=np.float64)[None])[0]) if exact is None else exact
+    if math.isnan(value):
+        return UNDEFINED
+    if num_problems == 1:
+        return Interval(value, None, None)
+    bottom, top = scale
+    if value in (bottom, top):
+        low, high = wilson((value == top) * num_problems, num_problems)[1:]
+        assert low is not None
+        assert high is not None
+        return Interval(value, bottom + low * (top - bottom), bottom + high * (top - bottom))
+    sums = resample_sums(statistics, seed=seed, num_resamples=num_resamples) if resampled is None else resampled
+    low, high = np.nanpercentile(score(sums), [2.5, 97.5])
+    return Interval(value, float(np.clip(low, bottom, top)), float(np.clip(high, bottom, top)))
+
+
+def wilson(successes: int, trials: int) -> Interval:
+    """A proportion of independent trials with Wilson's 95% score interval; undefined for no trials."""
+    return Interval(successes / trials, *wilson_interval(successes, trials)) if trials else UNDEFINED
+
+
+def mean_of(sums: Floats) -> Floats:
+    """Mean from columns (sum, count)."""
+    return _ratio(sums[:, 0], sums[:, 1])
+
+
+def sum_by_problem(values: NDArray[np.generic], problem: Ints, num_problems: int) -> Floats:
+    """Sums of one value per query by problem index, shape (num_problems,)."""
+    return np.asarray(np.bincount(problem, weights=values.astype(np.float64), minlength=num_problems), dtype=np.float64)
+
+
+def class_statistics(label: Ints, prediction: Ints, problem: Ints, *, num_problems: int, num_classes: int) -> Floats:
+    """What accuracy, balanced accuracy and MCC need of each problem.
+
+    Args:
+        label, prediction: classes 0..num_classes-1, shape (num_queries,).
+        problem: problem index 0..num_problems-1 of each query.
+
+    Returns:
+        Shape (num_problems, 3 * num_classes): queries per true class, hits per class, queries per predicted class.
+    """
+
+    def count(classes: Ints, problems: Ints) -> Ints:
+        return np.bincount(problems * num_classes + classes, minlength=num_problems * num_classes).reshape(num_problems, num_classes)
+
+    hit = label == prediction
+    return np.concatenate([count(label, problem), count(label[hit], problem[hit]), count(prediction, problem)], axis=1).astype(np.float64)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    empty: Floats = np.full(np.broadcast(above, below).shape, np.nan)
+    return np.asarray(np.divide(above, below, out=empty, where=below > 0), dtype=np.float64)
+
+
+def _thirds(sums: Floats) -> tuple[Floats, Floats, Floats]:
+    true, hit, predicted = np.split(sums, 3, axis=1)
+    return true, hit, predicted
+
+
+def accuracy_of(sums: Floats) -> Floats:
+    """Accuracy from summed class statistics, shape (len(sums),)."""
+    true, hit, _ = _thirds(sums)
+    return _ratio(hit.sum(1), true.sum(1))
+
+
+def balanced_accuracy_of(sums: Floats) -> Floats:
+    """Mean recall over the classes that occur, from summed class statistics."""
+    true, hit, _ = _thirds(sums)
+    return _ratio(np.nan_to_num(_ratio(hit, true)).sum(1), (true > 0).sum(1).astype(np.float64))
+
+
+def mcc_of(sums: Floats) -> Floats:
+    """Matthews' correlation (multi-class form; 0 where truth or prediction is constant) from summed class statistics."""
+    true, hit, predicted = _thirds(sums)
+    total = true.sum(1)
+    covariance = hit.sum(1) * total - (true * predicted).sum(1)
+    spread = (total**2 - (predicted**2).sum(1)) * (total**2 - (true**2).sum(1))
+    correlation = np.divide(covariance, np.sqrt(spread), out=np.zeros_like(total), where=spread > 0)
+    return np.asarray(np.where(total > 0, correlation, np.nan), dtype=np.float64)
+
+
+def _mean_ranks(scores: NDArray[np.floating]) -> Floats:
+    """Ranks from 1, ties sharing their mean."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts - 1) / 2)[inverse], dtype=np.float64)
+
+
+def auroc(label: Ints, score: NDArray[np.floating]) -> float:
+    """Area under the ROC curve of scores for labels 0/1, ties counting half; nan where a class is absent."""
+    positive = label == 1
+    num_positive, num_negative = int(positive.sum()), int((~positive).sum())
+    if num_positive == 0 or num_negative == 0:
+        return math.nan
+    return float((_mean_ranks(score)[positive].sum() - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative))
+
+
+def auroc_interval(
+    label: Ints, score: NDArray[np.floating], problem: Ints, *, num_problems: int, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+) -> Interval:
+    """AUROC with an interval by problem.
+
+    Ours: the resampled AUROC is taken to first order (DeLong's placements: for each positive the share of negatives below it, for each
+    negative the share of positives above it), which needs four sums per problem instead of a sort per resample.
+    """
+    exact, statistics = auroc_statistics(label, score, problem, num_problems=num_problems)
+    if math.isnan(exact):
+        return UNDEFINED
+    return interval(statistics, auroc_of(exact), exact=exact, seed=seed, num_resamples=num_resamples)
+
+
+def auroc_statistics(label: Ints, score: NDArray[np.floating], problem: Ints, *, num_problems: int) -> tuple[float, Floats]:
+    """AUROC, and per problem what ``auroc_of`` needs, shape (num_problems, 4): placements and number of positives, and of negatives."""
+    exact = auroc(label, score)
+    if math.isnan(exact):
+        return exact, np.zeros((num_problems, 4))
+    positive = label == 1
+    num_positive, num_negative = int(positive.sum()), int((~positive).sum())
+    ranks, placement = _mean_ranks(score), np.empty(len(label))
+    placement[positive] = (ranks[positive] - _mean_ranks(score[positive])) / num_negative
+    placement[~positive] = 1 - (ranks[~positive] - _mean_ranks(score[~positive])) / num_positive
+    columns = (placement * positive, positive, placement * ~positive, ~positive)
+    return exact, np.stack([sum_by_problem(values, problem, num_problems) for values in columns], axis=1)
+
+
+def auroc_of(exact: float) -> Callable[[Floats], Floats]:
+    """AUROC to first order from summed ``auroc_statistics``, given its exact value on the whole."""
+
+    def first_order(sums: Floats) -> Floats:
+        return _ratio(sums[:, 0], sums[:, 1]) + _ratio(sums[:, 2], sums[:, 3]) - exact
+
+    return first_order
+
+
+def calibration_error(event: NDArray[np.generic], probability: NDArray[np.floating], *, num_bins: int = 15) -> float:
+    """Expected calibration error over equal-width bins: mean |share of events - mean probability|, weighted by bin size; nan without data."""
+    if len(event) == 0:
+        return math.nan
+    bins = np.clip((probability * num_bins).astype(np.int64), 0, num_bins - 1)
+    gaps = np.bincount(bins, weights=event.astype(np.float64) - probability, minlength=num_bins)
+    return float(np.abs(gaps).sum() / len(event))

@@ -1,0 +1,113 @@
+"""The stage ``linear_probes``: every task on every cached layer of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from igsm_pipeline import seeding
+from igsm_pipeline.activations.cache import CachedStates
+from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statistics
+from igsm_pipeline.model.device import pick_device
+from igsm_pipeline.probes.inputs import PROBES, SELECTION
+from igsm_pipeline.probes.linear import LinearProbe, fit_probe
+from igsm_pipeline.probes.metrics import num_classes_of
+from igsm_pipeline.probes.settings import LinearProbeSettings
+from igsm_pipeline.probes.weights import write_tensors
+from igsm_pipeline.problems.files import write_parquet
+from igsm_pipeline.queries.write import read_queries
+from igsm_pipeline.store import Writing
+
+STAGE = "linear_probes"
+VERSION = 2
+SELECTION_SCHEMA = pa.schema(
+    [
+        ("task", pa.string()),
+        ("layer", pa.int32()),
+        ("n", pa.int64()),  # held-out queries of the training problems
+        ("balanced_accuracy", pa.float64()),  # on them
+        ("chosen", pa.bool_()),  # the best of the task's layers there, the lowest of equals
+    ]
+)
+
+
+def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
+    """Write probes.safetensors (``TASK.layer_K.weight`` and ``.bias``) and selection.parquet (``SELECTION_SCHEMA``).
+
+    Some of the training problems are held out of every fit; the layer that reads a task best there stands for it in comparisons, so that no slice
+    chooses its own layer.
+
+    Args:
+        settings: what to fit.
+        inputs: ``queries`` and ``activations`` of the training problems.
+        writing: where the files go.
+
+    Raises:
+        StageFailed: there are no training queries, or the cache holds others.
+    """
+    cache, device = CachedStates(inputs["activations"]), pick_device(settings.device)
+    asked = {task: _Asked.read(inputs["queries"], task, settings, cache) for task in settings.tasks}
+    tensors: dict[str, Tensor] = {}
+    rows: list[dict[str, Any]] = []
+    with tqdm(total=len(asked) * len(cache.layers), desc=f"linear probes {settings.arm}", unit="fit", mininterval=1.0) as progress:
+        for layer in cache.layers:
+            states = torch.from_numpy(cache.layer(layer))
+            for task, one in asked.items():
+                fitted = states[one.rows[~one.held]].to(device)
+                probe = fit_probe(fitted, one.label[~one.held], one.num_classes, l2=settings.l2, max_iterations=settings.max_iterations)
+                tensors |= probe.tensors(f"{task}.layer_{layer}")
+                rows.append({"task": task, "layer": layer, "n": int(one.held.sum()), "balanced_accuracy": one.test(probe, states)})
+                progress.update()
+    write_tensors(tensors, writing.folder / PROBES)
+    write_parquet(pa.Table.from_pylist(list(_choose(rows)), schema=SELECTION_SCHEMA), writing.folder / SELECTION)
+    writing.counts.update(probes=len(rows), training_queries=sum(len(one.rows) for one in asked.values()))
+
+
+class _Asked:
+    """A task's training queries: rows of the cache, labels, and which are held out."""
+
+    def __init__(self, rows: NDArray[np.int64], label: NDArray[np.int64], held: NDArray[np.bool_], num_classes: int) -> None:
+        self.rows, self.label, self.held, self.num_classes = torch.from_numpy(rows), torch.from_numpy(label), torch.from_numpy(held), num_classes
+
+    @classmethod
+    def read(cls, folder: Path, task: str, settings: LinearProbeSettings, cache: CachedStates) -> _Asked:
+        queries = read_queries(folder, task)
+        if not len(queries):
+            raise StageFailed(f"linear_probes: there must be training queries of {task}, got none; draw more problems for the probes")
+        problem = queries["problem"].to_numpy()
+        held = hold_out(int(problem.max()) + 1, settings.held_out, settings.seed)[problem]
+        label = queries["label"].to_numpy().astype(np.int64)
+        return cls(cache.rows_of(queries), label, held, num_classes_of(task, settings.modulus))
+
+    def test(self, probe: LinearProbe, states: Tensor) -> float | None:
+        label = self.label[self.held].numpy()
+        if not len(label):
+            return None
+        said, _ = probe.predict(states[self.rows[self.held]])
+        nothing = np.zeros(len(label), np.int64)
+        sums = class_statistics(label, said, nothing, num_problems=1, num_classes=self.num_classes)
+        return float(balanced_accuracy_of(sums)[0])
+
+
+def hold_out(num_problems: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """Which problems no fit sees, (num_problems,); one draw per problem row, so that a longer set begins with the draws of a shorter one."""
+    return np.asarray(seeding.generator(seed, "linear_probes.held_out").random(num_problems) < share)
+
+
+def _choose(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    best: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        value = row["balanced_accuracy"]
+        if row["task"] not in best or (value is not None and value > (best[row["task"]]["balanced_accuracy"] or 0)):
+            best[row["task"]] = row
+    for row in rows:
+        yield {**row, "chosen": row is best[row["task"]]}

@@ -1,0 +1,77 @@
+"""``python -m igsm_pipeline.running run MEMBER --stage STAGE [--unit NAME] [--jobs N]``: compute without Dagster.
+
+Progress goes to stderr. The last line of stdout is one JSON object: ``{"member", "stage", "computed", "hit", "seconds", "units": [...]}``.
+Exit codes: 0 done (or nothing to do), 1 a fault in the program, 2 refused (bad settings, stale input, full disk), 75 a fault that may pass (worth
+another try), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+
+from igsm_pipeline.errors import IgsmError, StageFailed
+from igsm_pipeline.experiments.experiment import Member, find_members
+from igsm_pipeline.planning.planner import find_unit, stages_of, units_of
+from igsm_pipeline.planning.stages import STAGES, find_stage
+from igsm_pipeline.running.faults import DONE, INTERRUPTED, exit_code
+from igsm_pipeline.running.runner import COMPUTED, HIT, run_stage, usable_cores
+from igsm_pipeline.store import Store
+
+YIELDING = 10
+"""How much nicer than its parent a process is that makes data on all cores, so that a training beside it keeps its pace."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m igsm_pipeline.running", description="Compute the stale units of a member, without Dagster.")
+    run = parser.add_subparsers(required=True, metavar="run").add_parser("run", help="compute what is stale of a member")
+    run.add_argument("member", nargs="+", help="member or experiment")
+    run.add_argument("--stage", action="append", help="only this stage; may be given several times (default: every stage in order)")
+    run.add_argument("--unit", help="only the unit of this name; takes one --stage")
+    run.add_argument("--jobs", type=int, default=1, help="processes where a stage can use several; 0 for all cores (default: 1)")
+    options = parser.parse_args(arguments)
+    if arguments is None and options.stage and all(name in STAGES and STAGES[name].yields for name in options.stage):
+        os.nice(YIELDING)  # this process was started for these stages alone
+    try:
+        store = Store.at_home()
+        for member in find_members(options.member):
+            for stage in _stages(member, options.stage, options.unit):
+                print(json.dumps(_run(member, stage, store, options.unit, options.jobs or usable_cores())), flush=True)
+    except IgsmError as error:
+        if isinstance(error, StageFailed) and error.__cause__ is not None:
+            traceback.print_exception(error.__cause__)
+        print(error, file=sys.stderr)
+        return exit_code(error)
+    except KeyboardInterrupt:
+        print("interrupted; what was done is kept and a rerun resumes it", file=sys.stderr)
+        return INTERRUPTED
+    return DONE
+
+
+def _stages(member: Member, named: Sequence[str] | None, unit: str | None) -> list[str]:
+    if unit is not None:
+        find_unit(member, (named or [""])[0], unit)
+    return [find_stage(name).name for name in named] if named else stages_of(units_of(member))
+
+
+def _run(member: Member, stage: str, store: Store, unit: str | None, jobs: int) -> dict[str, object]:
+    started = time.monotonic()
+    results = run_stage(member, stage, store, unit_name=unit, jobs=jobs, say=lambda line: print(line, file=sys.stderr, flush=True))
+    return {
+        "member": member.key,
+        "stage": stage,
+        "computed": sum(result.state == COMPUTED for result in results),
+        "hit": sum(result.state == HIT for result in results),
+        "seconds": round(time.monotonic() - started, 3),
+        "units": [result.document() for result in results],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

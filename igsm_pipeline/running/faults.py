@@ -1,0 +1,50 @@
+"""Which faults may pass by themselves, and what a process says of its end by its exit code.
+
+A rerun helps where the machine was at fault (a worker was killed, the memory was full) and nowhere else: a bad setting, a full disk or a
+program error would fail in the same way again, hours later.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+from concurrent.futures.process import BrokenProcessPool
+
+from igsm_pipeline.errors import IgsmError, StageFailed, TransientFault
+
+DONE, FAULT, REFUSED, TRANSIENT, INTERRUPTED = 0, 1, 2, 75, 130
+"""Exit codes of ``python -m igsm_pipeline.running``; 75 is the EX_TEMPFAIL of sysexits.h."""
+
+_PASSING_ERRORS = frozenset(
+    (
+        errno.EAGAIN, errno.EINTR, errno.EIO, errno.ENOMEM, errno.EBUSY, errno.ENOLCK, errno.ESTALE, errno.ETIMEDOUT, errno.EPIPE,
+        errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.ENETUNREACH, errno.EHOSTUNREACH,
+    )
+)  # fmt: skip
+_PASSING_WORDS = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "NCCL", "out of memory", "Connection reset by peer")
+_PASSING_SIGNALS = frozenset((signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGHUP))
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same work, started again, may succeed: the fault lies in the machine and not in settings, data or program."""
+    if isinstance(error, IgsmError):
+        return isinstance(error, TransientFault)
+    if isinstance(error, OSError):
+        return error.errno in _PASSING_ERRORS
+    return isinstance(error, MemoryError | BrokenProcessPool) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in _PASSING_WORDS)
+    )
+
+
+def exit_code(error: IgsmError) -> int:
+    """The exit code for an error: transient, a fault of the program (it has a cause), or refused."""
+    if isinstance(error, TransientFault):
+        return TRANSIENT
+    return FAULT if isinstance(error, StageFailed) and error.__cause__ is not None else REFUSED
+
+
+def failure_of(status: int, message: str) -> StageFailed:
+    """The error for a process that ended with a status other than 0 (negative: the signal that killed it, as ``subprocess`` has it)."""
+    if status == TRANSIENT or (status < 0 and -status in _PASSING_SIGNALS):
+        return TransientFault(message)
+    return StageFailed(message)

@@ -1,0 +1,157 @@
+"""Compute one unit, or every stale unit of one stage of a member."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from igsm_pipeline.errors import IgsmError, StageFailed, TransientFault, UnitLocked
+from igsm_pipeline.experiments.experiment import Member
+from igsm_pipeline.planning.planner import units_of
+from igsm_pipeline.planning.stages import compute, find_stage
+from igsm_pipeline.processes import die_with_parent
+from igsm_pipeline.running.faults import may_pass
+from igsm_pipeline.store import Store, Unit
+
+HIT, COMPUTED = "hit", "computed"
+LOCK_POLL_S = 1.0
+GPU = Path("/dev/nvidiactl")
+JOBS = "IGSM_JOBS"
+"""Environment variable: how many processes a stage may use; 0 for all cores."""
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What became of a unit.
+
+    Attributes:
+        stage, name, fingerprint: which unit.
+        state: "hit" (was fresh, nothing was done) or "computed".
+        reasons: why it was computed.
+        seconds: time spent here, waiting for another writer included.
+        content: hash of the unit's files.
+        counts: what its stage counted.
+    """
+
+    stage: str
+    name: str
+    fingerprint: str
+    state: str
+    reasons: tuple[str, ...] = ()
+    seconds: float = 0.0
+    content: str = ""
+    counts: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return asdict(self)
+
+
+def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str], None] = lambda line: None) -> UnitResult:
+    """Make a unit fresh: nothing where it is, else compute it (or wait for the process that is doing so).
+
+    Args:
+        unit: the unit; its inputs must be fresh.
+        store: where it goes.
+        workers: processes that may share the unit, where its stage can. Cannot change a result.
+        say: told, in a line each, why the unit is computed and whom it waits for.
+
+    Raises:
+        StageFailed: an input is stale, or the stage failed; what it had done is kept for the next run.
+        TransientFault: it failed by something that may pass.
+        StoreError: the disk is full, or the store cannot be written.
+    """
+    started, waited_for = time.monotonic(), ""
+    while True:
+        state = store.check(unit)
+        if state.fresh:
+            return _result(unit, store, HIT, (), started)
+        for role, source in unit.inputs.items():
+            if not store.check(source).fresh:
+                raise StageFailed(
+                    f"{unit.stage} {unit.name}: input {role} is not fresh ({source.stage} {source.name}); run stage {source.stage} first"
+                )
+        try:
+            with store.write(unit) as writing:
+                say(f"{unit.stage} {unit.name}: {'; '.join(state.reasons)}")
+                compute(unit, {role: store.path(source) for role, source in unit.inputs.items()}, writing, workers=workers)
+            return _result(unit, store, COMPUTED, state.reasons, started)
+        except UnitLocked as error:
+            if str(error) != waited_for:
+                waited_for = str(error)
+                say(f"waiting: {error}")
+            time.sleep(LOCK_POLL_S)
+        except (IgsmError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            kind = TransientFault if may_pass(error) else StageFailed
+            raise kind(f"{unit.stage} {unit.name} failed: {type(error).__name__}: {error}; see the lines above, a rerun resumes it") from error
+
+
+def run_stage(
+    member: Member, stage: str, store: Store, *, unit_name: str | None = None, jobs: int = 1, say: Callable[[str], None] = lambda line: None
+) -> list[UnitResult]:
+    """Make every unit of one stage of a member fresh.
+
+    Args:
+        member: the member.
+        stage: the stage; the stages before it must be fresh.
+        store: where the units lie.
+        unit_name: only the unit of that name.
+        jobs: processes: units side by side where the stage allows it (never on one GPU), or shares of one unit. Cannot change a result.
+        say: as for ``run_unit``.
+    """
+    units = [unit for unit in units_of(member) if unit.stage == stage and unit_name in (None, unit.name)]
+    known: dict[Unit, Any] = {}
+    num_stale = sum(not store.check(unit, known=known).fresh for unit in units)
+    beside = min(jobs, num_stale) if find_stage(stage).parallel and not (find_stage(stage).torch and has_gpu()) else 1
+    if beside < 2:
+        return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
+    os.environ["OMP_NUM_THREADS"] = "1"  # the processes below are one thread each
+    with ProcessPoolExecutor(beside, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
+        return list(pool.map(run_unit, units, [store] * len(units)))
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU, told without torch. Units that would use it are computed one after another: its memory is for one."""
+    return GPU.exists()
+
+
+@contextmanager
+def unfinished(member: Member, store: Store) -> Iterator[None]:
+    """A mark, while the block runs and after it fails or dies, that a run of a member did not come to its end.
+
+    What comes after the last stage (catalog, registry) leaves no unit that could be stale; the mark makes the next run do it again.
+    """
+    mark = _mark(member, store)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    yield
+    mark.unlink(missing_ok=True)
+
+
+def is_unfinished(member: Member, store: Store) -> bool:
+    """Whether the last run of a member that was marked by ``unfinished`` failed or died."""
+    return _mark(member, store).exists()
+
+
+def _mark(member: Member, store: Store) -> Path:
+    return store.root.parent / ".dagster" / "unfinished" / member.key
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _result(unit: Unit, store: Store, state: str, reasons: tuple[str, ...], started: float) -> UnitResult:
+    manifest = store.manifest(unit)
+    seconds = round(time.monotonic() - started, 3)
+    return UnitResult(unit.stage, unit.name, unit.fingerprint, state, reasons, seconds, manifest["content"], manifest["counts"])

@@ -1,0 +1,9 @@
+"""What people use at a terminal or in a notebook beside the pipeline.
+
+dataset.py      problems as JSON lines or Parquet
+solving.py      ``igsm solve``: a problem in words -> the model's solution, judged; solver.py finds the model, completions.py asks it
+gallery.py      example problems as a page
+law_tables.py   statistics of the data law, for comparison
+doctor.py       what is wrong with this installation
+console.py      tables for the terminal
+"""

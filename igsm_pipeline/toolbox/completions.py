@@ -1,0 +1,104 @@
+"""One problem, as text, to what a model writes about it: with nothing but the model and the tokenizer that lies beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import AutoTokenizer, PreTrainedModel
+
+from igsm_pipeline.errors import BadCheckpoint, BadInput
+from igsm_pipeline.model.decoding import complete
+from igsm_pipeline.tokens.fragments import ANSWER, BEGIN, END, SOLUTION, SPECIALS
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote.
+
+    Attributes:
+        solution: text between the solution and the answer marker.
+        answer: text after the answer marker; None where it never came.
+        finished: the model ended by itself.
+        tokens: how many it took.
+    """
+
+    solution: str
+    answer: str | None
+    finished: bool
+    tokens: int
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a checkpoint folder.
+
+    Raises:
+        BadCheckpoint: there is none, or it lacks the markers of documents.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # transformers raises many kinds; each means that the folder has no usable tokenizer
+        raise BadCheckpoint(f"checkpoint {folder}", "must hold a tokenizer", f"{type(error).__name__}: {error}", "add tokenizer.json") from error
+    check_markers(tokenizer, str(folder))
+    return tokenizer
+
+
+def check_markers(tokenizer: Any, name: str) -> None:
+    """Refuse a tokenizer that cannot mark where problem, solution and answer begin.
+
+    Raises:
+        BadCheckpoint: it lacks one of the special tokens.
+    """
+    known = tokenizer.get_vocab()
+    missing = [special for special in (*(SPECIALS[one] for one in (BEGIN, SOLUTION, ANSWER)), _end_of(tokenizer)) if special not in known]
+    if missing:
+        raise BadCheckpoint(f"tokenizer of {name}", "must have the tokens that mark problem, solution, answer and end", missing, "add them by name")
+
+
+def write_solution(model: PreTrainedModel, tokenizer: Any, text: str, *, max_length: int = 2048) -> Written:
+    """Have a model solve a problem greedily.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: the one that was saved with it.
+        text: statements and question as rendered, leading space included.
+        max_length: most tokens of prompt and completion together.
+
+    Raises:
+        BadInput: the tokenizer cannot hold the text (a number or name that the model never saw), or the text fills the context.
+    """
+    known, ids = tokenizer.get_vocab(), prompt_ids(tokenizer, text)
+    if len(ids) >= max_length:
+        raise BadInput("problem", f"must take fewer than {max_length} tokens", len(ids), "ask about a shorter one")
+    eos = int(known[_end_of(tokenizer)])
+    made = complete(model, [np.array(ids)], max_tokens=max_length, max_length=max_length, eos=eos)
+    written = made.tokens[0].astype(np.int64)
+    ends = np.flatnonzero(written == known[SPECIALS[ANSWER]])
+    parts = [written] if not len(ends) else [written[: ends[0]], written[ends[0] + 1 :]]
+    texts = [tokenizer.decode(part.tolist(), skip_special_tokens=True, clean_up_tokenization_spaces=False) for part in parts]
+    return Written(texts[0], texts[1] if len(ends) else None, bool(made.finished[0]), len(written))
+
+
+def prompt_ids(tokenizer: Any, text: str) -> list[int]:
+    """The prompt of a problem: end of text, problem marker, text, solution marker.
+
+    Raises:
+        BadInput: the tokenizer cannot hold the text.
+    """
+    way_out = "ask a model of this world and modulus"
+    try:
+        ids: list[int] = tokenizer(f"{_end_of(tokenizer)}{SPECIALS[BEGIN]}{text}{SPECIALS[SOLUTION]}", add_special_tokens=False)["input_ids"]
+    except Exception as error:  # the tokenizers library raises nothing narrower for a word that it does not know
+        raise BadInput("problem", "must be made of words that the model's tokenizer has", str(error), way_out) from None
+    held = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    if held != text:
+        place = next((index for index, (a, b) in enumerate(zip(held, text, strict=False)) if a != b), min(len(held), len(text)))
+        raise BadInput("problem", "must be made of words that the model's tokenizer has", text[place : place + 40], way_out)
+    return ids
+
+
+def _end_of(tokenizer: Any) -> str:
+    """The end of text: by our name, else what the tokenizer calls its end."""
+    return SPECIALS[END] if SPECIALS[END] in tokenizer.get_vocab() else str(tokenizer.eos_token)

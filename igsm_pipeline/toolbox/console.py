@@ -1,0 +1,193 @@
+"""What the terminal shows: plans, states of members, and one problem with its graph."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from typing import Literal
+
+import duckdb
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from igsm_pipeline.planning.estimates import Estimate
+from igsm_pipeline.planning.planner import Plan
+from igsm_pipeline.problems.problem import Parameter, Problem
+from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
+
+MOST_REASONS = 2
+MOST_ROWS = 1000
+_WIDEST = 10_000
+
+
+def format_bytes(count: float) -> str:
+    """A number of bytes in the decimal unit that suits it: "1.2 GB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration for people: "12 s", "3 min", "4.5 h", "12 days"."""
+    for limit, size, unit in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if unit == "h" else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.1f} days"
+
+
+def plan_table(plan: Plan, estimates: dict[str, Estimate]) -> Table:
+    """One row per stage with something to do: its stale units, why, and what they will cost."""
+    table = Table(title=f"{plan.member.key}: {len(plan.stale)} of {len(plan.units)} units to compute", title_justify="left")
+    for heading in ("stage", "units", "why", "tokens", "disk", "time"):
+        table.add_column(heading, justify="left" if heading in ("stage", "why") else "right", overflow="fold")
+    for stage in plan.stale_stages:
+        cost = estimates[stage]
+        units = [unit for unit in plan.units if unit.stage == stage]
+        table.add_row(
+            stage,
+            f"{sum(unit in plan.stale for unit in units)}/{len(units)}",
+            "\n".join(_reasons(plan, stage)),
+            f"{cost.tokens:,}" if cost.tokens else "",
+            *_costs(cost),
+        )
+    total = sum(estimates.values(), Estimate())
+    table.add_section()
+    table.add_row("all", str(len(plan.stale)), "", f"{total.tokens:,}" if total.tokens else "", *_costs(total))
+    return table
+
+
+def _costs(cost: Estimate) -> tuple[str, str]:
+    """Disk and time; "?" where this store has nothing to tell the time from, and a trailing "+ ?" where it knows a part."""
+    if not cost.unknown:
+        return format_bytes(cost.bytes), format_seconds(cost.seconds)
+    return format_bytes(cost.bytes), f"{format_seconds(cost.seconds)} + ?" if cost.seconds else "?"
+
+
+def _reasons(plan: Plan, stage: str) -> list[str]:
+    """The distinct reasons of a stage's units, each with how many units have it."""
+    counted: dict[str, int] = {}
+    for unit, state in zip(plan.units, plan.freshness, strict=True):
+        for reason in state.reasons if unit.stage == stage else ():
+            counted[reason] = counted.get(reason, 0) + 1
+    lines = [reason if number == 1 else f"{reason} (x{number})" for reason, number in counted.items()]
+    return lines if len(lines) <= MOST_REASONS + 1 else [*lines[:MOST_REASONS], f"and {len(lines) - MOST_REASONS} more"]
+
+
+def status_table(plans: Sequence[Plan]) -> Table:
+    """One row per member: what it is, how much of it is fresh, the first stage with something to do."""
+    table = Table()
+    for heading in ("member", "fresh", "next", "about"):
+        table.add_column(heading, overflow="fold")
+    for plan in plans:
+        fresh = len(plan.units) - len(plan.stale)
+        style = "green" if not plan.stale else "" if fresh else "dim"
+        following = plan.stale_stages[0] if plan.stale else "-"
+        archived = " (archived)" if plan.member.archived else ""
+        table.add_row(plan.member.key, f"{fresh}/{len(plan.units)}", following, plan.member.settings.title + archived, style=style)
+    return table
+
+
+def unit_table(plan: Plan) -> Table:
+    """One row per unit of a member."""
+    table = Table(title=plan.member.key, title_justify="left")
+    for heading in ("stage", "unit", "fingerprint", "state"):
+        table.add_column(heading, overflow="fold")
+    for unit, state in zip(plan.units, plan.freshness, strict=True):
+        words = "fresh" if state.fresh else "; ".join(state.reasons[: MOST_REASONS + 1])
+        table.add_row(unit.stage, unit.name, unit.fingerprint, words, style="green" if state.fresh else "yellow")
+    return table
+
+
+def problem_view(problem: Problem, *, format: str) -> RenderableType:
+    """A problem in colour: statements (necessary ones bright), question, solution, answer, and what depends on what."""
+    necessary = [problem.name(parameter) for parameter in problem.necessary]
+    statements = Text()
+    for parameter, sentence in zip(problem.statements, _sentences(render_problem(problem)), strict=True):
+        statements.append(sentence, style="cyan" if parameter in problem.necessary else "dim")
+    question = Text(render_question(problem), style="bold yellow")
+    texts: list[RenderableType] = [statements, question] if format == "pq" else [question, statements]
+    solution = Text(render_solution(problem))
+    solution.highlight_words([f"Define {name} as" for name in necessary], "green")
+    answer = Text(render_answer(problem), style="bold magenta")
+    return Group(
+        Panel(Group(*texts), title="problem", title_align="left"),
+        Panel(Group(solution, answer), title=f"solution, {problem.op} operations, answer", title_align="left"),
+        Panel(structure_tree(problem), title="structure", title_align="left"),
+        Panel(dependency_tree(problem), title="what the query rests on", title_align="left"),
+    )
+
+
+def _sentences(text: str) -> list[str]:
+    parts = text.split(". The number of each ")
+    return [(" The number of each " if index else "") + part + ("." if index < len(parts) - 1 else "") for index, part in enumerate(parts)]
+
+
+def result_lines(result: duckdb.DuckDBPyRelation | None, form: Literal["table", "csv", "json"]) -> Iterator[str]:
+    """A query's result as text.
+
+    table: DuckDB's own, all columns, up to ``MOST_ROWS`` rows; csv: comma-separated lines with a heading; json: one object per line, NaN as null.
+    """
+    if result is None:
+        return
+    if form == "table":
+        text = io.StringIO()
+        with redirect_stdout(text):
+            result.show(max_width=_WIDEST, max_rows=MOST_ROWS)
+        yield text.getvalue().rstrip("\n")
+        return
+    rows = ([*result.columns], *result.fetchall())
+    if form == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        yield text.getvalue().rstrip("\n")
+    else:
+        for row in rows[1:]:
+            named = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in zip(rows[0], row, strict=True)}
+            yield json.dumps(named, default=str, ensure_ascii=False)
+
+
+def structure_tree(problem: Problem) -> Tree:
+    """Items by layer; below each the items it holds (an item that several hold stands below each of them)."""
+    tree = Tree(" > ".join(problem.categories), guide_style="dim")
+
+    def grow(branch: Tree, layer: int, item: int) -> None:
+        node = branch.add(problem.items[layer][item])
+        for child in problem.children(layer, item):
+            grow(node, layer + 1, child)
+
+    for item in range(len(problem.items[0])):
+        grow(tree, 0, item)
+    return tree
+
+
+def dependency_tree(problem: Problem) -> Tree:
+    """The query and, below each parameter, what it is computed from; a parameter seen before is not opened again."""
+    seen: set[Parameter] = set()
+
+    def label(parameter: Parameter) -> Text:
+        again = parameter in seen and bool(problem.parents(parameter))
+        return Text.assemble(
+            (problem.name(parameter), "dim" if again else "green"), f" = {problem.values[parameter]}", (" (above)", "dim") if again else ""
+        )
+
+    def grow(branch: Tree, parameter: Parameter) -> None:
+        opened = parameter not in seen
+        node = branch.add(label(parameter))
+        seen.add(parameter)
+        for parent in problem.parents(parameter) if opened else ():
+            grow(node, parent)
+
+    root = Tree(label(problem.query), guide_style="dim")
+    seen.add(problem.query)
+    for parent in problem.parents(problem.query):
+        grow(root, parent)
+    return root

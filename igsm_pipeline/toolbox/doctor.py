@@ -1,0 +1,126 @@
+"""What this machine is, and whether the pipeline can run on it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from igsm_pipeline.errors import IgsmError
+from igsm_pipeline.experiments.experiment import Broken, load_members
+from igsm_pipeline.store import LOCK, MANIFEST, PARTIAL, find_home, library_versions
+from igsm_pipeline.store.housekeeping import lock_owner
+
+PYTHONS = ((3, 11), (3, 13))
+LEAST_FREE_BYTES = 2_000_000_000
+PORTS = {"Dagster": 3000, "MLflow": 5000}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: what it is, what was found, and whether that is good."""
+
+    what: str
+    found: str
+    good: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at Python, libraries, the data root, locks, experiments, ports and the accelerator; never raises for what is wrong with them."""
+    python = sys.version_info[:2]
+    checks: tuple[tuple[str, Callable[[], tuple[str, bool]]], ...] = (
+        ("Python", lambda: (platform.python_version(), PYTHONS[0] <= python <= PYTHONS[1])),
+        ("processor", lambda: (f"{os.cpu_count()} cores, {platform.machine()}", True)),
+        ("libraries", lambda: (", ".join(f"{name} {number}" for name, number in library_versions().items()), True)),
+        ("requirements", _requirements),
+        ("data root", _data_root),
+        ("store", _store),
+        ("experiments", _experiments),
+        ("ports", _ports),
+        ("accelerator", _accelerator),
+    )
+    return list(_findings(checks))
+
+
+def _findings(checks: tuple[tuple[str, Callable[[], tuple[str, bool]]], ...]) -> Iterator[Finding]:
+    for what, look in checks:
+        try:
+            yield Finding(what, *look())
+        except (IgsmError, ImportError, OSError) as error:
+            yield Finding(what, str(error), good=False)
+
+
+def _data_root() -> tuple[str, bool]:
+    home = find_home()
+    there = next(folder for folder in (home, *home.parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    return f"{home}, {free / 1e9:.1f} GB free{'' if _writable(there) else ', not writable'}", free >= LEAST_FREE_BYTES and _writable(there)
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
+
+
+def _requirements() -> tuple[str, bool]:
+    """What the package asks for and this environment lacks or has in another version."""
+    packaging = importlib.import_module("packaging.requirements")
+    try:
+        asked = [packaging.Requirement(line) for line in requires("igsm_pipeline") or ()]
+    except PackageNotFoundError:
+        return "igsm_pipeline is not installed, it runs from a folder; versions are not compared", True
+    wrong = []
+    for one in asked:
+        if one.marker is not None and not one.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(one.name)
+        except PackageNotFoundError:
+            wrong.append(f"{one} is missing")
+            continue
+        if not one.specifier.contains(found, prereleases=True):
+            wrong.append(f"{one} is {found}")
+    return "; ".join(wrong) + "; `make setup` installs the pinned ones" if wrong else "all as asked", not wrong
+
+
+def _store() -> tuple[str, bool]:
+    """Units, those that are being written with the process that does it, and those that were left half done."""
+    root = find_home() / "store"
+    units = sum(1 for _ in root.glob(f"*/*/{MANIFEST}"))
+    half = [path for path in root.glob(f"*/*{PARTIAL}") if path.is_dir()]
+    written = [f"{path.parent.name}/{path.stem} by process {owner}" for path in root.glob(f"*/*{LOCK}") if (owner := lock_owner(path)) is not None]
+    parts = [f"{units} units"]
+    if written:
+        parts.append(f"being written: {', '.join(sorted(written))}")
+    if len(half) > len(written):
+        parts.append(f"{len(half) - len(written)} half done, which the next run resumes and `igsm gc` removes where no experiment asks for them")
+    return "; ".join(parts), True
+
+
+def _experiments() -> tuple[str, bool]:
+    broken: Broken = {}
+    members = load_members(broken)
+    return "; ".join([f"{len(members)} members", *(f"left out: {error}" for error in broken.values())]), not broken
+
+
+def _ports() -> tuple[str, bool]:
+    """Whether `igsm ui` could start with its default ports."""
+    taken = []
+    for name, port in PORTS.items():
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                taken.append(f"{port} ({name}) is in use: `igsm ui` runs already, or takes another with --port and --mlflow-port")
+    return "; ".join(taken) or f"{', '.join(map(str, PORTS.values()))} are free", True
+
+
+def _accelerator() -> tuple[str, bool]:
+    torch = importlib.import_module("torch")  # a second or two, and only this check needs it
+    if torch.cuda.is_available():
+        return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())), True
+    return "Apple GPU" if torch.backends.mps.is_available() else f"none; torch {torch.__version__} on the processor", True

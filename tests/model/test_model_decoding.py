@@ -1,0 +1,63 @@
+"""Greedy completion equals the argmax of whole forward passes, one sequence at a time, whatever the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from transformers import GPTNeoXForCausalLM
+
+from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.decoding import complete
+from igsm_pipeline.model.settings import ModelSettings
+
+VOCAB, EOS = 23, 19
+SEED = 5
+
+
+@pytest.fixture(scope="module")
+def model() -> GPTNeoXForCausalLM:
+    """Large weights: varied text in which the end comes now and then."""
+    made = gpt2_rotary.build(ModelSettings(layers=2, heads=2, head_width=16, partial_rotary_factor=0.5), VOCAB, 128, SEED).eval()
+    noise = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=noise) * 0.25)
+    return made
+
+
+@pytest.fixture(scope="module")
+def prompts() -> list[NDArray[np.int64]]:
+    rng = np.random.default_rng(SEED)
+    return [rng.integers(0, VOCAB, rng.integers(1, 20)) for _ in range(24)]
+
+
+def write_slowly(model: GPTNeoXForCausalLM, prompt: NDArray[np.int64], num_tokens: int) -> list[int]:
+    """One whole pass per token, no cache."""
+    ids = prompt.tolist()
+    with torch.no_grad():
+        while len(ids) < len(prompt) + num_tokens and (len(ids) == len(prompt) or ids[-1] != EOS):
+            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+    return ids[len(prompt) :]
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 24])
+def test_equals_argmax_without_cache_for_every_batch_size(model: GPTNeoXForCausalLM, prompts: list[NDArray[np.int64]], batch_size: int) -> None:
+    reports: list[int] = []
+    found = complete(model, prompts, max_tokens=30, eos=EOS, batch_size=batch_size, progress=reports.append)
+    wanted = [write_slowly(model, prompt, 30) for prompt in prompts]
+    assert [ids.tolist() for ids in found.tokens] == wanted
+    assert found.finished.tolist() == [ids[-1] == EOS for ids in wanted]
+    assert 0 < found.finished.sum() < len(prompts)
+    assert sum(reports) == len(prompts)
+
+
+def test_whole_length_is_bounded_per_prompt(model: GPTNeoXForCausalLM, prompts: list[NDArray[np.int64]]) -> None:
+    found = complete(model, prompts, max_tokens=30, max_length=15, eos=EOS)
+    assert [ids.tolist() for ids in found.tokens] == [write_slowly(model, prompt, max(0, 15 - len(prompt))) for prompt in prompts]
+
+
+def test_no_prompts_give_no_completions(model: GPTNeoXForCausalLM) -> None:
+    found = complete(model, [], max_tokens=3, eos=EOS)
+    assert (found.tokens, found.finished.shape) == ([], (0,))

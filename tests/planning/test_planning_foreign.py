@@ -1,0 +1,91 @@
+"""Any causal model with a tokenizer goes through evaluation and probing in place of a trained one, by content and not by place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from reference.byte_tokenizer import write_byte_tokenizer
+from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning.planner import find_unit, units_of
+from igsm_pipeline.running.__main__ import main
+from igsm_pipeline.store import Store
+
+FILE = """
+base: mini
+model: {{path: {path}}}
+tokens: {{segmentation: {segmentation}}}
+evaluation: {{num_problems: 3, slices: ["op<=max"], max_tokens: 900}}
+probes: {{tasks: [nece], slices: ["op<=max"], num_problems: 6, num_steps: 2, batch_problems: 2, per_problem: 2}}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root beside a foreign model: a tiny Llama that reads bytes and has more rows than its tokenizer has tokens."""
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "experiments").mkdir(parents=True)
+    folder = tmp_path / "brought"
+    folder.mkdir()
+    write_byte_tokenizer(folder)
+    torch.manual_seed(1)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    LlamaForCausalLM(LlamaConfig(vocab_size=272, max_position_embeddings=2048, **shape)).save_pretrained(folder)
+    declare(tmp_path / "home", folder)
+    return tmp_path / "home"
+
+
+def declare(home: Path, path: Path, segmentation: str = "checkpoint") -> None:
+    (home / "experiments" / "brought.yaml").write_text(FILE.format(path=path, segmentation=segmentation))
+
+
+def test_a_foreign_model_is_known_by_its_content(home: Path, tmp_path: Path) -> None:
+    def fingerprint() -> str:
+        return find_unit(find_member("brought"), "checkpoint", "checkpoint").fingerprint
+
+    first = fingerprint()
+    names = {unit.name for unit in units_of(find_member("brought")) if unit.stage in ("problem_sets", "token_shards")}
+    assert names == {"op<=max", "probe_train"}, "nothing is made for a training that does not take place"
+    moved = tmp_path / "moved"
+    shutil.copytree(tmp_path / "brought", moved)
+    declare(home, moved)
+    assert fingerprint() == first
+    text = (moved / "tokenizer.json").read_text()
+    (moved / "tokenizer.json").write_text(text + " ")
+    assert fingerprint() != first
+    (home / "experiments" / "lost.yaml").write_text("base: mini\ntokens: {segmentation: checkpoint}\n")
+    with pytest.raises(BadSettings, match=r"needs a model\.path"):
+        find_member("lost")
+
+
+def test_a_tokenizer_of_other_ids_is_refused(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    declare(home, tmp_path / "brought", "phrase")
+    assert main(["run", "brought", "--stage", "world"]) == 0
+    assert main(["run", "brought", "--stage", "checkpoint"]) == 2
+    assert "the ids of the model's own tokenizer" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_foreign_model_is_evaluated_and_probed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "brought"]) == 0
+    told = {row["stage"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert {"generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "report"} <= told.keys()
+    assert "token_shards" not in told
+    store, member = Store.at_home(), find_member("brought")
+    folder = store.path(find_unit(member, "checkpoint", "checkpoint"))
+    wanted, found = load_file(tmp_path / "brought" / "model.safetensors"), load_file(folder / "model.safetensors")
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    assert (folder / "tokenizer.json").read_bytes() == (tmp_path / "brought" / "tokenizer.json").read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        from igsm_pipeline.cli import main as igsm  # noqa: PLC0415
+
+        igsm(["solve", "--model", "brought", "--op", "1"])
+    assert ended.value.code == 1
+    assert "wrong: " in capsys.readouterr().out

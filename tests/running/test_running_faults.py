@@ -1,0 +1,141 @@
+"""A rerun is for faults that may pass; everything else is said once, by an exit code of its own."""
+
+from __future__ import annotations
+
+import errno
+import pickle
+import signal
+import subprocess
+import sys
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+from igsm_pipeline.errors import BadSettings, StageFailed, StoreError, TransientFault
+from igsm_pipeline.experiments import find_member, load_members
+from igsm_pipeline.planning.planner import find_unit, usable_plans
+from igsm_pipeline.running import runner
+from igsm_pipeline.running.__main__ import main
+from igsm_pipeline.running.faults import FAULT, REFUSED, TRANSIENT, failure_of, may_pass
+from igsm_pipeline.store import Store
+
+PASSING = [
+    OSError(errno.EIO, "input/output error"), MemoryError(), BrokenProcessPool(), RuntimeError("CUDA error: an illegal memory access"),
+    TransientFault("killed"), ConnectionResetError(errno.ECONNRESET, "reset"),
+]  # fmt: skip
+LASTING = [
+    ValueError("x"), OSError(errno.ENOSPC, "full"), FileNotFoundError(errno.ENOENT, "gone"), RuntimeError("shapes differ"), StageFailed("diverged"),
+    StoreError("the disk is full"), BadSettings("model.heads", "must be at least 1", 0, "correct it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", PASSING, ids=repr)
+def test_a_fault_of_the_machine_may_pass(error):
+    assert may_pass(error)
+
+
+@pytest.mark.parametrize("error", LASTING, ids=repr)
+def test_a_fault_of_settings_data_or_program_does_not_pass(error):
+    assert not may_pass(error)
+
+
+@pytest.mark.parametrize(("error", "code"), [(OSError(errno.EIO, "the disk hiccuped"), TRANSIENT), (KeyError("a bug"), FAULT)], ids=repr)
+def test_the_exit_code_tells_what_may_pass_from_what_is_broken(home, monkeypatch, capsys, error, code):
+    def fail(*_arguments: object, **_more: object) -> None:
+        raise error
+
+    monkeypatch.setattr(runner, "compute", fail)
+    assert main(["run", "mine", "--stage", "world"]) == code
+    assert "world world failed" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_refusal_has_its_own_code_and_names_the_field(home, capsys):
+    (home / "experiments" / "mine.yaml").write_text("base: mini\nmodel: {heads: 0}\n")
+    assert main(["run", "mine"]) == REFUSED
+    assert "mine.yaml: model.heads must hold" in capsys.readouterr().err
+    assert not (home / "store").exists(), "nothing was computed before it was refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "transient"), [(75, True), (-signal.SIGKILL, True), (-signal.SIGSEGV, True), (1, False), (2, False), (-15, False)]
+)
+def test_a_killed_child_is_tried_again_and_a_refused_or_stopped_one_is_not(status, transient):
+    assert isinstance(failure_of(status, "x"), TransientFault) == transient
+
+
+def test_a_refusal_crosses_processes_whole():
+    error = BadSettings("model.heads", "must be at least 1", 0, "correct it")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.field) == (BadSettings, str(error), "model.heads")
+
+
+def test_a_broken_file_is_refused_by_name_and_hidden_from_nobody_else(home):
+    (home / "experiments" / "broken.yaml").write_text("model: {heads: 0}\n")
+    (home / "experiments" / "lost.yaml").write_text("base: mini\nworld: {source: gone.json}\n")
+    assert find_member("mine").key == "mine"
+    with pytest.raises(BadSettings, match=r"broken\.yaml: model\.heads"):
+        find_member("broken")
+    broken: dict = {}
+    planned = {plan.member.key for plan in usable_plans(Store.at_home(), broken)}
+    assert "mine" in planned
+    assert not {"broken", "lost"} & planned
+    assert {path.name for path in broken} == {"broken.yaml", "lost.yaml"}
+    with pytest.raises(BadSettings):
+        load_members()
+
+
+def test_data_made_by_two_processes_is_that_of_one(home, tmp_path):
+    (home / "experiments" / "mine.yaml").write_text("base: mini\nshards: {num_problems: 70000}\n")
+    unit, contents = find_unit(find_member("mine"), "problem_sets", "train"), []
+    for workers in (1, 2):
+        store = Store(tmp_path / f"store {workers}")
+        for each in (*unit.inputs.values(), unit):
+            contents.append(runner.run_unit(each, store, workers=workers).content)
+    assert contents[:2] == contents[2:]
+
+
+def test_data_stages_yield_to_a_training_beside_them(home):
+    code = (
+        "import os, sys; from igsm_pipeline.experiments import __main__ as entry; sys.argv = ['x', 'run', 'mine', '--stage', sys.argv[1]];"
+        "entry.run_stage = lambda *a, **k: []; entry.main(); print(os.nice(0))"
+    )
+    niceness = {}
+    for stage in ("problem_sets", "checkpoint"):
+        done = subprocess.run([sys.executable, "-c", code, stage], capture_output=True, text=True, check=True)
+        niceness[stage] = int(done.stdout.splitlines()[-1])
+    assert niceness["problem_sets"] == niceness["checkpoint"] + 10
+
+
+@pytest.mark.parametrize(("gpu", "stage", "beside"), [(True, "v_probes", False), (False, "v_probes", True), (True, "verdicts", True)])
+def test_units_that_would_share_a_gpu_are_computed_one_after_another(home, monkeypatch, gpu, stage, beside):
+    started = []
+
+    class Pool:
+        def __init__(self, *_arguments: object, **_more: object) -> None:
+            started.append(1)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            pass
+
+        def map(self, *_arguments: object):
+            return []
+
+    monkeypatch.setattr(runner, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(runner, "run_unit", lambda *_arguments, **_more: None)
+    monkeypatch.setattr(runner, "has_gpu", lambda: gpu)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    runner.run_stage(find_member("mine"), stage, Store.at_home(), jobs=4)
+    assert bool(started) is beside
+
+
+def test_a_run_that_failed_after_its_last_stage_is_not_taken_for_done(home):
+    store, member = Store.at_home(), find_member("mine")
+    with pytest.raises(RuntimeError), runner.unfinished(member, store):
+        raise RuntimeError("the registry did not answer")
+    assert runner.is_unfinished(member, store)
+    with runner.unfinished(member, store):
+        pass
+    assert not runner.is_unfinished(member, store)

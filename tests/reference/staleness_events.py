@@ -133,7 +133,7 @@ def raise_version(stage: str, module: str) -> Callable[[Path], Path]:
         copy = home.parent / f"package with another {stage}"
         shutil.copytree(Path(igsm_pipeline.__file__).parent, copy / "igsm_pipeline")
         shutil.copy(Path(igsm_pipeline.__file__).parents[1] / "dagster.yaml", copy)
-        path = copy / "igsm_pipeline" / module / "stage.py"
+        path = copy / "igsm_pipeline" / module / "write.py"
         text, found = re.subn(r"\nVERSION(: int)? = (\d+)\n", lambda match: f"\nVERSION = {int(match[2]) + 1}\n", path.read_text())
         assert found == 1
         path.write_text(text)

@@ -17,6 +17,9 @@ Every message is one sentence that names the field, the rule, the value got and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class IgsmError(Exception):
     """Base of all errors raised on purpose."""
@@ -75,3 +78,22 @@ class StageFailed(IgsmError):
 
 class TransientFault(StageFailed):
     """A stage was cut off by something that may pass; the same run, started again, may well finish."""
+
+
+def did_you_mean(word: str, words: Iterable[str], *, most: int = 3) -> str:
+    """Ask after what may have been meant: "did you mean mini or med?"; "" where nothing is near.
+
+    Args:
+        word: as it was written.
+        words: what there is.
+        most: suggestions at most.
+    """
+    known = list(dict.fromkeys(words))
+    lower = {name.lower(): name for name in reversed(known)}
+    near = [lower[name] for name in get_close_matches(word.lower(), lower, n=most, cutoff=0.6)]
+    near += [name for name in known if word and name.lower().startswith(word.lower()) and name not in near]
+    near = near[:most]
+    if not near:
+        return ""
+    before = f"{', '.join(near[:-1])} or " if near[1:] else ""
+    return f"did you mean {before}{near[-1]}?"

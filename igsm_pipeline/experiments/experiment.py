@@ -29,7 +29,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, model_validator
 
-from igsm_pipeline.errors import BadSettings, IgsmError, NotFound
+from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, did_you_mean
 from igsm_pipeline.experiments.sections import BudgetSection, EvaluationSection, ProbesSection, ShardsSection
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
@@ -186,8 +186,8 @@ def find_members(names: list[str]) -> list[Member]:
             for path, error in broken.items():
                 if name == path.stem or name.startswith(path.stem + "."):
                     raise error
-            folder = experiment_folders()[-1]
-            raise NotFound(f"no member {name!r}: must be one of {', '.join(members)}; add a file to {folder} to define another")
+            near = did_you_mean(name, [*experiments, *members])
+            raise NotFound(f"no member {name!r}{'; ' * bool(near)}{near}\n`igsm status` lists all; a file in <data root>/experiments defines another")
         chosen = experiments[name].members if name in experiments else (members[name],)
         found.update((member.key, member) for member in chosen)
     return list(found.values())

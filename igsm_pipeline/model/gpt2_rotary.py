@@ -9,8 +9,11 @@ divided by sqrt(2 l), biases 0. Ours: GPT-NeoX without parallel residuals is tha
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +23,9 @@ from transformers.activations import NewGELUActivation
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.store import write_atomically
+
+CONFIG = "config.json"
 
 
 def build(
@@ -106,8 +112,36 @@ def check_rotary(model: PreTrainedModel) -> None:
 
 
 def save(model: PreTrainedModel, folder: Path) -> None:
-    """Write config.json, generation_config.json and model.safetensors into an existing or new folder."""
+    """Write config.json, generation_config.json and model.safetensors into an existing or new folder.
+
+    The configuration names its rotary positions twice, for transformers 5 and for what reads the names of before (see ``legacy_keys``).
+    """
     model.save_pretrained(folder, safe_serialization=True)
+    path = folder / CONFIG
+    config = json.loads(path.read_text(encoding="utf-8"))
+    write_atomically(path, (json.dumps(config | legacy_keys(config), indent=2, sort_keys=True) + "\n").encode())
+
+
+def legacy_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The rotary settings of a config.json under the names of transformers 4 and of vLLM, to stand beside ``rope_parameters``.
+
+    Ours: transformers 4 passes over ``rope_parameters`` in silence, takes its defaults and writes nonsense; transformers 5 passes over these.
+
+    Args:
+        config: the parsed config.json.
+
+    Returns:
+        Keys to add; none where ``rope_parameters`` is missing or differs by kind of layer, which the names of before cannot say.
+    """
+    rope = config.get("rope_parameters")
+    if not isinstance(rope, Mapping) or "rope_theta" not in rope:
+        return {}
+    keys = {name: rope[name] for name in ("rope_theta", "partial_rotary_factor") if name in rope}
+    if config.get("model_type") == "gpt_neox":
+        names = {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"}
+        keys |= {names[name]: value for name, value in keys.items()}
+    scaling = {name: value for name, value in rope.items() if name not in ("rope_theta", "partial_rotary_factor")}
+    return keys | ({"rope_scaling": scaling} if scaling.get("rope_type", "default") != "default" else {})
 
 
 def load(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -116,7 +150,7 @@ def load(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype
     Raises:
         BadCheckpoint: the folder is not a causal model, misses weights, or its rotary buffers are wrong.
     """
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         raise BadCheckpoint(f"checkpoint {folder}", "must hold config.json", "no such file", "name the folder of a finished checkpoint")
     try:
         model, report = AutoModelForCausalLM.from_pretrained(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from igsm_pipeline.errors import NotFound
+from igsm_pipeline.errors import NotFound, did_you_mean
 from igsm_pipeline.settings import Settings
 from igsm_pipeline.store import Unit, Writing
 
@@ -80,7 +80,8 @@ def find_stage(name: str) -> Stage:
         NotFound: there is none; the message lists them.
     """
     if name not in STAGES:
-        raise NotFound(f"no stage {name!r}: must be one of {', '.join(STAGES)}")
+        near = did_you_mean(name, STAGES)
+        raise NotFound(f"no stage {name!r}{'; ' * bool(near)}{near}\nthe stages are {', '.join(STAGES)}")
     return STAGES[name]
 
 

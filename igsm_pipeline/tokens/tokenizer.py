@@ -2,6 +2,8 @@
 
 It encodes whole documents, specials by their names, to the ids that ``emit`` gives, and decodes them back.
 
+A word or byte that it does not know becomes the end of text, as in GPT-2, whose only special token that is.
+
 Ours: the specials' names; in GPT-2's vocabulary they replace the six bytes 0x80 to 0x85, which no English text holds.
 """
 
@@ -18,21 +20,32 @@ from igsm_pipeline.tokens.bpe import Pieces, read_gpt2
 from igsm_pipeline.tokens.fragments import ANSWER, BEGIN, END, NUM_SPECIALS, PROBE_END, PROBE_MID, PROBE_START, SOLUTION, SPECIALS
 from igsm_pipeline.tokens.table import TokenTable, fragment_pattern
 
+UNKNOWN = SPECIALS[END]
 
-def save_tokenizer(table: TokenTable, folder: Path) -> None:
+
+def save_tokenizer(table: TokenTable, folder: Path, *, loads_everywhere: bool = True) -> None:
     """Write ``tokenizer.json`` and ``tokenizer_config.json``.
+
+    Args:
+        table: the ids.
+        folder: where the files go; made if need be.
+        loads_everywhere: transformers 4 loads it, too, and it has an unknown token. False gives the bytes that stage ``token_shards`` has
+            written since its VERSION 1: with others, shards that are made again would make the checkpoints trained on them stale.
 
     Raises:
         BadInput: vocabulary gpt2 is written whole, which needs GPT-2's files, and they are not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(table)
+    extra = [SPECIALS[one] for one in (SOLUTION, ANSWER, PROBE_START, PROBE_MID, PROBE_END)]
+    if loads_everywhere:
+        tokenizer.model.unk_token = UNKNOWN
     config: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": SPECIALS[BEGIN],
         "eos_token": SPECIALS[END],
         "pad_token": SPECIALS[END],
-        "extra_special_tokens": [SPECIALS[one] for one in (SOLUTION, ANSWER, PROBE_START, PROBE_MID, PROBE_END)],
+        **({"unk_token": UNKNOWN, "additional_special_tokens": extra} if loads_everywhere else {"extra_special_tokens": extra}),
         "clean_up_tokenization_spaces": False,
         "add_prefix_space": False,
         "model_input_names": ["input_ids", "attention_mask"],

@@ -58,7 +58,7 @@ def write_shards(settings: ShardSettings, inputs: Mapping[str, Path], writing: W
     totals = {name: sum(one[name] for one in shards) for name in ("problems", "dropped", "windows", "tokens")}
     if not totals["windows"]:
         raise StageFailed(f"all {totals['problems']} problems are longer than shards.window, which is {settings.window}: raise it")
-    source.table.save(writing.folder / TOKENIZER)
+    source.table.save(writing.folder / TOKENIZER, loads_everywhere=False)
     write_atomically(writing.folder / TABLE_FILE, (json.dumps(table_facts(source.table, settings.window), indent=1) + "\n").encode())
     write_atomically(writing.folder / SUMMARY, (json.dumps({**totals, "shards": shards}) + "\n").encode())
     writing.counts.update(totals)

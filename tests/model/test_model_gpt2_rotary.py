@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -146,3 +147,34 @@ def test_foreign_checkpoint_enters_by_content(model: GPTNeoXForCausalLM, tmp_pat
 def test_odd_rotary_widths_are_refused() -> None:
     with pytest.raises(BadSettings, match="even number"):
         ModelSettings.parse({"head_width": 12, "partial_rotary_factor": 0.25}, "model")
+
+
+def test_the_configuration_names_its_positions_for_transformers_4_too(tmp_path: Path) -> None:
+    settings = TINY.model_copy(update={"rope_theta": 100.0, "partial_rotary_factor": 0.5})
+    made = gpt2_rotary.build(settings, vocab_size=37, context=64, seed=3)
+    gpt2_rotary.save(made, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["rotary_pct"], config["rotary_emb_base"], config["rope_theta"]) == (0.5, 100.0, 100.0)
+    again = gpt2_rotary.load(tmp_path)
+    gpt2_rotary.save(again, tmp_path / "again")
+    assert (tmp_path / "again" / "config.json").read_bytes() == (tmp_path / "config.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("config", "keys"),
+    [
+        ({"model_type": "gpt2"}, {}),
+        ({"model_type": "llama", "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}, {"rope_theta": 5e5}),
+        (
+            {"model_type": "llama", "rope_parameters": {"rope_type": "linear", "rope_theta": 5e5, "factor": 2.0}},
+            {"rope_theta": 5e5, "rope_scaling": {"rope_type": "linear", "factor": 2.0}},
+        ),
+        ({"model_type": "gemma3", "rope_parameters": {"full_attention": {"rope_theta": 1e6}}}, {}),
+        (
+            {"model_type": "gpt_neox", "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}},
+            {"rope_theta": 1e4, "rotary_emb_base": 1e4},
+        ),
+    ],
+)
+def test_positions_of_other_models_are_named_as_transformers_4_names_them(config: dict[str, Any], keys: dict[str, Any]) -> None:
+    assert gpt2_rotary.legacy_keys(config) == keys

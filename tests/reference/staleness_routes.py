@@ -19,11 +19,11 @@ from reference.staleness_events import EVENTS, MEMBER, SILENT, Event, declare
 from igsm_pipeline import cli
 from igsm_pipeline.defs.operating.automation import AFTER_EVERY_STAGE, nightly_refresh, stale_members
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
-from igsm_pipeline.experiments import __main__ as library
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning import stages
 from igsm_pipeline.planning.planner import plan, units_of
 from igsm_pipeline.planning.stages import STAGES
+from igsm_pipeline.running import __main__ as library
 from igsm_pipeline.store import MANIFEST, Store
 
 PACKAGES = stages.PACKAGE_FOLDER

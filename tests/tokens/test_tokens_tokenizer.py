@@ -11,7 +11,7 @@ from reference.plain_text import document
 from transformers import AutoTokenizer
 
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
-from igsm_pipeline.tokens.fragments import SPECIALS
+from igsm_pipeline.tokens.fragments import END, SPECIALS
 from igsm_pipeline.world import load_world
 
 SEED = 13
@@ -67,3 +67,33 @@ def test_batches_are_padded_on_the_left(batch, table, tokenizer):
     lengths = padded["attention_mask"].sum(axis=1)
     for ids, length, i in zip(padded["input_ids"], lengths, range(3), strict=True):
         np.testing.assert_array_equal(ids[len(ids) - length :], emit(batch, table, "pq").document(i))
+
+
+def test_an_unknown_word_becomes_the_end_of_text_and_is_no_exception(batch, table, tokenizer):
+    end = SPECIALS[END]
+    assert (tokenizer.unk_token, tokenizer.unk_token_id) == (end, table.eos)
+    text = document(batch[0], "pq")
+    known = tokenizer(text)["input_ids"]
+    ids = tokenizer(f"{text} \u00e9\u4e2d zebra")["input_ids"]
+    assert ids[: len(known)] == known
+    assert len(ids) > len(known)
+    if table.settings.vocab == "compact":
+        assert table.eos in ids[len(known) :]
+
+
+def test_the_configuration_says_what_transformers_4_reads(table, tmp_path):
+    table.save(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert set(config["additional_special_tokens"]) | {config["bos_token"], config["eos_token"]} == set(SPECIALS)
+    assert "extra_special_tokens" not in config  # as a list it stops transformers 4
+
+
+def test_the_tokenizer_beside_shards_keeps_its_bytes(table, tmp_path):
+    table.save(tmp_path, loads_everywhere=False)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert len(config["extra_special_tokens"]) == 5
+    assert not config.keys() & {"unk_token", "additional_special_tokens"}
+    table.save(tmp_path / "new")
+    old, new = (json.loads((folder / "tokenizer.json").read_text()) for folder in (tmp_path, tmp_path / "new"))
+    assert old["model"].pop("unk_token") != new["model"].pop("unk_token") == SPECIALS[END]
+    assert old == new

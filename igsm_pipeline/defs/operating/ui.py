@@ -22,6 +22,7 @@ from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed, StoreError
 from igsm_pipeline.running.child import die_with, stop
 
 HOST = "127.0.0.1"
+MLFLOW_HOSTS = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[[]::1]:*")  # [[] is a bracket in MLflow's patterns
 START_S = 600.0
 STOP_S = 30.0
 POLL_S = 0.3
@@ -138,12 +139,14 @@ def servers(port: int, mlflow_port: int) -> list[Server]:
     quiet_mlflow()
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     artifacts = (mlflow_folder() / "artifacts").as_uri()
-    workspace = ["-w", "workspace.yaml"]
     return [
         Server(
-            "dagster-webserver", [python, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *workspace], f"http://{HOST}:{port}", "/server_info"
+            "dagster-webserver",
+            [python, "-m", "igsm_pipeline.defs.operating.webserver", HOST, str(port), "workspace.yaml"],
+            f"http://{HOST}:{port}",
+            "/server_info",
         ),
-        Server("dagster-daemon", [python, "-m", "dagster._daemon", "run", *workspace]),
+        Server("dagster-daemon", [python, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"]),
         Server(
             "mlflow",
             [
@@ -161,6 +164,12 @@ def servers(port: int, mlflow_port: int) -> list[Server]:
                 database_uri(),
                 "--default-artifact-root",
                 artifacts,
+                "--allowed-hosts",
+                ",".join(MLFLOW_HOSTS),
+                "--cors-allowed-origins",
+                f"http://{HOST}:{mlflow_port}",
+                "--x-frame-options",
+                "DENY",
             ],
             f"http://{HOST}:{mlflow_port}",
             "/health",

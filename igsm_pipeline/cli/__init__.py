@@ -1,0 +1,18 @@
+"""``igsm``: the pipeline from a terminal.
+
+Every command imports what it needs when it runs, so that ``igsm --help`` answers at once and ``igsm run`` of a fresh member never loads Dagster.
+A wrong word, value or file ends in two or three lines on stderr and exit code 2 (``cli.border``).
+
+    app.py       what all commands share
+    border.py    main: errors and signals become lines and exit codes
+    usage.py     wrong words in the house's grammar
+    members.py   run, plan, status, report
+    problems.py  generate, show, solve, verify
+    upkeep.py    sql, ui, gc, export, import, doctor
+"""
+
+from igsm_pipeline.cli import members, problems, upkeep
+from igsm_pipeline.cli.app import app
+from igsm_pipeline.cli.border import main
+
+__all__ = ["app", "main", "members", "problems", "upkeep"]

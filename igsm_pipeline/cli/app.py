@@ -1,0 +1,88 @@
+"""The command line itself: what all commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from igsm_pipeline.planning.planner import Plan
+
+app = typer.Typer(
+    name="igsm",
+    help="iGSM problems to probed minds: generate, train, evaluate and probe, computing only what is stale.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def complete_members(incomplete: str) -> list[str]:
+    """Names of experiments and members that begin so, for the shell's completion; none while they cannot be read."""
+    from igsm_pipeline.errors import IgsmError
+    from igsm_pipeline.experiments.experiment import load_experiments
+
+    try:
+        experiments = load_experiments({})
+    except (IgsmError, OSError):
+        return []
+    names = [*experiments, *(member.key for experiment in experiments.values() for member in experiment.members)]
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
+def complete_stages(incomplete: str) -> list[str]:
+    """Names of stages that begin so, for the shell's completion."""
+    from igsm_pipeline.planning.stages import STAGES
+
+    return [name for name in STAGES if name.startswith(incomplete)]
+
+
+Members = Annotated[
+    list[str], typer.Argument(help="Members or experiments (`igsm status` lists them).", show_default=False, autocompletion=complete_members)
+]
+Stages = Annotated[
+    list[str] | None,
+    typer.Option("--stage", "-s", help="Only this stage; may be given several times.", show_default=False, autocompletion=complete_stages),
+]
+Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again instead of trusting size and time.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
+WorldSource = Annotated[str, typer.Option("--world", help="World: a built-in name or a file.")]
+Lenient = Annotated[bool, typer.Option("--lenient", help="Accept other people's looser names.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from igsm_pipeline.cli.streams import own_version
+
+        typer.echo(f"igsm {own_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors: no progress bars, no remarks.")] = False,
+) -> None:
+    from igsm_pipeline.cli.streams import be_quiet
+
+    if quiet:
+        be_quiet()
+
+
+def plans_of(members: Sequence[str], stages: Sequence[str] | None, deep: bool) -> list[Plan]:
+    """The plan of every member that is named."""
+    from igsm_pipeline.experiments.experiment import find_members
+    from igsm_pipeline.planning.planner import plan as make_plan
+    from igsm_pipeline.store import Store
+
+    return [make_plan(member, Store.at_home(), stages, deep=deep) for member in find_members(list(members))]
+
+
+def console() -> Console:
+    """Where tables and colours go: standard output."""
+    from rich.console import Console
+
+    return Console(soft_wrap=False)

@@ -1,0 +1,150 @@
+"""Commands about problems and solutions: generate, show, solve, verify. They need no experiment."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from igsm_pipeline.cli.app import Lenient, WorldSource, app, console
+
+if TYPE_CHECKING:
+    from igsm_pipeline.toolbox.solver import Solver
+
+FamilyName = Annotated[str, typer.Option("--family", help="med, hard, or a YAML file of family settings.")]
+
+
+class Split(StrEnum):
+    """Which templates problems are drawn from."""
+
+    train, test, all = "train", "test", "all"
+
+
+class Law(StrEnum):
+    """How op is drawn."""
+
+    range, exact = "range", "exact"
+
+
+class FileFormat(StrEnum):
+    """What ``generate`` writes."""
+
+    jsonl, parquet = "jsonl", "parquet"
+
+
+class Vocab(StrEnum):
+    """Whose token ids ``generate`` writes."""
+
+    gpt2, compact = "gpt2", "compact"
+
+
+@app.command()
+def generate(
+    family: FamilyName = "med",
+    split: Annotated[Split, typer.Option(help="Whose templates.")] = Split.train,
+    law: Annotated[Law, typer.Option(help="range: op by the family's law; exact: op = --op.")] = Law.range,
+    op: Annotated[int | None, typer.Option(help="Operations, with --law exact.", show_default=False)] = None,
+    num: Annotated[int, typer.Option(help="Problems.", min=1)] = 10,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    file_format: Annotated[FileFormat, typer.Option("--format")] = FileFormat.jsonl,
+    world: WorldSource = "igsm",
+    lenient: Lenient = False,
+    vocab: Annotated[Vocab, typer.Option(help="Token ids: GPT-2's own, or compact.")] = Vocab.gpt2,
+    tables: Annotated[bool, typer.Option("--tables", help="No problems but tables of what they are like: Markdown, JSON (--out x.json).")] = False,
+    out: Annotated[Path | None, typer.Option(help="File; stdout without it.", show_default=False)] = None,
+) -> None:
+    """Generate problems with solution, graph and token ids, for use elsewhere."""
+    from igsm_pipeline.toolbox.dataset import generated_set, write_dataset
+    from igsm_pipeline.toolbox.law_tables import write_tables
+    from igsm_pipeline.world.world import load_world
+
+    settings, names = generated_set(family, law=law.value, op=op, split=split.value, num_problems=num, seed=seed), load_world(world, lenient=lenient)
+    if tables:
+        write_tables(settings, names, world, out)
+        return
+    total = write_dataset(settings, names, vocab=vocab.value, file_format=file_format.value, out=out)
+    typer.echo(f"{total:,} problems{f' in {out}' if out else ''}", err=True)
+
+
+@app.command()
+def show(
+    family: FamilyName = "med",
+    op: Annotated[int | None, typer.Option(help="Operations; by the family's law without it.", show_default=False)] = None,
+    split: Annotated[Split, typer.Option()] = Split.test,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    number: Annotated[int, typer.Option(help="Which one: the row, from 0, that `igsm generate` with the same options writes.", min=0)] = 0,
+    key: Annotated[str | None, typer.Option(help="Which one: BLOCK:DRAW, as records hold them.", show_default=False)] = None,
+    world: WorldSource = "igsm",
+    lenient: Lenient = False,
+) -> None:
+    """Show one problem in colour: text, solution, structure, and what its query rests on."""
+    from igsm_pipeline.toolbox.console import problem_view
+    from igsm_pipeline.toolbox.dataset import find_problem, generated_set
+    from igsm_pipeline.world.world import load_world
+
+    settings = generated_set(family, law="range" if op is None else "exact", op=op, split=split.value, num_problems=number + 1, seed=seed)
+    batch = find_problem(settings, load_world(world, lenient=lenient), key)
+    key_line = f"[dim]--key {batch.records[0]['block']}:{batch.records[0]['draw']}[/]"
+    console().print(key_line, problem_view(batch[0], format=settings.family.format), sep="\n", highlight=False)
+
+
+@app.command()
+def solve(
+    file: Annotated[
+        Path | None, typer.Argument(help="A problem's text or a file of `igsm generate`; - reads stdin; drawn without it.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Member, checkpoint folder or models:/NAME@ALIAS; the reference without it.", show_default=False)
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Of a drawn problem: med, hard or a YAML file.", show_default="the model's, or med")] = None,
+    op: Annotated[int | None, typer.Option(help="Operations of a drawn problem.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    world: Annotated[str | None, typer.Option(help="World: a built-in name or a file.", show_default="the model's, or igsm")] = None,
+    lenient: Lenient = False,
+    modulus: Annotated[int | None, typer.Option(min=2, show_default="the model's, or 23")] = None,
+) -> int:
+    """Solve a problem and judge it step by step (exit code 1: wrong); without a model print the reference solution and answer."""
+    from igsm_pipeline.toolbox.solving import choose_problem, read_text, solve_problem
+
+    solver = _find_solver(model) if model else None
+    given = None if file is None else read_text(file)
+    asked = choose_problem(solver, given, family=family, op=op, seed=seed, world=world, lenient=lenient, modulus=modulus)
+    if solver is None:
+        typer.echo(asked.reference() if given else f"{asked.text.strip()}\n{asked.reference()}")
+        return 0
+    solved = solve_problem(asked, solver)
+    console().print(solved.view(solver.name))
+    return 0 if solved.verdict.correct else 1
+
+
+def _find_solver(named: str) -> Solver:
+    if named.startswith("models:/"):
+        from igsm_pipeline.defs.tracking.solver import find_registered
+
+        return find_registered(named)
+    from igsm_pipeline.toolbox.solver import find_solver
+
+    return find_solver(named)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="JSON lines or Parquet (.parquet) with problem, question, solution and, optionally, answer.")],
+    world: WorldSource = "igsm",
+    lenient: Lenient = False,
+    modulus: Annotated[int, typer.Option(min=2)] = 23,
+    released: Annotated[bool, typer.Option("--released", help="Accept all that the released checker accepts.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where each row's verdict goes: JSON lines, or Parquet (.parquet).", show_default=False)] = None,
+) -> int:
+    """Judge a file of solutions: accuracy and redundancy per op, first errors, all with intervals; exit code 1 if a row could not be judged."""
+    from igsm_pipeline.verification.files import verify_file, write_judgement
+    from igsm_pipeline.verification.summary import summary_lines
+    from igsm_pipeline.world.world import load_world
+
+    judgement = verify_file(file, load_world(world, lenient=lenient), modulus, strict=not released)
+    if out is not None:
+        write_judgement(judgement, out)
+    typer.echo("\n".join(summary_lines(judgement)))
+    return 1 if judgement.refused else 0

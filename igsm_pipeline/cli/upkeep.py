@@ -1,0 +1,112 @@
+"""Commands about what is stored and the machine: sql, ui, gc, export, import, doctor."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from igsm_pipeline.cli.app import Members, Stages, app, console, plans_of
+
+
+class TableFormat(StrEnum):
+    """How ``sql`` prints."""
+
+    table, csv, json = "table", "csv", "json"
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A query; without it the tables are listed.")] = "SHOW TABLES",
+    out: Annotated[TableFormat, typer.Option("--format")] = TableFormat.table,
+) -> None:
+    """Ask DuckDB about everything in the store, read-only; docs/queries.md shows how."""
+    from igsm_pipeline.catalog.catalog import ask, open_catalog, refresh_catalog
+    from igsm_pipeline.store import find_home
+    from igsm_pipeline.toolbox.console import result_lines
+
+    home = find_home()
+    if failure := refresh_catalog(home):
+        typer.echo(f"answered from the catalog as it lies: {failure}", err=True)
+    with open_catalog(home) as connection:
+        for line in result_lines(ask(connection, query), out.value):
+            typer.echo(line)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Of Dagster's page.")] = 3000, mlflow_port: Annotated[int, typer.Option(help="Of MLflow's page.")] = 5000
+) -> int:
+    """Start Dagster's and MLflow's pages on this machine; Ctrl-C stops them."""
+    from igsm_pipeline.defs.operating.ui import run_ui
+
+    return run_ui(port, mlflow_port)
+
+
+@app.command()
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only a list is printed.")] = False,
+    runs: Annotated[float | None, typer.Option("--runs", help="Also Dagster's runs older than these days.", min=0, show_default=False)] = None,
+) -> None:
+    """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest."""
+    from igsm_pipeline.experiments.experiment import load_members
+    from igsm_pipeline.planning.planner import units_of
+    from igsm_pipeline.store import Store
+    from igsm_pipeline.store.housekeeping import find_garbage, remove_garbage
+    from igsm_pipeline.toolbox.console import format_bytes
+
+    store = Store.at_home()
+    garbage = find_garbage(store, (unit for member in load_members().values() for unit in units_of(member)))
+    for item in garbage:
+        typer.echo(f"{format_bytes(item.bytes):>10}  {item.kind:<9}  {item.path.relative_to(store.root)}")
+    if yes:
+        folders, freed = remove_garbage(garbage)
+        typer.echo(f"removed {folders} folders, {format_bytes(freed)}")
+    elif garbage:
+        typer.echo(f"{len(garbage)} folders, {format_bytes(sum(item.bytes for item in garbage))}; `igsm gc --yes` removes them")
+    else:
+        typer.echo("no unit to remove")
+    if runs is not None:
+        from igsm_pipeline.defs.operating.instance import remove_runs
+
+        typer.echo(f"{remove_runs(runs, yes=yes)} Dagster runs {'removed' if yes else 'to remove'}")
+
+
+@app.command()
+def export(members: Members, out: Annotated[Path, typer.Option("--out", help="The file to write.")], stages: Stages = None) -> None:
+    """Write the finished units of members to one file, for another machine."""
+    from igsm_pipeline.store import Store
+    from igsm_pipeline.store.housekeeping import export_units
+
+    store = Store.at_home()
+    units = [unit for each in plans_of(members, stages, False) for unit in each.units if not store.check_own(unit)]
+    typer.echo(f"{export_units(store, units, out)} units in {out}", err=True)
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    replace: Annotated[bool, typer.Option("--replace", help="Let units of other content take the place of those here.")] = False,
+) -> None:
+    """Take in units that `igsm export` wrote; every file is hashed before it is believed."""
+    from igsm_pipeline.store import Store
+    from igsm_pipeline.store.housekeeping import import_units
+
+    done = import_units(Store.at_home(), file, replace=replace)
+    for label in done.kept:
+        typer.echo(f"kept the unit here, whose content differs: {label}; --replace takes the imported one", err=True)
+    typer.echo(f"{len(done.added)} added, {len(done.present)} already here, {len(done.kept)} kept", err=True)
+
+
+@app.command()
+def doctor() -> int:
+    """Check this machine: versions, data root, disk, experiments, accelerator."""
+    from igsm_pipeline.toolbox.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        mark = "[green]ok  [/]" if finding.good else "[red]BAD [/]"
+        console().print(f"{mark} {finding.what}: {finding.found}", highlight=False)
+    return 0 if all(finding.good for finding in findings) else 1

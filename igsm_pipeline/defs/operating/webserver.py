@@ -1,0 +1,49 @@
+"""Dagster's webserver behind the guard: ``python -m igsm_pipeline.defs.operating.webserver HOST PORT WORKSPACE``, which
+`igsm ui` runs on the loopback."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import dagster as dg
+import uvicorn
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget, WorkspaceLoadTarget
+from dagster._utils.interrupts import setup_interrupt_handlers
+from dagster._utils.log import configure_loggers
+from dagster_webserver.app import create_app_from_workspace_process_context
+from dagster_webserver.cli import DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_MAX_OVERFLOW, DEFAULT_POOL_RECYCLE, _lifespan
+from dagster_webserver.version import __version__
+
+from igsm_pipeline.defs.operating.guard import Guard
+
+POLL_MS = 2000
+
+
+def serve(host: str, port: int, target: WorkspaceLoadTarget, instance: dg.DagsterInstance) -> None:
+    """Serve Dagster's page until the process is interrupted.
+
+    Args:
+        host: address it listens on; the guard answers those who ask for the loopback, whatever this is.
+        port: where it listens.
+        target: the workspace with the code locations.
+        instance: runs, events and assets.
+    """
+    instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
+    with WorkspaceProcessContext(instance, version=__version__, workspace_load_target=target) as context:
+        app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS, lifespan=_lifespan)
+        logging.getLogger("dagster-webserver").info("serving Dagster on http://%s:%d", host, port)
+        uvicorn.run(Guard(app), host=host, port=port, log_level="warning")
+
+
+def main(host: str, port: str, workspace: str) -> None:
+    """Serve the project's instance (``DAGSTER_HOME``) with the code locations of a workspace file."""
+    configure_loggers(log_level="INFO")
+    setup_interrupt_handlers()
+    with dg.DagsterInstance.get() as instance:
+        serve(host, int(port), WorkspaceFileTarget(paths=[workspace]), instance)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

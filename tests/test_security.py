@@ -17,7 +17,7 @@ from igsm_pipeline.defs.operating import ui
 from igsm_pipeline.defs.operating.instance import OWNER_TAG, close_dead_runs
 from igsm_pipeline.errors import BadInput, BadSettings, NotFound, StoreError
 from igsm_pipeline.experiments.experiment import find_member, load_members
-from igsm_pipeline.planning.stages import find_stage
+from igsm_pipeline.planning.flow import find_stage
 from igsm_pipeline.store import Store, Unit, content_of, hash_file
 from igsm_pipeline.store.housekeeping import export_units, import_units
 

@@ -28,8 +28,6 @@ from igsm_pipeline.tokens import build_table
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.write import WORLD_FILE
 
-STAGE = "activation_cache"
-VERSION = 2
 PROBLEMS_PER_FILE = 4096
 """How much a crash can cost, and how much is in memory at once; readers join the files."""
 

@@ -1,6 +1,6 @@
 """The catalog: one small DuckDB file whose views read the store's Parquet files where they lie.
 
-The file holds no results: the table ``units`` (what the manifests say) and the views of ``reports.views``. It is built aside and renamed, so a
+The file holds no results: the table ``units`` (what the manifests say) and the views of ``catalog.views``. It is built aside and renamed, so a
 reader sees the old catalog or the new one. Paths in it are relative to the data root, which ``open_catalog`` gives to DuckDB as the variable
 ``igsm_home``, so the data folder may move; plain ``duckdb igsm.duckdb`` works from inside the data folder.
 
@@ -20,10 +20,11 @@ from typing import Any
 
 import duckdb
 
-from igsm_pipeline.catalog.views import EXPERIMENT, FILE_VIEWS, QUERY_VIEWS, Column, FileView
+from igsm_pipeline.catalog.views import QUERY_VIEWS, file_tables, view_columns, view_type
 from igsm_pipeline.errors import BadInput, NotFound, StoreError
 from igsm_pipeline.intervals.share import Z95
 from igsm_pipeline.planning.planner import catalog_rows
+from igsm_pipeline.stage import Column, Stage, Table
 from igsm_pipeline.store import Store, read_manifest
 
 CATALOG = "igsm.duckdb"
@@ -38,7 +39,7 @@ CREATE MACRO wilson_high(k, n, z := {z}) AS least(1, (k / n + z * z / (2 * n) + 
 """
 _UNITS = """
 CREATE TABLE units (experiment VARCHAR, stage VARCHAR, name VARCHAR, fingerprint VARCHAR, folder VARCHAR, bytes BIGINT, seconds DOUBLE,
-                    finished VARCHAR, counts JSON, settings JSON);
+                    finished VARCHAR, counts JSON, settings JSON, labels JSON);
 COMMENT ON TABLE units IS 'one row per finished unit of a member: what its manifest says';
 """
 
@@ -68,10 +69,10 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
             connection.begin()  # one write to the disk instead of one per comment
             connection.execute(_UNITS + _WILSON.format(z=Z95))
             if units:
-                connection.executemany("INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", units)
-            for view in FILE_VIEWS:
-                connection.execute(_file_view(connection, view, home))
-                _comment(connection, view.name, view.meaning, (EXPERIMENT, *view.columns))
+                connection.executemany("INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", units)
+            for stage, table in file_tables():
+                connection.execute(_file_view(connection, stage, table, home))
+                _comment(connection, table.name, table.meaning, view_columns(table))
             for query in QUERY_VIEWS:
                 connection.execute(f"CREATE VIEW {query.name} AS {query.sql}")
                 _comment(connection, query.name, query.meaning, query.columns)
@@ -166,7 +167,7 @@ def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -
 
 def describe_views() -> list[tuple[str, str, tuple[Column, ...]]]:
     """Name, meaning and columns of every view, for documentation."""
-    files = [(view.name, view.meaning, (EXPERIMENT, *view.columns)) for view in FILE_VIEWS]
+    files = [(table.name, table.meaning, view_columns(table)) for _, table in file_tables()]
     return files + [(view.name, view.meaning, view.columns) for view in QUERY_VIEWS]
 
 
@@ -187,27 +188,28 @@ def _unit(row: Mapping[str, Any], home: Path) -> tuple[Any, ...] | None:
         *facts,
         json.dumps(manifest.get("counts", {})),
         json.dumps(manifest.get("settings", {})),
+        json.dumps(dict(row.get("labels", {}))),
     )
 
 
-def _file_view(connection: duckdb.DuckDBPyConnection, view: FileView, home: Path) -> str:
-    stages = ", ".join(_quote(stage) for stage in view.stages)
-    folders = connection.execute(f"SELECT DISTINCT folder FROM units WHERE stage IN ({stages}) ORDER BY folder").fetchall()
-    paths = [f"{folder}/{path.name}" for (folder,) in folders for path in sorted((home / folder).glob(view.files))]
+def _file_view(connection: duckdb.DuckDBPyConnection, stage: Stage, table: Table, home: Path) -> str:
+    folders = connection.execute("SELECT DISTINCT folder FROM units WHERE stage = ? ORDER BY folder", [stage.name]).fetchall()
+    paths = [f"{folder}/{path.name}" for (folder,) in folders for path in sorted((home / folder).glob(table.files))]
+    columns = [(column, view_type(column)) for column in view_columns(table)]
     if not paths:
-        empty = ", ".join(f"CAST(NULL AS {column.type}) AS {column.name}" for column in (EXPERIMENT, *view.columns))
-        return f"CREATE VIEW {view.name} AS SELECT {empty} WHERE false"
+        empty = ", ".join(f"CAST(NULL AS {kind}) AS {column.name}" for column, kind in columns)
+        return f"CREATE VIEW {table.name} AS SELECT {empty} WHERE false"
     files = f"[coalesce(getvariable('{_HOME}'), '') || path FOR path IN [{', '.join(_quote(path) for path in paths)}]]"
     scan = f"read_parquet({files}, union_by_name = true, filename = 'unit_file')"
     present = {str(name).lower() for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
-    chosen = ", ".join(f"CAST({_source(column, present)} AS {column.type}) AS {column.name}" for column in view.columns)
-    where = f"u.stage IN ({stages}) AND u.fingerprint = regexp_extract(p.unit_file, {_FINGERPRINT}, 1)"
-    return f"CREATE VIEW {view.name} AS SELECT u.experiment, {chosen} FROM {scan} p JOIN units u ON {where}"
+    chosen = ", ".join(f"CAST({_source(column, present)} AS {kind}) AS {column.name}" for column, kind in columns[1:])
+    where = f"u.stage = {_quote(stage.name)} AND u.fingerprint = regexp_extract(p.unit_file, {_FINGERPRINT}, 1)"
+    return f"CREATE VIEW {table.name} AS SELECT u.experiment, {chosen} FROM {scan} p JOIN units u ON {where}"
 
 
 def _source(column: Column, present: set[str]) -> str:
-    if column.source:
-        return column.source
+    if column.sql:
+        return column.sql
     return f"p.{column.name}" if column.name.strip('"').lower() in present else "NULL"
 
 

@@ -35,7 +35,7 @@ def complete_members(incomplete: str) -> list[str]:
 
 def complete_stages(incomplete: str) -> list[str]:
     """Names of stages that begin so, for the shell's completion."""
-    from igsm_pipeline.planning.stages import STAGES
+    from igsm_pipeline.planning.flow import STAGES
 
     return [name for name in STAGES if name.startswith(incomplete)]
 

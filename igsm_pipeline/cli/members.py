@@ -72,7 +72,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
     """Print the path of a member's report; of an experiment with a grid, of a page with its members side by side, written anew."""
-    from igsm_pipeline.reports.grid import find_report
+    from igsm_pipeline.toolbox.grid import find_report
 
     path, fresh = find_report(member)
     if not fresh:

@@ -52,7 +52,7 @@ def gc(
 ) -> None:
     """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest."""
     from igsm_pipeline.experiments.experiment import load_members
-    from igsm_pipeline.planning.planner import units_of
+    from igsm_pipeline.planning.flow import units_of
     from igsm_pipeline.store import Store
     from igsm_pipeline.store.housekeeping import find_garbage, remove_garbage
     from igsm_pipeline.toolbox.console import format_bytes

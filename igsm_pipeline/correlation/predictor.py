@@ -10,26 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from igsm_pipeline.correlation.stage import PREDICTOR
 from igsm_pipeline.intervals.bootstrap import UNDEFINED, auroc_interval, sum_by_problem
 from igsm_pipeline.probes.linear import fit_probe
 from igsm_pipeline.seeding import generator
 
-PREDICTOR_SCHEMA = pa.schema(
-    [
-        ("target", pa.string()),  # wrong: the solution is not fully correct; redundant: correct, with unnecessary parameters
-        ("slice", pa.string()),  # all: every slice together
-        ("features", pa.string()),  # probes, op, length, op+length, probes+op+length
-        ("n", pa.int64()),  # solutions
-        ("positives", pa.int64()),  # of them with the target
-        ("auroc", pa.float64()),  # out of fold
-        ("auroc_low", pa.float64()),
-        ("auroc_high", pa.float64()),
-    ]
-)
+PREDICTOR_SCHEMA = PREDICTOR.schema()
 PROBE_FEATURES = ("most_uncertain", "mean_uncertainty", "num_uncertain", "num_necessary", "expected_necessary", "num_candidates")
 FEATURE_SETS = {"probes": (0,), "op": (1,), "length": (2,), "op+length": (1, 2), "probes+op+length": (0, 1, 2)}
 """Which of the blocks (probe features, op, length) each predictor sees."""

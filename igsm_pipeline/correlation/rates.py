@@ -10,29 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from igsm_pipeline.correlation.stage import CORRELATION
 from igsm_pipeline.intervals.bootstrap import Floats, interval, mean_of, sum_by_problem
 
-CORRELATION_SCHEMA = pa.schema(
-    [
-        ("figure", pa.string()),  # a: unnecessary parameters of correct solutions; b: first wrong parameters of wrong ones
-        ("task", pa.string()),  # nece (a); can_next, nece_next (b)
-        ("slice", pa.string()),  # all: every slice together
-        ("solutions", pa.int64()),  # solutions of the kind: correct with unnecessary parameters (a), wrong (b)
-        ("n", pa.int64()),  # events
-        ("num_problems", pa.int64()),  # solutions that they stand in
-        ("rate", pa.float64()),  # share of events that the probe answers with true, against the truth, as the model acted
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("baseline_n", pa.int64()),  # other queries of these solutions, at the same place, whose label is false too
-        ("baseline_rate", pa.float64()),  # share of them that the probe answers with true
-        ("baseline_low", pa.float64()),
-        ("baseline_high", pa.float64()),
-        ("excess", pa.float64()),  # rate less baseline_rate, the solutions resampled for both at once
-        ("excess_low", pa.float64()),
-        ("excess_high", pa.float64()),
-        ("accuracy", pa.float64()),  # of the probe on all queries of these solutions at this place but the events
-    ]
-)
+CORRELATION_SCHEMA = CORRELATION.schema()
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from igsm_pipeline.correlation.mistakes import MISTAKE_TASKS, find_mistakes, fin
 from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA, Outlook, draw_folds, predictor_rows, probe_features
 from igsm_pipeline.correlation.rates import Answers, rate_table
 from igsm_pipeline.correlation.settings import CorrelationSettings
+from igsm_pipeline.correlation.stage import EVENTS as EVENTS_TABLE
 from igsm_pipeline.correlation.written import WrittenDocuments
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
-from igsm_pipeline.probes.inputs import folder_of, parts_of
 from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict
 from igsm_pipeline.problems import ProblemBatch, read_problems
 from igsm_pipeline.problems.files import write_parquet
@@ -30,31 +30,17 @@ from igsm_pipeline.queries.documents import Documents, GoldDocuments
 from igsm_pipeline.queries.draw import list_queries
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.stage import folder_of, parts_of
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.write import WORLD_FILE
 
-STAGE = "error_correlation"
-VERSION = 1
 CORRELATION, PREDICTOR, EVENTS = "correlation.parquet", "mistake_predictor.parquet", "events.parquet"
-EVENTS_SCHEMA = pa.schema(
-    [
-        ("figure", pa.string()),
-        ("task", pa.string()),
-        ("slice", pa.string()),
-        ("problem", pa.int32()),
-        ("position", pa.int16()),
-        ("parameter", pa.uint8()),
-        ("prediction", pa.int16()),
-        ("score", pa.float32()),
-    ]
-)
-"""What the model did wrong, one row per event and task, with the probe's answer (the truth is always false)."""
 
 
 def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write correlation.parquet (``rates.CORRELATION_SCHEMA``), mistake_predictor.parquet (``predictor.PREDICTOR_SCHEMA``) and events.parquet.
+    """Write correlation.parquet (``CORRELATION``), mistake_predictor.parquet (``PREDICTOR``) and events.parquet.
 
     Args:
         settings: what to compute.
@@ -76,7 +62,7 @@ def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path],
     rows = [row for part, one in outlooks.items() for row in predictor_rows(part, one, l2=settings.l2, min_events=settings.min_events, **how)]
     write_parquet(rate_table(asked.answers, **how), writing.folder / CORRELATION)
     write_parquet(pa.Table.from_pylist(rows, schema=PREDICTOR_SCHEMA), writing.folder / PREDICTOR)
-    events = pa.concat_tables([EVENTS_SCHEMA.empty_table(), *asked.events])
+    events = pa.concat_tables([EVENTS_TABLE.schema().empty_table(), *asked.events])
     write_parquet(events, writing.folder / EVENTS)
     writing.counts.update(slices=len(parts), events=len(events))
 
@@ -126,7 +112,7 @@ class _Asked:
 
     @cached_property
     def probes(self) -> dict[str, VProbe]:
-        return {task: load_probe(self.inputs[f"v_probes:{task}"], self.device) for task in parts_of(self.inputs, "v_probes")}
+        return {task: load_probe(folder_of(self.inputs, "v_probes", task), self.device) for task in parts_of(self.inputs, "v_probes")}
 
     def ask(self, task: str, batch: ProblemBatch, queries: pa.Table, documents: Documents) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         """Predictions and scores of a task's probe, one per query."""
@@ -179,4 +165,4 @@ class _Asked:
     ) -> None:
         kept = queries.filter(pa.array(event))
         columns = [[figure] * len(kept), kept["task"], [part] * len(kept), kept["problem"], kept["position"], kept["parameter"]]
-        self.events.append(pa.table([*columns, prediction[event], score[event]], schema=EVENTS_SCHEMA))
+        self.events.append(pa.table([*columns, prediction[event], score[event]], schema=EVENTS_TABLE.schema()))

@@ -22,8 +22,6 @@ from igsm_pipeline.tokens import TokenTable, build_table, emit
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.write import WORLD_FILE
 
-STAGE = "generations"
-VERSION = 1
 GENERATIONS = "generations.parquet"
 
 

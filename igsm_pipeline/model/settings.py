@@ -61,8 +61,12 @@ class ControlSettings(Settings):
 
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
-    model: ModelSettings | None = Field(None, description="the architecture; null: that of the checkpoint that the stage is given")
+    model: ModelSettings = Field(default_factory=ModelSettings, description="the architecture; of a foreign model that of its config.json")
     seed: int = Field(0, ge=0, description="of the weights")
+
+    def runtime(self) -> dict[str, Any]:
+        """A foreign model's path, which the canonical form leaves out, in its whole section."""
+        return {"model": self.model.model_dump(mode="json")} if self.model.path is not None else {}
 
 
 def checkpoint_hash(folder: Path) -> str:

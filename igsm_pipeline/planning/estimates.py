@@ -1,8 +1,8 @@
 """What stale units will cost on this machine: tokens, disk, seconds.
 
-Disk is told from the settings (``experiments.disk``), so that the first run can be refused too. Seconds are scaled from the finished unit of the same
-stage in this store whose work is nearest: training tokens times parameters for a checkpoint, problems for every other stage. Where that one
-is more than ``FARTHEST`` times smaller or larger, or there is none, the seconds are zero and the unit counts as ``unknown``.
+Disk and work are told from the settings, by the stages' own declarations, so that the first run can be refused too. Seconds are scaled from the
+finished unit of the same stage in this store whose work is nearest. Where that one is more than ``FARTHEST`` times smaller or larger, or there
+is none, the seconds are zero and the unit counts as ``unknown``.
 
 Ours: all of it; good to a factor of two or three.
 """
@@ -13,14 +13,17 @@ import math
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from igsm_pipeline.errors import BadSettings, StoreError
-from igsm_pipeline.planning.disk import disk_of, parameters_of
+from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.planning.planner import Plan
 from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
+from igsm_pipeline.training.stage import training_tokens
 
 GIGABYTE = 1_000_000_000
+FOLDER_BYTES = 16_384
+"""Of any unit: manifest, Parquet footers."""
 FARTHEST = 100.0
 
 
@@ -58,14 +61,10 @@ def estimate(units: Iterable[Unit], store: Store) -> Estimate:
     for unit in units:
         if unit.stage not in finished:
             finished[unit.stage] = _finished(unit.stage, store)
-        seconds = _seconds(_weight(unit), finished[unit.stage])
-        tokens = work_of(unit) if unit.stage == "checkpoint" else 0
+        seconds = _seconds(work_of(unit), finished[unit.stage])
+        tokens = training_tokens(unit) if unit.stage == "checkpoint" else 0
         total += Estimate(tokens, disk_of(unit), seconds or 0.0, int(seconds is None))
     return total
-
-
-def _weight(unit: Unit) -> float:
-    return float(work_of(unit)) * (max(1, parameters_of(unit.settings)) if unit.stage == "checkpoint" else 1)
 
 
 def _seconds(weight: float, finished: Iterable[tuple[float, float]]) -> float | None:
@@ -77,13 +76,14 @@ def _seconds(weight: float, finished: Iterable[tuple[float, float]]) -> float | 
     return seconds * weight / other
 
 
-def work_of(unit: Unit) -> int:
-    """Training tokens of a checkpoint (none of a foreign one), problems behind any other unit; 1 where these are not known."""
-    if unit.stage == "checkpoint":
-        shards = unit.inputs.get("shards")
-        windows, training = shards.settings if shards is not None else unit.settings.get("stream"), unit.settings.get("training")
-        return int(training["num_steps"]) * int(training["batch_windows"]) * int(windows["window"]) if training and windows else 0
-    return max(1, _problems(unit.stage, unit.settings, unit.inputs.values()))
+def disk_of(unit: Unit) -> int:
+    """Bytes that a unit will take at most while it is made, expected."""
+    return FOLDER_BYTES + round(STAGES[unit.stage].disk(unit))
+
+
+def work_of(unit: Unit) -> float:
+    """What is to be done for a unit, in its stage's own measure; at least 1."""
+    return max(1.0, STAGES[unit.stage].work(unit))
 
 
 def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) -> None:
@@ -106,22 +106,21 @@ def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) ->
         )
 
 
-def _problems(stage: str, settings: Mapping[str, Any], inputs: Iterable[Unit]) -> int:
-    if stage == "problem_sets":
-        return int(settings["num_problems"])
-    return sum(int(one.settings["num_problems"]) for one in inputs if one.stage == "problem_sets")
-
-
 def _finished(stage: str, store: Store) -> list[tuple[float, float]]:
     """(work, seconds) of every finished unit of a stage."""
     found = []
     for path in (store.root / stage).glob(f"*/{MANIFEST}"):
         try:
-            manifest = read_manifest(path.parent)
-        except StoreError:
-            continue
-        counts = manifest["counts"]
-        work = float(counts.get("tokens" if stage == "checkpoint" else "problems") or 0)
-        if work and manifest["seconds"] > 0:
-            found.append((work * (max(1, parameters_of(manifest["settings"])) if stage == "checkpoint" else 1), float(manifest["seconds"])))
+            unit, manifest = _unit_of(path.parent, store), read_manifest(path.parent)
+            if manifest["seconds"] > 0:
+                found.append((work_of(unit), float(manifest["seconds"])))
+        except (StoreError, KeyError, TypeError, ValueError):
+            continue  # a damaged manifest, or one of settings that the stage no longer has
     return found
+
+
+def _unit_of(folder: Path, store: Store) -> Unit:
+    """The unit behind a finished folder, its inputs from their own folders."""
+    manifest = read_manifest(folder)
+    inputs = {role: _unit_of(store.root / entry["stage"] / entry["fingerprint"], store) for role, entry in manifest["inputs"].items()}
+    return Unit(manifest["stage"], manifest["name"], manifest["version"], manifest["settings"], inputs)

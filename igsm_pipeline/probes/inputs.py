@@ -23,20 +23,6 @@ PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE = "predictions.parquet", "metrics.
 PROBES, SELECTION, LOSSES = "probes.safetensors", "selection.parquet", "losses.parquet"
 
 
-def parts_of(inputs: Iterable[str], kind: str) -> list[str]:
-    """The parts that the roles ``KIND:PART`` of one kind name, in alphabetical order."""
-    return sorted(role.partition(":")[2] for role in inputs if role.startswith(kind + ":"))
-
-
-def folder_of(inputs: Mapping[str, Path], kind: str, part: str) -> Path:
-    """The folder behind ``KIND:PART``.
-
-    Raises:
-        KeyError: the stage was not given it.
-    """
-    return inputs[f"{kind}:{part}"]
-
-
 def read_tokens(
     family: FamilySettings, tokens: TokenSettings, inputs: Mapping[str, Path], model: Path, tasks: Iterable[str]
 ) -> dict[str, QueryTokens]:

@@ -34,6 +34,7 @@ from igsm_pipeline.intervals.bootstrap import (
     mean_of,
     resample_sums,
 )
+from igsm_pipeline.probes.stage import DISTANCES, METRICS
 
 KEY_COLUMNS = ("problem", "task", "position", "parameter", "parameter_b")
 """What tells two queries of one slice apart."""
@@ -49,43 +50,8 @@ MAJORITY = "majority"
 MAX_DISTANCE = 8
 
 
-def _with_interval(name: str) -> list[tuple[str, pa.DataType]]:
-    return [(name, pa.float64()), (f"{name}_low", pa.float64()), (f"{name}_high", pa.float64())]
-
-
-METRICS_SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("probe", pa.string()),
-        ("layer", pa.int32()),
-        ("chosen", pa.bool_()),  # the layer that stands for its probe, chosen on held-out training problems; null where nothing was to choose
-        ("candidates", pa.string()),
-        ("slice", pa.string()),
-        ("subset", pa.string()),
-        ("op", pa.int32()),
-        ("n", pa.int64()),
-        ("num_problems", pa.int64()),
-        ("positives", pa.int64()),
-        ("negatives", pa.int64()),
-        *(field for name in SCORES for field in _with_interval(name)),
-        ("accuracy_positive", pa.float64()),
-        ("accuracy_negative", pa.float64()),
-        ("ece", pa.float64()),
-        *_with_interval("balanced_accuracy_gain"),
-    ]
-)
-DISTANCE_SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("probe", pa.string()),
-        ("layer", pa.int32()),
-        ("slice", pa.string()),
-        ("distance", pa.int32()),
-        ("n", pa.int64()),
-        ("num_problems", pa.int64()),
-        *_with_interval("accuracy"),
-    ]
-)
+METRICS_SCHEMA = METRICS.schema()
+DISTANCE_SCHEMA = DISTANCES.schema()
 
 
 def num_classes_of(task: str, modulus: int) -> int:

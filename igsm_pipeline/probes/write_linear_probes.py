@@ -22,22 +22,13 @@ from igsm_pipeline.probes.inputs import PROBES, SELECTION
 from igsm_pipeline.probes.linear import LinearProbe, fit_probe
 from igsm_pipeline.probes.metrics import num_classes_of
 from igsm_pipeline.probes.settings import LinearProbeSettings
+from igsm_pipeline.probes.stage import SELECTION as SELECTION_TABLE
 from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.store import Writing
 
-STAGE = "linear_probes"
-VERSION = 2
-SELECTION_SCHEMA = pa.schema(
-    [
-        ("task", pa.string()),
-        ("layer", pa.int32()),
-        ("n", pa.int64()),  # held-out queries of the training problems
-        ("balanced_accuracy", pa.float64()),  # on them
-        ("chosen", pa.bool_()),  # the best of the task's layers there, the lowest of equals
-    ]
-)
+SELECTION_SCHEMA = SELECTION_TABLE.schema()
 
 
 def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:

@@ -26,7 +26,6 @@ from igsm_pipeline.probes.inputs import (
     PREDICTIONS,
     PROBES,
     SELECTION,
-    folder_of,
     make_predictions,
     read_tokens,
 )
@@ -38,10 +37,9 @@ from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.stage import folder_of
 from igsm_pipeline.store import Writing
 
-STAGE = "probe_scores"
-VERSION = 1
 V_NAMES: Mapping[Arm, str] = {"trained": "v_probe", "random": "random"}
 LINEAR_NAMES: Mapping[Arm, str] = {"trained": "linear", "random": "linear_random"}
 
@@ -142,6 +140,6 @@ class _Scorer:
     def _map(self, probe: VProbe, model: PreTrainedModel, task: str, tokens: QueryTokens) -> pa.Table:
         settings = self.settings
         candidates = tokens.queries["candidates"][0].as_py()
-        query = QuerySettings.parse({"family": settings.family.model_dump(), "task": task, "candidates": candidates}, STAGE)
+        query = QuerySettings.parse({"family": settings.family.model_dump(), "task": task, "candidates": candidates}, "probe_scores")
         documents = GoldDocuments(tokens.batch.take(slice(0, settings.mapped_problems)), tokens.table, settings.family.format)
         return map_mental_state(probe, model, documents, query, part=settings.slice, device=self.device, max_tokens=settings.max_tokens)

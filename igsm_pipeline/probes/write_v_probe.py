@@ -20,9 +20,6 @@ from igsm_pipeline.probes.v_training import train_v_probe
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.store import Writing
 
-STAGE = "v_probes"
-VERSION = 5
-
 
 def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write probe.safetensors, probe.json (sizes, the recipe, how often each label occurred in training) and losses.parquet.

@@ -20,8 +20,6 @@ from igsm_pipeline.problems.workers import remove_leftovers, write_files
 from igsm_pipeline.store import Writing, write_atomically
 from igsm_pipeline.world import World, load_world
 
-STAGE = "problem_sets"
-VERSION = 1
 BLOCKS_PER_FILE = 16
 
 

@@ -16,25 +16,11 @@ from igsm_pipeline import seeding
 from igsm_pipeline.problems.record import NOTHING, ProblemBatch
 from igsm_pipeline.queries.facts import NEVER, NUM_CODES, Facts, analyse
 from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.stage import QUERIES
 
 DRAW_BLOCK = 4096
 
-QUERY_SCHEMA = pa.schema(
-    [
-        ("problem", pa.int32()),  # row in the problem set
-        ("task", pa.string()),
-        ("position", pa.int16()),  # solution sentences read, 0..; dep is asked at the last "." of the problem and has 0
-        ("parameter", pa.uint8()),  # code of A, see queries.facts
-        ("parameter_b", pa.uint8()),  # code of B for dep, else 255
-        ("label", pa.int16()),
-        ("distance", pa.uint8()),  # shortest dependency path from the query to A; null if A is unnecessary
-        ("depth", pa.uint8()),  # longest dependency path that starts at A
-        ("necessary", pa.bool_()),  # A is
-        ("known", pa.bool_()),  # A is, at this position
-        ("op", pa.uint8()),  # of the problem
-        ("candidates", pa.string()),
-    ]
-)
+QUERY_SCHEMA = QUERIES.schema()
 """The columns of queries.parquet; (problem, task, position, parameter, parameter_b) is the key."""
 
 

@@ -16,9 +16,6 @@ from igsm_pipeline.store import Writing
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.write import WORLD_FILE
 
-STAGE = "probe_queries"
-VERSION = 2
-
 
 def write_queries(settings: QuerySetSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write queries-TASK.parquet for the inputs ``world`` and ``problems``; counts problems and, over all tasks, queries and positive labels."""
@@ -50,5 +47,5 @@ def read_queries(folder: Path, task: str) -> pa.Table:
     """
     path = queries_file(folder, task)
     if not path.is_file():
-        raise NotFound(f"no queries of the task {task!r} in {folder}: name it in probes.tasks and run the stage {STAGE} again")
+        raise NotFound(f"no queries of the task {task!r} in {folder}: name it in probes.tasks and run the stage probe_queries again")
     return pq.read_table(path, schema=QUERY_SCHEMA)

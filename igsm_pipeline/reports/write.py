@@ -11,9 +11,6 @@ from igsm_pipeline.reports.report import build_report
 from igsm_pipeline.reports.settings import ReportSettings
 from igsm_pipeline.store import Writing, write_atomically
 
-STAGE = "report"
-VERSION = 1
-
 
 def write_report(settings: ReportSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write ``report.html`` and each figure as ``figures/NAME.svg`` and ``.png``.

@@ -17,10 +17,12 @@ from collections.abc import Sequence
 
 from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments.experiment import Member, find_members
-from igsm_pipeline.planning.planner import find_unit, stages_of, units_of
-from igsm_pipeline.planning.stages import STAGES, find_stage
+from igsm_pipeline.planning.flow import STAGES, find_stage, units_of
+from igsm_pipeline.planning.planner import find_unit, stages_of
 from igsm_pipeline.running.faults import DONE, INTERRUPTED, exit_code
-from igsm_pipeline.running.runner import COMPUTED, HIT, run_stage, usable_cores
+from igsm_pipeline.running.judging import judge, stop_at_failures
+from igsm_pipeline.running.runner import COMPUTED, HIT, run_units, usable_cores
+from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.store import Store
 
 YIELDING = 10
@@ -35,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--stage", action="append", help="only this stage; may be given several times (default: every stage in order)")
     run.add_argument("--unit", help="only the unit of this name; takes one --stage")
     run.add_argument("--jobs", type=int, default=1, help="processes where a stage can use several; 0 for all cores (default: 1)")
+    run.add_argument(
+        "--checks", choices=("stop", "note"), default="stop", help="what follows where a blocking check fails: stop, or note it for who shows it"
+    )
     options = parser.parse_args(arguments)
     if arguments is None and options.stage and all(name in STAGES and STAGES[name].yields for name in options.stage):
         os.nice(YIELDING)  # this process was started for these stages alone
@@ -42,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = Store.at_home()
         for member in find_members(options.member):
             for stage in _stages(member, options.stage, options.unit):
-                print(json.dumps(_run(member, stage, store, options.unit, options.jobs or usable_cores())), flush=True)
+                print(json.dumps(_run(member, stage, store, options.unit, options.jobs or usable_cores(), options.checks)), flush=True)
     except IgsmError as error:
         if isinstance(error, StageFailed) and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
@@ -60,9 +65,15 @@ def _stages(member: Member, named: Sequence[str] | None, unit: str | None) -> li
     return [find_stage(name).name for name in named] if named else stages_of(units_of(member))
 
 
-def _run(member: Member, stage: str, store: Store, unit: str | None, jobs: int) -> dict[str, object]:
+def _run(member: Member, stage: str, store: Store, unit: str | None, jobs: int, checks: str) -> dict[str, object]:
     started = time.monotonic()
-    results = run_stage(member, stage, store, unit_name=unit, jobs=jobs, say=lambda line: print(line, file=sys.stderr, flush=True))
+    results = run_units(member, stage, store, unit_name=unit, jobs=jobs, say=lambda line: print(line, file=sys.stderr, flush=True))
+    if unit is None:
+        units = tuple(one for one in units_of(member) if one.stage == stage)
+        stale = {one: result.reasons for one, result in zip(units, results, strict=True) if result.state == COMPUTED}
+        outcomes = judge(StageUnits(find_stage(stage), store, units, stale))
+        if checks == "stop":
+            stop_at_failures(outcomes, find_stage(stage))
     return {
         "member": member.key,
         "stage": stage,

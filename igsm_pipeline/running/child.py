@@ -27,7 +27,7 @@ _TAIL_BYTES = 8192
 
 def stage_command(member: str, stage: str) -> list[str]:
     """The command that computes the stale units of one stage of one member, on as many cores as ``IGSM_JOBS`` says (default: all)."""
-    return [sys.executable, "-m", "igsm_pipeline.running", "run", member, "--stage", stage, "--jobs", os.environ.get(JOBS, "0")]
+    return [sys.executable, "-m", "igsm_pipeline.running", "run", member, "--stage", stage, "--jobs", os.environ.get(JOBS, "0"), "--checks", "note"]
 
 
 def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = None, tick_s: float = 2.0, grace_s: float = GRACE_S) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,11 +14,11 @@ from typing import Any
 
 from igsm_pipeline.errors import IgsmError, StageFailed, TransientFault, UnitLocked
 from igsm_pipeline.experiments.experiment import Member
-from igsm_pipeline.planning.planner import units_of
-from igsm_pipeline.planning.stages import compute, find_stage
+from igsm_pipeline.planning.flow import find_stage, units_of
 from igsm_pipeline.processes import die_with_parent
 from igsm_pipeline.running.faults import may_pass
-from igsm_pipeline.store import Store, Unit
+from igsm_pipeline.stage import load_object
+from igsm_pipeline.store import Store, Unit, Writing
 
 HIT, COMPUTED = "hit", "computed"
 LOCK_POLL_S = 1.0
@@ -52,6 +52,24 @@ class UnitResult:
     def document(self) -> dict[str, Any]:
         """The result as JSON values."""
         return asdict(self)
+
+
+def compute(unit: Unit, inputs: Mapping[str, Path], writing: Writing, *, workers: int = 1) -> None:
+    """Run a unit's stage function into ``writing.folder``; imports the stage's code, torch included.
+
+    Args:
+        unit: what to compute.
+        inputs: role -> folder of the finished input.
+        writing: where it goes.
+        workers: processes that a stage may share the unit among, where it can. Cannot change a result.
+    """
+    stage = find_stage(unit.stage)
+    function: Callable[..., None] = load_object(stage.write)
+    settings = stage.settings.parse({**unit.settings, **unit.runtime}, f"{unit.stage} {unit.name}")
+    if stage.workers and workers > 1:
+        function(settings, inputs, writing, workers=workers)
+    else:
+        function(settings, inputs, writing)
 
 
 def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str], None] = lambda line: None) -> UnitResult:
@@ -95,7 +113,7 @@ def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str],
             raise kind(f"{unit.stage} {unit.name} failed: {type(error).__name__}: {error}; see the lines above, a rerun resumes it") from error
 
 
-def run_stage(
+def run_units(
     member: Member, stage: str, store: Store, *, unit_name: str | None = None, jobs: int = 1, say: Callable[[str], None] = lambda line: None
 ) -> list[UnitResult]:
     """Make every unit of one stage of a member fresh.

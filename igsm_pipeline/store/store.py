@@ -48,6 +48,7 @@ class Unit:
         settings: the settings it reads, as canonical JSON values.
         inputs: role -> input unit.
         runtime: settings that cannot change results (device, workers); not part of the address.
+        labels: what tells it from the other units of its stage (slice, beams, task); for views and reports, not part of the address.
     """
 
     stage: str
@@ -56,6 +57,7 @@ class Unit:
     settings: Mapping[str, Any]
     inputs: Mapping[str, Unit] = field(default_factory=dict)
     runtime: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:

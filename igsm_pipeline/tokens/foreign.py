@@ -7,6 +7,7 @@ the same text; a tokenizer that adds or drops spaces within a text is refused.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -29,6 +30,12 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         return Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # the tokenizers library raises nothing narrower
         raise BadCheckpoint(f"checkpoint {folder}", f"must hold {TOKENIZER}", str(error), "save its (fast) tokenizer there") from None
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy the tokenizer's files from one model folder to another."""
+    for file in sorted(source.glob("*token*.json")):
+        shutil.copyfile(file, target / file.name)
 
 
 def foreign_vocabulary(fragments: Fragments, folder: Path) -> Vocabulary:

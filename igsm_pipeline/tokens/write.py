@@ -24,8 +24,6 @@ from igsm_pipeline.tokens.table import TokenTable, build_table
 from igsm_pipeline.tokens.windows import pack
 from igsm_pipeline.world import World, load_world
 
-STAGE = "token_shards"
-VERSION = 1
 TOKENIZER = "tokenizer"
 SUMMARY = "summary.json"
 

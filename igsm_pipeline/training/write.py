@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from igsm_pipeline.problems.files import read_problems
 from igsm_pipeline.processes import die_with_parent
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
-from igsm_pipeline.tokens.foreign import TOKENIZER, read_tokenizer
+from igsm_pipeline.tokens.foreign import TOKENIZER, copy_tokenizer, read_tokenizer
 from igsm_pipeline.tokens.fragments import NUM_SPECIALS
 from igsm_pipeline.tokens.shards import open_shards
 from igsm_pipeline.training.batches import Windows
@@ -30,8 +29,6 @@ from igsm_pipeline.training.state import remove_states
 from igsm_pipeline.training.stream import ShardMaker, StreamedWindows
 from igsm_pipeline.world import World, load_world
 
-STAGE = "checkpoint"
-VERSION = 2
 MONITOR = "monitor"
 
 
@@ -112,15 +109,13 @@ def copy_foreign(settings: CheckpointSettings, path: Path, world: World, writing
         BadInput: the model has fewer embedding rows than the table has ids, or its tokenizer has other ids than the table.
     """
     model = gpt2_rotary.load(path)
-    own = settings.tokens.segmentation == "checkpoint"
     table = build_table(world, settings.family.modulus, settings.tokens, path)
     rows = int(model.get_input_embeddings().weight.shape[0])
     if rows < table.size:
         raise BadInput("model.path", f"must have at least {table.size} embedding rows", rows, "choose other tokens or another model")
     gpt2_rotary.save(model, writing.folder)
-    if own:
-        for file in sorted(path.glob("*token*.json")):
-            shutil.copyfile(file, writing.folder / file.name)
+    if settings.tokens.segmentation == "checkpoint":
+        copy_tokenizer(path, writing.folder)
     else:
         check_ids(path, table)
         table.save(writing.folder)

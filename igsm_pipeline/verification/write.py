@@ -18,32 +18,15 @@ from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.verification.settings import VerdictSettings
+from igsm_pipeline.verification.stage import VERDICTS
 from igsm_pipeline.verification.token_path import TokenVerdicts, TokenVerifier
 from igsm_pipeline.verification.verdict import Error
 from igsm_pipeline.world import load_world
 
-STAGE: str = "verdicts"
-VERSION: int = 1
 CHUNK = 4096
 """Completions judged between two steps of the progress bar."""
 
-SCHEMA = pa.schema(
-    [
-        ("problem", pa.int32()),
-        ("op", pa.int16()),
-        ("num_necessary", pa.int16()),
-        ("template_bin", pa.int16()),
-        ("correct", pa.bool_()),
-        ("error", pa.string()),
-        ("sentence", pa.int32()),
-        ("parameter", pa.string()),
-        ("final_answer_correct", pa.bool_()),
-        ("unnecessary_parameters", pa.int32()),
-        ("unnecessary_operations", pa.int32()),
-        ("finished", pa.bool_()),
-        ("completion_tokens", pa.int32()),
-    ]
-)
+SCHEMA = VERDICTS.schema()
 
 
 def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writing: Writing) -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 from igsm_pipeline.store import Writing, write_atomically
 from igsm_pipeline.world.settings import WorldSettings
 
-STAGE = "world"
-VERSION = 1
 WORLD_FILE = "world.json"
 
 

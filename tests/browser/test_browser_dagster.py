@@ -8,7 +8,8 @@ import pytest
 from reference.served_pages import LONG_S
 from reference.tiny_experiment import MEMBER, SIBLING
 
-from igsm_pipeline.defs.graph.checks import check_specs
+from igsm_pipeline.defs.graph.results import check_specs
+from igsm_pipeline.planning.flow import find_stage
 from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.store import Store
@@ -90,7 +91,7 @@ def test_the_pages_show_run_and_check_the_pipeline(page, pages, picture):
     assert [sorted(one["partitionNames"]) for one in pages.backfills()] == [[MEMBER, SIBLING]]
 
     page.goto(f"{pages.dagster}/assets/problem_sets?view=checks")
-    checks = [spec.name for spec in check_specs("problem_sets")]
+    checks = [spec.name for spec in check_specs(find_stage("problem_sets"))]
     assert {"files_intact", "op_histogram", "split_disjoint", "gold_solutions_verify"} <= set(checks)
     for check in checks:
         page.get_by_text(check).first.wait_for()

@@ -16,7 +16,7 @@ from reference.tiny_experiment import MEMBER, write_experiment
 
 from igsm_pipeline.defs.operating.executors import PASSED_ON, RAY_ADDRESS, RAY_CPUS, chosen_executor
 from igsm_pipeline.errors import BadSettings
-from igsm_pipeline.planning.stages import STAGES
+from igsm_pipeline.planning.flow import STAGES
 
 CLUSTER = Path(__file__).parents[1] / "reference" / "ray_cluster.py"
 POSTGRES_BIN = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)

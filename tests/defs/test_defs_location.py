@@ -7,7 +7,7 @@ import dagster as dg
 
 from igsm_pipeline.definitions import defs
 from igsm_pipeline.defs.graph.assets import ASSETS
-from igsm_pipeline.planning.stages import STAGES
+from igsm_pipeline.planning.flow import STAGES
 
 HEAVY = {"torch", "transformers", "mlflow", "matplotlib", "duckdb"}
 

@@ -12,7 +12,7 @@ import pytest
 from igsm_pipeline.defs.tracking.registry import Score, judge, register
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.planner import units_of
+from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import Store
 
 OLD = Score("set-a", 1000, 0.70, 0.67, 0.73)
@@ -58,7 +58,7 @@ def verdict(row: int, correct: bool) -> dict[str, object]:
 def finish(store: Store, key: str, correct: int, n: int = 40) -> None:
     """Real world and (untrained) model, invented verdicts: ``correct`` of ``n`` right."""
     from igsm_pipeline.model import gpt2_rotary  # noqa: PLC0415
-    from igsm_pipeline.planning.stages import compute  # noqa: PLC0415
+    from igsm_pipeline.running.runner import compute  # noqa: PLC0415
     from igsm_pipeline.tokens import build_table  # noqa: PLC0415
     from igsm_pipeline.world import load_world  # noqa: PLC0415
 

@@ -6,14 +6,13 @@ import json
 
 import dagster as dg
 import pytest
+from igsm_pipeline.defs.graph.shown import MAX_BYTES, MOST_ROWS, markdown_table
 from reference.tiny_experiment import MEMBER
 
-from igsm_pipeline.defs.graph.plots import MAX_BYTES
 from igsm_pipeline.defs.graph.results import mlflow_links, stage_metadata
-from igsm_pipeline.defs.graph.tables import MOST_ROWS, markdown_table
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning.flow import STAGES, find_stage
 from igsm_pipeline.planning.planner import find_unit, plan
-from igsm_pipeline.planning.stages import STAGES
 from igsm_pipeline.running.stage_runs import StageRun
 from igsm_pipeline.store import Store
 
@@ -27,7 +26,7 @@ IN_PARQUET = {
 
 def run_of(stage: str) -> StageRun:
     store, member = Store.at_home(), find_member(MEMBER)
-    return StageRun(member, stage, store, plan(member, store, [stage]).units, {}, 0.1)
+    return StageRun(find_stage(stage), store, plan(member, store, [stage]).units, {}, member=member, seconds=0.1)
 
 
 def test_a_bar_in_a_cell_does_not_split_it():
@@ -78,5 +77,5 @@ def test_what_rests_on_a_checkpoint_links_to_its_mlflow_run(tiny_home):
 @pytest.mark.slow
 def test_a_plot_is_drawn_once_for_each_content(tiny_home, monkeypatch):
     first = stage_metadata(run_of("problem_sets"))["plot"].value
-    monkeypatch.setattr("igsm_pipeline.defs.graph.plots.image", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr("igsm_pipeline.defs.graph.shown.image", lambda *_: pytest.fail("drawn again"))
     assert stage_metadata(run_of("problem_sets"))["plot"].value == first

@@ -6,7 +6,7 @@ import pytest
 from igsm_pipeline.defs.graph.assets import ASSETS
 from igsm_pipeline.defs.graph.retries import RETRIES, no_retry_but_for_transient_faults
 from igsm_pipeline.errors import BadSettings, StageFailed, TransientFault
-from igsm_pipeline.planning.stages import STAGES
+from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.running import stage_runs
 from igsm_pipeline.running.child import stage_command
 from igsm_pipeline.running.runner import JOBS

@@ -14,8 +14,8 @@ from reference.staleness_events import MEMBER
 
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.planning.planner import plan
-from igsm_pipeline.planning.stages import STAGES
 from igsm_pipeline.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")]

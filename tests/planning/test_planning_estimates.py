@@ -12,11 +12,12 @@ from rich.console import Console
 
 import igsm_pipeline
 from igsm_pipeline.cli import main
+from igsm_pipeline.costs import parameters_of
 from igsm_pipeline.errors import BadSettings, BadWorld, StoreError
 from igsm_pipeline.experiments import find_member, load_members
-from igsm_pipeline.planning.disk import disk_of, parameters_of
-from igsm_pipeline.planning.estimates import FARTHEST, estimate, estimate_stages
-from igsm_pipeline.planning.planner import find_unit, plan, units_of
+from igsm_pipeline.planning.estimates import FARTHEST, disk_of, estimate, estimate_stages
+from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.planning.preflight import check_plan, check_writable
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.console import plan_table

@@ -14,7 +14,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.planner import find_unit, units_of
+from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.store import Store
 

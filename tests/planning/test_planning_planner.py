@@ -12,12 +12,12 @@ from igsm_pipeline.errors import BadSettings, NotFound, StageFailed
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.slices import exact_op, slice_set
 from igsm_pipeline.planning.estimates import work_of
-from igsm_pipeline.planning.planner import find_unit, plan, units_of
-from igsm_pipeline.planning.stages import STAGES, stage_version
+from igsm_pipeline.planning.flow import STAGES, units_of
+from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.running.faults import FAULT
-from igsm_pipeline.running.runner import run_stage, run_unit
+from igsm_pipeline.running.runner import run_unit, run_units
 from igsm_pipeline.store import Store
 
 ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "control", "probe_queries"}
@@ -44,7 +44,7 @@ def test_units_come_after_their_inputs_and_cover_every_stage(home: Path) -> None
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_states_its_version(stage: str) -> None:
-    assert stage_version(stage) >= 1
+    assert STAGES[stage].version >= 1
 
 
 def test_nothing_is_stale_after_a_run_and_everything_is_before(home: Path) -> None:
@@ -191,7 +191,7 @@ def test_a_failing_stage_keeps_what_it_did_and_says_what_failed(
         assert main(["run", "mine", "--stage", "world"]) == FAULT
     assert "Traceback" in capsys.readouterr().err
     assert "half done" in store.check(unit).reasons[0]
-    assert run_stage(find_member("mine"), "world", store)[0].state == "computed"
+    assert run_units(find_member("mine"), "world", store)[0].state == "computed"
 
 
 def test_slices_mean_what_the_paper_says() -> None:

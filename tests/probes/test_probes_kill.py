@@ -14,7 +14,7 @@ import pytest
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.probes.v_training import STATE
-from igsm_pipeline.running.runner import run_stage
+from igsm_pipeline.running.runner import run_units
 from igsm_pipeline.store import PARTIAL, Store, Unit
 
 MEMBER, UNIT = "killed", "known random"
@@ -38,7 +38,7 @@ def prepare(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Unit, Path, di
     monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
     member, store = find_member(MEMBER), Store.at_home()
     for stage in ("world", "problem_sets", "probe_queries", "control"):
-        run_stage(member, stage, store)
+        run_units(member, stage, store)
     unit = find_unit(member, "v_probes", UNIT)
     return unit, store.path(unit), {**os.environ, "OMP_NUM_THREADS": "1"}
 

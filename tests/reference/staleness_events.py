@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import igsm_pipeline
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.planner import units_of
+from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.stage import Stage
 from igsm_pipeline.store import MANIFEST, Store, Unit
 
 MEMBER = "toy"
@@ -133,13 +135,23 @@ def raise_version(stage: str, module: str) -> Callable[[Path], Path]:
         copy = home.parent / f"package with another {stage}"
         shutil.copytree(Path(igsm_pipeline.__file__).parent, copy / "igsm_pipeline")
         shutil.copy(Path(igsm_pipeline.__file__).parents[1] / "dagster.yaml", copy)
-        path = copy / "igsm_pipeline" / module / "write.py"
-        text, found = re.subn(r"\nVERSION(: int)? = (\d+)\n", lambda match: f"\nVERSION = {int(match[2]) + 1}\n", path.read_text())
+        path = copy / "igsm_pipeline" / module / "stage.py"
+        text, found = re.subn(r"\n    version=(\d+),\n", lambda match: f"\n    version={int(match[1]) + 1},\n", path.read_text())
         assert found == 1
         path.write_text(text)
         return copy
 
     return apply
+
+
+@contextlib.contextmanager
+def version_raised(stage: Stage) -> Iterator[None]:
+    """In this process, too, a stage's VERSION is one higher while the block runs: what a process sees that imports the changed declaration."""
+    object.__setattr__(stage, "version", stage.version + 1)
+    try:
+        yield
+    finally:
+        object.__setattr__(stage, "version", stage.version - 1)
 
 
 def change_and_restore(home: Path) -> None:

@@ -14,19 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-from reference.staleness_events import EVENTS, MEMBER, SILENT, Event, declare
+from reference.staleness_events import EVENTS, MEMBER, SILENT, Event, declare, version_raised
 
 from igsm_pipeline import cli
 from igsm_pipeline.defs.operating.automation import AFTER_EVERY_STAGE, nightly_refresh, stale_members
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning import stages
-from igsm_pipeline.planning.planner import plan, units_of
-from igsm_pipeline.planning.stages import STAGES
+from igsm_pipeline.planning.flow import STAGES, units_of
+from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.running import __main__ as library
 from igsm_pipeline.store import MANIFEST, Store
 
-PACKAGES = stages.PACKAGE_FOLDER
 
 
 def main(home: Path) -> None:
@@ -46,12 +44,11 @@ def changed_package(package: Path | None) -> Iterator[None]:
     """Use a copy of the project, in this process's plans and in its children, while the block runs."""
     here = Path.cwd()
     if package is not None:
-        stages.PACKAGE_FOLDER = package / "igsm_pipeline"
         os.chdir(package)  # where ``python -m`` looks first
     try:
-        yield
+        with version_raised(STAGES["verdicts"]) if package is not None else contextlib.nullcontext():
+            yield
     finally:
-        stages.PACKAGE_FOLDER = PACKAGES
         os.chdir(here)
 
 

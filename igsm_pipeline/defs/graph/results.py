@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from igsm_pipeline.defs.graph.checks import check_results
-from igsm_pipeline.defs.graph.plots import stage_plot
-from igsm_pipeline.defs.graph.tables import markdown_table, stage_table
+from igsm_pipeline.defs.graph.shown import markdown_table, stage_plot, stage_table
 from igsm_pipeline.defs.tracking.registry import Registration
 from igsm_pipeline.defs.tracking.runs import model_url, read_note, run_url
 from igsm_pipeline.planning.planner import catalog_rows
+from igsm_pipeline.running.judging import checks_of
 from igsm_pipeline.running.stage_runs import StageRun
 from igsm_pipeline.settings import hash_json
+from igsm_pipeline.stage import Stage
 from igsm_pipeline.store import MANIFEST, Store, Unit, find_home, write_atomically
 
 Metadata = dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]
@@ -41,6 +39,26 @@ def materialized(run: StageRun, extra: Mapping[str, Any] | None = None) -> dg.Ma
     )
 
 
+def check_specs(stage: Stage) -> list[dg.AssetCheckSpec]:
+    """The checks of a stage as Dagster declares them."""
+    return [dg.AssetCheckSpec(check.name, asset=stage.name, description=check.words, blocking=check.blocking) for check in checks_of(stage)]
+
+
+def check_results(run: StageRun) -> list[dg.AssetCheckResult]:
+    """What every check of a stage found; one that is not blocking warns."""
+    return [
+        dg.AssetCheckResult(
+            passed=outcome.passed,
+            check_name=check.name,
+            asset_key=run.stage.name,
+            severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
+            description=outcome.message,
+            metadata=dict(outcome.metadata),
+        )
+        for check, outcome in run.outcomes.items()
+    ]
+
+
 def stage_metadata(run: StageRun) -> Metadata:
     """What Dagster shows beside a materialization."""
     metadata: Metadata = {
@@ -54,12 +72,12 @@ def stage_metadata(run: StageRun) -> Metadata:
     }
     if len(run.units) == 1:
         metadata |= {name: value for name, value in run.manifests[run.units[0]]["counts"].items() if isinstance(value, str | float)}
-    metadata |= _rates(run) | _table_metadata(run.tables())
+    metadata |= _rates(run) | _table_metadata(run)
     if run.units:
-        folder = run.folders()[0] if len(run.units) == 1 else run.store.root / run.stage
+        folder = run.folders()[0] if len(run.units) == 1 else run.store.root / run.stage.name
         metadata["store folder"] = dg.MetadataValue.path(folder)
         metadata["dagster/uri"] = folder.as_uri()
-    if run.stage == "report" and run.units:
+    if run.stage.name == "report" and run.units:
         metadata["page"] = dg.MetadataValue.path(run.folders()[0] / "report.html")
     if table := stage_table(run):
         metadata["table"] = dg.MetadataValue.md(table)
@@ -106,30 +124,22 @@ def _rates(run: StageRun) -> Metadata:
     return rates
 
 
-_WITHOUT_VIEW = {
-    "tokens": "a window's token ids",
-    "length": "how many of a window's token ids are no padding",
-    "step": "of the probe's training, from 0",
-    "loss": "of the probe at that step",
-}
-"""Columns of tables that no view of the catalog reads: shards and the losses of V-probes."""
-
-
-@cache
-def meanings() -> dict[str, str]:
-    """What the columns of the store's tables mean, by name, as the catalog's views have it."""
-    from igsm_pipeline.catalog.views import FILE_VIEWS  # noqa: PLC0415  (needed when a table is shown, not to load the assets)
-
-    return _WITHOUT_VIEW | {column.name.strip('"'): column.meaning for view in FILE_VIEWS for column in view.columns if not column.source}
-
-
-def _table_metadata(tables: Sequence[Path]) -> Metadata:
+def _table_metadata(run: StageRun) -> Metadata:
+    """Rows of all tables, and the columns of the first with their declared meaning."""
+    tables = run.tables()
     if not tables:
         return {}
+    declared = [table for table in run.stage.tables if tables[0].match(table.files)]
+    meanings = {column.name.strip('"'): column.meaning for table in declared for column in table.columns if column.stored}
     schema = pq.read_schema(tables[0])
-    columns = [dg.TableColumn(field.name, str(field.type), meanings().get(field.name)) for field in schema]
+    columns = [dg.TableColumn(field.name, str(field.type), meanings.get(field.name, meanings.get(_pattern(field.name)))) for field in schema]
     rows = sum(pq.read_metadata(path).num_rows for path in tables)
     return {"dagster/row_count": rows, "dagster/column_schema": dg.TableSchema(columns=columns)}
+
+
+def _pattern(name: str) -> str:
+    """The declared name of numbered columns: layer_* for layer_3."""
+    return f"{name.rpartition('_')[0]}_*"
 
 
 def registered(registration: Registration) -> dg.MaterializeResult[Any]:
@@ -160,11 +170,11 @@ def catalogued(member: str) -> dg.MaterializeResult[Any]:
         member: the member's key; the catalog is of all members.
     """
     from igsm_pipeline.catalog.catalog import CATALOG, build_catalog  # noqa: PLC0415  (duckdb)
-    from igsm_pipeline.catalog.views import FILE_VIEWS, QUERY_VIEWS  # noqa: PLC0415
+    from igsm_pipeline.catalog.views import QUERY_VIEWS, file_tables  # noqa: PLC0415
 
     home, rows = find_home(), catalog_rows(Store.at_home())
     contents = sorted([row["member"], row["name"], str(row["folder"]), (row["folder"] / MANIFEST).stat().st_mtime_ns] for row in rows)
-    state = hash_json([contents, repr((FILE_VIEWS, QUERY_VIEWS))])
+    state = hash_json([contents, repr((file_tables(), QUERY_VIEWS))])
     note, path = home / ".dagster" / "catalog.state", home / CATALOG
     hit = path.is_file() and note.is_file() and note.read_text() == state
     if not hit:

@@ -17,9 +17,9 @@ from igsm_pipeline.defs.graph.partitions import MEMBERS, member_tags
 from igsm_pipeline.errors import IgsmError
 from igsm_pipeline.experiments import load_members
 from igsm_pipeline.experiments.experiment import Broken
+from igsm_pipeline.planning.flow import declared_text
 from igsm_pipeline.planning.planner import Plan
 from igsm_pipeline.planning.planner import plan as plan_member
-from igsm_pipeline.planning.stages import STAGES, stage_version
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.store import Store, find_home, write_atomically
 
@@ -114,8 +114,7 @@ def experiment_files(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     The webserver is told; the daemon, where this runs, starts its code server anew every minute by itself.
     """
     broken: Broken = {}
-    versions = [stage_version(stage) for stage in STAGES]
-    loaded = hash_json([[member.key, member.settings.model_dump(mode="json")] for member in load_members(broken).values()] + [versions])
+    loaded = hash_json([[member.key, member.settings.model_dump(mode="json")] for member in load_members(broken).values()] + [declared_text()])
     words = "; ".join(f"left out: {error}" for error in broken.values())
     if context.cursor == loaded or (context.cursor is None and set(load_members({})) == set(MEMBERS.get_partition_keys())):
         context.update_cursor(loaded)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from igsm_pipeline.defs.tracking.runs import Tracking, git_revision, mlflow_folder, read_note
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import Member, find_member
-from igsm_pipeline.planning.planner import units_of
+from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import Store, Unit, library_versions, write_atomically
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from igsm_pipeline.defs.graph.data_checks import lengths, no_repeats, op_histogram, ops_mixed, shard_ops, split_disjoint
-from igsm_pipeline.defs.graph.plots import draw_plots, image
+from igsm_pipeline.problems.checks import no_repeats, op_histogram, ops_mixed, split_disjoint
+from igsm_pipeline.tokens.checks import lengths, shard_ops
+from igsm_pipeline.defs.graph.shown import draw_plots, image
+from igsm_pipeline.planning.flow import find_stage
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.files import from_table, to_table
 from igsm_pipeline.problems.write import write_problem_set
@@ -49,7 +51,7 @@ def run(tmp_path: Path) -> Callable[[str], Any]:
     def stage(name: str) -> Any:
         units = (train, test) if name == "problem_sets" else (shards,)
         return SimpleNamespace(
-            stage=name,
+            stage=find_stage(name),
             units=units,
             store=store,
             tables=lambda: [path for unit in units for path in folders[unit.name].glob("*.parquet")],

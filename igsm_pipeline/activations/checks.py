@@ -18,9 +18,27 @@ from igsm_pipeline.problems import read_problems
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.write import read_queries
+from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.write import WORLD_FILE
+
+SAMPLE = 16
+SHARING_TOLERANCE = 2e-3
+"""Cached states are float16: eleven bits."""
+
+
+def sharing_is_exact(run: StageUnits) -> Outcome:
+    """A sample of cached states equals those of one plain pass per query; looked at when the states were just computed."""
+    if run.hit:
+        return Outcome(True, "as when the states were computed")
+    gaps = {}
+    for unit in run.stale:
+        inputs = {role: run.store.path(source) for role, source in unit.inputs.items()}
+        gaps[unit.name] = round(largest_gap(unit.settings, inputs, run.store.path(unit), sample=SAMPLE), 6)
+    wide = [name for name, gap in gaps.items() if gap > SHARING_TOLERANCE]
+    message = f"states differ from those of separate passes: {wide}" if wide else f"{len(gaps)} caches agree with separate passes"
+    return Outcome(not wide, message, {"largest gap over largest state": gaps})
 
 
 def largest_gap(settings: Mapping[str, Any], inputs: Mapping[str, Path], cache: Path, *, sample: int) -> float:

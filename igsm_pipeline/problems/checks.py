@@ -1,8 +1,7 @@
-"""What must hold of problems and of the windows made from them: ops by the law, well mixed, splits apart, nothing twice, nothing lost."""
+"""What must hold of problem sets: ops by the law, well mixed, splits apart, nothing twice."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,30 +12,28 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from igsm_pipeline.defs.graph.outcomes import Outcome
 from igsm_pipeline.problems.op_law import chi_square, longest_likely_run, longest_run, op_law
-from igsm_pipeline.running.stage_runs import StageRun
+from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.store import Unit
 
 LEAST_P = 1e-9
 """Ours: a chi-square test fails below this; a big data set has thousands of files, and none may stop a run by chance."""
 _Z_LIMIT = 6.0
 _REPEATS_LOOKED_AT = 65_536
-_MOST_LOST = 0.5
 
 
-def op_histogram(run: StageRun) -> Outcome:
+def op_histogram(run: StageUnits) -> Outcome:
     """Every file of every problem set has the ops that its settings ask for, by a chi-square test where they are drawn."""
     wrong, least = [], 1.0
-    for unit, path in _files(run):
-        counts = Counter(_column(path, "op").tolist())
-        p, faults = _op_faults(unit.settings, counts)
+    for unit, path in table_files(run):
+        counts = Counter(table_column(path, "op").tolist())
+        p, faults = op_faults(unit.settings, counts)
         least = min(least, p)
         wrong += [f"{unit.name} {path.name}: {fault}" for fault in faults]
     return Outcome(not wrong, "; ".join(wrong) or f"{len(run.tables())} files have the ops of their law", {"least p of chi-square": least})
 
 
-def _op_faults(settings: Mapping[str, Any], counts: Mapping[int, int]) -> tuple[float, list[str]]:
+def op_faults(settings: Mapping[str, Any], counts: Mapping[int, int]) -> tuple[float, list[str]]:
     """The p of a set's ops under its law (1 where nothing is drawn), and what is wrong with them."""
     law, op_max = settings["law"], settings["family"]["op_max"]
     if not sum(counts.values()):
@@ -59,11 +56,11 @@ def _op_faults(settings: Mapping[str, Any], counts: Mapping[int, int]) -> tuple[
     return test.p, [f"ops are not those of the law (p {test.p:.1e}): op {worst} must be about {expected:.0f} problems, found {counts.get(worst, 0)}"]
 
 
-def ops_mixed(run: StageRun) -> Outcome:
+def ops_mixed(run: StageUnits) -> Outcome:
     """Neighbours of range sets have independent ops: as many equal ones as the law says, and no run longer than chance allows."""
     wrong, longest = [], 0
-    for unit, path in _files(run):
-        ops = _column(path, "op")
+    for unit, path in table_files(run):
+        ops = table_column(path, "op")
         if unit.settings["law"] == "exact" or unit.settings["reask"] or len(ops) < 2:
             continue
         found = {op: number / len(ops) for op, number in Counter(ops.tolist()).items()}
@@ -77,29 +74,29 @@ def ops_mixed(run: StageRun) -> Outcome:
     return Outcome(not wrong, "; ".join(wrong) or f"ops are mixed; the longest run of one op has {longest} problems", {"longest run": longest})
 
 
-def split_disjoint(run: StageRun) -> Outcome:
+def split_disjoint(run: StageUnits) -> Outcome:
     """No hash bin of a training set occurs in a test set (reask stands outside: its problems are not hashed again)."""
     bins: dict[str, set[int]] = {"train": set(), "test": set()}
-    for unit, path in _files(run):
+    for unit, path in table_files(run):
         if unit.settings["split"] in bins and not unit.settings["reask"]:
-            bins[unit.settings["split"]] |= set(_column(path, "split_bin").tolist())
+            bins[unit.settings["split"]] |= set(table_column(path, "split_bin").tolist())
     shared = bins["train"] & bins["test"]
     seen = {f"{split} bins": str(sorted(found)) for split, found in bins.items()}
     return Outcome(not shared, f"bins in both splits: {sorted(shared)}" if shared else "no bin is in both splits", seen)
 
 
-def no_repeats(run: StageRun) -> Outcome:
+def no_repeats(run: StageUnits) -> Outcome:
     """No two rows of a set have one key (block, draw); how many problems repeat an earlier one's statements and question is shown."""
     wrong = []
     for unit in run.units:
-        keys = np.concatenate([_column(path, "block").astype(np.int64) << 32 | _column(path, "draw") for path in _problem_files(run, unit)])
+        keys = np.concatenate([table_column(path, "block").astype(np.int64) << 32 | table_column(path, "draw") for path in _problem_files(run, unit)])
         if len(np.unique(keys)) < len(keys):
             wrong.append(f"{unit.name}: {len(keys) - len(np.unique(keys))} rows have the key of another")
     shares = {name: round(repeats / max(number, 1), 6) for name, (repeats, number) in repeats_by_set(run).items()}
     return Outcome(not wrong, "; ".join(wrong) or "no key is there twice", {"share that repeats an earlier problem": shares})
 
 
-def repeats_by_set(run: StageRun) -> dict[str, tuple[int, int]]:
+def repeats_by_set(run: StageUnits) -> dict[str, tuple[int, int]]:
     """Problem set -> how many of the problems of its first file (at most ``_REPEATS_LOOKED_AT``) repeat an earlier one, and how many these are."""
     from igsm_pipeline.problems.files import from_table  # noqa: PLC0415  (the compiler)
     from igsm_pipeline.problems.record import ProblemBatch  # noqa: PLC0415
@@ -115,56 +112,18 @@ def repeats_by_set(run: StageRun) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _problem_files(run: StageRun, unit: Unit) -> list[Path]:
+def _problem_files(run: StageUnits, unit: Unit) -> list[Path]:
     return sorted(run.store.path(unit).glob("problems-*.parquet"))
 
 
-def shard_ops(run: StageRun) -> Outcome:
-    """Every shard took up the ops that the law of its problem set asks for, by a chi-square test."""
-    wrong, least, number = [], 1.0, 0
-    for unit, shard in _shards(run):
-        settings, number = unit.inputs["problems"].settings, number + 1
-        p, faults = _op_faults(settings, {op: count for op, count in enumerate(shard["op_histogram"]) if count})
-        least = min(least, p)
-        wrong += [f"{shard['file']}: {fault}" for fault in faults]
-    return Outcome(not wrong, "; ".join(wrong) or f"{number} shards that record their ops have those of the law", {"least p of chi-square": least})
-
-
-def lengths(run: StageRun) -> Outcome:
-    """No op level of the family loses more than half of its problems to the window's length; windows hold between 2 and ``window`` tokens."""
-    wrong, made, lost = [], Counter[int](), Counter[int]()
-    for _, shard in _shards(run):
-        made.update(dict(enumerate(shard["op_histogram"])))
-        lost.update(dict(enumerate(shard["dropped_ops"])))
-    wrong += [f"{lost[op]} of {made[op]} problems of op {op} are longer than a window" for op in sorted(made) if lost[op] > _MOST_LOST * made[op]]
-    for unit, path in _files(run):
-        filled = _column(path, "length")
-        if len(filled) and not 2 <= filled.min() <= filled.max() <= unit.settings["window"]:
-            wrong.append(f"{path.name}: windows hold {filled.min()} to {filled.max()} tokens")
-    message = f"{lost.total():,} of {made.total():,} problems are longer than a window"
-    return Outcome(not wrong, "; ".join(wrong) or message, {"dropped by op": {op: number for op, number in sorted(lost.items()) if number}})
-
-
-def _files(run: StageRun) -> Iterator[tuple[Unit, Path]]:
+def table_files(run: StageUnits) -> Iterator[tuple[Unit, Path]]:
+    """Every Parquet file of every unit."""
     for unit in run.units:
         for path in sorted(run.store.path(unit).glob("*.parquet")):
             yield unit, path
 
 
-def _shards(run: StageRun) -> Iterator[tuple[Unit, dict[str, Any]]]:
-    """The counts of every shard; none of units of earlier versions, which did not record them."""
-    for unit in run.units:
-        for shard in shard_summaries(run.store.path(unit)):
-            yield unit, shard
-
-
-def shard_summaries(folder: Path) -> list[dict[str, Any]]:
-    """What a unit of shards says of each; nothing where an earlier version wrote it."""
-    path = folder / "summary.json"
-    found: list[dict[str, Any]] = json.loads(path.read_text())["shards"] if path.is_file() else []
-    return found
-
-
-def _column(path: Path, name: str) -> NDArray[Any]:
+def table_column(path: Path, name: str) -> NDArray[Any]:
+    """One column of one file."""
     found: NDArray[Any] = pq.read_table(path, columns=[name])[name].to_numpy()
     return found

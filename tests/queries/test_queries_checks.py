@@ -7,11 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from igsm_pipeline.defs.graph.checks import label_shares, probed_apart, sharing_is_exact
+from igsm_pipeline.activations.checks import sharing_is_exact
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.planner import find_unit, units_of
-from igsm_pipeline.running.runner import run_stage, run_unit
-from igsm_pipeline.running.stage_runs import StageRun
+from igsm_pipeline.planning.flow import find_stage, units_of
+from igsm_pipeline.planning.planner import find_unit
+from igsm_pipeline.queries.checks import label_shares, probed_apart
+from igsm_pipeline.running.runner import run_unit, run_units
+from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.store import Store
 
 FILE = """
@@ -34,14 +36,14 @@ def made(tmp_path, monkeypatch):
     monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
     member, store = find_member("invented"), Store.at_home()
     for stage in ("world", "problem_sets", "probe_queries"):
-        run_stage(member, stage, store)
+        run_units(member, stage, store)
     return member, store
 
 
 def stage_run(made, stage, *names, hit=False):
     member, store = made
     units = tuple(unit for unit in units_of(member) if unit.stage == stage and (not names or unit.name in names))
-    return StageRun(member, stage, store, units, {} if hit else dict.fromkeys(units, ("made",)), 1.0)
+    return StageUnits(find_stage(stage), store, units, {} if hit else dict.fromkeys(units, ("made",)))
 
 
 def rewrite(path, column, values):
@@ -69,7 +71,7 @@ def test_bins_that_probes_are_trained_and_tested_on_must_differ(made):
 
 def test_a_state_that_a_separate_pass_does_not_give_is_found(made):
     member, store = made
-    run_stage(member, "control", store)
+    run_units(member, "control", store)
     unit = find_unit(member, "activation_cache", "op<=max random")
     run_unit(unit, store)
     run = stage_run(made, "activation_cache", "op<=max random")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import Experiment, find_member, load_experiments
-from igsm_pipeline.planning.planner import find_unit, units_of
+from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.reports import figures
 from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Page

@@ -1,0 +1,51 @@
+"""The stage ``activation_cache``: states of the frozen model where something is read."""
+
+from __future__ import annotations
+
+from igsm_pipeline.activations.settings import ActivationSettings
+from igsm_pipeline.costs import problems_behind, queries_behind, size_behind
+from igsm_pipeline.stage import Check, Column, Read, Stage, Table
+from igsm_pipeline.store import Unit
+
+
+def _disk(unit: Unit) -> float:
+    width, layers = size_behind(unit)
+    return (2.0 * width * layers + 24) * queries_behind(unit.inputs.values())
+
+
+_PROBLEM = Column("problem", "int32", "row of the problem in its set, from 0")
+_POSITION = Column("position", "int16", "solution sentences read; 0 is the end of the question")
+_STATES = Column("layer_*", "", "state after each layer, float16, 0 the embedding; d_model numbers")
+
+STAGE = Stage(
+    name="activation_cache",
+    version=2,
+    settings=ActivationSettings,
+    write="igsm_pipeline.activations.write:write_activations",
+    group="mind",
+    kinds=("pytorch", "parquet"),
+    words="States of the frozen model where queries and sentences end, per layer, for the trained model and for random weights.",
+    reads=(Read("world"), Read("problems", "problem_sets"), Read("queries", "probe_queries"), Read("model", "checkpoint"), Read("model", "control")),
+    tables=(
+        Table(
+            "query_states",
+            "one row per place that a query is read at",
+            "queries-*.parquet",
+            (
+                _PROBLEM,
+                _POSITION,
+                Column("parameter", "uint8", "code of parameter A in its problem"),
+                Column("parameter_b", "uint8", "code of parameter B (dep); 255 for other tasks"),
+                _STATES,
+            ),
+            view=False,
+        ),
+        Table("sentence_states", "one row per sentence end", "sentences-*.parquet", (_PROBLEM, _POSITION, _STATES), view=False),
+    ),
+    checks=(Check("sharing_is_exact", "Shared prefixes give the states of separate passes.", "igsm_pipeline.activations.checks:sharing_is_exact"),),
+    disk=_disk,
+    work=problems_behind,
+    sizes=("layers", "d_model"),
+    parallel=True,
+    torch=True,
+)

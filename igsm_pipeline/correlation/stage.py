@@ -1,0 +1,83 @@
+"""The stage ``error_correlation``: do mistakes show in the mind before they show in the text?"""
+
+from __future__ import annotations
+
+from igsm_pipeline.correlation.settings import CorrelationSettings
+from igsm_pipeline.costs import problems_behind
+from igsm_pipeline.stage import Column, Read, Stage, Table, with_interval
+
+_SLICE = Column("slice", "string", "evaluation slice; all: every slice together")
+
+CORRELATION = Table(
+    "error_correlation",
+    "figure 8: one row per figure (a, b), task and slice; slice all takes every slice together",
+    "correlation.parquet",
+    (
+        Column("figure", "string", "a: unnecessary parameters of correct solutions; b: first wrong parameters of wrong ones"),
+        Column("task", "string", "nece (a); can_next, nece_next (b)"),
+        _SLICE,
+        Column("solutions", "int64", "solutions of the kind: correct with unnecessary parameters (a), wrong (b)"),
+        Column("n", "int64", "events: parameters whose label is false and that the model computed all the same"),
+        Column("num_problems", "int64", "solutions that they stand in"),
+        Column("rate", "double", "share of events of which the probe, too, says true"),
+        Column("low", "double", "low end of its 95% interval, problems resampled"),
+        Column("high", "double", "high end of its 95% interval, problems resampled"),
+        Column("baseline_n", "int64", "other false queries of these solutions at the same place"),
+        Column("baseline_rate", "double", "share of them of which the probe says true"),
+        Column("baseline_low", "double", "low end of its 95% interval, problems resampled"),
+        Column("baseline_high", "double", "high end of its 95% interval, problems resampled"),
+        *with_interval("excess", "rate less baseline_rate, the solutions resampled for both at once"),
+        Column("accuracy", "double", "of the probe on all queries of these solutions at this place but the events"),
+    ),
+)
+PREDICTOR = Table(
+    "mistake_predictor",
+    "one row per target, slice and feature set: will the solution be wrong, asked at the end of the question",
+    "mistake_predictor.parquet",
+    (
+        Column("target", "string", "wrong: not fully correct; redundant: correct, with unnecessary parameters"),
+        _SLICE,
+        Column("features", "string", "what the predictor sees: probes, op, length, op+length, probes+op+length"),
+        Column("n", "int64", "solutions"),
+        Column("positives", "int64", "of them with the target"),
+        *with_interval("auroc", "area under the ROC curve, out of fold; null where there are too few of either kind"),
+    ),
+)
+EVENTS = Table(
+    "mistake_events",
+    "what the model did wrong: one row per event and task with the probe's answer (the truth is always false)",
+    "events.parquet",
+    (
+        Column("figure", "string", "a: an unnecessary parameter of a correct solution; b: the first wrong parameter of a wrong one"),
+        Column("task", "string", "nece (a); can_next, nece_next (b)"),
+        Column("slice", "string", "evaluation slice"),
+        Column("problem", "int32", "row of the problem in its set, from 0"),
+        Column("position", "int16", "solution sentences read; 0 is the end of the question"),
+        Column("parameter", "uint8", "code of the parameter in its problem"),
+        Column("prediction", "int16", "what the probe says"),
+        Column("score", "float", "probability of true"),
+    ),
+)
+
+STAGE = Stage(
+    name="error_correlation",
+    version=1,
+    settings=CorrelationSettings,
+    write="igsm_pipeline.correlation.write:write_correlation",
+    group="mind",
+    kinds=("python", "parquet"),
+    words="Do mistakes show in the mind before they show in the text? Wrong steps and unnecessary ones against the probed state (figure 8).",
+    reads=(
+        Read("world"),
+        Read("checkpoint"),
+        Read("problems", "problem_sets"),
+        Read("generations"),
+        Read("verdicts"),
+        Read("v_probes"),
+    ),
+    tables=(CORRELATION, PREDICTOR, EVENTS),
+    disk=lambda unit: 1e5,
+    work=problems_behind,
+    summary="igsm_pipeline.reports.stage_tables:error_correlation",
+    torch=True,
+)

@@ -1,0 +1,337 @@
+"""The pipeline: its stages in the order of the data flow, and the units of each that a member needs.
+
+A unit's settings hold what its stage reads and nothing else, so that a change of the experiment file makes stale what reads it and what
+rests on that, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from igsm_pipeline.activations.settings import ActivationSettings
+from igsm_pipeline.activations.stage import STAGE as ACTIVATION_CACHE
+from igsm_pipeline.correlation.settings import CorrelationSettings
+from igsm_pipeline.correlation.stage import STAGE as ERROR_CORRELATION
+from igsm_pipeline.errors import NotFound
+from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
+from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
+from igsm_pipeline.generations.settings import GenerationSettings
+from igsm_pipeline.generations.stage import STAGE as GENERATIONS
+from igsm_pipeline.model.settings import ControlSettings
+from igsm_pipeline.model.stage import STAGE as CONTROL
+from igsm_pipeline.probes.settings import ARMS, LinearProbeSettings, ScoreSettings, VProbeSettings
+from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, V_PROBES
+from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.problems.stage import STAGE as PROBLEM_SETS
+from igsm_pipeline.queries.settings import QuerySetSettings, Task
+from igsm_pipeline.queries.stage import STAGE as PROBE_QUERIES
+from igsm_pipeline.reports.settings import ReportSettings
+from igsm_pipeline.reports.stage import STAGE as REPORT
+from igsm_pipeline.settings import Settings, hash_json
+from igsm_pipeline.stage import EVERY_STAGE, Role, Stage
+from igsm_pipeline.store import Unit, hash_file
+from igsm_pipeline.tokens.settings import ShardSettings
+from igsm_pipeline.tokens.stage import STAGE as TOKEN_SHARDS
+from igsm_pipeline.training.settings import CheckpointSettings, StreamSettings
+from igsm_pipeline.training.stage import STAGE as CHECKPOINT
+from igsm_pipeline.verification.settings import VerdictSettings
+from igsm_pipeline.verification.stage import STAGE as VERDICTS
+from igsm_pipeline.world.stage import STAGE as WORLD
+
+TRAIN = "train"
+CORRELATED: tuple[Task, ...] = ("nece", "can_next", "nece_next")
+"""The tasks whose probes the error correlation asks."""
+
+
+class Wiring:
+    """The units of one member while they are put together: each stage adds its own and finds those of the stages before it."""
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        self.settings: ExperimentSettings = member.settings
+        self.units: list[Unit] = []
+        self.made: dict[str, dict[str, Unit]] = {}
+        self.common: dict[str, Any] = {"family": self.settings.family, "tokens": self.settings.tokens}
+
+    def add(self, stage: Stage, name: str, settings: Settings, inputs: Mapping[Role, Unit], **labels: Any) -> Unit:
+        """Add a unit.
+
+        Args:
+            stage: whose it is.
+            name: what it is to this member.
+            settings: what it depends on.
+            inputs: role -> unit; each must be one of the stage's declared reads.
+            labels: what tells it from the stage's other units, for views and reports; no part of its address.
+
+        Raises:
+            ValueError: the stage does not declare an input (a fault of the program).
+        """
+        declared = {(read.role, read.source) for read in stage.reads}
+        for role, source in inputs.items():
+            if (role.kind, source.stage) not in declared and (EVERY_STAGE, EVERY_STAGE) not in declared:
+                raise ValueError(f"stage {stage.name} reads {role} from {source.stage}, which it does not declare: add it to the stage's reads")
+        unit = Unit(stage.name, name, stage.version, settings.canonical(), {role: one for role, one in inputs.items()}, settings.runtime(), labels)
+        self.units.append(unit)
+        self.made.setdefault(stage.name, {})[name] = unit
+        return unit
+
+    def one(self, stage: Stage, name: str) -> Unit:
+        """A unit added before."""
+        return self.made[stage.name][name]
+
+    @property
+    def world(self) -> dict[Role, Unit]:
+        """The role of the world, which most stages read."""
+        return {Role("world"): self.one(WORLD, "world")}
+
+    def problems(self, name: str) -> dict[Role, Unit]:
+        """The roles of the world and of one problem set."""
+        return {**self.world, Role("problems"): self.one(PROBLEM_SETS, name)}
+
+    def asked(self, part: str) -> dict[Role, Unit]:
+        """The roles of the world, of one problem set and of the queries about it."""
+        return {**self.problems(part), Role("queries"): self.one(PROBE_QUERIES, part)}
+
+    def model(self, arm: str) -> Unit:
+        """The trained model or its random control."""
+        return self.one(CHECKPOINT, "checkpoint") if arm == "trained" else self.one(CONTROL, "control")
+
+    @property
+    def probed(self) -> tuple[str, ...]:
+        """The parts that queries are asked of: the probes' training set, then the slices."""
+        return (PROBE_TRAIN, *self.settings.probes.slices) if self.settings.probes.tasks else ()
+
+
+def wire_world(wiring: Wiring) -> None:
+    """One world."""
+    wiring.add(WORLD, "world", wiring.settings.world, {})
+
+
+def wire_problem_sets(wiring: Wiring) -> None:
+    """The training set, the sets watched while training, one per evaluation slice, one to train probes on."""
+    for name, settings in problem_sets(wiring.settings).items():
+        wiring.add(PROBLEM_SETS, name, settings, wiring.world)
+
+
+def wire_token_shards(wiring: Wiring) -> None:
+    """The training set's windows; none where training is streamed or the model is foreign."""
+    if TRAIN in wiring.made[PROBLEM_SETS.name]:
+        shards = wiring.settings.shards
+        settings = ShardSettings(**wiring.common, window=shards.window, alignment=shards.alignment)
+        wiring.add(TOKEN_SHARDS, TRAIN, settings, wiring.problems(TRAIN))
+
+
+def wire_checkpoint(wiring: Wiring) -> None:
+    """The checkpoint; streamed training has no shards, a foreign checkpoint neither shards nor monitor."""
+    settings, inputs, stream = wiring.settings, wiring.world, None
+    if settings.model.path is None:
+        for name, unit in wiring.made[PROBLEM_SETS.name].items():
+            watched, _, part = name.partition(":")
+            if watched == MONITOR:
+                inputs[Role(MONITOR, part)] = unit
+        if settings.shards.streaming:
+            stream = StreamSettings(window=settings.shards.window, alignment=settings.shards.alignment, seed=settings.shards.seed)
+        else:
+            inputs[Role("shards")] = wiring.one(TOKEN_SHARDS, TRAIN)
+    trained = CheckpointSettings(**wiring.common, stream=stream, model=settings.model, training=settings.training)
+    wiring.add(CHECKPOINT, "checkpoint", trained, inputs)
+
+
+def _evaluations(settings: ExperimentSettings) -> list[tuple[str, int, str]]:
+    """(slice, beams, unit name) of everything that the model is asked to solve."""
+    return [(name, beam, f"{name} beam {beam}") for name in settings.evaluation.slices for beam in settings.evaluation.beams]
+
+
+def wire_generations(wiring: Wiring) -> None:
+    """Solutions of every slice by every number of beams."""
+    evaluation = wiring.settings.evaluation
+    for part, beam, name in _evaluations(wiring.settings):
+        how = GenerationSettings(**wiring.common, beam=beam, max_tokens=evaluation.max_tokens, seed=evaluation.seed)
+        inputs = {**wiring.problems(part), Role("checkpoint"): wiring.model("trained")}
+        wiring.add(GENERATIONS, name, how, inputs, slice=part, beams=beam)
+
+
+def wire_verdicts(wiring: Wiring) -> None:
+    """A verdict on every solution."""
+    judged = VerdictSettings(modulus=wiring.settings.family.modulus, tokens=wiring.settings.tokens)
+    for part, beam, name in _evaluations(wiring.settings):
+        inputs = {**wiring.problems(part), Role("generations"): wiring.one(GENERATIONS, name)}
+        wiring.add(VERDICTS, name, judged, inputs, slice=part, beams=beam)
+
+
+def wire_control(wiring: Wiring) -> None:
+    """The random control, where anything is probed."""
+    if wiring.probed:
+        drawn = ControlSettings(**wiring.common, model=wiring.settings.model, seed=wiring.settings.probes.seed)
+        wiring.add(CONTROL, "control", drawn, wiring.world)
+
+
+def wire_probe_queries(wiring: Wiring) -> None:
+    """Queries per problem set: one more slice asks nothing anew."""
+    probes = wiring.settings.probes
+    for part in wiring.probed:
+        asked = QuerySetSettings(
+            family=wiring.settings.family,
+            tasks=probes.tasks,
+            candidates=probes.candidates,
+            per_problem=probes.per_problem,
+            first=None if part == PROBE_TRAIN else probes.slice_problems,
+            seed=probes.seed,
+            stream=f"queries {part}",
+        )
+        wiring.add(PROBE_QUERIES, part, asked, wiring.problems(part))
+
+
+def wire_activation_cache(wiring: Wiring) -> None:
+    """States per problem set and model."""
+    for part in wiring.probed:
+        for arm in ARMS:
+            kept = ActivationSettings(**wiring.common, tasks=wiring.settings.probes.tasks, arm=arm)
+            wiring.add(ACTIVATION_CACHE, f"{part} {arm}", kept, {**wiring.asked(part), Role("model"): wiring.model(arm)}, slice=part, arm=arm)
+
+
+def wire_linear_probes(wiring: Wiring) -> None:
+    """Linear probes of all tasks and layers per model."""
+    probes = wiring.settings.probes
+    for arm in ARMS if wiring.probed else ():
+        fitted = LinearProbeSettings(modulus=wiring.settings.family.modulus, tasks=probes.tasks, arm=arm, l2=probes.linear_l2, seed=probes.seed)
+        inputs = {
+            Role("queries"): wiring.one(PROBE_QUERIES, PROBE_TRAIN),
+            Role("activations"): wiring.one(ACTIVATION_CACHE, f"{PROBE_TRAIN} {arm}"),
+        }
+        wiring.add(LINEAR_PROBES, arm, fitted, inputs, arm=arm)
+
+
+def wire_v_probes(wiring: Wiring) -> None:
+    """A V-probe per task and model."""
+    probes = wiring.settings.probes
+    for task in probes.tasks:
+        for arm in ARMS:
+            recipe = VProbeSettings(
+                **wiring.common,
+                task=task,
+                arm=arm,
+                num_steps=probes.num_steps,
+                batch_problems=probes.batch_problems,
+                rank=probes.rank,
+                learning_rate=probes.learning_rate,
+                warmup_steps=probes.warmup_steps,
+                starts=probes.starts,
+                start_steps=probes.start_steps,
+                weight_decay=probes.weight_decay,
+                seed=probes.seed,
+            )
+            wiring.add(V_PROBES, f"{task} {arm}", recipe, {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}, task=task, arm=arm)
+
+
+def wire_probe_scores(wiring: Wiring) -> None:
+    """Scores per slice: one more slice trains nothing anew."""
+    probes = wiring.settings.probes
+    for part in probes.slices if wiring.probed else ():
+        inputs = wiring.asked(part)
+        for arm in ARMS:
+            inputs[Role("model", arm)] = wiring.model(arm)
+            inputs[Role("activations", arm)] = wiring.one(ACTIVATION_CACHE, f"{part} {arm}")
+            inputs[Role("linear_probes", arm)] = wiring.one(LINEAR_PROBES, arm)
+        inputs |= {Role("v_probes", name): unit for name, unit in wiring.made[V_PROBES.name].items()}
+        settings = ScoreSettings(**wiring.common, slice=part, tasks=probes.tasks, seed=probes.seed)
+        wiring.add(PROBE_SCORES, part, settings, inputs, slice=part)
+
+
+def wire_error_correlation(wiring: Wiring) -> None:
+    """Figure 8 over all slices, where a task that it asks is probed."""
+    settings = wiring.settings
+    tasks = [task for task in CORRELATED if task in settings.probes.tasks]
+    if not tasks:
+        return
+    inputs = {**wiring.world, Role("checkpoint"): wiring.model("trained")}
+    inputs |= {Role("v_probes", task): wiring.one(V_PROBES, f"{task} trained") for task in tasks}
+    beam = settings.evaluation.beams[0]
+    for part in settings.evaluation.slices:
+        inputs[Role("problems", part)] = wiring.one(PROBLEM_SETS, part)
+        inputs[Role("generations", part)] = wiring.one(GENERATIONS, f"{part} beam {beam}")
+        inputs[Role("verdicts", part)] = wiring.one(VERDICTS, f"{part} beam {beam}")
+    asked = CorrelationSettings(**wiring.common, candidates=settings.probes.candidates, seed=settings.probes.seed)
+    wiring.add(ERROR_CORRELATION, "error_correlation", asked, inputs)
+
+
+def wire_report(wiring: Wiring) -> None:
+    """One report of everything."""
+    described = ReportSettings(member=wiring.member.key, title=wiring.settings.title, experiment=wiring.settings.canonical())
+    wiring.add(REPORT, "report", described, {Role(unit.stage, unit.name, "/"): unit for unit in wiring.units})
+
+
+FLOW = {
+    WORLD: wire_world,
+    PROBLEM_SETS: wire_problem_sets,
+    TOKEN_SHARDS: wire_token_shards,
+    CHECKPOINT: wire_checkpoint,
+    GENERATIONS: wire_generations,
+    VERDICTS: wire_verdicts,
+    PROBE_QUERIES: wire_probe_queries,
+    CONTROL: wire_control,
+    ACTIVATION_CACHE: wire_activation_cache,
+    LINEAR_PROBES: wire_linear_probes,
+    V_PROBES: wire_v_probes,
+    PROBE_SCORES: wire_probe_scores,
+    ERROR_CORRELATION: wire_error_correlation,
+    REPORT: wire_report,
+}
+"""Every stage with the function that adds its units, in the order of the data flow: the pipeline on one screen."""
+
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in FLOW}
+"""The stages by name, in the order of the data flow."""
+
+
+def find_stage(name: str) -> Stage:
+    """A stage by name.
+
+    Raises:
+        NotFound: there is none; the message lists them.
+    """
+    if name not in STAGES:
+        raise NotFound(f"no stage {name!r}: must be one of {', '.join(STAGES)}")
+    return STAGES[name]
+
+
+def declared_text() -> str:
+    """Hash of the declarations as they lie on the disk now: another one means that this process, if it is old, knows other VERSIONs."""
+    files = sorted(Path(__file__).parents[1].glob("*/stage.py"))
+    return hash_json([hash_file(file) for file in (*files, Path(__file__))])
+
+
+def units_of(member: Member) -> list[Unit]:
+    """Every unit of a member, inputs before what reads them, the report last.
+
+    Raises:
+        BadSettings, BadWorld, BadCheckpoint, NotFound: a file that the member names cannot be read.
+    """
+    wiring = Wiring(member)
+    for wire in FLOW.values():
+        wire(wiring)
+    return wiring.units
+
+
+def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
+    """The problem sets of an experiment by name: ``train``, ``monitor``, ``monitor:SLICE``, the evaluation slices, ``probe_train``."""
+    evaluation, probes, family, shards = settings.evaluation, settings.probes, settings.family, settings.shards
+    sets = {}
+    trained = settings.model.path is None
+    if trained and not shards.streaming:
+        sets[TRAIN] = ProblemSetSettings(family=family, num_problems=shards.num_problems, seed=shards.seed)
+    if trained:
+        sets[MONITOR] = ProblemSetSettings(
+            family=family, balanced=True, split="test", num_problems=evaluation.monitor_per_op * family.op_max, seed=evaluation.seed, stream=MONITOR
+        )
+        for name in evaluation.monitor_slices:
+            watched = slice_set(name, evaluation.slices, family, num_problems=evaluation.monitor_per_op, per_op=1, seed=evaluation.seed)
+            sets[f"{MONITOR}:{name}"] = watched.model_copy(update={"stream": watched.stream.replace("evaluation", MONITOR)})
+    for name in dict.fromkeys((*evaluation.slices, *probes.slices)):
+        sets[name] = slice_set(
+            name, evaluation.slices, family, num_problems=evaluation.num_problems, per_op=evaluation.problems_per_op, seed=evaluation.seed
+        )
+    if probes.tasks:
+        sets[PROBE_TRAIN] = ProblemSetSettings(family=family, num_problems=probes.num_problems, seed=probes.seed, stream="probes")
+    return sets

@@ -1,0 +1,185 @@
+"""The stages ``linear_probes``, ``v_probes`` and ``probe_scores``: reading the model's mind."""
+
+from __future__ import annotations
+
+from igsm_pipeline.costs import STATE_COPIES, VOCABULARY, problems_behind, queries_behind, size_behind
+from igsm_pipeline.probes.settings import LinearProbeSettings, ScoreSettings, VProbeSettings
+from igsm_pipeline.queries.stage import KEY, LABEL, TASK
+from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived, with_interval
+from igsm_pipeline.store import Unit
+
+PROBE = Column("probe", "string", "v_probe, linear; their controls on a random model: random, linear_random; majority guess: majority")
+LAYER = Column("layer", "int32", "whose states are read, 0 is the embedding; null for V-probes (last layer) and the majority")
+SLICE = Column("slice", "string", "evaluation slice")
+NUMBER = Column("n", "int64", "queries")
+PROBLEMS = Column("num_problems", "int64", "problems they belong to")
+PREDICTION = (
+    Column("prediction", "int16", "what the probe says"),
+    Column("score", "float", "probability of label 1; for value that of the predicted class"),
+)
+
+SELECTION = Table(
+    "layer_selection",
+    "one row per task and layer of the linear probes: how the layer was chosen",
+    "selection.parquet",
+    (
+        derived("model", "VARCHAR", "trained or random", "u.labels->>'arm'"),
+        TASK,
+        Column("layer", "int32", "whose states are read, 0 is the embedding"),
+        Column("n", "int64", "held-out queries of the training problems"),
+        Column("balanced_accuracy", "double", "on them"),
+        Column("chosen", "bool", "the best of the task's layers there, the lowest of equals"),
+    ),
+)
+LOSSES = Table(
+    "probe_losses",
+    "one row per training step of a V-probe",
+    "losses.parquet",
+    (
+        derived("task", "VARCHAR", "nece, dep, known, value, can_next or nece_next", "u.labels->>'task'"),
+        derived("model", "VARCHAR", "trained or random", "u.labels->>'arm'"),
+        Column("step", "int64", "of the probe's training, from 0"),
+        Column("loss", "float", "of the probe at that step"),
+    ),
+)
+PREDICTIONS = Table(
+    "predictions",
+    "one row per query and probe",
+    "predictions.parquet",
+    (
+        SLICE,
+        PROBE,
+        LAYER,
+        *KEY,
+        LABEL,
+        *PREDICTION,
+        Column("op", "uint8", "operations of the problem"),
+        Column("necessary", "bool", "A is necessary for the answer"),
+        Column("distance", "uint8", "shortest dependency path from the query to A; null for unnecessary A"),
+    ),
+)
+METRICS = Table(
+    "probe_metrics",
+    "one row per task, probe, layer, slice and subset of its queries",
+    "metrics.parquet",
+    (
+        TASK,
+        PROBE,
+        LAYER,
+        Column("chosen", "bool", "the layer that stands for a linear probe, chosen on held-out training problems; null where nothing was to choose"),
+        Column("candidates", "string", "candidate set: graph, existing, text or all"),
+        SLICE,
+        Column("subset", "string", "all, necessary, unnecessary, known"),
+        Column("op", "int32", "null: all operations together"),
+        NUMBER,
+        PROBLEMS,
+        Column("positives", "int64", "queries with label 1 (value: known)"),
+        Column("negatives", "int64", "the others"),
+        *with_interval("accuracy", "share of right predictions"),
+        *with_interval("balanced_accuracy", "mean recall over the classes that occur"),
+        *with_interval("mcc", "Matthews' correlation"),
+        *with_interval("auroc", "area under the ROC curve; null for value"),
+        Column("accuracy_positive", "double", "accuracy on positives"),
+        Column("accuracy_negative", "double", "accuracy on negatives"),
+        Column("ece", "double", "expected calibration error, 15 bins"),
+        *with_interval("balanced_accuracy_gain", "balanced accuracy less that of the random control on the same queries"),
+    ),
+)
+DISTANCES = Table(
+    "layer_distance",
+    "figures 10 and 14: one row per probe, layer, slice and distance; nece on necessary parameters",
+    "distances.parquet",
+    (
+        Column("task", "string", "nece", shown=False),
+        PROBE,
+        LAYER,
+        SLICE,
+        Column("distance", "int32", "shortest dependency path from the query, 1 to 8"),
+        NUMBER,
+        PROBLEMS,
+        *with_interval("accuracy", "share of necessary parameters that the probe calls necessary"),
+    ),
+)
+MENTAL_STATE = Table(
+    "mental_state",
+    "the dense map: one row per problem, task, position and parameter, with what the V-probe says at every step",
+    "mental_state*.parquet",
+    (SLICE, *KEY, LABEL, Column("name", "string", "of parameter A"), *PREDICTION),
+)
+
+
+def _linear_disk(unit: Unit) -> float:
+    """A probe per task and layer, of as many classes as the modulus has, and one."""
+    cache = next((one for one in unit.inputs.values() if one.stage == "activation_cache"), unit)
+    width, layers = size_behind(cache)
+    return 4.0 * len(unit.settings["tasks"]) * layers * (width + 1) * (int(unit.settings["modulus"]) + 1)
+
+
+def _v_probe_disk(unit: Unit) -> float:
+    """The low-rank update of the embedding and the head, with a state to resume from."""
+    return 4 * (1 + STATE_COPIES) * float(unit.settings["rank"]) * (VOCABULARY["bpe"] + size_behind(unit)[0] + 64.0)
+
+
+def _scores_disk(unit: Unit) -> float:
+    """A prediction per query, layer and arm."""
+    return 2 * (size_behind(unit)[1] + 1) * 6.0 * queries_behind(unit.inputs.values()) + 1e6
+
+
+LINEAR_PROBES = Stage(
+    name="linear_probes",
+    version=2,
+    settings=LinearProbeSettings,
+    write="igsm_pipeline.probes.write_linear_probes:write_linear_probes",
+    group="mind",
+    kinds=("pytorch", "parquet"),
+    words="A linear probe per task and layer on the cached states: the baseline of V-probing, and the layers of figure 10.",
+    reads=(Read("queries", "probe_queries"), Read("activations", "activation_cache")),
+    tables=(SELECTION,),
+    disk=_linear_disk,
+    work=lambda unit: sum(map(problems_behind, unit.inputs.values())),
+    sizes=("layers", "d_model"),
+    parallel=True,
+    torch=True,
+)
+V_PROBES = Stage(
+    name="v_probes",
+    version=5,
+    settings=VProbeSettings,
+    write="igsm_pipeline.probes.write_v_probe:write_v_probe",
+    group="mind",
+    kinds=("pytorch", "parquet"),
+    words="V-probing: a rank-8 update of the input embedding and a linear head read the model's mind, beside random weights (figures 7 and 12).",
+    reads=(Read("world"), Read("problems", "problem_sets"), Read("queries", "probe_queries"), Read("model", "checkpoint"), Read("model", "control")),
+    tables=(LOSSES,),
+    disk=_v_probe_disk,
+    work=problems_behind,
+    parallel=True,
+    torch=True,
+)
+PROBE_SCORES = Stage(
+    name="probe_scores",
+    version=1,
+    settings=ScoreSettings,
+    write="igsm_pipeline.probes.write_scores:write_scores",
+    group="mind",
+    kinds=("pytorch", "parquet"),
+    words="Every probe on every slice: scores with intervals by problem, beside random weights and the majority guess (figures 7, 10, 12).",
+    reads=(
+        Read("world"),
+        Read("problems", "problem_sets"),
+        Read("queries", "probe_queries"),
+        Read("model", "checkpoint"),
+        Read("model", "control"),
+        Read("activations", "activation_cache"),
+        Read("linear_probes"),
+        Read("v_probes"),
+    ),
+    tables=(PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE),
+    checks=(Check("beats_random", "Better than the same probe on random weights.", "igsm_pipeline.probes.checks:beats_random", blocking=False),),
+    disk=_scores_disk,
+    work=problems_behind,
+    summary="igsm_pipeline.reports.stage_tables:probe_scores",
+    plots="igsm_pipeline.reports.stage_plots:probe_scores",
+    parallel=True,
+    torch=True,
+)

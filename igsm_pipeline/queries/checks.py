@@ -1,0 +1,75 @@
+"""What must hold of queries: labels of both kinds, in the shares of the draw, and problems of training and test apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from igsm_pipeline.problems import read_problems
+from igsm_pipeline.queries.draw import list_queries
+from igsm_pipeline.queries.settings import QuerySetSettings
+from igsm_pipeline.queries.write import read_queries
+from igsm_pipeline.stage import Outcome, StageUnits
+from igsm_pipeline.world import load_world
+
+SAMPLED_PROBLEMS = 256
+_Z_LIMIT = 6.0
+
+
+def labels_of_both_kinds(run: StageUnits) -> Outcome:
+    """Every training set of queries holds more than one label: a probe of one class would learn nothing."""
+    poor = []
+    for unit in run.units:
+        for path in run.store.path(unit).glob("queries*.parquet"):
+            labels = pq.read_table(path, columns=["label"])["label"].unique().to_pylist()
+            if len(labels) < 2 and "train" in unit.name:
+                poor.append(f"{path.stem} of {unit.name} has only {labels}")
+    return Outcome(not poor, "; ".join(poor) or "every training set holds more than one label")
+
+
+def label_shares(run: StageUnits) -> Outcome:
+    """Labels are those of the declared draw: as many positives as drawing queries of each problem without replacement gives, natural shares."""
+    wrong, shares = [], {}
+    for unit in run.units:
+        settings = QuerySetSettings.parse(unit.settings, unit.name)
+        world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
+        batch = read_problems(run.store.path(unit.inputs["problems"]), world, settings.family.modulus)
+        sample = batch.take(slice(0, min(SAMPLED_PROBLEMS, settings.first or SAMPLED_PROBLEMS)))
+        for task in settings.tasks:
+            modulus = settings.family.modulus
+            every, drawn = (
+                _positives(table, task, modulus, len(sample))
+                for table in (list_queries(sample, settings.of(task)), read_queries(run.store.path(unit), task))
+            )
+            number, there, share = drawn[0], np.maximum(every[0], 1), every[1] / np.maximum(every[0], 1)
+            expected = float((number * share).sum())
+            spread = math.sqrt(float((number * share * (1 - share) * (there - number) / np.maximum(there - 1, 1)).sum()))
+            found = float(drawn[1].sum())
+            shares[f"{task}, {unit.name}"] = round(found / max(1, number.sum()), 4)
+            if (number != np.minimum(every[0], settings.per_problem)).any() or abs(found - expected) > _Z_LIMIT * spread + 1e-6:
+                wrong.append(f"{unit.name} {task}: {found:.0f} positives of {number.sum():.0f} where {expected:.0f} must be near")
+    return Outcome(not wrong, "; ".join(wrong) or f"{len(shares)} shares of positive labels are those of the draw", {"positive shares": shares})
+
+
+def _positives(table: Any, task: str, modulus: int, num_problems: int) -> tuple[Any, Any]:
+    """Queries and positive labels of each of the first problems, (num_problems,) each."""
+    problem, label = table["problem"].to_numpy(), table["label"].to_numpy()
+    inside = problem < num_problems
+    positive = label < modulus if task == "value" else label == 1
+    number, positives = (np.bincount(problem[inside], weights=one[inside], minlength=num_problems) for one in (np.ones(len(problem)), positive))
+    return number, positives
+
+
+def probed_apart(run: StageUnits) -> Outcome:
+    """No hash bin of the problems that probes are trained on occurs in a slice that they are tested on (reask stands outside)."""
+    bins: dict[bool, set[int]] = {True: set(), False: set()}
+    for unit in run.units:
+        problems = unit.inputs["problems"]
+        if not problems.settings["reask"]:
+            for path in run.store.path(problems).glob("*.parquet"):
+                bins["train" in unit.name] |= set(pq.read_table(path, columns=["split_bin"])["split_bin"].unique().to_pylist())
+    shared = bins[True] & bins[False]
+    return Outcome(not shared, f"bins on both sides: {sorted(shared)}" if shared else "probes are trained and tested on different bins")

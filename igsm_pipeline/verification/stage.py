@@ -1,0 +1,48 @@
+"""The stage ``verdicts``: every solution judged."""
+
+from __future__ import annotations
+
+from igsm_pipeline.costs import problems_behind
+from igsm_pipeline.stage import Column, Read, Stage, Table, derived
+from igsm_pipeline.verification.settings import VerdictSettings
+
+VERDICTS = Table(
+    "verdicts",
+    "one row per solution that a model wrote, judged",
+    "verdicts.parquet",
+    (
+        derived("slice", "VARCHAR", "evaluation slice (op<=max, op=max, ..., reask, by_op)", "u.labels->>'slice'"),
+        derived("beams", "INTEGER", "beams of the search; 1 is greedy", "u.labels->>'beams'"),
+        Column("problem", "int32", "row of the problem in its set, from 0"),
+        Column("op", "int16", "operations of the problem"),
+        Column("num_necessary", "int16", "necessary parameters of the problem", shown=False),
+        Column("template_bin", "int16", "template hash of the problem mod 23", shown=False),
+        Column("correct", "bool", "every step holds and the answer is right"),
+        Column("error", "string", "first error; null where correct"),
+        Column("sentence", "int32", "index of the sentence with the first error, from 0"),
+        Column("parameter", "string", "name of the parameter that it is about"),
+        Column("final_answer_correct", "bool", "the answer alone is right"),
+        Column("unnecessary_parameters", "int32", "defined without need"),
+        Column("unnecessary_operations", "int32", "steps beyond the shortest solution"),
+        Column("finished", "bool", "the model closed its answer"),
+        Column("completion_tokens", "int32", "tokens written"),
+    ),
+)
+
+STAGE = Stage(
+    name="verdicts",
+    version=1,
+    settings=VerdictSettings,
+    write="igsm_pipeline.verification.write:write_verdicts",
+    group="model",
+    kinds=("python", "parquet"),
+    words="Every step of every solution verified: correct or the first error, and how much of it was unnecessary (figures 3 and 4).",
+    reads=(Read("world"), Read("problems", "problem_sets"), Read("generations")),
+    tables=(VERDICTS,),
+    disk=lambda unit: 32.0 * problems_behind(unit),
+    work=problems_behind,
+    summary="igsm_pipeline.reports.stage_tables:verdicts",
+    plots="igsm_pipeline.reports.stage_plots:verdicts",
+    parallel=True,
+    yields=True,
+)

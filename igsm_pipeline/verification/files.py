@@ -23,7 +23,18 @@ from igsm_pipeline.verification.rows.sources import check_source, read_rows
 from igsm_pipeline.verification.verdict import Verdict
 from igsm_pipeline.world import World
 
-__all__ = ["Judged", "Judgement", "Judging", "Refused", "VerdictWriter", "judge_file", "verify_dataset", "verify_file", "verify_rows", "write_judgement"]
+__all__ = [
+    "Judged",
+    "Judgement",
+    "Judging",
+    "Refused",
+    "VerdictWriter",
+    "judge_file",
+    "verify_dataset",
+    "verify_file",
+    "verify_rows",
+    "write_judgement",
+]
 VERDICT_FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 """Suffix of a file of verdicts -> its format."""
 VERDICTS = pa.schema(
@@ -198,6 +209,7 @@ class VerdictWriter:
 
 def write_judgement(judgement: Judgement, path: Path) -> None:
     """Write the verdicts on a whole file; see ``VerdictWriter``."""
+    rows: list[Judged | Refused] = [*judgement.judged, *judgement.refused]
     with VerdictWriter(path) as writer:
-        for one in sorted((*judgement.judged, *judgement.refused), key=lambda row: row.number):
+        for one in sorted(rows, key=lambda row: row.number):
             writer.write(one)

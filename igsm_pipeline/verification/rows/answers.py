@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from numbers import Integral, Real
 
@@ -44,7 +45,7 @@ def split_answer(solution: str) -> tuple[str, str | None]:
 
 def is_missing(value: object) -> bool:
     """Whether a value says that there is none: None, NaN, or what pandas has for them."""
-    return value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
 
 
 def answer_text(given: object) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from igsm_pipeline.errors import BadInput, BadProblem
@@ -15,6 +15,12 @@ CHATS = ("messages", "conversations", "conversation")
 TEXTS = ("text", "document", "content")
 ORIGIN = ("modulus", "world", "world_hash")
 _SHAPE = "write {problem, question, solution} and, where there is one, answer, each as text"
+_OFTEN = {
+    "problem": ("prompt", "input", "instruction", "query", "question"),
+    "solution": ("completion", "response", "output", "generated", "generation", "prediction", "reasoning"),
+    "answer": ("label", "target", "gold", "final_answer", "numerical_answer", "expected"),
+}
+"""Field -> keys that other people often give it; only named, never taken unasked."""
 _SOLUTION_START = re.compile("(?:^|(?<=[\\s.?>:\ufffd]))Define ")
 _LABEL_AT_END = re.compile(r"(?:solution|answer|response|reasoning|a)\s*:\s*\Z", re.IGNORECASE)
 
@@ -77,15 +83,16 @@ class Columns:
             row = {"text": row}
         if not isinstance(row, Mapping):
             raise BadProblem("row", "must be an object", type(row).__name__, _SHAPE)
-        keys = self._keys(row)
-        if "row" in keys and "problem" not in keys and isinstance(row[keys["row"]], Mapping):
-            row = row[keys["row"]]
-            keys = self._keys(row)
-        values = {name: row[key] for name, key in keys.items()}
+        given: Mapping[Any, Any] = row
+        keys = self._keys(given)
+        if "row" in keys and "problem" not in keys and isinstance(given[keys["row"]], Mapping):
+            given = given[keys["row"]]
+            keys = self._keys(given)
+        values = {name: given[key] for name, key in keys.items()}
         layout = self._lay_out(values)
-        texts = [_text(values.get(name), name, row) for name in ("problem", "question", "solution")]
+        texts = [_text(values.get(name), name, given) for name in ("problem", "question", "solution")]
         if not (texts[0] or texts[1]).strip():
-            raise _missing("problem", row)
+            raise _missing("problem", given)
         origin = {name: values[name] for name in ORIGIN if not is_missing(values.get(name))}
         return Fields(texts[0], texts[1], texts[2], answer_text(values.get("answer")), "answer" in values, layout, origin)
 
@@ -125,11 +132,26 @@ class Columns:
         for name in ("problem", "question", *TEXTS):
             text = values.get(name)
             start = _SOLUTION_START.search(text) if isinstance(text, str) else None
-            if start is not None:
+            if isinstance(text, str) and start is not None:
                 values["problem" if name in TEXTS else name] = _LABEL_AT_END.sub("", text[: start.start()])
-                values["solution"] = text[start.start() :]
+                values["solution"] = f" {text[start.start() :]}"
                 return Spelling.ONE_TEXT
         return None
+
+
+def read_renames(options: Iterable[str]) -> dict[str, str]:
+    """Field -> key of options such as "problem=prompt".
+
+    Raises:
+        BadInput: an option is no such pair, or names no field.
+    """
+    names: dict[str, str] = {}
+    for option in options:
+        name, equals, key = option.partition("=")
+        if not equals or not key or name.lower() not in FIELDS:
+            raise BadInput("--column", f"must be FIELD=KEY with a field of {', '.join(FIELDS)}", option, "write it as problem=prompt")
+        names[name.lower()] = key
+    return names
 
 
 def problem_fields(row: Mapping[str, Any], columns: Columns) -> Fields:
@@ -160,10 +182,13 @@ def _text(value: object, name: str, row: Mapping[Any, Any]) -> str:
 
 
 def _missing(name: str, row: Mapping[Any, Any]) -> BadProblem:
+    """The refusal of a row without a field: the keys that are there, and which of them may be meant."""
     keys = [str(key)[:30] for key in list(row)[:12]]
-    example = next((key for key in keys if key.lower() not in FIELDS), "KEY")
-    got = f"nothing, of the keys {', '.join(keys)}" if keys else "an object without keys"
-    return BadProblem(name, "must be text", got, f"name its key, such as --column {name}={example}, or {_SHAPE}")
+    lower = {key.lower(): key for key in keys}
+    meant = {one: next((lower[word] for word in words if word in lower), None) for one, words in _OFTEN.items() if one not in lower}
+    options = " ".join(f"--column {one}={key}" for one, key in meant.items() if key is not None) or f"--column {name}=KEY"
+    got = f"keys {', '.join(keys)}" if keys else "an object without keys"
+    return BadProblem(name, "must be text", got, f"say which key is which, such as {options}, or {_SHAPE}")
 
 
 def _last_said(chat: Sequence[Any], roles: tuple[str, ...]) -> str | None:

@@ -21,24 +21,26 @@ def rows_of(data: object, columns: Columns) -> Iterable[object]:
     Raises:
         BadInput: it is none of these, or a mapping of whole data sets.
     """
-    if hasattr(data, "collect_schema") and hasattr(data, "collect"):
-        data = data.collect()
-    if hasattr(data, "to_batches"):
-        return _rows_of_batches(data.to_batches(), columns)
-    if hasattr(data, "schema") and hasattr(data, "read_next_batch"):
-        return _rows_of_batches(data, columns)
-    if hasattr(data, "to_pydict") and hasattr(data, "schema"):
-        return _rows_of_batches([data], columns)
-    if hasattr(data, "iter_rows"):
-        wanted = [name for name in data.columns if columns.wanted(name)]
-        return (data.select(wanted) if wanted else data).iter_rows(named=True)  # type: ignore[attr-defined, no-any-return]
-    if hasattr(data, "itertuples") and hasattr(data, "columns"):
-        return _rows_of_columns({str(name): list(data[name]) for name in data.columns}, columns)  # type: ignore[index]
-    if isinstance(data, Mapping):
-        return _rows_of_columns(data, columns)
-    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
+    table: Any = data.collect() if hasattr(data, "collect_schema") and hasattr(data, "collect") else data
+    rows: Iterable[object]
+    if hasattr(table, "to_batches"):
+        rows = _rows_of_batches(table.to_batches(), columns)
+    elif hasattr(table, "schema") and hasattr(table, "read_next_batch"):
+        rows = _rows_of_batches(table, columns)
+    elif hasattr(table, "schema") and hasattr(table, "to_pylist"):
+        rows = _rows_of_batches([table], columns)
+    elif hasattr(table, "iter_rows"):
+        wanted = [name for name in table.columns if columns.wanted(name)]
+        rows = (table.select(wanted) if wanted else table).iter_rows(named=True)
+    elif hasattr(table, "itertuples") and hasattr(table, "columns"):
+        rows = _rows_of_columns({str(name): list(table[name]) for name in table.columns}, columns)
+    elif isinstance(table, Mapping):
+        rows = _rows_of_columns(table, columns)
+    elif isinstance(table, Iterable) and not isinstance(table, str | bytes):
+        rows = table
+    else:
         raise BadInput("data", "must be rows or columns", type(data).__name__, _WAY_OUT)
-    return data
+    return rows
 
 
 def _rows_of_batches(batches: Iterable[Any], columns: Columns) -> Iterator[object]:

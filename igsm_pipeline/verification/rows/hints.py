@@ -108,7 +108,9 @@ def _divisors(number: int) -> Iterator[int]:
 
 def _count_right(rows: Sequence[Fields], world: World, modulus: int, strict: bool) -> int:
     judging = Judging(world, modulus, strict)
-    outcomes = (judging.judge(0, fields._asdict(), Columns()) for fields in rows)
+    names = ("problem", "question", "solution", "answer")
+    given = ({name: getattr(fields, name) for name in names if name != "answer" or fields.expects_answer} for fields in rows)
+    outcomes = (judging.judge(0, row, Columns()) for row in given)
     return sum(isinstance(one, Judged) and one.verdict.correct for one in outcomes)
 
 

@@ -156,7 +156,7 @@ def respell(fields: Fields, world: World, found: set[Spelling]) -> tuple[str, st
     """
     speller = speller_of(world)
     text = speller.respell_problem(fields.problem, found) + speller.respell_problem(fields.question, found)
-    solution = speller.respell(fields.solution, found)
+    solution = speller.respell(fields.solution, found, led=True)
     solution, inner = split_answer(solution)
     if inner is not None:
         found.add(Spelling.ANSWER_AT_END)

@@ -91,7 +91,7 @@ def _unpacked(stream: BinaryIO) -> io.BufferedReader:
         return raw
     if packing == ".zst":
         return io.BufferedReader(cast("io.RawIOBase", _ArrowBytes(pa.CompressedInputStream(raw, "zstd"))))
-    opened = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}[packing](raw)
+    opened = gzip.GzipFile(fileobj=raw) if packing == ".gz" else bz2.BZ2File(raw) if packing == ".bz2" else lzma.LZMAFile(raw)
     return io.BufferedReader(cast("io.RawIOBase", opened))
 
 
@@ -117,7 +117,9 @@ def read_stream(stream: io.BufferedReader, suffix: str, name: str, columns: Colu
         yield from _read_arrow(stream, start, name, columns)
     elif suffix in _FOREIGN or b"\0" in start.replace(b"\xff\xfe", b"", 1)[:1] or start.startswith(b"PK\x03\x04"):
         raise BadInput(name, f"must be {_FORMATS}", suffix or "another kind of file", "write it as JSON lines")
-    elif suffix in (".csv", ".tsv") or (suffix not in (".json", ".jsonl", ".ndjson") and not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))):
+    elif suffix in (".csv", ".tsv") or (
+        suffix not in (".json", ".jsonl", ".ndjson") and not start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
+    ):
         yield from _read_csv(stream, suffix, name)
     else:
         yield from _read_json(stream, name)
@@ -270,7 +272,9 @@ def _rows_of_batches(batches: Iterable[Any], columns: Columns) -> Iterator[Mappi
 
 def _read_folder(folder: Path, columns: Columns) -> Iterator[NumberedRow]:
     """The rows of all Parquet files below a folder, by name, numbered on."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".parquet" and path.is_file() and not path.name.startswith((".", "_")))
+    paths = sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() == ".parquet" and path.is_file() and not path.name.startswith((".", "_"))
+    )
     if not paths:
         there = sorted(path.name for path in folder.iterdir())[:8]
         raise BadInput(str(folder), "must hold Parquet files where a folder is given", there, "name a file")

@@ -36,7 +36,7 @@ _APOSTROPHES = frozenset("’‘‛ʼʹʻˈ′＇`´❛❜ꞌ")
 _MULTIPLICATION = frozenset("×⋅·∙•∗✕✖⨯⨉＊﹡")
 _DASHES = frozenset("−‐‑‒–—―﹣－⁃˗")
 _SAFE_VARIANTS = ("<wide>", "<narrow>", "<noBreak>", "<compat>", "<font>", "<small>")
-_MARKER = re.compile(r"<\|[A-Za-z_]{1,30}\|>|</?s>|\[(?:PAD|CLS|SEP|BOS|EOS)\]|<(?:pad|bos|eos)>")
+_MARKER = re.compile(r"\s*(?:<\|[A-Za-z_]{1,30}\|>|</?s>|\[(?:PAD|CLS|SEP|BOS|EOS)\]|<(?:pad|bos|eos)>)\s*")
 _LOST = re.compile("(^|[.?\\s])\\s*\ufffd+")
 _ESCAPE = re.compile(r"&(?:#39|#x27|apos|rsquo|lsquo|nbsp|times|minus|#0?38|amp);|\\r\\n|\\[nrt](?![a-z])")
 _ESCAPED = {"&nbsp;": " ", "&times;": "*", "&minus;": "-", "&#38;": "&", "&#038;": "&", "&amp;": "&"}
@@ -70,30 +70,40 @@ class Speller:
             found: takes in the ways of spelling that were changed.
         """
         text = self._take_off(self.respell(text, found), _PROBLEM_LABEL, found)
-        return self._note(text, self._lead(_AFTER_SIGN.sub(" ", _BEFORE_SIGN.sub("", text))), found)
+        return self._lead(self._change(_AFTER_SIGN.sub(" ", _BEFORE_SIGN.sub("", text)), text, Spelling.WHITE_SPACE, found))
 
     def respell_steps(self, text: str, found: set[Spelling]) -> str:
         """A solution whose characters are respelled already, with one leading space and single spaces around signs; arguments as above."""
         text = self._take_off(text, _SOLUTION_LABEL, found)
         spaced = re.sub(r"\s*([;=])\s*", lambda sign: f"{sign[1]} " if sign[1] == ";" else " = ", text)
-        spaced = re.sub(r"\s*\.\s*", ". ", spaced)
+        spaced = re.sub(r"\s*\.\s*", ". ", spaced).strip()
         spaced = _STEPS.sub(lambda step: _OPERATOR.sub(r" \1 ", step[0]), spaced)
-        return self._note(text, self._lead(spaced), found)
+        return self._lead(self._change(spaced, text.strip(), Spelling.WHITE_SPACE, found))
 
-    def respell(self, text: str, found: set[Spelling]) -> str:
-        """Characters and white space alone; arguments as above."""
+    def respell(self, text: str, found: set[Spelling], *, led: bool = False) -> str:
+        """Characters and white space alone, without space at the edges.
+
+        Args:
+            text: as it came.
+            found: takes in the ways of spelling that were changed.
+            led: the generator writes it with one leading space; another beginning or end counts as changed.
+        """
         if "<" in text or "[" in text or "\ufffd" in text:
-            text = self._change(_LOST.sub(r"\1 ", _MARKER.sub(" ", text)), text, Spelling.MARKERS, found)
+            bare = _LOST.sub(r"\1 ", _MARKER.sub(" ", text))
+            text = self._change(f" {bare.strip()}", text, Spelling.MARKERS, found) if bare != text else text
         if "\\" in text and "\\" not in self._kept:
             text = self._change(_TIMES.sub("*", text), text, Spelling.MULTIPLICATION, found)
         if "&" in text or "\\" in text:
             text = self._change(_ESCAPE.sub(self._unescape, text), text, Spelling.ESCAPES, found)
         text = self._plain(text, found)
-        return self._note(text.strip(" "), " ".join(text.split()), found)
+        bare = " ".join(text.split())
+        if bare != text.strip(" ") or (led and bare and text != f" {bare}"):
+            found.add(Spelling.WHITE_SPACE)
+        return bare
 
     def _plain(self, text: str, found: set[Spelling]) -> str:
         """The text with plain characters."""
-        if text.isascii() and (text.isprintable() or not any(ord(one) < 32 and not one.isspace() or one in "\x7f" for one in text)):
+        if text.isascii() and (text.isprintable() or not any(unicodedata.category(one) == "Cc" and not one.isspace() for one in text)):
             return text if "`" not in text or "`" in self._kept else self._change(text.replace("`", "'"), text, Spelling.APOSTROPHES, found)
         plain = self._change(unicodedata.normalize("NFC", text), text, Spelling.WIDTH, found) if self._composed else text
         changes = {}
@@ -118,10 +128,6 @@ class Speller:
     @staticmethod
     def _take_off(text: str, label: re.Pattern[str], found: set[Spelling]) -> str:
         return Speller._change(label.sub("", text), text, Spelling.LABELS, found)
-
-    @staticmethod
-    def _note(before: str, after: str, found: set[Spelling]) -> str:
-        return Speller._change(after, before, Spelling.WHITE_SPACE, found)
 
     @staticmethod
     def _change(after: str, before: str, kind: Spelling, found: set[Spelling]) -> str:

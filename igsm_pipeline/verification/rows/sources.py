@@ -91,8 +91,8 @@ def _unpacked(stream: BinaryIO) -> io.BufferedReader:
         return raw
     if packing == ".zst":
         return io.BufferedReader(cast("io.RawIOBase", _ArrowBytes(pa.CompressedInputStream(raw, "zstd"))))
-    opened = gzip.GzipFile(fileobj=raw) if packing == ".gz" else bz2.BZ2File(raw) if packing == ".bz2" else lzma.LZMAFile(raw)
-    return io.BufferedReader(cast("io.RawIOBase", opened))
+    opened: Any = {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}.get(packing, lzma.LZMAFile)  # each takes a stream, by another name
+    return io.BufferedReader(opened(fileobj=raw) if packing == ".gz" else opened(raw))
 
 
 class _ArrowBytes(io.RawIOBase):

@@ -131,20 +131,39 @@ def _find_solver(named: str) -> Solver:
 
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(help="JSON lines or Parquet (.parquet) with problem, question, solution and, optionally, answer.")],
-    world: WorldSource = "igsm",
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON lines, JSON, CSV, Parquet (also a folder) or Arrow, packed or not, with problem, question, solution and, optionally, answer; "
+            "- reads stdin."
+        ),
+    ],
+    world: Annotated[str | None, typer.Option(help="World: a built-in name or a file.", show_default="what the rows say, or igsm")] = None,
     lenient: Lenient = False,
-    modulus: Annotated[int, typer.Option(min=2)] = 23,
+    modulus: Annotated[int | None, typer.Option(min=2, show_default="what the rows say, or 23")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="FIELD=KEY where the file's key is another, such as problem=prompt; several times.", show_default=False),
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Judge byte for byte: change no apostrophe, space or form of an answer.")] = False,
     released: Annotated[bool, typer.Option("--released", help="Accept all that the released checker accepts.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Where each row's verdict goes: JSON lines, or Parquet (.parquet).", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="Where each row's verdict goes: .jsonl or .parquet.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: all cores.", min=0)] = 0,
 ) -> int:
     """Judge a file of solutions: accuracy and redundancy per op, first errors, all with intervals; exit code 1 if a row could not be judged."""
-    from igsm_pipeline.verification.files import verify_file, write_judgement
-    from igsm_pipeline.verification.summary import summary_lines
+    from igsm_pipeline.verification.report import verify_to_end
+    from igsm_pipeline.verification.rows.columns import read_renames
+    from igsm_pipeline.verification.rows.judging import Judging
     from igsm_pipeline.world.world import load_world
 
-    judgement = verify_file(file, load_world(world, lenient=lenient), modulus, strict=not released)
-    if out is not None:
-        write_judgement(judgement, out)
-    typer.echo("\n".join(summary_lines(judgement)))
-    return 1 if judgement.refused else 0
+    names = load_world(world or "igsm", lenient=lenient) if world or lenient else None
+    judging = Judging(names, modulus, not released, exact, read_renames(columns or ()))
+    tally, hints = verify_to_end(file, judging, out=out, workers=jobs)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(tally.document(hints), indent=1))
+    else:
+        typer.echo("\n".join(tally.lines(hints)))
+    return 0 if tally.complete else 1

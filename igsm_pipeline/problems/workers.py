@@ -34,7 +34,7 @@ def write_files(write: Callable[[int], int], numbers: Sequence[int], workers: in
     if workers <= 1:
         yield from map(write, numbers)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker)
     try:
         yield from pool.map(write, numbers)
     except BrokenProcessPool:
@@ -49,7 +49,8 @@ def remove_leftovers(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _begin() -> None:
+def begin_worker() -> None:
+    """Let a worker leave Ctrl-C to its parent and end when the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -21,6 +21,8 @@ from igsm_pipeline.world import Hierarchy, World
 
 MAX_READINGS = 256
 _WAY_OUT = "use the world that the text was written with"
+_NAME_WAY_OUT = "correct the name; the statements before it use names of the world"
+_WORDINGS = '"{n}", "each {A}", "the sum of each {A} and each {B}", "the difference of ...", or "{n} more than" or "{n} times as much as" one of them'
 _CORRECT = "correct the text"
 
 
@@ -204,9 +206,19 @@ class _Attempt:
             self._known(name)
             self.statements[name] = expression
             return
-        raise BadProblem(
-            field, "must define an instance parameter of the world by a number and known parameters", " equals ".join(splits[0]), _WAY_OUT
-        )
+        raise self._refusal(field, splits)
+
+    def _refusal(self, field: str, splits: Splits) -> BadProblem:
+        """Why a statement cannot be read: a name that the world lacks, or a wording that is none."""
+        for name, right in splits:
+            expression = read_expression(right, lambda _: True)
+            if expression is None:
+                continue
+            unknown = next((one for one in (name, *expression.parents) if not self.names.readings(one)), None)
+            if unknown is not None:
+                return BadProblem(field, "must use names of the world", unknown, _WAY_OUT if self.progress == 0 else _NAME_WAY_OUT)
+            return BadProblem(field, "must define an instance parameter, an item and an item of the next layer", name, _CORRECT)
+        return BadProblem(field, f"must continue after equals with {_WORDINGS}", splits[0][1], "write it as the generator does")
 
     def _build(self, query: Reading, meaning: Mapping[str, Reading]) -> Problem:
         defined = {meaning[name] for name in self.statements}

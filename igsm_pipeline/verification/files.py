@@ -1,25 +1,42 @@
-"""Solutions from anywhere: rows of {problem, question, solution[, answer]} in JSON lines, Parquet or any iterable, judged one by one."""
+"""Solutions from anywhere: rows of {problem, question, solution[, answer]} in any file, pipe or data set, judged one by one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from igsm_pipeline.errors import BadInput, BadProblem, NotFound
-from igsm_pipeline.problems.files import write_parquet
-from igsm_pipeline.text import parse_problem
+from igsm_pipeline.outputs import find_format, new_file
+from igsm_pipeline.verification.rows.columns import Columns
+from igsm_pipeline.verification.rows.datasets import rows_of
+from igsm_pipeline.verification.rows.hints import Sample, find_hints
+from igsm_pipeline.verification.rows.judging import Judged, Judging, Refused
+from igsm_pipeline.verification.rows.pool import judge_rows
+from igsm_pipeline.verification.rows.sources import check_source, read_rows
 from igsm_pipeline.verification.verdict import Verdict
-from igsm_pipeline.verification.verifier import verify
 from igsm_pipeline.world import World
 
-FIELDS = ("problem", "question", "solution", "answer")
-_SHAPE = "write {problem, question, solution} and, where there is one, answer, each as text"
+__all__ = [
+    "Judged",
+    "Judgement",
+    "Judging",
+    "Refused",
+    "VerdictWriter",
+    "judge_file",
+    "verify_dataset",
+    "verify_file",
+    "verify_rows",
+    "write_judgement",
+]
+VERDICT_FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+"""Suffix of a file of verdicts -> its format."""
 VERDICTS = pa.schema(
     [
         ("row", pa.int64()),
@@ -31,33 +48,13 @@ VERDICTS = pa.schema(
         ("final_answer_correct", pa.bool_()),
         ("unnecessary_parameters", pa.int64()),
         ("unnecessary_operations", pa.int64()),
+        ("normalised", pa.list_(pa.string())),
         ("refused", pa.string()),
     ]
 )
-"""Columns of ``write_judgement``."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A row and its verdict.
-
-    Attributes:
-        number: of the row, from 1 (in a file of JSON lines: of the line).
-        op: operations of its problem.
-        verdict: on its solution.
-    """
-
-    number: int
-    op: int
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A row that could not be judged, by number (from 1), and why not."""
-
-    number: int
-    reason: str
+"""Columns of a file of verdicts."""
+_NO_VERDICT = dict.fromkeys(name.name for name in fields(Verdict))
+_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -67,144 +64,152 @@ class Judgement:
     Attributes:
         judged: those with a verdict.
         refused: those without.
+        hints: sentences about what most failures have in common.
     """
 
     judged: tuple[Judged, ...]
     refused: tuple[Refused, ...]
+    hints: tuple[str, ...] = ()
 
 
-def verify_file(path: Path, world: World, modulus: int = 23, *, strict: bool = True) -> Judgement:
+def verify_file(
+    path: Path,
+    world: World | None = None,
+    modulus: int | None = None,
+    *,
+    strict: bool = True,
+    exact: bool = False,
+    columns: Mapping[str, str] | None = None,
+) -> Judgement:
     """The verdicts on a file's solutions.
 
     Args:
-        path: JSON lines, or Parquet where the name ends in ".parquet".
-        world: of the problems.
-        modulus: M.
+        path: JSON lines, a JSON array or object, CSV, TSV, Parquet, Arrow or a folder of Parquet; packed by gzip, zstd, bzip2 or xz; a pipe; or "-".
+        world: of the problems; None: the built-in world that a row names, else "igsm".
+        modulus: M; None: the one that a row names, else 23.
         strict: see ``verify``.
+        exact: judge byte for byte; False first spells a row that is not right as the generator does.
+        columns: field -> key of the file, where it is not the field's name.
 
     Raises:
         NotFound: no such file.
         BadInput: the file cannot be read at all; rows that cannot be judged are in the result.
     """
-    if not path.is_file():
-        raise NotFound(f"file to verify must exist, got {str(path)!r}; check the path")
-    rows = _read_parquet(path) if path.suffix == ".parquet" else _read_lines(path)
-    return _collect(_judge(number, row, world, modulus, strict) for number, row in rows)
+    samples: list[Sample] = []
+    judging = Judging(world, modulus, strict, exact, dict(columns or {}))
+    return _collect(judge_file(path, judging, samples), samples, judging)
 
 
-def verify_dataset(data: object, world: World, modulus: int = 23, *, strict: bool = True, columns: Mapping[str, str] | None = None) -> Judgement:
+def judge_file(path: Path, judging: Judging, samples: list[Sample], workers: int = 1) -> Iterator[Judged | Refused]:
+    """A verdict or a refusal for every row of a file, lazily and in order.
+
+    Args:
+        path: see ``verify_file``.
+        judging: how.
+        samples: takes in the first rows that are not right, for ``find_hints``.
+        workers: processes.
+
+    Raises:
+        NotFound: no such file.
+        BadInput: the file cannot be read at all.
+    """
+    columns = Columns(judging.columns)
+    check_source(path)
+    return judge_rows(read_rows(path, columns), judging, workers, samples)
+
+
+def verify_dataset(
+    data: object,
+    world: World | None = None,
+    modulus: int | None = None,
+    *,
+    strict: bool = True,
+    exact: bool = False,
+    columns: Mapping[str, str] | None = None,
+) -> Judgement:
     """The verdicts on a data set in memory, such as one split of a Hugging Face ``Dataset`` (which this package does not import).
 
     Args:
-        data: an iterable of rows (mappings), or a mapping of columns (name -> values).
-        world: of the problems.
+        data: an iterable of rows (mappings), a mapping of columns, a pandas or Polars frame, or an Arrow table.
+        world: see ``verify_file``, as all that follows.
         modulus: M.
         strict: see ``verify``.
+        exact: judge byte for byte.
         columns: names under which ``data`` has problem, question, solution and answer, where they are not those.
 
     Raises:
         BadInput: ``data`` is neither, or a mapping of whole data sets.
     """
-    names = {name: (columns or {}).get(name, name) for name in FIELDS}
-    for unknown in sorted((columns or {}).keys() - set(FIELDS)):
-        raise BadInput("columns", f"must rename one of {', '.join(FIELDS)}", unknown, "write {field: column of the data}")
-    if isinstance(data, Mapping):
-        data = _rows_of_columns(data, names)
-    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
-        raise BadInput("data", "must be rows or columns", type(data).__name__, "give a data set, a list of mappings or a mapping of lists")
-    rows = ({name: row.get(own) for name, own in names.items() if own in row} if isinstance(row, Mapping) else row for row in data)
-    return _collect(_judge(number, row, world, modulus, strict) for number, row in enumerate(rows, 1))
+    samples: list[Sample] = []
+    judging = Judging(world, modulus, strict, exact, dict(columns or {}))
+    rows = rows_of(data, Columns(judging.columns))
+    return _collect(judge_rows(enumerate(rows, 1), judging, 1, samples), samples, judging)
 
 
-def _rows_of_columns(columns: Mapping[Any, Any], names: Mapping[str, str]) -> Iterable[Mapping[str, Any]]:
-    present = [own for own in names.values() if own in columns]
-    if not present or not all(isinstance(columns[own], Sequence) and not isinstance(columns[own], str | bytes) for own in present):
-        raise BadInput("data", f"must have columns {', '.join(names.values())}", list(columns)[:8], "give one split, or name the columns")
-    return (dict(zip(present, values, strict=True)) for values in zip(*(columns[own] for own in present), strict=True))
-
-
-def _collect(found: Iterable[Judged | Refused]) -> Judgement:
-    everything = list(found)
-    return Judgement(tuple(one for one in everything if isinstance(one, Judged)), tuple(one for one in everything if isinstance(one, Refused)))
-
-
-def verify_rows(rows: Iterable[Mapping[str, Any]], world: World, modulus: int = 23, *, strict: bool = True) -> Iterator[Judged | Refused]:
+def verify_rows(
+    rows: Iterable[object], world: World | None = None, modulus: int | None = None, *, strict: bool = True, exact: bool = False
+) -> Iterator[Judged | Refused]:
     """A verdict or a refusal for every row of a data set, lazily and in order (any iterable of mappings, such as a Hugging Face ``Dataset``)."""
-    return (_judge(number, row, world, modulus, strict) for number, row in enumerate(rows, 1))
+    return Judging(world, modulus, strict, exact).judge_all(enumerate(rows, 1))
 
 
-def _judge(number: int, row: object, world: World, modulus: int, strict: bool) -> Judged | Refused:
-    try:
-        problem_text, question, solution, answer = _fields(row)
-        problem = parse_problem(problem_text + question, world, modulus)
-    except BadProblem as error:
-        return Refused(number, str(error))
-    return Judged(number, problem.op, verify(problem, solution, answer, strict))
+def _collect(found: Iterable[Judged | Refused], samples: list[Sample], judging: Judging) -> Judgement:
+    everything = list(found)
+    judged = tuple(one for one in everything if isinstance(one, Judged))
+    return Judgement(judged, tuple(one for one in everything if isinstance(one, Refused)), tuple(find_hints(samples, judging)))
 
 
-def _fields(row: object) -> tuple[str, str, str, str | None]:
-    """Problem and question with their leading spaces, solution, answer; the problem may hold the question already."""
-    if isinstance(row, BadProblem):
-        raise row
-    if not isinstance(row, Mapping):
-        raise BadProblem("row", "must be an object", type(row).__name__, _SHAPE)
-    values = []
-    for name, required in (("problem", True), ("question", False), ("solution", True)):
-        value = row.get(name)
-        if value is None and not required:
-            value = ""
-        if not isinstance(value, str):
-            raise BadProblem(name, "must be text", "nothing" if value is None else f"{type(value).__name__} {str(value)[:40]}", _SHAPE)
-        values.append(value)
-    answer = row.get("answer")
-    if isinstance(answer, bool) or not isinstance(answer, str | int | float | None) or (isinstance(answer, float) and not answer.is_integer()):
-        raise BadProblem("answer", "must be text or a whole number", answer, _SHAPE)
-    problem, question, solution = values
-    given = answer if isinstance(answer, str | None) else f"{answer:.0f}"
-    return _spaced(problem), _spaced(question), solution, given
+class VerdictWriter:
+    """Writes one row per row, in order: number, op, the fields of ``Verdict``, what was spelled otherwise, and why a row could not be judged.
 
+    A context; the file appears when the block ends well.
 
-def _spaced(text: str) -> str:
-    text = text.strip()
-    return f" {text}" if text else ""
+    Args:
+        path: JSON lines, or Parquet where the name ends in ".parquet" (in any case).
 
+    Raises:
+        BadSettings: the name ends otherwise.
+    """
 
-def _read_lines(path: Path) -> Iterator[tuple[int, object]]:
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.strip():
-                continue
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield number, BadProblem("line", "must be JSON in UTF-8", str(error), _SHAPE)
+    def __init__(self, path: Path) -> None:
+        self._path, self._format = path, find_format(path, VERDICT_FORMATS)
+        self._rows: list[dict[str, Any]] = []
+        self._stack = ExitStack()
 
+    def __enter__(self) -> Self:
+        temporary = self._stack.enter_context(new_file(self._path))
+        if self._format == "parquet":
+            self._parquet = self._stack.enter_context(pq.ParquetWriter(temporary, VERDICTS, compression="zstd"))
+        else:
+            self._lines = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+        return self
 
-def _read_parquet(path: Path) -> Iterator[tuple[int, object]]:
-    try:
-        file = pq.ParquetFile(path)
-        columns = [name for name in FIELDS if name in file.schema_arrow.names]
-        number = 0
-        for batch in file.iter_batches(columns=columns):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, row
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(str(path), "must be a whole Parquet file", str(error), "write it again") from None
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._flush()
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, one: Judged | Refused) -> None:
+        """Write the next row."""
+        if isinstance(one, Judged):
+            row = {"row": one.number, "op": one.op, **asdict(one.verdict), "normalised": [str(kind) for kind in one.spellings], "refused": None}
+        else:
+            row = {"row": one.number, "op": None, **_NO_VERDICT, "normalised": [], "refused": one.reason}
+        self._rows.append(row)
+        if len(self._rows) == _BATCH:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._format == "parquet":
+            self._parquet.write_table(pa.Table.from_pylist(self._rows, VERDICTS))
+        else:
+            self._lines.writelines(json.dumps(row) + "\n" for row in self._rows)
+        self._rows.clear()
 
 
 def write_judgement(judgement: Judgement, path: Path) -> None:
-    """Write one row per row of the file, in order: number, op, the fields of ``Verdict``, and why a row could not be judged (null where it was).
-
-    Args:
-        judgement: of a file or data set.
-        path: Parquet where the name ends in ".parquet", else JSON lines.
-    """
-    rows: list[dict[str, Any]] = [{"row": one.number, "op": one.op, **asdict(one.verdict), "refused": None} for one in judgement.judged]
-    nothing = dict.fromkeys(name.name for name in fields(Verdict))
-    rows += [{"row": one.number, "op": None, **nothing, "refused": one.reason} for one in judgement.refused]
-    rows.sort(key=lambda row: int(row["row"]))
-    if path.suffix == ".parquet":
-        write_parquet(pa.Table.from_pylist(rows, VERDICTS), path)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    """Write the verdicts on a whole file; see ``VerdictWriter``."""
+    rows: list[Judged | Refused] = [*judgement.judged, *judgement.refused]
+    with VerdictWriter(path) as writer:
+        for one in sorted(rows, key=lambda row: row.number):
+            writer.write(one)

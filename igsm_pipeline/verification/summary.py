@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import groupby
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from igsm_pipeline.intervals.share import wilson_interval
-from igsm_pipeline.verification.files import Judged, Judgement
+from igsm_pipeline.verification.files import Judged, Judgement, Refused
+from igsm_pipeline.verification.rows.spelling import Spelling
 from igsm_pipeline.verification.verdict import Error
+
+MAX_NAMED = 5
+"""Rows that are named for each reason of refusal."""
 
 
 class Share(NamedTuple):
@@ -48,50 +53,162 @@ def share(hits: int, n: int) -> Share:
     return Share(hits, n, *wilson_interval(hits, n))
 
 
+@dataclass
+class _OpCounts:
+    """Of the rows of one op: how many, and sums over them."""
+
+    n: int = 0
+    correct: int = 0
+    answered: int = 0
+    redundant: int = 0
+    parameters: int = 0
+    operations: int = 0
+
+    def add(self, judged: Judged) -> None:
+        verdict = judged.verdict
+        self.n += 1
+        self.answered += verdict.final_answer_correct
+        if verdict.correct:
+            self.correct += 1
+            self.redundant += verdict.unnecessary_parameters > 0
+            self.parameters += verdict.unnecessary_parameters
+            self.operations += verdict.unnecessary_operations
+
+    def summary(self, op: int | None) -> OpSummary:
+        right = max(1, self.correct)
+        shares = (share(self.correct, self.n), share(self.answered, self.n), share(self.redundant, self.correct))
+        return OpSummary(op, *shares, self.parameters / right, self.operations / right)
+
+
+@dataclass
+class Tally:
+    """Counts of a file's verdicts, taken one by one, so that a file of any length takes the same memory.
+
+    Attributes:
+        judged: rows with a verdict.
+        refused: rows without one.
+        unanswered: judged rows that give no answer beside or after the solution.
+        errors: kinds of first errors.
+        spellings: ways of spelling that were changed, by rows.
+        reasons: (field without running numbers, rule) of refusals, by rows.
+        named: the first refused rows of each reason.
+    """
+
+    judged: int = 0
+    refused: int = 0
+    unanswered: int = 0
+    errors: Counter[Error] = field(default_factory=Counter)
+    spellings: Counter[Spelling] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    named: dict[tuple[str, str], list[Refused]] = field(default_factory=dict)
+    _ops: dict[int, _OpCounts] = field(default_factory=dict)
+    _all: _OpCounts = field(default_factory=_OpCounts)
+
+    def add(self, one: Judged | Refused) -> None:
+        """Count a row."""
+        if isinstance(one, Refused):
+            self.refused += 1
+            reason = (one.field.rstrip(" 0123456789"), one.rule)
+            self.reasons[reason] += 1
+            named = self.named.setdefault(reason, [])
+            if len(named) < MAX_NAMED:
+                named.append(one)
+            return
+        self.judged += 1
+        self.unanswered += not one.answered
+        self.spellings.update(one.spellings)
+        if one.verdict.error is not None:
+            self.errors[one.verdict.error] += 1
+        self._ops.setdefault(one.op, _OpCounts()).add(one)
+        self._all.add(one)
+
+    @property
+    def complete(self) -> bool:
+        """Every row has a verdict, there is one, and either all rows give an answer or none does."""
+        return self.judged > 0 and not self.refused and self.unanswered in (0, self.judged)
+
+    def by_op(self) -> tuple[OpSummary, ...]:
+        """One row per op in rising order, then one for all."""
+        return (*(counts.summary(op) for op, counts in sorted(self._ops.items())), self._all.summary(None))
+
+    def by_error(self) -> dict[Error, Share]:
+        """The share of each kind of first error among all solutions, commonest first."""
+        counts = {error: self.errors[error] for error in Error if self.errors[error]}
+        return {error: share(count, self.judged) for error, count in sorted(counts.items(), key=lambda item: -item[1])}
+
+    def lines(self, hints: Sequence[str] = ()) -> list[str]:
+        """The table that ``igsm verify`` prints: by op, by kind of first error, what was spelled otherwise, and the rows that could not be judged.
+
+        Args:
+            hints: sentences about what most failures have in common.
+        """
+        columns: tuple[tuple[str, int, Callable[[OpSummary], str]], ...] = (
+            ("op", 4, lambda row: "all" if row.op is None else str(row.op)),
+            ("n", 8, lambda row: f"{row.correct.n:,}"),
+            ("fully correct", 25, lambda row: str(row.correct)),
+            ("right answer", 25, lambda row: str(row.answered)),
+            ("redundant of correct", 25, lambda row: str(row.redundant)),
+            ("parameters", 11, lambda row: f"{row.parameters:.3f}"),
+            ("operations", 11, lambda row: f"{row.operations:.3f}"),
+        )
+        lines = ["".join(title.rjust(width) for title, width, _ in columns)]
+        lines += ["".join(cell(row).rjust(width) for _, width, cell in columns) for row in self.by_op()]
+        lines += ["", "first error".ljust(20) + "n".rjust(8) + "of all".rjust(25)]
+        lines += [f"{error.value:<20}{one.hits:>8,}{one!s:>25}" for error, one in self.by_error().items()]
+        notes = [f"{_rows(count)} had {kind}" for kind, count in self.spellings.most_common()]
+        if self.unanswered:
+            notes.append(f"{_rows(self.unanswered)} gave no answer of their own: the last number of the solution counts")
+        notes += [f"hint: {hint}" for hint in hints]
+        lines += ["", *notes] if notes else []
+        lines += ["", f"{self.judged:,} judged, {self.refused:,} that could not be{':' if self.refused else ''}"]
+        return lines + self._refusals()
+
+    def _refusals(self) -> list[str]:
+        """The first rows of each reason by name, and how many more there are."""
+        named = sorted((one for rows in self.named.values() for one in rows), key=lambda one: one.number)
+        lines = [f"row {one.number}: {one.reason}" for one in named]
+        for reason, count in self.reasons.most_common():
+            more = count - len(self.named[reason])
+            if more:
+                lines.append(f"and {_rows(more)} more: {reason[0]} {reason[1]}")
+        return lines
+
+    def document(self, hints: Sequence[str] = ()) -> dict[str, Any]:
+        """The same as a JSON document."""
+        return {
+            "judged": self.judged,
+            "refused": self.refused,
+            "unanswered": self.unanswered,
+            "by_op": [row._asdict() | {name: getattr(row, name)._asdict() for name in ("correct", "answered", "redundant")} for row in self.by_op()],
+            "errors": {error.value: one._asdict() for error, one in self.by_error().items()},
+            "normalised": {kind.value: count for kind, count in self.spellings.most_common()},
+            "reasons": [{"field": name, "rule": rule, "rows": count} for (name, rule), count in self.reasons.most_common()],
+            "hints": list(hints),
+        }
+
+
+def tally_of(rows: Iterable[Judged | Refused]) -> Tally:
+    """The counts of some rows."""
+    tally = Tally()
+    for one in rows:
+        tally.add(one)
+    return tally
+
+
 def by_op(judged: Iterable[Judged]) -> tuple[OpSummary, ...]:
     """One row per op in rising order, then one for all."""
-    ordered = sorted(judged, key=_op)
-    return (*(_summary(op, list(group)) for op, group in groupby(ordered, _op)), _summary(None, ordered))
+    return tally_of(judged).by_op()
 
 
 def by_error(judged: Iterable[Judged]) -> dict[Error, Share]:
     """The share of each kind of first error among all solutions, commonest first."""
-    everything = [one.verdict.error for one in judged]
-    counts = {error: everything.count(error) for error in Error}
-    return {error: share(count, len(everything)) for error, count in sorted(counts.items(), key=lambda item: -item[1]) if count}
+    return tally_of(judged).by_error()
 
 
 def summary_lines(judgement: Judgement) -> list[str]:
-    """The table that ``igsm verify`` prints: by op, by kind of first error, and the rows that could not be judged."""
-    columns: tuple[tuple[str, int, Callable[[OpSummary], str]], ...] = (
-        ("op", 4, lambda row: "all" if row.op is None else str(row.op)),
-        ("n", 8, lambda row: f"{row.correct.n:,}"),
-        ("fully correct", 25, lambda row: str(row.correct)),
-        ("right answer", 25, lambda row: str(row.answered)),
-        ("redundant of correct", 25, lambda row: str(row.redundant)),
-        ("parameters", 11, lambda row: f"{row.parameters:.3f}"),
-        ("operations", 11, lambda row: f"{row.operations:.3f}"),
-    )
-    lines = ["".join(title.rjust(width) for title, width, _ in columns)]
-    lines += ["".join(cell(row).rjust(width) for _, width, cell in columns) for row in by_op(judgement.judged)]
-    lines += ["", "first error".ljust(20) + "n".rjust(8) + "of all".rjust(25)]
-    lines += [f"{error.value:<20}{one.hits:>8,}{one!s:>25}" for error, one in by_error(judgement.judged).items()]
-    lines += ["", f"{len(judgement.judged):,} judged, {len(judgement.refused):,} that could not be{':' if judgement.refused else ''}"]
-    return lines + [f"row {one.number}: {one.reason}" for one in judgement.refused]
+    """The table that ``igsm verify`` prints of a whole judgement; see ``Tally.lines``."""
+    return tally_of((*judgement.judged, *judgement.refused)).lines(judgement.hints)
 
 
-def _op(judged: Judged) -> int:
-    return judged.op
-
-
-def _summary(op: int | None, judged: list[Judged]) -> OpSummary:
-    right = [one.verdict for one in judged if one.verdict.correct]
-    n = max(1, len(right))
-    return OpSummary(
-        op,
-        share(len(right), len(judged)),
-        share(sum(one.verdict.final_answer_correct for one in judged), len(judged)),
-        share(sum(one.unnecessary_parameters > 0 for one in right), len(right)),
-        sum(one.unnecessary_parameters for one in right) / n,
-        sum(one.unnecessary_operations for one in right) / n,
-    )
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -1,0 +1,79 @@
+"""Files that people ask for: their place and kind are checked before the work, and they appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from igsm_pipeline.errors import BadSettings
+
+
+def check_output(path: Path, *, inputs: tuple[Path, ...] = (), option: str = "--out") -> None:
+    """Refuse a place where the result could not be written, or where it would destroy what it is made from.
+
+    Args:
+        path: the file to be.
+        inputs: files that are read for it.
+        option: what errors call it.
+
+    Raises:
+        BadSettings: it is a folder, its folder does not exist or takes no files, or it is an input.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise BadSettings(option, "must be a file", str(path), "name a file in that folder")
+    if not folder.is_dir():
+        raise BadSettings(option, "must lie in a folder that exists", str(path), f"make the folder {folder}, or name another file")
+    for other in inputs:
+        if path.exists() and other.exists() and path.samefile(other):
+            raise BadSettings(option, "must be another file than the input", str(path), "name another file")
+    written = path if path.exists() and not path.is_file() else folder
+    if not os.access(written, os.W_OK):
+        raise BadSettings(option, "must lie where files can be written", str(path), f"change the permissions of {written}, or name another file")
+    if path.is_file() and not os.access(path, os.W_OK):
+        raise BadSettings(option, "must be a file that may be replaced", str(path), "change its permissions, or name another file")
+
+
+def find_format(path: Path, suffixes: Mapping[str, str], asked: str | None = None, *, option: str = "--out") -> str:
+    """The format that a file's suffix says, in any case of letters.
+
+    Args:
+        path: the file; a device or a pipe has no suffix and takes the first format.
+        suffixes: suffix -> format.
+        asked: the format that was asked for; None: the suffix alone says.
+        option: what errors call the file.
+
+    Raises:
+        BadSettings: the suffix says none, or another one than was asked for.
+    """
+    known, suffix = list(suffixes), path.suffix.lower()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return asked or suffixes[known[0]]
+    if suffix not in suffixes:
+        if asked is not None and not suffix:
+            return asked
+        raise BadSettings(option, f"must end in {' or '.join(known)}", str(path), "name the file so")
+    if asked is not None and suffixes[suffix] != asked:
+        raise BadSettings(option, f"must end as the format {asked} does", str(path), "change one of the two")
+    return suffixes[suffix]
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A name to write to, which takes the place of ``path`` once the block ends well and is removed where it does not.
+
+    The name is used by nobody else; the file's permissions are those that the umask gives any new file. Devices and pipes are written directly.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Rows of any shape from anywhere: sources and data sets, columns, spelling, judging, hints, processes."""

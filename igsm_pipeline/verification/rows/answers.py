@@ -1,0 +1,70 @@
+"""Answers as people write them -> the number, as text; and the answer that stands at the end of a solution."""
+
+from __future__ import annotations
+
+import math
+import re
+from numbers import Integral, Real
+
+from igsm_pipeline.errors import BadProblem
+
+_WAY_OUT = "write the answer as text or as a whole number"
+_ANSWER = re.compile(
+    r"""(?:(?:so|thus|hence|therefore)[, ]*)?
+    (?:(?:(?:the[ ])?(?:final[ ])?(?:answer|result)|a)(?:[ ]is|[ ]?[:=])[ ]?:?[ ]?|\#{2,}[ ]?|=[ ]?)?
+    [$*"'(\[]*(?:\\boxed\{[ ]?)?
+    \+?0*(?P<number>[0-9]{1,18})(?:\.0*)?
+    [ ]?\}?[$*"')\]]*\.?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def plain_answer(text: str) -> str | None:
+    """The number that an answer gives, without leading zeros; None where it gives none.
+
+    Args:
+        text: with plain characters and single spaces, such as "14", "014", "+14", "14.0", "#### 14", "The answer is 14."
+    """
+    found = _ANSWER.fullmatch(text.strip())
+    return None if found is None else found["number"]
+
+
+def split_answer(solution: str) -> tuple[str, str | None]:
+    """A solution without the answer that follows its last sentence, and that answer.
+
+    Args:
+        solution: with plain characters and single spaces.
+
+    Returns:
+        The solution up to the dot of its last sentence, and the number; the solution as it is and None where none follows.
+    """
+    end = solution.find(".", max(0, solution.rfind("Define ")))
+    number = plain_answer(solution[end + 1 :]) if end >= 0 else None
+    return (solution, None) if number is None else (solution[: end + 1], number)
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value says that there is none: None, NaN, or what pandas has for them."""
+    return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
+
+
+def answer_text(given: object) -> str | None:
+    """An answer as text; None where there is none.
+
+    Args:
+        given: text, a whole number (also as a float), or nothing (None, NaN).
+
+    Raises:
+        BadProblem: it is something else.
+    """
+    if is_missing(given):
+        return None
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Integral) and not isinstance(given, bool):
+        return str(int(given))
+    if isinstance(given, Real) and not isinstance(given, bool):
+        number = float(given)
+        if number.is_integer():
+            return f"{number:.0f}"
+    raise BadProblem("answer", "must be text or a whole number", given if isinstance(given, bool | float) else str(given)[:40], _WAY_OUT)

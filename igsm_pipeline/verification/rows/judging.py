@@ -1,0 +1,193 @@
+"""One row -> its verdict, or why it has none.
+
+A row is judged as it stands first. Only where that does not make it right are its texts spelled as the generator spells them and judged again, so
+exact texts cost nothing and no text is made wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from igsm_pipeline.errors import BadProblem
+from igsm_pipeline.problems.problem import Problem
+from igsm_pipeline.text import parse_problem
+from igsm_pipeline.verification.rows.answers import plain_answer, split_answer
+from igsm_pipeline.verification.rows.columns import Columns, Fields
+from igsm_pipeline.verification.rows.sources import NumberedRow, parse_line
+from igsm_pipeline.verification.rows.spelling import Spelling, speller_of
+from igsm_pipeline.verification.verdict import Verdict
+from igsm_pipeline.verification.verifier import verify
+from igsm_pipeline.world import World, builtin_worlds, load_world
+
+MODULUS = 23
+"""Of rows that say none."""
+_ANSWER_WAY_OUT = "give its answer, or leave out the column (then the last number of the solution counts)"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row and its verdict.
+
+    Attributes:
+        number: of the row, from 1 (in a file of JSON lines: of the line).
+        op: operations of its problem.
+        verdict: on its solution.
+        spellings: what was spelled otherwise than the generator does.
+        answered: it gives an answer beside or after the solution; without one the last number of the solution counts.
+    """
+
+    number: int
+    op: int
+    verdict: Verdict
+    spellings: tuple[Spelling, ...] = ()
+    answered: bool = True
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row that could not be judged, by number (from 1), and why not.
+
+    Attributes:
+        field: what of the row is at fault, without its running number (reasons are counted by it).
+        rule: what must hold of it.
+    """
+
+    number: int
+    reason: str
+    field: str = ""
+    rule: str = ""
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How rows are judged.
+
+    Attributes:
+        world: of the problems; None: the one that a row names, else the built-in "igsm".
+        modulus: M; None: the one that a row names, else 23.
+        strict: see ``verify``.
+        exact: byte for byte, without spelling anything otherwise.
+        columns: field -> key of the rows, where the key is not the field's name.
+    """
+
+    world: World | None = None
+    modulus: int | None = None
+    strict: bool = True
+    exact: bool = False
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def judge_all(self, rows: Iterable[NumberedRow]) -> Iterator[Judged | Refused]:
+        """A verdict or a refusal for every row, lazily and in order."""
+        columns = Columns(self.columns)
+        return (self.judge(number, row, columns) for number, row in rows)
+
+    def judge(self, number: int, row: object, columns: Columns) -> Judged | Refused:
+        """The verdict on one row; ``row`` may be a line of JSON as bytes."""
+        try:
+            fields = columns.read(parse_line(row) if isinstance(row, bytes) else row)
+            world, modulus = self.origin(fields)
+            return _judge_exactly(number, fields, world, modulus, self.strict) if self.exact else self._judge(number, fields, world, modulus)
+        except BadProblem as error:
+            return Refused(number, str(error), error.field, error.rule)
+
+    def _judge(self, number: int, fields: Fields, world: World, modulus: int) -> Judged | Refused:
+        failure: BadProblem | None = None
+        first: Judged | None = None
+        try:
+            first = _judge_exactly(number, fields, world, modulus, self.strict)
+            if first.verdict.correct and (first.answered or not fields.expects_answer):
+                return first if fields.layout is None else Judged(number, first.op, first.verdict, (fields.layout,), first.answered)
+        except BadProblem as error:
+            failure = error
+        found: set[Spelling] = set() if fields.layout is None else {fields.layout}
+        text, solution, answer, inner = respell(fields, world, found)
+        if fields.expects_answer and answer is None and inner is None:
+            raise BadProblem("answer", "must be given where other rows have one", fields.answer, _ANSWER_WAY_OUT)
+        if not found and first is not None:
+            return first
+        if not found and failure is not None:
+            raise failure
+        problem = read_problem(text, world, modulus)
+        verdict = verify(problem, solution, inner if answer is None else answer, self.strict)
+        if verdict.correct and answer is not None and inner is not None and inner != answer:
+            verdict = verify(problem, solution, inner, self.strict)
+        return Judged(number, problem.op, verdict, tuple(sorted(found)), answer is not None or inner is not None)
+
+    def origin(self, fields: Fields) -> tuple[World, int]:
+        """World and modulus of a row.
+
+        Raises:
+            BadProblem: the row names a modulus that is none, or a world that is not known here.
+        """
+        world, modulus = self.world, self.modulus
+        if not fields.origin:
+            return world or load_world("igsm"), modulus or MODULUS
+        if modulus is None:
+            modulus = _modulus(fields.origin.get("modulus", MODULUS))
+        return world or named_world(fields.origin), modulus
+
+
+def named_world(origin: Mapping[str, Any]) -> World:
+    """The built-in world that a row names, "igsm" where it names none; a file that a row names is never opened.
+
+    Raises:
+        BadProblem: it is no built-in world, or one of another content.
+    """
+    named, wanted = origin.get("world"), origin.get("world_hash")
+    for name in builtin_worlds() if named is None and wanted is not None else ("igsm" if named is None else str(named),):
+        if name in builtin_worlds():
+            world = load_world(name)
+            if wanted in (None, world.content_hash):
+                return world
+    got = " ".join(str(one)[:40] for one in (named, wanted) if one is not None)
+    raise BadProblem("world", "must be a built-in world of that content where the row alone says which", got, "name its file with --world")
+
+
+def respell(fields: Fields, world: World, found: set[Spelling]) -> tuple[str, str, str | None, str | None]:
+    """Problem with question, solution, answer, and the answer at the end of the solution, as the generator spells them.
+
+    Args:
+        fields: of the row.
+        world: its names are left as they are.
+        found: takes in what was spelled otherwise.
+    """
+    speller = speller_of(world)
+    text = speller.respell_problem(fields.problem, found) + speller.respell_problem(fields.question, found)
+    solution = speller.respell(fields.solution, found, led=True)
+    solution, inner = split_answer(solution)
+    if inner is not None:
+        found.add(Spelling.ANSWER_AT_END)
+    solution = speller.respell_steps(solution, found)
+    if fields.answer is None or not fields.answer.strip():
+        return text, solution, None, inner
+    bare = speller.respell(fields.answer, found)
+    answer = plain_answer(bare)
+    if answer is not None and answer != bare:
+        found.add(Spelling.ANSWER_FORM)
+    return text, solution, bare if answer is None else answer, inner
+
+
+@lru_cache(maxsize=128)
+def read_problem(text: str, world: World, modulus: int) -> Problem:
+    """``parse_problem``, remembered for the next rows: a file often holds many solutions of one problem."""
+    return parse_problem(text, world, modulus)
+
+
+def _judge_exactly(number: int, fields: Fields, world: World, modulus: int, strict: bool) -> Judged:
+    problem = read_problem(_spaced(fields.problem) + _spaced(fields.question), world, modulus)
+    answered = fields.answer is not None and bool(fields.answer.strip())
+    return Judged(number, problem.op, verify(problem, fields.solution, fields.answer, strict), (), answered)
+
+
+def _spaced(text: str) -> str:
+    text = text.strip()
+    return f" {text}" if text else ""
+
+
+def _modulus(given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int | float) or given != int(given) or given < 2:
+        raise BadProblem("modulus", "must be a whole number of at least 2", given, "correct it, or give --modulus")
+    return int(given)

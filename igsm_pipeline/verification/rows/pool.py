@@ -1,0 +1,99 @@
+"""Rows judged by several processes: order kept, memory bounded, nobody left behind."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+
+from igsm_pipeline.errors import TransientFault
+from igsm_pipeline.problems.workers import begin_worker
+from igsm_pipeline.verification.rows.columns import Columns
+from igsm_pipeline.verification.rows.hints import MAX_SAMPLES, Sample
+from igsm_pipeline.verification.rows.judging import Judged, Judging, Refused
+from igsm_pipeline.verification.rows.sources import NumberedRow
+
+CHUNK = 500
+"""Rows that a process takes at a time."""
+ALONE = 4000
+"""Rows below which starting processes takes longer than they save."""
+Outcomes = tuple[list[Judged | Refused], list[Sample]]
+
+
+def judge_rows(rows: Iterable[NumberedRow], judging: Judging, workers: int, samples: list[Sample]) -> Iterator[Judged | Refused]:
+    """A verdict or a refusal for every row, in order; at most a few chunks of rows are in memory.
+
+    Args:
+        rows: numbered.
+        judging: how.
+        workers: processes; 1: this one alone. Few rows are judged in this one anyway.
+        samples: takes in the first rows that are not right.
+
+    Raises:
+        TransientFault: a process was killed.
+    """
+    chunks = _chunks(rows)
+    head = list(islice(chunks, ALONE // CHUNK)) if workers > 1 else []
+    if workers <= 1 or sum(map(len, head)) < ALONE:
+        for chunk in (*head, *chunks) if workers > 1 else chunks:
+            yield from _taken(judge_chunk(chunk, judging), samples)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(judging,))
+    pending: deque[Future[Outcomes]] = deque()
+    try:
+        for chunk in _joined(head, chunks):
+            pending.append(pool.submit(_judge_chunk, chunk))
+            if len(pending) > max(3 * workers, ALONE // CHUNK):
+                yield from _taken(pending.popleft().result(), samples)
+        while pending:
+            yield from _taken(pending.popleft().result(), samples)
+    except BrokenProcessPool:
+        raise TransientFault("a process that judged rows was killed (out of memory?); run again, or with --jobs 1") from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def judge_chunk(rows: list[NumberedRow], judging: Judging) -> Outcomes:
+    """The outcomes of some rows, and the first rows among them that are not right."""
+    columns = Columns(judging.columns)
+    outcomes = [judging.judge(number, row, columns) for number, row in rows]
+    wrong = (place for place, one in enumerate(outcomes) if isinstance(one, Refused) or not one.verdict.correct)
+    return outcomes, [(rows[place][1], outcomes[place]) for place in islice(wrong, MAX_SAMPLES)]
+
+
+_own: list[Judging] = []
+"""Of a worker: how it judges, sent once."""
+
+
+def _begin(judging: Judging) -> None:
+    begin_worker()
+    _own[:] = [judging]
+
+
+def _judge_chunk(rows: list[NumberedRow]) -> Outcomes:
+    return judge_chunk(rows, _own[0])
+
+
+def default_workers() -> int:
+    """Processes that this machine lets us have."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _taken(outcomes: Outcomes, samples: list[Sample]) -> list[Judged | Refused]:
+    samples.extend(outcomes[1][: MAX_SAMPLES - len(samples)])
+    return outcomes[0]
+
+
+def _chunks(rows: Iterable[NumberedRow]) -> Iterator[list[NumberedRow]]:
+    source = iter(rows)
+    while chunk := list(islice(source, CHUNK)):
+        yield chunk
+
+
+def _joined(head: list[list[NumberedRow]], rest: Iterator[list[NumberedRow]]) -> Iterator[list[NumberedRow]]:
+    yield from head
+    yield from rest

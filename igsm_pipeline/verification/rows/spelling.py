@@ -1,0 +1,169 @@
+"""Texts as people have them -> texts as the generator writes them, where the difference does not change what they mean.
+
+Ours: characters that a world's names hold are never touched, so a name with a typographic apostrophe stays what it is.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from enum import StrEnum
+from functools import lru_cache
+
+from igsm_pipeline.world import World
+
+
+class Spelling(StrEnum):
+    """A way to spell a text that does not change its meaning, as a person is told of it."""
+
+    CHAT = "chat messages"
+    ONE_TEXT = "problem and solution in one text"
+    MARKERS = "markers of a decode"
+    LABELS = 'labels such as "Solution:"'
+    ESCAPES = "escaped characters"
+    INVISIBLE = "byte-order marks or other invisible characters"
+    APOSTROPHES = "typographic apostrophes"
+    DASHES = "typographic dashes"
+    MULTIPLICATION = "typographic multiplication signs"
+    WIDTH = "full-width or other variants of characters"
+    WHITE_SPACE = "missing, other or additional white space"
+    ANSWER_AT_END = "an answer at the end of the solution"
+    ANSWER_FORM = "another form of the answer"
+
+
+_APOSTROPHES = frozenset("’‘‛ʼʹʻˈ′＇`´❛❜ꞌ")
+_MULTIPLICATION = frozenset("×⋅·∙•∗✕✖⨯⨉＊﹡")
+_DASHES = frozenset("−‐‑‒–—―﹣－⁃˗")
+_SAFE_VARIANTS = ("<wide>", "<narrow>", "<noBreak>", "<compat>", "<font>", "<small>")
+_MARKER = re.compile(r"\s*(?:<\|[A-Za-z_]{1,30}\|>|</?s>|\[(?:PAD|CLS|SEP|BOS|EOS)\]|<(?:pad|bos|eos)>)\s*")
+_LOST = re.compile("(^|[.?\\s])\\s*\ufffd+")
+_ESCAPE = re.compile(r"&(?:#39|#x27|apos|rsquo|lsquo|nbsp|times|minus|#0?38|amp);|\\r\\n|\\[nrt](?![a-z])")
+_ESCAPED = {"&nbsp;": " ", "&times;": "*", "&minus;": "-", "&#38;": "&", "&#038;": "&", "&amp;": "&"}
+_TIMES = re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|\\\*")
+_PROBLEM_LABEL = re.compile(r"^(?:problem|question|prompt|q)\s*:\s*(?=\S)", re.IGNORECASE)
+_SOLUTION_LABEL = re.compile(r"^(?:solution|reasoning|completion|response|a)\s*:\s*(?=Define\b)", re.IGNORECASE)
+_BEFORE_SIGN = re.compile(r" +(?=[.?,;])")
+_AFTER_SIGN = re.compile(r"(?<=[.?,;])(?=[A-Za-z0-9])")
+_STEPS = re.compile("(?<=; )[^;.]+")
+_OPERATOR = re.compile("(?<=[A-Za-z0-9]) ?([+*-]) ?(?=[A-Za-z0-9])")
+
+
+class Speller:
+    """Spells texts as the generator does.
+
+    Args:
+        world: its names are left as they are.
+    """
+
+    def __init__(self, world: World) -> None:
+        names = [name for _, name in world.items()] + [name for hierarchy in world.hierarchies for name in hierarchy.categories]
+        self._kept = frozenset("".join(names))
+        self._composed = all(unicodedata.is_normalized("NFC", name) for name in names)
+        self._known: dict[str, tuple[str, Spelling | None]] = {}
+
+    def respell_problem(self, text: str, found: set[Spelling]) -> str:
+        """Statements, question or both, with one leading space; empty where there are none.
+
+        Args:
+            text: as it came.
+            found: takes in the ways of spelling that were changed.
+        """
+        text = self._take_off(self.respell(text, found), _PROBLEM_LABEL, found)
+        return self._lead(self._change(_AFTER_SIGN.sub(" ", _BEFORE_SIGN.sub("", text)), text, Spelling.WHITE_SPACE, found))
+
+    def respell_steps(self, text: str, found: set[Spelling]) -> str:
+        """A solution whose characters are respelled already, with one leading space and single spaces around signs; arguments as above."""
+        text = self._take_off(text, _SOLUTION_LABEL, found)
+        spaced = re.sub(r"\s*([;=])\s*", lambda sign: f"{sign[1]} " if sign[1] == ";" else " = ", text)
+        spaced = re.sub(r"\s*\.\s*", ". ", spaced).strip()
+        spaced = _STEPS.sub(lambda step: _OPERATOR.sub(r" \1 ", step[0]), spaced)
+        return self._lead(self._change(spaced, text.strip(), Spelling.WHITE_SPACE, found))
+
+    def respell(self, text: str, found: set[Spelling], *, led: bool = False) -> str:
+        """Characters and white space alone, without space at the edges.
+
+        Args:
+            text: as it came.
+            found: takes in the ways of spelling that were changed.
+            led: the generator writes it with one leading space; another beginning or end counts as changed.
+        """
+        if "<" in text or "[" in text or "\ufffd" in text:
+            bare = _LOST.sub(r"\1 ", _MARKER.sub(" ", text))
+            text = self._change(f" {bare.strip()}", text, Spelling.MARKERS, found) if bare != text else text
+        if "\\" in text and "\\" not in self._kept:
+            text = self._change(_TIMES.sub("*", text), text, Spelling.MULTIPLICATION, found)
+        if "&" in text or "\\" in text:
+            text = self._change(_ESCAPE.sub(self._unescape, text), text, Spelling.ESCAPES, found)
+        text = self._plain(text, found)
+        bare = " ".join(text.split())
+        if bare != text.strip(" ") or (led and bare and text != f" {bare}"):
+            found.add(Spelling.WHITE_SPACE)
+        return bare
+
+    def _plain(self, text: str, found: set[Spelling]) -> str:
+        """The text with plain characters."""
+        if text.isascii() and (text.isprintable() or not any(unicodedata.category(one) == "Cc" and not one.isspace() for one in text)):
+            return text if "`" not in text or "`" in self._kept else self._change(text.replace("`", "'"), text, Spelling.APOSTROPHES, found)
+        plain = self._change(unicodedata.normalize("NFC", text), text, Spelling.WIDTH, found) if self._composed else text
+        changes = {}
+        for one in set(plain):
+            if one not in self._known:
+                self._known[one] = (one, None) if one in self._kept else plain_character(one)
+            changes[one], kind = self._known[one]
+            if kind is not None:
+                found.add(kind)
+        return "".join(map(changes.__getitem__, plain))
+
+    def _unescape(self, escaped: re.Match[str]) -> str:
+        if escaped[0].startswith("\\"):
+            return escaped[0] if "\\" in self._kept else " "
+        return _ESCAPED.get(escaped[0], "'")
+
+    @staticmethod
+    def _lead(text: str) -> str:
+        text = text.strip()
+        return f" {text}" if text else ""
+
+    @staticmethod
+    def _take_off(text: str, label: re.Pattern[str], found: set[Spelling]) -> str:
+        return Speller._change(label.sub("", text), text, Spelling.LABELS, found)
+
+    @staticmethod
+    def _change(after: str, before: str, kind: Spelling, found: set[Spelling]) -> str:
+        if after != before:
+            found.add(kind)
+        return after
+
+
+@lru_cache(maxsize=64)
+def speller_of(world: World) -> Speller:
+    """The speller of a world, made once."""
+    return Speller(world)
+
+
+def plain_character(one: str) -> tuple[str, Spelling | None]:
+    """A character as the generator writes it, and the way of spelling that this changes; the character itself and None where it stays."""
+    for plain, kind in _readings(one):
+        return plain, kind
+    return one, None
+
+
+def _readings(one: str) -> Iterator[tuple[str, Spelling]]:
+    category = unicodedata.category(one)
+    if one in _APOSTROPHES:
+        yield "'", Spelling.APOSTROPHES
+    if one in _MULTIPLICATION:
+        yield "*", Spelling.MULTIPLICATION
+    if one in _DASHES:
+        yield "-", Spelling.DASHES
+    if one == " ":
+        return
+    if one.isspace() or category.startswith("Z"):
+        yield " ", Spelling.WHITE_SPACE
+    if category in ("Cf", "Cc") or "\ufe00" <= one <= "\ufe0f":
+        yield "", Spelling.INVISIBLE
+    if category == "Nd" and not one.isascii():
+        yield str(unicodedata.decimal(one)), Spelling.WIDTH
+    if unicodedata.decomposition(one).startswith(_SAFE_VARIANTS):
+        yield unicodedata.normalize("NFKC", one), Spelling.WIDTH

@@ -72,7 +72,7 @@ class Wiring:
         for role, source in inputs.items():
             if (role.kind, source.stage) not in declared and (EVERY_STAGE, EVERY_STAGE) not in declared:
                 raise ValueError(f"stage {stage.name} reads {role} from {source.stage}, which it does not declare: add it to the stage's reads")
-        unit = Unit(stage.name, name, stage.version, settings.canonical(), {role: one for role, one in inputs.items()}, settings.runtime(), labels)
+        unit = Unit(stage.name, name, stage.version, settings.canonical(), dict(inputs.items()), settings.runtime(), labels)
         self.units.append(unit)
         self.made.setdefault(stage.name, {})[name] = unit
         return unit

@@ -9,8 +9,8 @@ from reference.served_pages import LONG_S
 from reference.tiny_experiment import MEMBER, SIBLING
 
 from igsm_pipeline.defs.graph.results import check_specs
-from igsm_pipeline.planning.flow import find_stage
 from igsm_pipeline.experiments.experiment import find_member
+from igsm_pipeline.planning.flow import find_stage
 from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.store import Store
 

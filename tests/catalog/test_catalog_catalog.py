@@ -46,7 +46,8 @@ def _add(store, member, stage, name, tables, **counts):
         for file, table in tables.items():
             pq.write_table(table, writing.folder / file)
         writing.counts.update(counts)
-    return {"member": member, "stage": stage, "name": name, "folder": store.path(unit)}
+    labels = {"slice": name.removesuffix(" beam 1"), "beams": 1} if stage == "verdicts" else {}
+    return {"member": member, "stage": stage, "name": name, "labels": labels, "folder": store.path(unit)}
 
 
 @pytest.fixture

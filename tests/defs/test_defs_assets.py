@@ -34,7 +34,7 @@ def run_world():
 
 
 def test_an_asset_called_directly_gives_a_result(home):
-    result = assets.world(dg.build_asset_context(partition_key="mini"))
+    result = assets.ASSETS[0](dg.build_asset_context(partition_key="mini"))
     assert result.metadata["cache"] == "miss"
     assert result.data_version is not None
 

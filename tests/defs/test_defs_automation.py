@@ -13,8 +13,7 @@ from reference.staleness_events import EVENTS, MEMBER, Event, changed, declare, 
 from igsm_pipeline.defs.operating import automation
 from igsm_pipeline.defs.operating.automation import AFTER_EVERY_STAGE, experiment_files, failure_text, nightly_refresh, stale_members, write_failures
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.flow import find_stage
-from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.flow import find_stage, units_of
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.store import Store
 

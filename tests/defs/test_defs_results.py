@@ -6,10 +6,10 @@ import json
 
 import dagster as dg
 import pytest
-from igsm_pipeline.defs.graph.shown import MAX_BYTES, MOST_ROWS, markdown_table
 from reference.tiny_experiment import MEMBER
 
 from igsm_pipeline.defs.graph.results import mlflow_links, stage_metadata
+from igsm_pipeline.defs.graph.shown import MAX_BYTES, MOST_ROWS, markdown_table
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import STAGES, find_stage
 from igsm_pipeline.planning.planner import find_unit, plan

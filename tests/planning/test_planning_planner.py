@@ -11,7 +11,6 @@ from reference.own_experiment import declare
 from igsm_pipeline.errors import BadSettings, NotFound, StageFailed
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.slices import exact_op, slice_set
-from igsm_pipeline.planning.estimates import work_of
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.problems.settings import FamilySettings
@@ -19,6 +18,7 @@ from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.running.faults import FAULT
 from igsm_pipeline.running.runner import run_unit, run_units
 from igsm_pipeline.store import Store
+from igsm_pipeline.training.stage import training_tokens
 
 ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "control", "probe_queries"}
 
@@ -213,7 +213,7 @@ def test_the_work_of_training_is_its_tokens(home: Path) -> None:
     member = find_member("mine")
     training = member.settings.training
     unit = find_unit(member, "checkpoint", "checkpoint")
-    assert work_of(unit) == training.num_steps * training.batch_windows * member.settings.shards.window
+    assert training_tokens(unit) == training.num_steps * training.batch_windows * member.settings.shards.window
     with pytest.raises(NotFound, match="no unit 'x' in stage world"):
         find_unit(member, "world", "x")
 
@@ -223,7 +223,7 @@ def test_streamed_members_have_no_shards_and_know_their_window(home: Path) -> No
     units = units_of(member)
     assert "token_shards" not in {unit.stage for unit in units}
     assert "train" not in {unit.name for unit in units if unit.stage == "problem_sets"}
-    assert work_of(find_unit(member, "checkpoint", "checkpoint")) == 200_000 * 256 * 1024
+    assert training_tokens(find_unit(member, "checkpoint", "checkpoint")) == 200_000 * 256 * 1024
 
 
 def test_what_windows_hold_is_part_of_a_streamed_checkpoint(home: Path) -> None:

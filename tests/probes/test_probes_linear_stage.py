@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 
 from igsm_pipeline.activations.cache import QUERY_KEY, CachedStates
 from igsm_pipeline.errors import StageFailed
-from igsm_pipeline.probes.inputs import parts_of
 from igsm_pipeline.probes.linear import LinearProbe
 from igsm_pipeline.probes.settings import LinearProbeSettings
 from igsm_pipeline.probes.write_linear_probes import SELECTION_SCHEMA, hold_out, write_linear_probes
@@ -135,7 +134,3 @@ def test_no_training_queries_are_said_to_be_missing(tmp_path):
     pq.write_table(QUERY_SCHEMA.empty_table(), inputs["queries"] / "queries-nece.parquet")
     with pytest.raises(StageFailed, match="draw more problems"):
         _run(tmp_path, inputs)
-
-
-def test_parts_are_named_by_roles():
-    assert parts_of(["queries:reask", "activations:x", "queries:op=max"], "queries") == ["op=max", "reask"]

@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from igsm_pipeline.problems.checks import no_repeats, op_histogram, ops_mixed, split_disjoint
-from igsm_pipeline.tokens.checks import lengths, shard_ops
 from igsm_pipeline.defs.graph.shown import draw_plots, image
 from igsm_pipeline.planning.flow import find_stage
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.checks import no_repeats, op_histogram, ops_mixed, split_disjoint
 from igsm_pipeline.problems.files import from_table, to_table
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings
+from igsm_pipeline.tokens.checks import lengths, shard_ops
 from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.world.settings import WorldSettings
 from igsm_pipeline.world.write import write_world

@@ -26,7 +26,6 @@ from igsm_pipeline.running import __main__ as library
 from igsm_pipeline.store import MANIFEST, Store
 
 
-
 def main(home: Path) -> None:
     """Finish the member through Dagster, then let every event happen to it."""
     run_in_terminal()

@@ -97,7 +97,7 @@ def test_data_made_by_two_processes_is_that_of_one(home, tmp_path):
 def test_data_stages_yield_to_a_training_beside_them(home):
     code = (
         "import os, sys; from igsm_pipeline.running import __main__ as entry; sys.argv = ['x', 'run', 'mine', '--stage', sys.argv[1]];"
-        "entry.run_stage = lambda *a, **k: []; entry.main(); print(os.nice(0))"
+        "entry.run_units = lambda *a, **k: []; entry.main(); print(os.nice(0))"
     )
     niceness = {}
     for stage in ("problem_sets", "checkpoint"):
@@ -127,7 +127,7 @@ def test_units_that_would_share_a_gpu_are_computed_one_after_another(home, monke
     monkeypatch.setattr(runner, "run_unit", lambda *_arguments, **_more: None)
     monkeypatch.setattr(runner, "has_gpu", lambda: gpu)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    runner.run_stage(find_member("mine"), stage, Store.at_home(), jobs=4)
+    runner.run_units(find_member("mine"), stage, Store.at_home(), jobs=4)
     assert bool(started) is beside
 
 

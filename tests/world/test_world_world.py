@@ -11,7 +11,8 @@ from world_documents import loose_document, strict_document, write
 from igsm_pipeline.errors import BadSettings, BadWorld, NotFound
 from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.world import WorldSettings, builtin_worlds, load_world
-from igsm_pipeline.world.write import STAGE, VERSION, write_world
+from igsm_pipeline.world.stage import STAGE
+from igsm_pipeline.world.write import write_world
 
 
 def test_the_built_in_world_has_the_law_sizes_and_categories() -> None:
@@ -99,7 +100,7 @@ def test_lenience_is_content_whether_asked_by_settings_or_file(tmp_path: Path) -
 def test_the_stage_copy_gives_the_world_back(loose: bool, tmp_path: Path) -> None:
     source = write(loose_document() if loose else strict_document(), tmp_path)
     settings = WorldSettings(source=str(source), lenient=loose)
-    unit = Unit(STAGE, "world", VERSION, settings.canonical(), {}, settings.runtime())
+    unit = Unit(STAGE.name, "world", STAGE.version, settings.canonical(), {}, settings.runtime())
     store = Store(tmp_path / "store")
     with store.write(unit) as writing:
         write_world(WorldSettings.parse({**unit.settings, **unit.runtime}, "unit"), {}, writing)

@@ -1,0 +1,1 @@
+"""Processes that compute: how they hear a stop, and how those that they started end with them."""

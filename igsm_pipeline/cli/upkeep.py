@@ -41,7 +41,9 @@ def ui(
 ) -> int:
     """Start Dagster's and MLflow's pages on this machine; Ctrl-C stops them."""
     from igsm_pipeline.defs.operating.ui import run_ui
+    from igsm_pipeline.processes.stopping import leave_stops_alone
 
+    leave_stops_alone()  # it ends its servers in order
     return run_ui(port, mlflow_port)
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
+from igsm_pipeline.processes.stopping import heard_stop
+
 
 @contextmanager
 def worker_pool(
@@ -29,10 +31,10 @@ def worker_pool(
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=initializer, initargs=initargs)
     try:
         yield pool
-    except Exception:
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Exception) and not heard_stop():
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
         end_workers(pool, patience_s)
         raise
     pool.shutdown(wait=True, cancel_futures=True)

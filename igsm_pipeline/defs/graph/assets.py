@@ -18,7 +18,7 @@ import dagster as dg
 from igsm_pipeline.defs.graph.checks import check_specs
 from igsm_pipeline.defs.graph.partitions import MEMBERS, member_tags
 from igsm_pipeline.defs.graph.results import catalogued, materialized, registered
-from igsm_pipeline.defs.graph.retries import RETRIES, no_retry_but_for_transient_faults
+from igsm_pipeline.defs.graph.retries import retried
 from igsm_pipeline.defs.tracking.registry import register
 from igsm_pipeline.defs.tracking.runs import Tracking, train
 from igsm_pipeline.planning.stages import stage_version
@@ -51,10 +51,9 @@ def stage_asset(stage: str, group: str, kinds: set[str], deps: Sequence[dg.Asset
         owners=OWNERS,
         code_version=str(stage_version(stage)),
         check_specs=check_specs(stage),
-        retry_policy=RETRIES,
         **more,
     )
-    return lambda body: described(no_retry_but_for_transient_faults()(tagged(body)))
+    return lambda body: described(retried(tagged(body)))
 
 
 def tagged(body: Callable[..., Result]) -> Callable[..., Result]:

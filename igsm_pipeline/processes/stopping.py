@@ -90,6 +90,7 @@ class _Hearing:
     _first_byte: float = 0.0
     _done: threading.Event = field(default_factory=threading.Event)
     _parent: int = field(default_factory=os.getppid)
+    _terminals: list[int] = field(default_factory=lambda: [stream for stream in (1, 2) if os.isatty(stream)])
 
     def note(self, number: int) -> None:
         """Remember the first signal; what nobody reads any more (a closed terminal, the pipe of a dead parent) is not written to."""
@@ -97,7 +98,7 @@ class _Hearing:
             self.first, self.since = number, time.monotonic()
         orphan = os.getppid() != self._parent
         for stream in (1, 2):
-            if orphan or (number == signal.SIGHUP and os.isatty(stream)):
+            if orphan or (number == signal.SIGHUP and stream in self._terminals):
                 void = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(void, stream)
                 os.close(void)

@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -19,7 +20,7 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 300.0
+WAIT_S = 120.0
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Terminal:
 def in_terminal(command: list[str], environment: dict[str, str]) -> Iterator[Terminal]:
     """Run a command in a pseudo-terminal while the block runs; what is left of it afterwards is killed."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
 
     def lead() -> None:
         os.setsid()

@@ -57,6 +57,6 @@ def note_stop(context: dg.AssetExecutionContext) -> None:
 
     For a run that the page launched the page has said so. If it has not, the machine is going down, and the daemon may start the run again.
     """
-    run = context.instance.get_run_by_id(context.run_id)
+    run = context.instance.get_run_by_id(context.op_execution_context.run_id)
     if run is not None and OWNER_TAG in run.tags and run.status != dg.DagsterRunStatus.CANCELING:
         context.instance.report_run_canceling(run, "stopped by a signal")

@@ -80,7 +80,7 @@ def gc(
 def export(members: Members, out: Annotated[Path, typer.Option("--out", help="The file to write.")], stages: Stages = None) -> None:
     """Write the finished units of members to one file, for another machine."""
     from igsm_pipeline.store import Store
-    from igsm_pipeline.store.housekeeping import export_units
+    from igsm_pipeline.store.archives import export_units
 
     store = Store.at_home()
     units = [unit for each in plans_of(members, stages, False) for unit in each.units if not store.check_own(unit)]
@@ -94,7 +94,7 @@ def import_(
 ) -> None:
     """Take in units that `igsm export` wrote; every file is hashed before it is believed."""
     from igsm_pipeline.store import Store
-    from igsm_pipeline.store.housekeeping import import_units
+    from igsm_pipeline.store.archives import import_units
 
     done = import_units(Store.at_home(), file, replace=replace)
     for label in done.kept:

@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 
 from igsm_pipeline.errors import TransientFault
 from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
@@ -37,12 +36,6 @@ def write_files(write: Callable[[int], int], numbers: Sequence[int], workers: in
             yield from pool.map(write, numbers)
     except BrokenProcessPool:
         raise TransientFault("a worker process was killed (out of memory?); what is written is kept: run again, or with workers 1") from None
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove half-written files of an attempt that was killed."""
-    for path in folder.glob("*.tmp"):
-        path.unlink(missing_ok=True)
 
 
 def begin_worker() -> None:

@@ -16,8 +16,8 @@ from igsm_pipeline.problems.files import from_table, problem_files, to_table, wr
 from igsm_pipeline.problems.record import RECORD, Records
 from igsm_pipeline.problems.settings import ProblemSetSettings
 from igsm_pipeline.problems.split import TEST_BINS, TRAIN_BINS
-from igsm_pipeline.problems.workers import remove_leftovers, write_files
-from igsm_pipeline.store import Writing, write_atomically
+from igsm_pipeline.problems.workers import write_files
+from igsm_pipeline.store import Writing, remove_leftovers, write_atomically
 from igsm_pipeline.world import World, load_world
 
 STAGE = "problem_sets"

@@ -33,6 +33,7 @@ from igsm_pipeline.training.batches import BatchOrder, EndlessWindows, Windows, 
 from igsm_pipeline.training.lanes import Lanes
 from igsm_pipeline.training.metrics import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, set_learning_rate
+from igsm_pipeline.training.packed import can_pack, packed_loss_sum
 from igsm_pipeline.training.processes import Ranks, agreed_stop, joined_ranks
 from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.training.state import load_newest_state, save_state
@@ -81,6 +82,7 @@ class Trainer:
         self.optimizers = make_optimizers(self.model, settings)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16")
         self.backbone = torch.compile(self.model.base_model) if settings.compile else self.model.base_model
+        self.packs = not settings.compile and can_pack(self.model, ranks.device, settings.precision)
         self.dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.modules())
         alone = ranks.device.type != "cpu" or settings.compile or self.dropout  # whose random state is one for all threads
         self.abandons: Callable[[], bool] = lambda: False
@@ -89,6 +91,9 @@ class Trainer:
     def _loss(self, part: tuple[Tensor, Tensor, int]) -> tuple[Tensor, Tensor]:
         """What is differentiated, and the summed loss, of one micro-batch."""
         ids, wanted, scale = part
+        if self.packs:
+            loss = packed_loss_sum(self.model, ids, wanted)
+            return loss / scale, loss
         with autocast(self.ranks.device, self.settings.precision):
             loss = loss_sum(self.backbone, self.model.get_output_embeddings(), ids.to(self.ranks.device), wanted.to(self.ranks.device))
         return self.scaler.scale(loss / scale), loss

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from igsm_pipeline.errors import BadInput, BadSettings
-from igsm_pipeline.problems.blocks import BlockMaker, family_by_name, generate, regenerate
+from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, generate, regenerate
 from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings

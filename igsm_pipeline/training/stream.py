@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import StageFailed
-from igsm_pipeline.problems.blocks import BlockMaker
+from igsm_pipeline.problems.law.blocks import BlockMaker
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.processes import die_with_parent

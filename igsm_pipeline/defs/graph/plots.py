@@ -57,7 +57,7 @@ def image(figure: Figure, title: str) -> str:
 
 
 def _problem_sets(run: StageRun) -> dict[str, Figure]:
-    from igsm_pipeline.problems.op_law import op_law  # noqa: PLC0415
+    from igsm_pipeline.problems.describe.op_law import op_law  # noqa: PLC0415
     from igsm_pipeline.reports.data_figures import bins_by_split, ops_against_law, runs_against_chance  # noqa: PLC0415
     from igsm_pipeline.reports.figures import op_histogram, share_bars  # noqa: PLC0415
     from igsm_pipeline.reports.tables import share  # noqa: PLC0415

@@ -23,15 +23,15 @@ from pathlib import Path
 import numpy as np
 
 from igsm_pipeline.problems import BlockMaker, FamilySettings, ProblemSetSettings, family_by_name
-from igsm_pipeline.problems import blocks as block_kernels
-from igsm_pipeline.problems.complete import complete_solution, complete_text
 from igsm_pipeline.problems.files import to_table, write_parquet
 from igsm_pipeline.problems.kernel import Int, kernel
-from igsm_pipeline.problems.law import OP, propose
-from igsm_pipeline.problems.random import below, start
+from igsm_pipeline.problems.law import blocks as block_kernels
+from igsm_pipeline.problems.law.details import complete_solution, complete_text
+from igsm_pipeline.problems.law.proposal import OP, propose
+from igsm_pipeline.problems.law.random import below, start
+from igsm_pipeline.problems.law.split import template_bin
+from igsm_pipeline.problems.law.unnecessary import draw_unnecessary
 from igsm_pipeline.problems.record import RECORD, Records
-from igsm_pipeline.problems.split import template_bin
-from igsm_pipeline.problems.unnecessary import draw_unnecessary
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.tokens.shards import write_shard
 from igsm_pipeline.tokens.windows import pack

@@ -1,11 +1,9 @@
-"""Files that people ask for: their place and kind are checked before the work, and they appear whole or not at all."""
+"""Files that people ask for: their place and kind are checked before the work."""
 
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from igsm_pipeline.errors import BadSettings
@@ -59,21 +57,3 @@ def find_format(path: Path, suffixes: Mapping[str, str], asked: str | None = Non
     if asked is not None and suffixes[suffix] != asked:
         raise BadSettings(option, f"must end as the format {asked} does", str(path), "change one of the two")
     return suffixes[suffix]
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """A name to write to, which takes the place of ``path`` once the block ends well and is removed where it does not.
-
-    The name is used by nobody else; the file's permissions are those that the umask gives any new file. Devices and pipes are written directly.
-    """
-    if path.exists() and not path.is_file():
-        yield path
-        return
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ def generator(seed: int, stream: str, block: int = 0) -> np.random.Generator:
 
 
 def kernel_key(seed: int, stream: str, block: int = 0) -> NDArray[np.uint64]:
-    """Four 64-bit words that key a counter-addressed kernel generator (see ``problems.random``). Shape (4,)."""
+    """Four 64-bit words that key a counter-addressed kernel generator (see ``problems.law.random``). Shape (4,)."""
     return seed_sequence(seed, stream, block).generate_state(4, np.uint64).astype(np.uint64)
 
 

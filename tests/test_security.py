@@ -19,7 +19,7 @@ from igsm_pipeline.errors import BadInput, BadSettings, NotFound, StoreError
 from igsm_pipeline.experiments.experiment import find_member, load_members
 from igsm_pipeline.planning.flow import find_stage
 from igsm_pipeline.store import Store, Unit, content_of, hash_file
-from igsm_pipeline.store.housekeeping import export_units, import_units
+from igsm_pipeline.store.archives import export_units, import_units
 
 PACKAGE = Path(igsm_pipeline.__file__).parent
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "pandas.read_pickle"}

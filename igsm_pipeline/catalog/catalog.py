@@ -25,7 +25,7 @@ from igsm_pipeline.errors import BadInput, NotFound, StoreError
 from igsm_pipeline.intervals.share import Z95
 from igsm_pipeline.planning.planner import catalog_rows
 from igsm_pipeline.stage import Column, Stage, Table
-from igsm_pipeline.store import Store, read_manifest
+from igsm_pipeline.store import Store, read_manifest, written_whole
 
 CATALOG = "igsm.duckdb"
 _HOME = "igsm_home"
@@ -59,12 +59,10 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
         StoreError: the catalog cannot be written.
     """
     target = home / CATALOG
-    aside = target.with_name(f"{CATALOG}.{os.getpid()}.tmp")
-    aside.unlink(missing_ok=True)
     units = [unit for row in rows if (unit := _unit(row, home)) is not None]
     try:
         home.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect(str(aside)) as connection:
+        with written_whole(target) as aside, duckdb.connect(str(aside)) as connection:
             _search_from(connection, home)
             connection.begin()  # one write to the disk instead of one per comment
             connection.execute(_UNITS + _WILSON.format(z=Z95))
@@ -77,11 +75,8 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
                 connection.execute(f"CREATE VIEW {query.name} AS {query.sql}")
                 _comment(connection, query.name, query.meaning, query.columns)
             connection.commit()
-        aside.replace(target)
     except (OSError, duckdb.IOException) as error:
         raise StoreError(f"{target} cannot be written ({error}); free space or fix the folder's permissions, then build it again") from error
-    finally:
-        aside.unlink(missing_ok=True)
     return target
 
 

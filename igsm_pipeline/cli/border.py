@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -19,8 +20,9 @@ from igsm_pipeline.cli.app import app
 from igsm_pipeline.cli.streams import accept_any_encoding, flush_or_give_up, own_version
 from igsm_pipeline.cli.usage import USAGE, usage_lines
 from igsm_pipeline.errors import IgsmError, StageFailed
+from igsm_pipeline.processes.stopping import hear_stops, heard_stop, leave, stop_code
 
-BUG, REFUSED, INTERRUPTED, CLOSED_PIPE = 1, 2, 130, 141
+BUG, REFUSED, CLOSED_PIPE = 1, 2, 141
 DEBUG = "IGSM_DEBUG"
 """Environment variable: "1" shows the traceback of every error."""
 
@@ -42,8 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     accept_any_encoding()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    code = finish(lambda: _invoke(words), words)
+    with hear_stops():
+        code = finish(lambda: _invoke(words), words)
+        code = stop_code(heard_stop()) if heard_stop() else code
     flush_or_give_up(lost=code == CLOSED_PIPE)
+    if heard_stop():
+        leave(code)
     sys.exit(code)
 
 
@@ -62,8 +68,9 @@ def finish(command: Callable[[], int], words: Sequence[str]) -> int:
     except typer.Exit as ended:
         return int(ended.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted; what was done is kept and a rerun resumes it")
-        return INTERRUPTED
+        number = heard_stop() or signal.SIGINT
+        _say(f"stopped by {signal.Signals(number).name}; what was done is kept and a rerun resumes it")
+        return stop_code(number)
     except BrokenPipeError:
         return CLOSED_PIPE
     except Exception as error:

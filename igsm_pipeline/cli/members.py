@@ -23,14 +23,14 @@ def run(
     """Compute what is stale of members, through Dagster, so that the UI shows it."""
     from igsm_pipeline.running.runner import JOBS, is_unfinished
     from igsm_pipeline.store import Store
-    from igsm_pipeline.store.housekeeping import distrust
+    from igsm_pipeline.store.housekeeping import show_alterations
 
     plans, store = plans_of(members, stages, deep), Store.at_home()
     wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
     for plan in plans:
         print_plan(plan)
         for unit in plan.stale if deep else ():
-            distrust(store, unit)
+            show_alterations(store, unit)
     if not wanted:
         return 0
     os.environ[JOBS] = str(jobs)

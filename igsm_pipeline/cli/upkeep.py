@@ -41,7 +41,9 @@ def ui(
 ) -> int:
     """Start Dagster's and MLflow's pages on this machine; Ctrl-C stops them."""
     from igsm_pipeline.defs.operating.ui import run_ui
+    from igsm_pipeline.processes.stopping import leave_stops_alone
 
+    leave_stops_alone()  # it ends its servers in order
     return run_ui(port, mlflow_port)
 
 
@@ -78,7 +80,7 @@ def gc(
 def export(members: Members, out: Annotated[Path, typer.Option("--out", help="The file to write.")], stages: Stages = None) -> None:
     """Write the finished units of members to one file, for another machine."""
     from igsm_pipeline.store import Store
-    from igsm_pipeline.store.housekeeping import export_units
+    from igsm_pipeline.store.archives import export_units
 
     store = Store.at_home()
     units = [unit for each in plans_of(members, stages, False) for unit in each.units if not store.check_own(unit)]
@@ -92,7 +94,7 @@ def import_(
 ) -> None:
     """Take in units that `igsm export` wrote; every file is hashed before it is believed."""
     from igsm_pipeline.store import Store
-    from igsm_pipeline.store.housekeeping import import_units
+    from igsm_pipeline.store.archives import import_units
 
     done = import_units(Store.at_home(), file, replace=replace)
     for label in done.kept:

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.record import NOTHING, NUM_PARAMETERS, ProblemBatch, id_of
+from igsm_pipeline.problems.anatomy import NOTHING, NUM_PARAMETERS
+from igsm_pipeline.problems.record import ProblemBatch, id_of
 from igsm_pipeline.queries.draw import QUERY_SCHEMA
 from igsm_pipeline.queries.facts import NEVER, analyse
 from igsm_pipeline.queries.settings import Candidates, Task

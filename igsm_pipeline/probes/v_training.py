@@ -17,6 +17,7 @@ from igsm_pipeline.activations.forward import SequenceBatch, freeze
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import VProbe, fit_sizes
 from igsm_pipeline.probes.weights import write_tensors
+from igsm_pipeline.processes.stopping import Stopped, remember_stops
 from igsm_pipeline.queries.sequences import QueryTokens
 
 STATE = "state.safetensors"
@@ -117,14 +118,19 @@ def train_v_probe(
 
     Returns:
         The probe, and the loss of every step, float32, (num_steps,).
+
+    Raises:
+        Stopped: a signal asked for it; the state is saved, unless the starts were still being tried.
     """
     training, state = _Training(settings, model, tokens, num_classes, device), folder / STATE
     trial = min(settings.start_steps, settings.num_steps) if settings.starts > 1 else 0
     others = trial * (settings.starts - 1)
-    with tqdm(total=settings.num_steps + others, desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress:
+    with tqdm(total=settings.num_steps + others, desc=f"V-probe {label}", unit="step", mininterval=1.0) as progress, remember_stops() as stop:
 
         def advance(course: _Course, last: int) -> None:
             while course.done < last:
+                if stop.signals:
+                    raise Stopped(stop.signals[0])
                 training.step(course)
                 progress.update()
 
@@ -139,7 +145,11 @@ def train_v_probe(
                 advance(one, trial)
             course = min(courses, key=lambda one: float(one.losses[trial - max(1, trial // 4) : trial].mean()))
         while course.done < settings.num_steps:
-            advance(course, min(settings.num_steps, (course.done // settings.checkpoint_every + 1) * settings.checkpoint_every))
+            try:
+                advance(course, min(settings.num_steps, (course.done // settings.checkpoint_every + 1) * settings.checkpoint_every))
+            except Stopped:
+                _save(state, course)
+                raise
             if course.done < settings.num_steps:
                 _save(state, course)
     state.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Tensors on disk, written beside their place and then renamed, so that a crash leaves the old file or the new one."""
+"""Tensors on disk, each file whole or not there."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from igsm_pipeline.store import written_whole
+
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write a safetensors file; its folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)
-    temporary.replace(path)
+    with written_whole(path) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)

@@ -1,7 +1,13 @@
-"""The law of iGSM problems: settings, kernels, records, blocks, reask, files.
+"""Problems: what one is, how it is drawn, what many are like.
 
-``problem`` (names, statements, query) and ``record`` (arrays) describe one problem; ``law`` and ``complete`` draw it; ``blocks`` draws many.
-The names below are loaded when they are first used, so that a plan, which needs settings alone, does not wait for the compiler.
+- ``problem``: a problem as people think of it: items, statements, a query.
+- ``record``: many problems as arrays; ``anatomy``: what the ids in them stand for, as kernels.
+- ``calculation``: a solution as a list of small steps over symbols.
+- ``law/``: how problems are drawn. ``describe/``: what drawn problems are like.
+- ``settings``: a family and a problem set; ``files``: problem sets as Parquet; ``write``: the stage; ``workers``: files by several processes.
+- ``kernel``: the decorator that compiles, and its types.
+
+The names below are loaded when they are first used. So a plan, which needs settings alone, does not wait for the compiler.
 """
 
 from importlib import import_module
@@ -10,8 +16,8 @@ from typing import TYPE_CHECKING
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 
 if TYPE_CHECKING:
-    from igsm_pipeline.problems.blocks import BlockMaker, family_by_name, generate, generate_block, regenerate
     from igsm_pipeline.problems.files import read_problems
+    from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, generate, generate_block, regenerate
     from igsm_pipeline.problems.problem import Expression, Parameter, Problem
     from igsm_pipeline.problems.record import ProblemBatch
 
@@ -30,7 +36,7 @@ __all__ = [
     "regenerate",
 ]
 _MODULES = {
-    "blocks": ("BlockMaker", "family_by_name", "generate", "generate_block", "regenerate"),
+    "law.blocks": ("BlockMaker", "family_by_name", "generate", "generate_block", "regenerate"),
     "files": ("read_problems",),
     "problem": ("Expression", "Parameter", "Problem"),
     "record": ("ProblemBatch",),

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.op_law import chi_square, longest_likely_run, longest_run, op_law
+from igsm_pipeline.problems.describe.op_law import chi_square, longest_likely_run, longest_run, op_law
 from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.store import Unit
 
@@ -98,9 +98,9 @@ def no_repeats(run: StageUnits) -> Outcome:
 
 def repeats_by_set(run: StageUnits) -> dict[str, tuple[int, int]]:
     """Problem set -> how many of the problems of its first file (at most ``_REPEATS_LOOKED_AT``) repeat an earlier one, and how many these are."""
+    from igsm_pipeline.problems.describe.statistics import problem_keys  # noqa: PLC0415
     from igsm_pipeline.problems.files import from_table  # noqa: PLC0415  (the compiler)
     from igsm_pipeline.problems.record import ProblemBatch  # noqa: PLC0415
-    from igsm_pipeline.problems.statistics import problem_keys  # noqa: PLC0415
     from igsm_pipeline.world import load_world  # noqa: PLC0415
 
     found = {}

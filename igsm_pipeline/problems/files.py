@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 
 from igsm_pipeline.errors import BadProblem
 from igsm_pipeline.problems.record import RECORD, ProblemBatch, Records
+from igsm_pipeline.store import written_whole
 from igsm_pipeline.world import World
 
 
@@ -50,13 +50,9 @@ def from_table(table: pa.Table) -> Records:
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a Parquet file (zstd) beside its place, under a name that no other process uses, then rename it once it is on the disk."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        pq.write_table(table, stream, compression="zstd")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    """Write a whole Parquet file (zstd)."""
+    with written_whole(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def problem_files(folder: Path) -> list[Path]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 from numba import njit
@@ -32,17 +32,27 @@ _IMPORTS = re.compile(r"^from igsm_pipeline\.([\w.]+) import (\([^)]*\)|.*)", re
 _SPEAKS_KERNEL = re.compile(r"problems\.kernel import|^[A-Z_]+\b.* = .*\d", re.MULTILINE)
 
 
-def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile with numba, cached on disk; with NUMBA_DISABLE_JIT=1 the function stays plain Python.
+@overload
+def kernel(function: Callable[P, R]) -> Callable[P, R]: ...
+
+
+@overload
+def kernel(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def kernel(function: Callable[P, R] | None = None, **options: Any) -> Any:
+    """Compile with numba, cached on disk; with NUMBA_DISABLE_JIT=1 the function stays plain Python. Options are those of ``numba.njit``.
 
     Ours: numba takes a cached kernel for good as long as the file that it stands in is unchanged, though kernels and constants of other files
     are compiled into it. Here a change of any of these makes it stale too, and a touched file does not.
     """
-    compiled = njit(cache=True)(function)
+    if function is None:
+        return partial(kernel, **options)
+    compiled = njit(cache=True, **options)(function)
     file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if file is not None:
         file._source_stamp = hash_sources(Path(function.__code__.co_filename))
-    return cast(Callable[P, R], compiled)
+    return compiled
 
 
 @lru_cache(maxsize=256)

@@ -1,8 +1,6 @@
-"""Many problems as arrays: what the kernels write, Parquet holds and the token emitter reads.
+"""Many problems as arrays: what the kernels write, what Parquet holds and what the token emitter reads.
 
-Parameter ids, the same for every problem, so that a set of parameters is one non-negative 64-bit mask:
-ids 0..38 are instance parameters, numbered along the sorted edges (layer, item, child) of the structure;
-ids 39..62 are abstract ones, ``ABSTRACT_BASE[layer] + item * (3 - layer) + (target - layer - 1)``; 63 stands for RNG, 255 for nothing.
+A record names parameters by their ids; ``problems.anatomy`` says which id stands for which parameter.
 """
 
 from __future__ import annotations
@@ -14,14 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from igsm_pipeline.errors import BadProblem
+from igsm_pipeline.problems.anatomy import (
+    MAX_EDGES,
+    MAX_INSTANCES,
+    MAX_LAYERS,
+    MAX_PARENTS,
+    MAX_WIDTH,
+    NOTHING,
+    NUM_PARAMETERS,
+    RNG_ID,
+    abstract_id,
+    abstract_place,
+    list_edges,
+)
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, MORE, TIMES, Expression, Parameter, Problem
 from igsm_pipeline.world import World
 
-MAX_LAYERS, MAX_WIDTH, MAX_INSTANCES, MAX_PARENTS, MAX_SYMBOLS = 4, 4, 39, 4, 52
-NUM_PARAMETERS = 63
-RNG_ID, NOTHING = 63, 255
+MAX_SYMBOLS = 52
 FORM_MORE, FORM_TIMES, FORM_DIFFERENCE = 1, 2, 4
-ABSTRACT_BASE = (39, 51, 59)
 SYMBOLS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 RECORD = np.dtype(
@@ -58,27 +66,21 @@ Records = NDArray[np.void]
 def parameter_of(row: np.void, parameter_id: int) -> Parameter:
     """The parameter behind an id of one record row."""
     if parameter_id >= MAX_INSTANCES:
-        layer = 0 if parameter_id < ABSTRACT_BASE[1] else 1 if parameter_id < ABSTRACT_BASE[2] else 2
-        item, offset = divmod(parameter_id - ABSTRACT_BASE[layer], 3 - layer)
-        return Parameter(ABSTRACT, layer, item, layer + 1 + offset)
+        return Parameter(ABSTRACT, *abstract_place(int(parameter_id)))
     return instance_parameters(row)[parameter_id]
 
 
 def instance_parameters(row: np.void) -> list[Parameter]:
     """All instance parameters of one record row, by id."""
-    return [
-        Parameter(INSTANCE, layer, item, child)
-        for layer in range(MAX_LAYERS - 1)
-        for item in range(MAX_WIDTH)
-        for child in range(MAX_WIDTH)
-        if row["children"][layer, item] >> child & 1
-    ]
+    edges = np.zeros((MAX_EDGES, 3), np.int64)
+    number = list_edges(np.ascontiguousarray(row["children"]), edges)
+    return [Parameter(INSTANCE, *edge) for edge in edges[:number].tolist()]
 
 
 def id_of(row: np.void, parameter: Parameter) -> int:
     """The id of a parameter in one record row; inverse of ``parameter_of``."""
     if parameter.kind == ABSTRACT:
-        return ABSTRACT_BASE[parameter.layer] + parameter.item * (3 - parameter.layer) + parameter.target - parameter.layer - 1
+        return int(abstract_id(*parameter[1:]))
     return instance_parameters(row).index(parameter)
 
 

@@ -1,22 +1,19 @@
 """Files written by several processes at once: who writes which does not matter, and nobody outlives the process that asked.
 
-Ours: workers are spawned (no state is inherited), ignore Ctrl-C (the parent hears it) and end when the parent does, however it ends; a file is
-written under the name of its process and renamed when whole, so a worker that was killed leaves nothing that counts.
+Ours: workers ignore Ctrl-C (the parent hears it, and ends them) and end when the parent does, however it ends; a file is written under the name of
+its process and renamed when whole, so a worker that was killed leaves nothing that counts.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from pathlib import Path
 
 from igsm_pipeline.errors import TransientFault
+from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
 
 
 def write_files(write: Callable[[int], int], numbers: Sequence[int], workers: int) -> Iterator[int]:
@@ -34,24 +31,16 @@ def write_files(write: Callable[[int], int], numbers: Sequence[int], workers: in
     if workers <= 1:
         yield from map(write, numbers)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker)
     try:
-        yield from pool.map(write, numbers)
+        with worker_pool(workers, begin_worker) as pool:
+            yield from pool.map(write, numbers)
     except BrokenProcessPool:
         raise TransientFault("a worker process was killed (out of memory?); what is written is kept: run again, or with workers 1") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove half-written files of an attempt that was killed."""
-    for path in folder.glob("*.tmp"):
-        path.unlink(missing_ok=True)
 
 
 def begin_worker() -> None:
     """Let a worker leave Ctrl-C to its parent and end when the parent does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_stops_to_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from igsm_pipeline import seeding
-from igsm_pipeline.problems.record import NOTHING, ProblemBatch
+from igsm_pipeline.problems.anatomy import NOTHING
+from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.facts import NEVER, NUM_CODES, Facts, analyse
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.queries.stage import QUERIES

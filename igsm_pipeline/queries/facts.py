@@ -11,19 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.kernel import kernel
-from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Parameter
-from igsm_pipeline.problems.record import (
-    ABSTRACT_BASE,
+from igsm_pipeline.problems.anatomy import (
     MAX_INSTANCES,
     MAX_LAYERS,
     MAX_WIDTH,
     NOTHING,
     NUM_PARAMETERS,
-    Records,
-    id_of,
-    parameter_of,
+    existing_mask,
+    locate_edges,
+    lowest_bit,
+    order_mask,
+    parent_mask,
 )
+from igsm_pipeline.problems.kernel import kernel
+from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Parameter
+from igsm_pipeline.problems.record import Records, id_of, parameter_of
 from igsm_pipeline.queries.settings import TASKS, Candidates, Task
 
 NO_EDGE = 64
@@ -136,27 +138,19 @@ def _analyse(
     depth: Bytes,
 ) -> None:
     """Fill the arrays of ``Facts`` from the record's, problem by problem."""
+    first_edge = np.zeros((MAX_LAYERS - 1, MAX_WIDTH), np.int64)
     for n in range(len(widths)):
-        _structure(widths[n], children[n], no_edge[n], parents[n])
-        mask = np.int64(0)
-        for layer in range(MAX_LAYERS - 1):
-            for item in range(widths[n, layer]):
-                for target in range(layer + 1, MAX_LAYERS):
-                    if widths[n, target] > 0:
-                        mask |= np.int64(1) << _abstract(layer, item, target)
-        count = 0
-        for layer in range(MAX_LAYERS - 1):
-            for item in range(MAX_WIDTH):
-                for child in range(MAX_WIDTH):
-                    count += children[n, layer, item] >> child & 1
-        named = np.int64(1) << np.int64(order[n, num_necessary[n] - 1])
-        for instance in range(count):
-            mask |= np.int64(1) << instance
-            named |= np.int64(1) << instance
-            for operand in operands[n, instance]:
-                if operand < NUM_PARAMETERS:
-                    parents[n, instance] |= np.int64(1) << np.int64(operand)
-            named |= parents[n, instance]
+        num_edges = locate_edges(children[n], first_edge)
+        _list_pairs_without_edge(widths[n], children[n], no_edge[n])
+        mask = existing_mask(widths[n], num_edges)
+        named = (np.int64(1) << num_edges) - 1 | np.int64(1) << np.int64(order[n, num_necessary[n] - 1])
+        left = mask
+        while left:
+            one = lowest_bit(left)
+            left &= left - 1
+            parents[n, one] = parent_mask(children[n], operands[n], first_edge, one)
+            if one < num_edges:
+                named |= parents[n, one]
         existing[n], text[n] = mask, named
         _reach(parents[n], foundations[n])
         for place in range(num_necessary[n]):
@@ -166,26 +160,12 @@ def _analyse(
 
 
 @kernel
-def _abstract(layer: int, item: int, target: int) -> np.int64:
-    return np.int64(ABSTRACT_BASE[layer] + item * (MAX_LAYERS - 1 - layer) + target - layer - 1)
-
-
-@kernel
-def _structure(widths: Bytes, children: Bytes, no_edge: NDArray[np.bool_], parents: Masks) -> None:
-    """Pairs without an edge, and the parents of abstract parameters."""
-    instance = 0
+def _list_pairs_without_edge(widths: Bytes, children: Bytes, no_edge: NDArray[np.bool_]) -> None:
     for layer in range(MAX_LAYERS - 1):
         for item in range(widths[layer]):
             for child in range(widths[layer + 1]):
                 if not children[layer, item] >> child & 1:
                     no_edge[NO_EDGE + layer * MAX_WIDTH * MAX_WIDTH + item * MAX_WIDTH + child] = True
-                    continue
-                for target in range(layer + 1, MAX_LAYERS):
-                    if widths[target] > 0:
-                        parents[_abstract(layer, item, target)] |= np.int64(1) << instance
-                        if target > layer + 1:
-                            parents[_abstract(layer, item, target)] |= np.int64(1) << _abstract(layer + 1, child, target)
-                instance += 1
 
 
 @kernel
@@ -244,9 +224,7 @@ def _label(
     labels = np.zeros(len(problem), np.int16)
     for q in range(len(problem)):
         n, t, a = problem[q], position[q], parameter[q]
-        known = np.int64(0)
-        for place in range(t):
-            known |= np.int64(1) << np.int64(order[n, place])
+        known = order_mask(order[n], t)
         if task == _NECE:
             labels[q] = rank[n, a] != NEVER
         elif task == _DEP:

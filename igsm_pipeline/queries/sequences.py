@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.kernel import Int, kernel
-from igsm_pipeline.problems.record import ABSTRACT_BASE, MAX_INSTANCES, MAX_LAYERS, MAX_WIDTH, NOTHING, ProblemBatch
+from igsm_pipeline.problems.anatomy import MAX_INSTANCES, MAX_WIDTH, NOTHING, abstract_place, edge_place
+from igsm_pipeline.problems.kernel import kernel
+from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.documents import Documents
 from igsm_pipeline.queries.facts import NO_EDGE
 from igsm_pipeline.tokens import Emitted, TokenTable, name_ids
@@ -214,25 +215,10 @@ def _parameters(children: NDArray[np.uint8], row: Ints, codes: NDArray[np.uint8]
             rest = (code - NO_EDGE) % (MAX_WIDTH * MAX_WIDTH)
             out[q, 1], out[q, 2], out[q, 3] = (code - NO_EDGE) // (MAX_WIDTH * MAX_WIDTH), rest // MAX_WIDTH, rest % MAX_WIDTH
         elif code >= MAX_INSTANCES:
-            layer = 0 if code < ABSTRACT_BASE[1] else 1 if code < ABSTRACT_BASE[2] else 2
-            rest = code - ABSTRACT_BASE[layer]
-            out[q, 0], out[q, 1] = 1, layer
-            out[q, 2], out[q, 3] = rest // (MAX_LAYERS - 1 - layer), layer + 1 + rest % (MAX_LAYERS - 1 - layer)
+            out[q, 0] = 1
+            out[q, 1], out[q, 2], out[q, 3] = abstract_place(code)
         else:
-            _edge(children[row[q]], code, out[q])
-
-
-@kernel
-def _edge(children: NDArray[np.uint8], number: Int, out: Ints) -> None:
-    """(layer, item, child) of the edge with a running number, into ``out[1:]``."""
-    for layer in range(MAX_LAYERS - 1):
-        for item in range(MAX_WIDTH):
-            for child in range(MAX_WIDTH):
-                if children[layer, item] >> child & 1:
-                    if number == 0:
-                        out[1], out[2], out[3] = layer, item, child
-                        return
-                    number -= 1
+            out[q, 1], out[q, 2], out[q, 3] = edge_place(children[row[q]], code)
 
 
 @kernel

@@ -12,7 +12,7 @@ from igsm_pipeline.errors import NotFound
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.queries.draw import QUERY_SCHEMA, draw_queries
 from igsm_pipeline.queries.settings import QuerySetSettings
-from igsm_pipeline.store import Writing
+from igsm_pipeline.store import Writing, written_whole
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.write import WORLD_FILE
 
@@ -23,14 +23,12 @@ def write_queries(settings: QuerySetSettings, inputs: Mapping[str, Path], writin
     rows, positives = 0, 0
     for task in settings.tasks:
         path = queries_file(writing.folder, task)
-        temporary = path.with_name(path.name + ".tmp")
-        with pq.ParquetWriter(temporary, QUERY_SCHEMA, compression="zstd") as writer:
+        with written_whole(path) as temporary, pq.ParquetWriter(temporary, QUERY_SCHEMA, compression="zstd") as writer:
             for table in draw_queries(batch, settings.of(task)):
                 writer.write_table(table)
                 rows += len(table)
                 labels = table.column("label").to_numpy()
                 positives += int((labels < settings.family.modulus).sum() if task == "value" else labels.sum())
-        temporary.replace(path)
     writing.counts.update(queries=rows, problems=len(batch), positives=positives)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.op_law import chi_square, expected_runs, run_lengths
+from igsm_pipeline.problems.describe.op_law import chi_square, expected_runs, run_lengths
 from igsm_pipeline.reports.figures import COLOURS, INK, new_figure
 
 

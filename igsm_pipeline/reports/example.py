@@ -6,8 +6,9 @@ import html
 from dataclasses import dataclass
 
 from igsm_pipeline.problems import ProblemBatch, read_problems
+from igsm_pipeline.problems.anatomy import NUM_PARAMETERS
 from igsm_pipeline.problems.problem import Problem
-from igsm_pipeline.problems.record import NUM_PARAMETERS, parameter_of
+from igsm_pipeline.problems.record import parameter_of
 from igsm_pipeline.reports.findings import Findings, Row
 from igsm_pipeline.reports.page import Markup
 from igsm_pipeline.world import load_world

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from igsm_pipeline.problems.checks import repeats_by_set
-from igsm_pipeline.problems.op_law import op_law
+from igsm_pipeline.problems.describe.op_law import op_law
 from igsm_pipeline.reports import figures as drawn
 from igsm_pipeline.reports import tables
 from igsm_pipeline.reports.data_figures import bins_by_split, fill_histogram, ops_against_law, ops_of_shards, runs_against_chance

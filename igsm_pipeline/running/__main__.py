@@ -2,7 +2,7 @@
 
 Progress goes to stderr. The last line of stdout is one JSON object: ``{"member", "stage", "computed", "hit", "seconds", "units": [...]}``.
 Exit codes: 0 done (or nothing to do), 1 a fault in the program, 2 refused (bad settings, stale input, full disk), 75 a fault that may pass (worth
-another try), 130 interrupted.
+another try), 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -19,7 +20,9 @@ from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments.experiment import Member, find_members
 from igsm_pipeline.planning.flow import STAGES, find_stage, units_of
 from igsm_pipeline.planning.planner import find_unit, stages_of
-from igsm_pipeline.running.faults import DONE, INTERRUPTED, exit_code
+from igsm_pipeline.processes.stopping import hear_stops, heard_stop, leave, stop_code
+from igsm_pipeline.running.child import SHOWS_PROGRESS
+from igsm_pipeline.running.faults import DONE, exit_code
 from igsm_pipeline.running.judging import judge, stop_at_failures
 from igsm_pipeline.running.runner import COMPUTED, HIT, run_units, usable_cores
 from igsm_pipeline.stage import StageUnits
@@ -43,19 +46,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if arguments is None and options.stage and all(name in STAGES and STAGES[name].yields for name in options.stage):
         os.nice(YIELDING)  # this process was started for these stages alone
+    if SHOWS_PROGRESS not in os.environ and not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # frames of a bar are for terminals
+    with hear_stops():
+        code = _compute(options)
+        if number := heard_stop():
+            print(f"stopped by {signal.Signals(number).name}; what was done is kept and a rerun resumes it", file=sys.stderr)
+            return stop_code(number)
+    return code
+
+
+def _compute(options: argparse.Namespace) -> int:
     try:
         store = Store.at_home()
         for member in find_members(options.member):
             for stage in _stages(member, options.stage, options.unit):
+                if heard_stop():
+                    return stop_code(heard_stop())
                 print(json.dumps(_run(member, stage, store, options.unit, options.jobs or usable_cores(), options.checks)), flush=True)
     except IgsmError as error:
+        if heard_stop():
+            return stop_code(heard_stop())
         if isinstance(error, StageFailed) and error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         print(error, file=sys.stderr)
         return exit_code(error)
     except KeyboardInterrupt:
-        print("interrupted; what was done is kept and a rerun resumes it", file=sys.stderr)
-        return INTERRUPTED
+        return stop_code(heard_stop() or signal.SIGINT)
     return DONE
 
 
@@ -85,4 +102,7 @@ def _run(member: Member, stage: str, store: Store, unit: str | None, jobs: int, 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if heard_stop():
+        leave(code)
+    sys.exit(code)

@@ -3,8 +3,9 @@
 A stage of a member is computed by ``python -m igsm_pipeline.running run MEMBER --stage STAGE --jobs N``: one seam that only builds
 a command (``stage_command``), so that another launcher (torchrun, a container) has one place to stand in. The child's progress bars pass through.
 
-Ours: a cancelled run sends the child one SIGINT and waits, because training writes a state to resume from; a killed parent takes
-its child along (Linux), because an orphaned trainer holds the unit's lock and the memory.
+Ours: a stopped run sends the child one SIGINT and waits, because training writes a state to resume from; a second stop, or the end of the
+patience, kills the child and all that it started. A killed parent takes its child along (Linux), because an orphaned trainer holds the unit's lock
+and the memory.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from igsm_pipeline.processes import end_with
+from igsm_pipeline.processes.stopping import STATE_PATIENCE_S, ending_with
 from igsm_pipeline.running.faults import failure_of
 from igsm_pipeline.running.runner import JOBS
 
-GRACE_S = 180.0
+GRACE_S = STATE_PATIENCE_S + 5.0
+"""Seconds that a stopped child has before it is killed; it ends itself earlier, after seconds where it has no state to save."""
+SHOWS_PROGRESS = "IGSM_SHOWS_PROGRESS"
+"""Environment variable: "1" where a parent passes this process's standard error on to a terminal."""
 _TAIL_BYTES = 8192
 
 
@@ -50,22 +56,24 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
         stderr=subprocess.PIPE,
         process_group=0,  # Ctrl-C in a terminal reaches this process alone, so that the child gets exactly one SIGINT
         preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (system calls, their library loaded beforehand)
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_NCOLS": str(shutil.get_terminal_size((120, 24)).columns), "TQDM_MININTERVAL": "0.5"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **_progress()},
     )
-    tail = bytearray()
-    reader = threading.Thread(target=_pass_through, args=(process, tail), daemon=True)
+    tail, stopping = bytearray(), threading.Event()
+    reader = threading.Thread(target=_pass_through, args=(process, tail, stopping), daemon=True)
     reader.start()
-    try:
-        while True:
-            try:
-                status = process.wait(timeout=tick_s)
-                break
-            except subprocess.TimeoutExpired:
-                if on_tick is not None:
-                    on_tick()
-    except BaseException:
-        stop(process, grace_s)
-        raise
+    with ending_with(process.pid, grace_s):
+        try:
+            while True:
+                try:
+                    status = process.wait(timeout=tick_s)
+                    break
+                except subprocess.TimeoutExpired:
+                    if on_tick is not None:
+                        on_tick()
+        except BaseException:
+            stopping.set()
+            stop(process, grace_s)
+            raise
     reader.join()
     if status != 0:
         lines = [line for line in tail.decode(errors="replace").replace("\r", "\n").split("\n") if line.strip()]
@@ -75,20 +83,43 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
 
 
 def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
-    """Interrupt a process, wait for it, kill it only after ``grace_s`` seconds."""
+    """Interrupt a process, wait for it; kill it after ``grace_s`` seconds, or when the waiting is interrupted.
+
+    Where it leads a process group of its own, the whole group is killed.
+    """
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
         process.wait(timeout=grace_s)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        _kill(process)
+    except BaseException:
+        _kill(process)
+        raise
 
 
-def _pass_through(process: subprocess.Popen[bytes], tail: bytearray) -> None:
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _progress() -> dict[str, str]:
+    """Variables of a child's progress bars: drawn as wide as the terminal is, or not at all where there is none."""
+    if os.environ.get(SHOWS_PROGRESS) != "1":
+        return {"TQDM_DISABLE": "1"}
+    return {"TQDM_NCOLS": str(shutil.get_terminal_size((120, 24)).columns), "TQDM_MININTERVAL": "0.5"}
+
+
+def _pass_through(process: subprocess.Popen[bytes], tail: bytearray, stopping: threading.Event) -> None:
+    """Hand on what a child says, until it is being stopped: then one line of the parent's says it all."""
     assert process.stderr is not None
     while chunk := os.read(process.stderr.fileno(), 65536):
-        os.write(2, chunk)
+        if not stopping.is_set():
+            with suppress(OSError):  # the terminal is gone
+                os.write(2, chunk)
         tail += chunk
         del tail[:-_TAIL_BYTES]
 

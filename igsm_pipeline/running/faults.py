@@ -11,8 +11,9 @@ import signal
 from concurrent.futures.process import BrokenProcessPool
 
 from igsm_pipeline.errors import IgsmError, StageFailed, TransientFault
+from igsm_pipeline.processes.stopping import stopped_by
 
-DONE, FAULT, REFUSED, TRANSIENT, INTERRUPTED = 0, 1, 2, 75, 130
+DONE, FAULT, REFUSED, TRANSIENT = 0, 1, 2, 75
 """Exit codes of ``python -m igsm_pipeline.running``; 75 is the EX_TEMPFAIL of sysexits.h."""
 
 _PASSING_ERRORS = frozenset(
@@ -22,7 +23,7 @@ _PASSING_ERRORS = frozenset(
     )
 )  # fmt: skip
 _PASSING_WORDS = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "NCCL", "out of memory", "Connection reset by peer")
-_PASSING_SIGNALS = frozenset((signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGHUP))
+_PASSING_SIGNALS = frozenset((signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT))
 
 
 def may_pass(error: BaseException) -> bool:
@@ -44,7 +45,10 @@ def exit_code(error: IgsmError) -> int:
 
 
 def failure_of(status: int, message: str) -> StageFailed:
-    """The error for a process that ended with a status other than 0 (negative: the signal that killed it, as ``subprocess`` has it)."""
-    if status == TRANSIENT or (status < 0 and -status in _PASSING_SIGNALS):
+    """The error for a process that ended with a status other than 0 (negative: the signal that killed it, as ``subprocess`` has it).
+
+    A process that was stopped while the one that waits for it was not (a preemption) may be started again: its state is saved.
+    """
+    if status == TRANSIENT or stopped_by(status) or (status < 0 and -status in _PASSING_SIGNALS):
         return TransientFault(message)
     return StageFailed(message)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from igsm_pipeline.errors import IgsmError, StageFailed, TransientFault, UnitLoc
 from igsm_pipeline.experiments.experiment import Member
 from igsm_pipeline.planning.flow import find_stage, units_of
 from igsm_pipeline.processes import die_with_parent
+from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
+from igsm_pipeline.processes.stopping import STATE_PATIENCE_S, Stopped, hear_stops, heard_stop
 from igsm_pipeline.running.faults import may_pass
 from igsm_pipeline.stage import load_object
 from igsm_pipeline.store import Store, Unit, Writing
@@ -109,6 +110,8 @@ def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str],
         except (IgsmError, KeyboardInterrupt):
             raise
         except Exception as error:
+            if heard_stop():
+                raise Stopped(heard_stop()) from None  # what broke (a worker, a pipe) broke by the stop
             kind = TransientFault if may_pass(error) else StageFailed
             raise kind(f"{unit.stage} {unit.name} failed: {type(error).__name__}: {error}; see the lines above, a rerun resumes it") from error
 
@@ -133,8 +136,19 @@ def run_units(
     if beside < 2:
         return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
     os.environ["OMP_NUM_THREADS"] = "1"  # the processes below are one thread each
-    with ProcessPoolExecutor(beside, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
-        return list(pool.map(run_unit, units, [store] * len(units)))
+    with worker_pool(beside, _begin_worker, patience_s=STATE_PATIENCE_S) as pool:
+        return list(pool.map(_run_beside, units, [store] * len(units)))
+
+
+def _begin_worker() -> None:
+    die_with_parent()
+    leave_stops_to_parent()
+
+
+def _run_beside(unit: Unit, store: Store) -> UnitResult:
+    """In a worker: a unit that hears the parent's SIGTERM."""
+    with hear_stops((signal.SIGTERM,), farewell=lambda _: ""):
+        return run_unit(unit, store)
 
 
 def has_gpu() -> bool:

@@ -1,27 +1,19 @@
 """The store: one folder per unit of work, whose address is known before it is computed.
 
-store.py         units, freshness with reasons, writing under a lock, manifests
-housekeeping.py  garbage, export and import of units
+unit.py          a unit of work and its address
+manifest.py      what a finished unit says about itself
+files.py         files written whole, folders replaced, what the disk says in words
+locks.py         one process at a time
+store.py         freshness with reasons; writing under a lock
+housekeeping.py  garbage; altered files shown to everyday checks
+archives.py      export and import of units
 """
 
-from igsm_pipeline.store.store import (
-    CLOCK,
-    HALF_DONE,
-    LOCK,
-    MANIFEST,
-    NEVER,
-    PARTIAL,
-    Freshness,
-    Store,
-    Unit,
-    Writing,
-    content_of,
-    find_home,
-    hash_file,
-    library_versions,
-    read_manifest,
-    write_atomically,
-)
+from igsm_pipeline.store.files import hash_file, remove_leftovers, write_atomically, written_whole
+from igsm_pipeline.store.locks import LOCK, lock_owner, locked
+from igsm_pipeline.store.manifest import CLOCK, MANIFEST, content_of, library_versions, read_manifest
+from igsm_pipeline.store.store import HALF_DONE, NEVER, PARTIAL, Freshness, Store, Writing, find_home
+from igsm_pipeline.store.unit import Unit
 
 __all__ = [
     "CLOCK",
@@ -38,6 +30,10 @@ __all__ = [
     "find_home",
     "hash_file",
     "library_versions",
+    "lock_owner",
+    "locked",
     "read_manifest",
+    "remove_leftovers",
     "write_atomically",
+    "written_whole",
 ]

@@ -11,9 +11,6 @@ Ours: the whole scheme; see ``Store.check`` for the list of what makes a unit st
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import hashlib
 import json
 import os
 import platform
@@ -22,58 +19,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from igsm_pipeline.errors import NotFound, StoreError, UnitLocked
-from igsm_pipeline.settings import canonical_json, hash_json
+from igsm_pipeline.errors import NotFound, StoreError
+from igsm_pipeline.settings import canonical_json
+from igsm_pipeline.store.files import DISK, OWN, hash_file, remove_leftovers, replace_folder, storage_errors, write_atomically
+from igsm_pipeline.store.locks import lock_folder
+from igsm_pipeline.store.manifest import MANIFEST, content_of, fingerprint_of, library_versions, read_manifest
+from igsm_pipeline.store.unit import Unit
 
-MANIFEST = "manifest.json"
-CLOCK = "clock.jsonl"  # rates of a stage that keeps them: checked like any file, but no part of a unit's content
-PARTIAL, OLD, LOCK = ".partial", ".old", ".lock"
+PARTIAL = ".partial"
 NEVER, HALF_DONE = "never computed", "half done; the next run resumes it"
-_LIBRARIES = ("numpy", "numba", "pyarrow", "torch", "transformers", "safetensors", "pydantic")
 Scalar = int | float | str | bool | None
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One addressable piece of work.
-
-    Attributes:
-        stage: name of the stage ("token_shards").
-        name: what this unit is within its stage ("train", "op=max"); for people, not part of the address.
-        version: the stage's VERSION.
-        settings: the settings it reads, as canonical JSON values.
-        inputs: role -> input unit.
-        runtime: settings that cannot change results (device, workers); not part of the address.
-        labels: what tells it from the other units of its stage (slice, beams, task); for views and reports, not part of the address.
-    """
-
-    stage: str
-    name: str
-    version: int
-    settings: Mapping[str, Any]
-    inputs: Mapping[str, Unit] = field(default_factory=dict)
-    runtime: Mapping[str, Any] = field(default_factory=dict)
-    labels: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def fingerprint(self) -> str:
-        """20 hexadecimal digits: the unit's address."""
-        cached: str | None = self.__dict__.get("_fingerprint")
-        if cached is None:
-            inputs = {role: unit.fingerprint for role, unit in self.inputs.items()}
-            cached = hash_json([self.stage, self.version, self.settings, inputs])
-            object.__setattr__(self, "_fingerprint", cached)
-        return cached
-
-    def __hash__(self) -> int:
-        return hash((self.stage, self.fingerprint))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Unit) and (self.stage, self.fingerprint) == (other.stage, other.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -195,7 +153,7 @@ class Store:
         partial = final.with_name(final.name + PARTIAL)
         with lock_folder(final, f"{unit.stage} {unit.name}"):
             started = time.monotonic()
-            with _storage_errors(final, _OWN):
+            with storage_errors(final, OWN):
                 resumed = partial.exists()
                 partial.mkdir(exist_ok=True)
                 (partial / MANIFEST).unlink(missing_ok=True)
@@ -203,11 +161,11 @@ class Store:
                 resumed = not _forget_other_inputs(partial, inputs) and resumed
             writing = Writing(partial, resumed)
             try:
-                with _storage_errors(final, _DISK):
+                with storage_errors(final, DISK):
                     yield writing
                 if self._as_read(unit) != inputs:
                     raise StoreError(f"an input of {unit.stage} {unit.name} was rebuilt with other content while it was read; rerun the stage")
-                with _storage_errors(final, _OWN):
+                with storage_errors(final, OWN):
                     self._seal(unit, writing, inputs, time.monotonic() - started)
                     replace_folder(partial, final)
             except BaseException:
@@ -223,8 +181,7 @@ class Store:
         }
 
     def _seal(self, unit: Unit, writing: Writing, inputs: Mapping[str, Any], seconds: float) -> None:
-        for leftover in writing.folder.rglob("*.tmp"):
-            leftover.unlink()
+        remove_leftovers(writing.folder)
         files: dict[str, dict[str, Any]] = {}
         for path in sorted(writing.folder.rglob("*")):
             name = path.relative_to(writing.folder).as_posix()
@@ -259,64 +216,6 @@ class Writing:
     counts: dict[str, Scalar] = field(default_factory=dict)
 
 
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that results depend on, absent ones left out."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest in a unit folder.
-
-    Raises:
-        StoreError: it is missing or damaged.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise StoreError(f"{path} must exist for the unit to be used; run its stage") from None
-    except (ValueError, OSError) as error:
-        raise StoreError(f"manifest {path} cannot be read ({error}); rerun the stage to rebuild it") from None
-    if not isinstance(manifest, dict) or not {"stage", "version", "settings", "files", "content", "inputs", "counts"} <= manifest.keys():
-        raise StoreError(f"manifest {path} is not a manifest; rerun the stage to rebuild it")
-    return manifest
-
-
-def fingerprint_of(manifest: Mapping[str, Any]) -> str:
-    """The address that a manifest's own account gives: what ``Unit.fingerprint`` was when it was written."""
-    inputs = {role: entry["fingerprint"] for role, entry in manifest["inputs"].items()}
-    return hash_json([manifest["stage"], manifest["version"], manifest["settings"], inputs])
-
-
-def content_of(files: Mapping[str, Mapping[str, Any]]) -> str:
-    """The content hash of a unit: over the names and SHA-256 of its files, ``CLOCK`` aside, so that equal work done at another pace is equal."""
-    return hash_json({name: entry["sha256"] for name, entry in files.items() if name != CLOCK})
-
-
-def hash_file(path: Path, *, flush: bool = False) -> str:
-    """SHA-256 of a file, in hexadecimal; with ``flush`` its bytes are on the disk afterwards."""
-    with path.open("rb") as stream:
-        if flush:
-            os.fsync(stream.fileno())
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a whole file so that a crash leaves either the old content or the new, never a part."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-
-
 _INPUTS = ".inputs.json"
 
 
@@ -346,57 +245,3 @@ def _damage(folder: Path, manifest: Mapping[str, Any], deep: bool) -> Iterator[s
             yield f"file {name} has {stat.st_size} bytes instead of {entry['bytes']}"
         elif (deep or stat.st_mtime_ns != entry["mtime_ns"]) and hash_file(path) != entry["sha256"]:
             yield f"file {name} was altered"
-
-
-def replace_folder(partial: Path, final: Path) -> None:
-    """Move a whole unit folder to its address, in place of what may lie there; the caller holds the lock."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    old = final.with_name(final.name + OLD)
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.rename(old)
-    partial.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def lock_folder(final: Path, label: str) -> Iterator[None]:
-    """Hold the lock of one unit folder, so that nobody else writes or removes it; the lock ends with its process.
-
-    Raises:
-        UnitLocked: another process, named in the message, holds it.
-    """
-    with _storage_errors(final, _OWN):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(final.with_name(final.name + LOCK), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise UnitLocked(f"{label} is being written by process {owner}; wait for it or stop it") from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(handle)
-
-
-_DISK = {
-    errno.ENOSPC: "the disk is full; free space or set IGSM_HOME to another disk, then rerun (finished units are untouched)",
-    errno.EDQUOT: "the disk quota is used up; free space, then rerun (finished units are untouched)",
-    errno.EROFS: "the store lies on a read-only file system; mount it writable or set IGSM_HOME elsewhere",
-}
-_OWN = _DISK | {errno.EACCES: "the store may not be written by this user; fix its permissions or set IGSM_HOME elsewhere"}
-
-
-@contextmanager
-def _storage_errors(path: Path, known: Mapping[int, str]) -> Iterator[None]:
-    """Turn what the disk says into a StoreError; within a stage (``_DISK``) a refused permission is the stage's own affair."""
-    try:
-        yield
-    except OSError as error:
-        advice = known.get(error.errno or 0)
-        if advice is None:
-            raise
-        raise StoreError(f"cannot write {path}: {advice}") from error

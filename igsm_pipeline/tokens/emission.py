@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline.problems.anatomy import MAX_INSTANCES, NUM_PARAMETERS, list_edges, parameter_place
 from igsm_pipeline.problems.kernel import Bool, Int, Ints, kernel
-from igsm_pipeline.problems.record import MAX_INSTANCES, NUM_PARAMETERS, ProblemBatch, Records
-from igsm_pipeline.problems.steps import abstract_place
+from igsm_pipeline.problems.record import ProblemBatch, Records
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 from igsm_pipeline.tokens.table import Ids, TokenTable
-from igsm_pipeline.tokens.walk import ROOM, Numbers, Walking, item_number, list_instances, new_walking, walk_document
+from igsm_pipeline.tokens.walk import ROOM, Numbers, Walking, name_parts, new_walking, walk_document
 
 _Found = tuple[Ids, NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 
@@ -158,18 +158,13 @@ def _emit(
 @kernel
 def _parameters_of(records: Records, rows: Ints, parameters: Ints) -> Ints:
     """(kind, layer, item, target) of parameter ids."""
-    out, instances = np.zeros((len(rows), 4), np.int64), np.empty((MAX_INSTANCES, 3), np.int64)
+    out, edges = np.zeros((len(rows), 4), np.int64), np.empty((MAX_INSTANCES, 3), np.int64)
     last = -1
     for q in range(len(rows)):
-        if parameters[q] >= MAX_INSTANCES:
-            out[q, 0] = 1
-            out[q, 1], out[q, 2], out[q, 3] = abstract_place(parameters[q])
-            continue
         if rows[q] != last:
-            list_instances(records[rows[q]], instances)
+            list_edges(records[rows[q]]["children"], edges)
             last = rows[q]
-        for k in range(3):
-            out[q, k + 1] = instances[parameters[q], k]
+        out[q, 0], out[q, 1], out[q, 2], out[q, 3] = parameter_place(edges, parameters[q])
     return out
 
 
@@ -181,12 +176,7 @@ def _name_ids(
     offsets, parts, total = np.zeros(num + 1, np.int64), np.empty((num, 2), np.int64), 0
     for q in range(num):
         row = records[rows[q]]
-        kind, layer, item, target = wanted[q, 0], wanted[q, 1], wanted[q, 2], wanted[q, 3]
-        parts[q, 0] = layout[3] + item_number(row, layer, item, item_starts)
-        if kind == 0:
-            parts[q, 1] = layout[4] + item_number(row, layer + 1, target, item_starts)
-        else:
-            parts[q, 1] = layout[2] + 4 * row["hierarchy"] + row["first_layer"] + target
+        parts[q, 0], parts[q, 1], _ = name_parts(row, wanted[q, 0], wanted[q, 1], wanted[q, 2], wanted[q, 3], layout, item_starts)
         for k in range(2):
             total += starts[parts[q, k] + 1] - starts[parts[q, k]]
         offsets[q + 1] = total

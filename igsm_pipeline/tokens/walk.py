@@ -1,8 +1,8 @@
 """A record row as the list of fragment numbers of its document: the wording of problems, questions and solutions as numba kernels.
 
-What a solution computes comes from ``problems.steps``; here it is only put into words. Shared arguments: ``row`` is one ``RECORD``; ``layout`` and
-``item_starts`` number the fragments (``tokens.fragments``); ``instances`` holds (layer, item, child) by instance id; ``out`` takes fragment
-numbers and ``n`` is where to go on (kernels that append return the new end).
+What a solution computes comes from ``problems.calculation``; here it is only put into words. Shared arguments: ``row`` is one ``RECORD``;
+``layout`` and ``item_starts`` number the fragments (``tokens.fragments``); ``instances`` holds (layer, item, child) by instance id; ``out`` takes
+fragment numbers and ``n`` is where to go on (kernels that append return the new end).
 """
 
 from __future__ import annotations
@@ -12,9 +12,22 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline.problems.anatomy import (
+    MAX_INSTANCES,
+    MAX_LAYERS,
+    MAX_PARENTS,
+    NUM_PARAMETERS,
+    count_bits,
+    has_constant,
+    item_place,
+    list_edges,
+    operand_mask,
+    parameter_place,
+    query_of,
+)
+from igsm_pipeline.problems.calculation import BINARY, CONSTANT, COPY, Steps, new_steps, steps_of_record
 from igsm_pipeline.problems.kernel import Int, Ints, Row, kernel
-from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_TIMES, MAX_INSTANCES, MAX_LAYERS, MAX_PARENTS, MAX_WIDTH, NOTHING, RNG_ID
-from igsm_pipeline.problems.steps import BINARY, CONSTANT, COPY, Steps, abstract_place, new_steps, steps_of_record
+from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_TIMES
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 
 Numbers = NDArray[np.int32]
@@ -24,35 +37,28 @@ ROOM = 4096
 
 
 @kernel
-def list_instances(row: Row, out: Ints) -> Int:
-    """Fill (layer, item, child) of each instance id; returns how many there are."""
-    n = 0
-    for layer in range(MAX_LAYERS - 1):
-        for item in range(MAX_WIDTH):
-            for child in range(MAX_WIDTH):
-                if row["children"][layer, item] >> child & 1:
-                    out[n, 0], out[n, 1], out[n, 2] = layer, item, child
-                    n += 1
-    return n
+def item_number(row: Row, layer: Int, item: Int, item_starts: Numbers) -> Int:
+    """Number of an item in the fragment numbering."""
+    hierarchy, place, subcategory, number = item_place(row, layer, item)
+    return item_starts[hierarchy, place, subcategory] + number
 
 
 @kernel
-def item_number(row: Row, layer: Int, item: Int, item_starts: Numbers) -> Int:
-    """Number of an item in the fragment numbering."""
-    return item_starts[row["hierarchy"], row["first_layer"] + layer, row["subcategory"][layer]] + row["items"][layer, item]
+def name_parts(row: Row, kind: Int, layer: Int, item: Int, target: Int, layout: Numbers, item_starts: Numbers) -> tuple[Int, Int, Int]:
+    """Fragments of a parameter's name: " {item}'s" and " {thing}", and " {item}" as the question says it."""
+    number = item_number(row, layer, item, item_starts)
+    if kind == 0:
+        thing = layout[4] + item_number(row, layer + 1, target, item_starts)
+    else:
+        thing = layout[2] + MAX_LAYERS * row["hierarchy"] + row["first_layer"] + target
+    return layout[3] + number, thing, layout[4] + number
 
 
 @kernel
 def _owner_and_thing(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_starts: Numbers) -> tuple[Int, Int, Int]:
-    """Numbers of " {item}'s" and " {thing}", and of " {item}" as the question says it."""
-    if parameter < MAX_INSTANCES:
-        layer, item, child = instances[parameter, 0], instances[parameter, 1], instances[parameter, 2]
-        thing = layout[4] + item_number(row, layer + 1, child, item_starts)
-    else:
-        layer, item, target = abstract_place(parameter)
-        thing = layout[2] + 4 * row["hierarchy"] + row["first_layer"] + target
-    number = item_number(row, layer, item, item_starts)
-    return layout[3] + number, thing, layout[4] + number
+    """``name_parts`` of a parameter given by its id."""
+    kind, layer, item, target = parameter_place(instances, parameter)
+    return name_parts(row, kind, layer, item, target, layout, item_starts)
 
 
 @kernel
@@ -61,13 +67,10 @@ def _statement(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_
     owner, thing, _ = _owner_and_thing(row, instances, parameter, layout, item_starts)
     out[n], out[n + 1], out[n + 2] = F.STATEMENT, owner, thing
     n += 3
-    form, has_constant, num_operands = row["form"][parameter], False, 0
-    for k in range(MAX_PARENTS):
-        parent = row["parents"][parameter, k]
-        has_constant |= parent == RNG_ID
-        num_operands += parent not in (RNG_ID, NOTHING)
+    form, operands = row["form"][parameter], row["parents"][parameter]
+    num_operands = count_bits(operand_mask(operands))
     opening = F.EQUALS_EACH
-    if has_constant:
+    if has_constant(operands):
         out[n], out[n + 1] = F.EQUALS, layout[0] + row["constant"][parameter]
         n += 2
         opening = F.TIMES_EACH if form & FORM_TIMES else F.MORE_EACH
@@ -75,8 +78,8 @@ def _statement(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_
         opening += F.OF_DIFFERENCE if form & FORM_DIFFERENCE else F.OF_SUM
     seen = 0
     for k in range(MAX_PARENTS):
-        parent = row["parents"][parameter, k]
-        if parent in (RNG_ID, NOTHING):
+        parent = operands[k]
+        if parent >= NUM_PARAMETERS:
             continue
         owner, thing, _ = _owner_and_thing(row, instances, parent, layout, item_starts)
         out[n] = opening if seen == 0 else F.AND_EACH if seen == num_operands - 1 else F.COMMA_EACH
@@ -90,7 +93,7 @@ def _statement(row: Row, instances: Ints, parameter: Int, layout: Numbers, item_
 @kernel
 def _question(row: Row, instances: Ints, layout: Numbers, item_starts: Numbers, out: Numbers, n: Int) -> Int:
     """Append the fragments of the question."""
-    _, thing, item = _owner_and_thing(row, instances, row["order"][row["num_necessary"] - 1], layout, item_starts)
+    _, thing, item = _owner_and_thing(row, instances, query_of(row), layout, item_starts)
     out[n], out[n + 1], out[n + 2], out[n + 3], out[n + 4] = F.HOW_MANY, thing, F.DOES, item, F.HAVE
     return n + 5
 
@@ -159,7 +162,7 @@ def new_walking() -> Walking:
 def walk_document(row: Row, question_first: bool, modulus: Int, layout: Numbers, item_starts: Numbers, walking: Walking, out: Numbers) -> Int:
     """Fill ``out`` with the fragments of one document; returns how many."""
     instances, steps = walking.instances, walking.steps
-    num_instances = list_instances(row, instances)
+    num_instances = list_edges(row["children"], instances)
     steps_of_record(row, walking.first_edge, steps)
     out[0] = F.BEGIN
     n = 1
@@ -171,5 +174,5 @@ def walk_document(row: Row, question_first: bool, modulus: Int, layout: Numbers,
         n = _question(row, instances, layout, item_starts, out, n)
     out[n] = F.SOLUTION
     n = _solution(row, steps, modulus, instances, layout, item_starts, walking.value_of, out, n + 1)
-    out[n], out[n + 1], out[n + 2] = F.ANSWER, layout[0] + row["values"][row["order"][row["num_necessary"] - 1]], F.END
+    out[n], out[n + 1], out[n + 2] = F.ANSWER, layout[0] + row["values"][query_of(row)], F.END
     return n + 3

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.problems.files import from_table, problem_files
 from igsm_pipeline.problems.record import ProblemBatch, Records
-from igsm_pipeline.problems.workers import remove_leftovers, write_files
-from igsm_pipeline.store import Writing, write_atomically
+from igsm_pipeline.problems.workers import write_files
+from igsm_pipeline.store import Writing, remove_leftovers, write_atomically
 from igsm_pipeline.tokens.emission import emit
 from igsm_pipeline.tokens.settings import ShardSettings
 from igsm_pipeline.tokens.shards import TABLE_FILE, shard_counts, shard_path, table_facts, write_shard

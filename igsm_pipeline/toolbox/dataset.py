@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 import yaml
 
 from igsm_pipeline.errors import BadInput, BadSettings
-from igsm_pipeline.problems.blocks import BlockMaker, family_by_name, generate, regenerate
+from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, generate, regenerate
 from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.store import written_whole
 from igsm_pipeline.text import document, render_problem, render_question
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
 from igsm_pipeline.world.world import World
@@ -161,15 +162,12 @@ def write_dataset(
         if file_format == "parquet":
             raise BadSettings("--out", "must be given with --format parquet", None, "name a file")
         return sum(_write_lines(rows, sys.stdout) for rows in batches)
-    temporary = out.with_name(out.name + ".tmp")
-    if file_format == "jsonl":
-        with temporary.open("w", encoding="utf-8") as stream:
-            total = sum(_write_lines(rows, stream) for rows in batches)
-    else:
+    with written_whole(out) as temporary:
+        if file_format == "jsonl":
+            with temporary.open("w", encoding="utf-8") as stream:
+                return sum(_write_lines(rows, stream) for rows in batches)
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            total = sum(_write_table(rows, writer) for rows in batches)
-    temporary.replace(out)
-    return total
+            return sum(_write_table(rows, writer) for rows in batches)
 
 
 def _write_lines(rows: list[dict[str, Any]], stream: io.TextIOBase | Any) -> int:

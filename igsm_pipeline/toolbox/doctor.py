@@ -15,8 +15,7 @@ from pathlib import Path
 
 from igsm_pipeline.errors import IgsmError
 from igsm_pipeline.experiments.experiment import Broken, load_members
-from igsm_pipeline.store import LOCK, MANIFEST, PARTIAL, find_home, library_versions
-from igsm_pipeline.store.housekeeping import lock_owner
+from igsm_pipeline.store import LOCK, MANIFEST, PARTIAL, find_home, library_versions, lock_owner
 
 PYTHONS = ((3, 11), (3, 13))
 LEAST_FREE_BYTES = 2_000_000_000

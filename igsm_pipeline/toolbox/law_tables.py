@@ -1,6 +1,6 @@
 """Tables of the law: what the problems of a family are like, by mean and distribution, to compare generators by.
 
-Ours: the choice of statistics (``problems.statistics`` says what each is) and the layout.
+Ours: the choice of statistics (``problems.describe.statistics`` says what each is) and the layout.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.blocks import generate
+from igsm_pipeline.problems.describe.statistics import COUNTS, count_problems
+from igsm_pipeline.problems.law.blocks import generate
 from igsm_pipeline.problems.settings import ProblemSetSettings
-from igsm_pipeline.problems.statistics import COUNTS, count_problems
 from igsm_pipeline.store import write_atomically
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.world.world import World

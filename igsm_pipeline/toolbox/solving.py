@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from igsm_pipeline.errors import BadInput, BadSettings
-from igsm_pipeline.problems.blocks import generate
+from igsm_pipeline.problems.law.blocks import generate
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.text import document, parse_problem, render_answer, render_solution

@@ -11,9 +11,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,14 @@ from transformers import PreTrainedModel
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadSettings, StageFailed
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
+from igsm_pipeline.processes.stopping import Stopped as StopSignal
+from igsm_pipeline.processes.stopping import remember_stops
 from igsm_pipeline.training.batches import BatchOrder, EndlessWindows, Windows, labels_of
 from igsm_pipeline.training.lanes import Lanes
 from igsm_pipeline.training.metrics import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, set_learning_rate
-from igsm_pipeline.training.processes import Ranks, joined_ranks, stop_on_signals
+from igsm_pipeline.training.packed import can_pack, packed_loss_sum
+from igsm_pipeline.training.processes import Ranks, agreed_stop, joined_ranks
 from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.training.state import load_newest_state, save_state
 from igsm_pipeline.training.steps import StepResult, autocast, loss_sum, micro_batches, reduce_gradients
@@ -39,12 +42,21 @@ from igsm_pipeline.training.steps import StepResult, autocast, loss_sum, micro_b
 Monitor = Callable[[PreTrainedModel], dict[str, dict[str, list[int]]]]
 """Solves a fixed set of problems: "accuracy" -> op -> [correct, n], "slices" -> slice -> [correct, n]."""
 
+_STOPPED = "training was stopped after step {step} of {steps}; its state is saved and a rerun resumes there"
 Batch = tuple[NDArray[Any], NDArray[np.int64], NDArray[Any]]
 _log = logging.getLogger(__name__)
 
 
+SAVE_EVERY_S = 600.0
+"""Seconds after which a state is saved whatever ``checkpoint_every_steps`` says, so that a kill costs minutes where a step takes long."""
+
+
 class Stopped(StageFailed):
     """Training was asked to stop; its state is saved and a rerun resumes."""
+
+
+class _Abandoned(Exception):
+    """A step was left between two micro-batches; weights and moments are as before it."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +82,27 @@ class Trainer:
         self.optimizers = make_optimizers(self.model, settings)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16")
         self.backbone = torch.compile(self.model.base_model) if settings.compile else self.model.base_model
+        self.packs = not settings.compile and can_pack(self.model, ranks.device, settings.precision)
         self.dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.modules())
         alone = ranks.device.type != "cpu" or settings.compile or self.dropout  # whose random state is one for all threads
+        self.abandons: Callable[[], bool] = lambda: False
         self.lanes = Lanes(self._loss, self.parameters, 1 if alone else torch.get_num_threads())
 
     def _loss(self, part: tuple[Tensor, Tensor, int]) -> tuple[Tensor, Tensor]:
         """What is differentiated, and the summed loss, of one micro-batch."""
         ids, wanted, scale = part
+        if self.packs:
+            loss = packed_loss_sum(self.model, ids, wanted)
+            return loss / scale, loss
         with autocast(self.ranks.device, self.settings.precision):
             loss = loss_sum(self.backbone, self.model.get_output_embeddings(), ids.to(self.ranks.device), wanted.to(self.ranks.device))
         return self.scaler.scale(loss / scale), loss
+
+    def _until_abandoned(self, parts: Iterable[tuple[Tensor, Tensor]], scale: int) -> Iterator[tuple[Tensor, Tensor, int]]:
+        for ids, wanted in parts:
+            if self.abandons():
+                raise _Abandoned
+            yield ids, wanted, scale
 
     def step(self, step: int, batch: Batch) -> StepResult:
         """Do one step on this rank's part of the global batch.
@@ -94,7 +117,7 @@ class Trainer:
         scale = settings.batch_windows * windows.shape[1]  # one constant for all ranks, whose parts may differ in size
         size = settings.micro_batch or default_micro_batch(device, windows.shape[1], whole=settings.compile)
         parts = micro_batches(windows, labels, lengths, size, whole=settings.compile)
-        loss = self.lanes.accumulate((ids, wanted, scale) for ids, wanted in parts)
+        loss = self.lanes.accumulate(self._until_abandoned(parts, scale))
         counts = torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64, device=device)
         totals = torch.cat([loss[None], counts])
         reduce_gradients(self.parameters, totals)
@@ -148,7 +171,7 @@ def train(
         StageFailed: the loss is not finite.
         Stopped: a signal asked for it; the state is saved.
     """
-    with joined_ranks(settings.device) as ranks, stop_on_signals() as stop, ThreadPoolExecutor(1, "batches") as reader:
+    with joined_ranks(settings.device) as ranks, remember_stops() as stop, ThreadPoolExecutor(1, "batches") as reader:
         trainer = Trainer(model, settings, ranks)
         state = load_newest_state(folder, trainer.model, trainer.optimizers) or {"step": 0, "tokens": 0}
         if settings.precision == "fp16" and "scaler" in state:
@@ -161,21 +184,43 @@ def train(
         if first:
             _log.info("training resumes after step %d of %d", first, settings.num_steps)
 
+        started = mark = saved = time.monotonic()
+        since = [StepResult(*row) for row in state.get("since", ())]
+
         def read(step: int) -> Batch:
             indices = np.array_split(order.indices(step), ranks.size)[ranks.rank]
             windows, lengths = data.read(indices)
             marker = specials if settings.loss_on == "solution" else None
             return windows, labels_of(windows, lengths, marker.solution if marker else None, marker.eos if marker else None), lengths
 
-        def save(step: int) -> None:
+        def save(step: int, *, look_due: bool = False) -> None:
+            nonlocal saved
+            saved = time.monotonic()
             if ranks.first:
-                extra = {"tokens": tokens, **({"scaler": trainer.scaler.state_dict()} if trainer.scaler.is_enabled() else {})}
+                extra = {
+                    "tokens": tokens,
+                    "since": [astuple(row) for row in since],
+                    "look_due": look_due,
+                    **({"scaler": trainer.scaler.state_dict()} if trainer.scaler.is_enabled() else {}),
+                }
                 if isinstance(data, EndlessWindows):
                     extra["windows"] = data.position(step * settings.batch_windows)
                 save_state(folder, step, trainer.model, trainer.optimizers, extra)
 
-        started = mark = time.monotonic()
-        since: list[StepResult] = []
+        def look(step: int) -> bool:
+            """Solve the monitor problems; False where a stop cut it short."""
+            if monitor is not None and metrics is not None:
+                try:
+                    with stop.interrupting():
+                        look_at_accuracy(trainer.model, step, monitor, metrics)
+                except StopSignal:
+                    return False
+            return True
+
+        trainer.abandons = lambda: ranks.size == 1 and bool(stop.signals)
+        missed = state.get("look_due") and not any("accuracy" in row and row["step"] == first for row in (metrics.rows if metrics else ()))
+        if missed and not look(first):
+            raise Stopped(_STOPPED.format(step=first, steps=settings.num_steps))
         result = StepResult(math.nan, 0, 0, 0.0)
         following: Future[Batch] | None = reader.submit(read, first) if first < settings.num_steps else None
         bar = tqdm(desc="training", unit="tok", unit_scale=True, disable=not ranks.first, initial=tokens)
@@ -185,6 +230,10 @@ def train(
             following = reader.submit(read, step + 1) if step + 1 < settings.num_steps else None
             try:
                 result = trainer.step(step, batch)
+            except _Abandoned:
+                save(step)
+                bar.close()
+                raise Stopped(_STOPPED.format(step=step, steps=settings.num_steps)) from None
             except StageFailed as error:
                 if metrics is not None:
                     metrics.append({"step": step, "warning": str(error)})
@@ -199,16 +248,16 @@ def train(
                 metrics.append(row)
                 bar.set_postfix(step=f"{done}/{settings.num_steps}", loss=f"{row['loss']:.4f}", refresh=False)
                 since, mark = [], now
-            look = settings.accuracy_every_steps and (done % settings.accuracy_every_steps == 0 or done == settings.num_steps)
-            if look and monitor is not None and metrics is not None:
-                look_at_accuracy(trainer.model, done, monitor, metrics)
-                mark = time.monotonic()
-            stopping = stop.agreed(ranks)
-            if done % settings.checkpoint_every_steps == 0 or done == settings.num_steps or stopping:
-                save(done)
-            if stopping and done < settings.num_steps:
+            looked = True
+            if settings.accuracy_every_steps and (done % settings.accuracy_every_steps == 0 or done == settings.num_steps):
+                looked, mark = look(done), time.monotonic()
+            stopping = agreed_stop(stop, ranks)
+            late = time.monotonic() - saved > SAVE_EVERY_S
+            if done % settings.checkpoint_every_steps == 0 or done == settings.num_steps or stopping or late:
+                save(done, look_due=not looked)
+            if stopping and (done < settings.num_steps or not looked):
                 bar.close()
-                raise Stopped(f"training was stopped after step {done} of {settings.num_steps}; its state is saved and a rerun resumes there")
+                raise Stopped(_STOPPED.format(step=done, steps=settings.num_steps))
         bar.close()
         return {"steps": settings.num_steps, "tokens": tokens, "seconds": time.monotonic() - started, "loss": result.loss, "resumed_step": first}
 

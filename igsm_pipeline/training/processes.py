@@ -1,6 +1,6 @@
 """The training process among others: ranks and signals.
 
-Under ``torch.distributed.run`` every process joins one group; alone there is none. SIGINT and SIGTERM ask for a stop, on which all ranks agree by an
+Under ``torch.distributed.run`` every process joins one group; alone there is none. A signal asks for a stop, on which all ranks agree by an
 all-reduced flag, so that they checkpoint after the same step.
 """
 
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from types import FrameType
 
 import torch
 import torch.distributed as dist
 
 from igsm_pipeline.model.device import pick_device
+from igsm_pipeline.processes.stopping import StopRequest
 
 
 @dataclass(frozen=True)
@@ -58,38 +56,10 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
         dist.destroy_process_group()
 
 
-@dataclass
-class StopRequest:
-    """Whether SIGINT or SIGTERM came."""
-
-    signals: list[int] = field(default_factory=list)
-
-    def agreed(self, ranks: Ranks) -> bool:
-        """True on every rank when any rank was asked to stop."""
-        if ranks.size == 1:
-            return bool(self.signals)
-        flag = torch.tensor([float(bool(self.signals))], device=ranks.device)
-        dist.all_reduce(flag, op=dist.ReduceOp.MAX)
-        return bool(flag.item())
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a request while the block runs (main thread only). A second one is not held back."""
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        request.signals.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, remember)
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def agreed_stop(request: StopRequest, ranks: Ranks) -> bool:
+    """True on every rank when any rank was asked to stop."""
+    if ranks.size == 1:
+        return bool(request.signals)
+    flag = torch.tensor([float(bool(request.signals))], device=ranks.device)
+    dist.all_reduce(flag, op=dist.ReduceOp.MAX)
+    return bool(flag.item())

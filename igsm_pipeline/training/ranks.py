@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from igsm_pipeline.processes.stopping import STOPS
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
 
 PATIENCE_S = 300.0
@@ -52,7 +54,8 @@ def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], f
     others = []
     for rank in range(1, size):
         environment = {**os.environ, **group, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": str(threads)}
-        child = subprocess.Popen([sys.executable, "-m", "igsm_pipeline.training.ranks"], stdin=subprocess.PIPE, env=environment)
+        command = [sys.executable, "-m", "igsm_pipeline.training.ranks"]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, preexec_fn=_leave_stops_to_first)  # noqa: PLW1509  (system calls)
         others.append(child)
         assert child.stdin is not None
         child.stdin.write(json.dumps({**work, "folder": str(folder)}).encode())
@@ -74,14 +77,22 @@ def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], f
         torch.set_num_threads(own_threads)
 
 
+def _leave_stops_to_first() -> None:
+    """What reaches every process of a terminal is ignored: the first process hears it and tells the others after the step."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def main() -> None:
     """Train as one of the others."""
     from igsm_pipeline.store import Writing  # noqa: PLC0415
+    from igsm_pipeline.training.loop import Stopped  # noqa: PLC0415  (torch's models, which a parent may never need)
     from igsm_pipeline.training.write import write_checkpoint  # noqa: PLC0415  (it imports this module)
 
     work = json.load(sys.stdin)
     settings = CheckpointSettings.parse(work["settings"], "checkpoint")
-    write_checkpoint(settings, {role: Path(path) for role, path in work["inputs"].items()}, Writing(Path(work["folder"]), True))
+    with contextlib.suppress(Stopped):  # the first process tells of it
+        write_checkpoint(settings, {role: Path(path) for role, path in work["inputs"].items()}, Writing(Path(work["folder"]), True))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ windows, so that a set of one stored shard and a stream give the same batches un
 from __future__ import annotations
 
 import bisect
-import signal
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import get_context
+from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import StageFailed
-from igsm_pipeline.problems.blocks import BlockMaker
+from igsm_pipeline.problems.law.blocks import BlockMaker
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.processes import die_with_parent
+from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
 from igsm_pipeline.tokens.windows import pack
 from igsm_pipeline.training.settings import StreamSettings
@@ -101,15 +102,15 @@ class StreamedWindows:
         self._shards: dict[int, Shard] = {}
         self._ahead: dict[int, Future[Shard]] = {}
         self._pool: ProcessPoolExecutor | None = None
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         if self.workers:
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_prepare, initargs=(self.maker,))
+            self._pool = self._open.enter_context(worker_pool(self.workers, _prepare, (self.maker,)))
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.__exit__(kind, error, trace)
         self._pool = None
         self._ahead.clear()
 
@@ -169,7 +170,7 @@ def _prepare(maker: ShardMaker) -> None:
     """Make this process a worker: it ends with its parent and leaves Ctrl-C to it."""
     global _maker  # noqa: PLW0603  (a worker's one piece of state: tables and scratch memory that every shard needs)
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_stops_to_parent()
     _maker = maker
 
 

@@ -13,7 +13,8 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from igsm_pipeline.outputs import find_format, new_file
+from igsm_pipeline.outputs import find_format
+from igsm_pipeline.store import written_whole
 from igsm_pipeline.verification.rows.columns import Columns
 from igsm_pipeline.verification.rows.datasets import rows_of
 from igsm_pipeline.verification.rows.hints import Sample, find_hints
@@ -177,7 +178,7 @@ class VerdictWriter:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        temporary = self._stack.enter_context(new_file(self._path))
+        temporary = self._stack.enter_context(written_whole(self._path))
         if self._format == "parquet":
             self._parquet = self._stack.enter_context(pq.ParquetWriter(temporary, VERDICTS, compression="zstd"))
         else:

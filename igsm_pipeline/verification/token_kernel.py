@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline.problems.anatomy import parent_mask
 from igsm_pipeline.problems.kernel import Bool, Int, Ints, Row, kernel
 from igsm_pipeline.problems.record import Records
 from igsm_pipeline.tokens.table import Ids
@@ -34,7 +35,6 @@ from igsm_pipeline.verification.token_names import (
     Language,
     Work,
     begin,
-    parents_of,
     read_name,
 )
 from igsm_pipeline.verification.verdict import Error
@@ -200,7 +200,7 @@ def _judge_sentence(row: Row, work: Work, parameter: Int, own: Int) -> Int:
     bit = np.int64(1) << np.int64(parameter)
     if work["defined"] & bit:
         return _REDEFINED_PARAMETER
-    if work["used"] != parents_of(row, work, parameter):
+    if work["used"] != parent_mask(row["children"], row["parents"], work["first_edge"], parameter):
         return _WRONG_DEPENDENCY
     if work["result"] != row["values"][parameter]:
         return _WRONG_VALUE

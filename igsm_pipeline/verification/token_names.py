@@ -10,11 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline.problems.anatomy import (
+    MAX_INSTANCES,
+    MAX_LAYERS,
+    MAX_WIDTH,
+    abstract_id,
+    edge_id,
+    locate_edges,
+    operand_mask,
+    order_mask,
+    query_of,
+)
 from igsm_pipeline.problems.kernel import Bool, Int, Row, kernel
-from igsm_pipeline.problems.record import ABSTRACT_BASE, MAX_INSTANCES, MAX_LAYERS, MAX_PARENTS, MAX_WIDTH, NUM_PARAMETERS
-from igsm_pipeline.problems.steps import abstract_place, locate_edges
 from igsm_pipeline.tokens.table import Ids
-from igsm_pipeline.tokens.walk import Numbers, item_number
+from igsm_pipeline.tokens.walk import Numbers, name_parts
 
 NUMBER_CODE, MOST_NUMBERS = 64, 1000
 OTHER, IS, PLUS, MINUS, TIMES, DOT, STEP, SO_WORD, STEP_SO, AS, DEFINE, ANSWER = range(-1, -13, -1)
@@ -82,20 +91,17 @@ def begin(row: Row, pieces: Ids, starts: Numbers, layout: Numbers, item_starts: 
     locate_edges(row["children"], work["first_edge"])
     for layer in range(MAX_LAYERS - 1):
         for item in range(row["widths"][layer]):
-            owner = layout[3] + item_number(row, layer, item, item_starts)
+            owner, _, _ = name_parts(row, 1, layer, item, 0, layout, item_starts)
             work["owners"][layer, item] = owner
             work["owner_heads"][layer, item] = pieces[starts[owner]]
         for item in range(MAX_WIDTH):
-            present = item < row["widths"][layer + 1]
-            work["things"][layer, item] = layout[4] + item_number(row, layer + 1, item, item_starts) if present else 0
+            _, thing, _ = name_parts(row, 0, layer, 0, item, layout, item_starts)
+            work["things"][layer, item] = thing if item < row["widths"][layer + 1] else 0
         for target in range(layer + 1, MAX_LAYERS):
-            category = layout[2] + 4 * row["hierarchy"] + row["first_layer"] + target
+            _, category, _ = name_parts(row, 1, layer, 0, target, layout, item_starts)
             work["things"][layer, MAX_WIDTH + target] = category if row["widths"][target] > 0 else 0
     work["taken"] = work["valued"] = work["defined"] = work["unnecessary"] = work["sentence"] = work["steps"] = 0
-    necessary = np.int64(0)
-    for k in range(row["num_necessary"]):
-        necessary |= np.int64(1) << np.int64(row["order"][k])
-    work["necessary"] = necessary
+    work["necessary"] = order_mask(row["order"], row["num_necessary"])
 
 
 @kernel
@@ -141,41 +147,16 @@ def _identify(row: Row, work: Work, layer: Int, item: Int, place: Int) -> Int:
     if place < MAX_WIDTH:
         if not children >> place & 1:
             return NO_SUCH
-        below = children & ((1 << place) - 1)
-        return work["first_edge"][layer, item] + (below & 1) + (below >> 1 & 1) + (below >> 2 & 1)
+        return edge_id(row["children"], work["first_edge"], layer, item, place)
     if layer == 0 and children == 0 and not _is_named(row, item):
         return NO_SUCH
-    return ABSTRACT_BASE[layer] + item * (MAX_LAYERS - 1 - layer) + place - MAX_WIDTH - layer - 1
+    return abstract_id(layer, item, place - MAX_WIDTH)
 
 
 @kernel
 def _is_named(row: Row, item: Int) -> Bool:
     """Whether the text names a childless item of the top layer: it is asked about, or a statement uses it."""
-    base = ABSTRACT_BASE[0] + item * (MAX_LAYERS - 1)
-    query = row["order"][row["num_necessary"] - 1]
-    named = base <= query < base + MAX_LAYERS - 1
+    named = np.int64(1) << query_of(row)
     for a in range(MAX_INSTANCES):
-        for k in range(MAX_PARENTS):
-            named |= base <= row["parents"][a, k] < base + MAX_LAYERS - 1
-    return named
-
-
-@kernel
-def parents_of(row: Row, work: Work, parameter: Int) -> Int:
-    """The parents of a parameter as a mask."""
-    mask = np.int64(0)
-    if parameter < MAX_INSTANCES:
-        for k in range(MAX_PARENTS):
-            parent = np.int64(row["parents"][parameter, k])
-            if parent < NUM_PARAMETERS:
-                mask |= np.int64(1) << parent
-        return mask
-    layer, item, target = abstract_place(parameter)
-    edge = np.int64(work["first_edge"][layer, item])
-    for child in range(MAX_WIDTH):
-        if row["children"][layer, item] >> child & 1:
-            mask |= np.int64(1) << edge
-            edge += 1
-            if target > layer + 1:
-                mask |= np.int64(1) << np.int64(ABSTRACT_BASE[layer + 1] + child * (2 - layer) + target - layer - 2)
-    return mask
+        named |= operand_mask(row["parents"][a])
+    return named >> abstract_id(0, item, 1) & ((1 << MAX_LAYERS - 1) - 1) != 0

@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from igsm_pipeline.defs.operating.instance import OWNER_TAG, close_dead_runs, enter_home, locked, old_runs, owned_runs
+from igsm_pipeline.defs.operating.instance import OWNER_TAG, close_dead_runs, enter_home, old_runs, owned_runs
 from igsm_pipeline.defs.operating.ui import check_free
 from igsm_pipeline.defs.tracking.registry import Score, judge
 from igsm_pipeline.defs.tracking.runs import clean_name, flatten, metric_values
@@ -45,11 +45,6 @@ def test_old_runs_go_but_for_those_that_made_an_assets_latest_materialization():
         assert {run.run_id for run in old_runs(instance, 0)} == {runs[0], failed}
         assert old_runs(instance, 1) == []
         assert live not in {run.run_id for run in old_runs(instance, 0)}
-
-
-def test_a_lock_is_held_by_one(tmp_path):
-    with locked(tmp_path / "lock") as mine, locked(tmp_path / "lock", wait=False) as other:
-        assert (mine, other) == (True, False)
 
 
 def score(test_set="a", low=0.8, high=0.9):

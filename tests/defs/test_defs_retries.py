@@ -4,7 +4,8 @@ import dagster as dg
 import pytest
 
 from igsm_pipeline.defs.graph.assets import ASSETS
-from igsm_pipeline.defs.graph.retries import RETRIES, no_retry_but_for_transient_faults
+from igsm_pipeline.defs.graph.retries import RETRIES, retried
+from igsm_pipeline.defs.operating.instance import OWNER_TAG
 from igsm_pipeline.errors import BadSettings, StageFailed, TransientFault
 from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.running import stage_runs
@@ -14,16 +15,15 @@ from igsm_pipeline.running.runner import JOBS
 AT_ONCE = dg.RetryPolicy(max_retries=RETRIES.max_retries)
 
 
-def attempts_of(error: Exception) -> tuple[int, dg.ExecuteInProcessResult]:
+def attempts_of(error: BaseException) -> tuple[int, dg.ExecuteInProcessResult]:
     """How often Dagster runs an asset that always raises this."""
     tries = []
 
-    @dg.asset(retry_policy=AT_ONCE)
-    @no_retry_but_for_transient_faults()
-    def failing() -> None:
+    def failing(context: dg.AssetExecutionContext) -> None:
         tries.append(1)
         raise error
 
+    failing = dg.asset(retried(failing, AT_ONCE))
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([failing], instance=instance, raise_on_error=False)
     assert not result.success
@@ -37,6 +37,7 @@ def attempts_of(error: Exception) -> tuple[int, dg.ExecuteInProcessResult]:
         (StageFailed("training diverged"), 1),
         (BadSettings("model.heads", "must be at least 1", 0, "correct it"), 1),
         (ValueError("a bug"), 1),
+        (KeyboardInterrupt(), 1),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -44,11 +45,19 @@ def test_only_a_fault_that_may_pass_is_tried_again(error, attempts):
     assert attempts_of(error)[0] == attempts
 
 
-def test_every_stage_waits_longer_before_each_retry():
-    for asset in ASSETS:
-        if asset.key.to_user_string() in STAGES:
-            policy = asset.op.retry_policy
-            assert (policy.max_retries, policy.delay, policy.backoff) == (2, 10, dg.Backoff.EXPONENTIAL)
+def test_a_stopped_run_of_the_terminal_is_canceled_in_dagsters_records_and_one_that_fails_is_not():
+    def interrupted(context: dg.AssetExecutionContext) -> None:
+        raise KeyboardInterrupt
+
+    for owner, status in (({OWNER_TAG: "abc"}, "CANCELED"), ({}, "FAILURE")):
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = dg.materialize([dg.asset(retried(interrupted), name="stage")], instance=instance, raise_on_error=False, tags=owner)
+            assert instance.get_run_by_id(result.run_id).status.value == status
+
+
+def test_no_stage_has_a_policy_of_dagsters_own_which_would_retry_what_was_stopped():
+    assert [asset.op.retry_policy for asset in ASSETS if asset.key.to_user_string() in STAGES] == [None] * len(STAGES)
+    assert (RETRIES.max_retries, RETRIES.delay, RETRIES.backoff) == (2, 10, dg.Backoff.EXPONENTIAL), "ours waits longer before each retry"
 
 
 def test_a_refused_stage_fails_its_run_once_and_says_why(tmp_path, monkeypatch):

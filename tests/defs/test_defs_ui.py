@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from igsm_pipeline.defs.operating import ui
-from igsm_pipeline.defs.operating.instance import locked
 from igsm_pipeline.defs.operating.ui import check_free, run_ui
 from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.store import locked
 
 FIRST_USE = """
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from igsm_pipeline.errors import BadInput, BadSettings, StageFailed
-from igsm_pipeline.problems import BlockMaker, FamilySettings, ProblemSetSettings, blocks, generate, generate_block, regenerate
+from igsm_pipeline.problems import BlockMaker, FamilySettings, ProblemSetSettings, generate, generate_block, regenerate
+from igsm_pipeline.problems.law import blocks
 from igsm_pipeline.world import load_world
 
 SEED = 5

@@ -13,7 +13,7 @@ from igsm_pipeline.problems.kernel import hash_sources
 
 DRAW = """
 import numpy as np
-from igsm_pipeline.problems.blocks import _draw_targets
+from igsm_pipeline.problems.law.blocks import _draw_targets
 targets = np.zeros(500, np.int64)
 _draw_targets(np.arange(1, 5, dtype=np.uint64), 9, False, targets)
 print(sorted(set(targets.tolist())), sum(_draw_targets.stats.cache_hits.values()))
@@ -57,9 +57,9 @@ def test_a_kernel_is_compiled_again_when_one_that_it_calls_changes_and_only_then
         return subprocess.run([sys.executable, "-c", DRAW], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
     assert draw() == f"{list(range(1, 10))} 0"
-    (tmp_path / "igsm_pipeline" / "problems" / "blocks.py").touch()
+    (tmp_path / "igsm_pipeline" / "problems" / "law" / "blocks.py").touch()
     assert draw() == f"{list(range(1, 10))} 1"
-    path = tmp_path / "igsm_pipeline" / "problems" / "random.py"
+    path = tmp_path / "igsm_pipeline" / "problems" / "law" / "random.py"
     text, body = path.read_text(), "    return np.int64(((next64(state) >> _U(32)) * _U(n)) >> _U(32))\n"
     assert body in text
     path.write_text(text.replace(body, "    return np.int64(n - 1)\n"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference.naive_blocks import template
 
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
-from igsm_pipeline.problems.split import BINS, HASH_BYTES, bin_of
+from igsm_pipeline.problems.law.split import BINS, HASH_BYTES, bin_of
 from igsm_pipeline.world import load_world
 
 

@@ -9,9 +9,9 @@ import pytest
 from scipy.stats import chi2
 
 from igsm_pipeline.problems import FamilySettings, Problem, ProblemBatch, ProblemSetSettings, generate_block
-from igsm_pipeline.problems.op_law import chi_square, expected_runs, longest_likely_run, longest_run, op_law, run_lengths
+from igsm_pipeline.problems.describe.op_law import chi_square, expected_runs, longest_likely_run, longest_run, op_law, run_lengths
+from igsm_pipeline.problems.describe.statistics import COUNTS, count_problems, problem_keys
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE
-from igsm_pipeline.problems.statistics import COUNTS, count_problems, problem_keys
 from igsm_pipeline.world import load_world
 
 SEED = 9

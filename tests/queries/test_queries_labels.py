@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
-from igsm_pipeline.problems.record import NOTHING
+from igsm_pipeline.problems.anatomy import NOTHING
 from igsm_pipeline.queries.draw import DRAW_BLOCK, QUERY_SCHEMA, draw_queries, list_queries
 from igsm_pipeline.queries.facts import NEVER, NO_EDGE, NUM_CODES, analyse, code_of, parameter_of_code
 from igsm_pipeline.queries.labels import dependency_depth, distance_to_query, exists, label_query, list_candidates

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from igsm_pipeline.problems.anatomy import MAX_INSTANCES, MAX_PARENTS, NOTHING, RNG_ID
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Parameter
 from igsm_pipeline.problems.record import (
     FORM_DIFFERENCE,
     FORM_MORE,
     FORM_TIMES,
-    MAX_INSTANCES,
-    MAX_PARENTS,
     MAX_SYMBOLS,
-    NOTHING,
     RECORD,
-    RNG_ID,
     ProblemBatch,
     id_of,
     instance_parameters,

@@ -57,9 +57,10 @@ def test_a_refusal_has_its_own_code_and_names_the_field(home, capsys):
 
 
 @pytest.mark.parametrize(
-    ("status", "transient"), [(75, True), (-signal.SIGKILL, True), (-signal.SIGSEGV, True), (1, False), (2, False), (-15, False)]
+    ("status", "transient"),
+    [(75, True), (-signal.SIGKILL, True), (-signal.SIGSEGV, True), (1, False), (2, False), (143, True), (-15, True), (130, True)],
 )
-def test_a_killed_child_is_tried_again_and_a_refused_or_stopped_one_is_not(status, transient):
+def test_a_killed_or_preempted_child_is_tried_again_and_a_refused_one_is_not(status, transient):
     assert isinstance(failure_of(status, "x"), TransientFault) == transient
 
 
@@ -123,7 +124,7 @@ def test_units_that_would_share_a_gpu_are_computed_one_after_another(home, monke
         def map(self, *_arguments: object):
             return []
 
-    monkeypatch.setattr(runner, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(runner, "worker_pool", Pool)
     monkeypatch.setattr(runner, "run_unit", lambda *_arguments, **_more: None)
     monkeypatch.setattr(runner, "has_gpu", lambda: gpu)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

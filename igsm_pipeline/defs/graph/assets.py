@@ -17,7 +17,7 @@ import dagster as dg
 
 from igsm_pipeline.defs.graph.partitions import MEMBERS, member_tags
 from igsm_pipeline.defs.graph.results import catalogued, check_specs, materialized, registered
-from igsm_pipeline.defs.graph.retries import RETRIES, no_retry_but_for_transient_faults
+from igsm_pipeline.defs.graph.retries import retried
 from igsm_pipeline.defs.tracking.registry import register
 from igsm_pipeline.defs.tracking.runs import Tracking, train
 from igsm_pipeline.planning.flow import STAGES
@@ -58,9 +58,8 @@ def stage_asset(stage: Stage, before: Sequence[str]) -> dg.AssetsDefinition:
         owners=OWNERS,
         code_version=str(stage.version),
         check_specs=check_specs(stage),
-        retry_policy=RETRIES,
         pool="gpu" if stage.torch else None,
-    )(no_retry_but_for_transient_faults()(tagged(body)))
+    )(retried(tagged(body)))
 
 
 def tagged(body: Callable[..., Result]) -> Callable[..., Result]:

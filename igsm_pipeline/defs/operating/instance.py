@@ -7,7 +7,6 @@ process of the project goes to the project root first.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ import dagster as dg
 
 import igsm_pipeline
 from igsm_pipeline.errors import NotFound
-from igsm_pipeline.store import find_home, write_atomically
+from igsm_pipeline.store import find_home, locked, write_atomically
 
 OWNER_TAG = "igsm/owner"
 
@@ -59,27 +58,6 @@ def enter_home() -> Path:
     os.environ["DAGSTER_HOME"] = str(dagster_home)
     os.chdir(root)
     return home
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold an exclusive lock on a file (made if absent) for the length of a block.
-
-    Args:
-        path: the lock's file; its folder is made if need be.
-        wait: wait for whoever holds it; otherwise the block runs without it.
-
-    Yields:
-        Whether the lock is held.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def open_instance() -> dg.DagsterInstance:

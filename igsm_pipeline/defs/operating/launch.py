@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,10 +20,11 @@ from igsm_pipeline.defs.operating.instance import enter_home, open_instance, own
 from igsm_pipeline.defs.operating.location import LOCATION
 from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments import Member, find_members
+from igsm_pipeline.processes.stopping import Stopped, heard_stop, stop_code
+from igsm_pipeline.running.child import SHOWS_PROGRESS
 from igsm_pipeline.running.runner import unfinished
 from igsm_pipeline.store import Store
 
-INTERRUPTED = 130
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -32,9 +36,11 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
         stages: only these assets; None for all.
 
     Returns:
-        The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 interrupted.
+        The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
     """
     quiet_dagster()
+    if sys.stderr.isatty() and os.environ.get("TQDM_DISABLE") != "1":
+        os.environ[SHOWS_PROGRESS] = "1"
     if address := os.environ.get(RAY_ADDRESS):
         print(f"igsm run computes here, not on the cluster at {address} ({RAY_ADDRESS}); for that, launch from the page (`igsm ui`)", file=sys.stderr)
     try:
@@ -53,8 +59,8 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
             except StageFailed:
                 failed.append(member.key)
             except KeyboardInterrupt:
-                print(f"interrupted; what was done is kept. To resume: igsm run {member.key}", file=sys.stderr)
-                return INTERRUPTED
+                _cancel(instance, owner)
+                return _say_stopped([one.key for one in found[found.index(member) :]], stages)
     if failed:
         print(f"failed: {', '.join(failed)}; to resume: igsm run {' '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
@@ -71,9 +77,9 @@ def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInsta
         raise_on_error=False,
         tags={**member_tags(member.key), **owner},
     )
+    if heard_stop() or any(event.is_step_failure and was_interrupted(event) for event in result.all_events):
+        raise Stopped(heard_stop() or signal.SIGINT)
     for event in result.all_events:
-        if event.is_step_failure and was_interrupted(event):
-            raise KeyboardInterrupt
         if event.is_step_failure:
             print(f"{member.key}  {event.step_key}  FAILED: {first_cause(event)}", file=sys.stderr)
     for evaluation in result.get_asset_check_evaluations():
@@ -85,6 +91,22 @@ def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInsta
             )
     if not result.success:
         raise StageFailed(f"{member.key} did not come to its end; see the lines above")
+
+
+def _cancel(instance: dg.DagsterInstance, owner: Mapping[str, str]) -> None:
+    """Record the last run of this process as canceled, wherever in Dagster's own code the signal found it."""
+    for run in instance.get_runs(dg.RunsFilter(tags=dict(owner)), limit=1):
+        if run.status not in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED):
+            instance.report_run_canceled(run, "stopped by a signal")
+        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _say_stopped(members: Sequence[str], stages: Sequence[str] | None) -> int:
+    number = heard_stop() or signal.SIGINT
+    again = shlex.join(["igsm", "run", *members, *(word for stage in stages or () for word in ("--stage", stage))])
+    with contextlib.suppress(OSError):  # the terminal is gone
+        print(f"\nstopped by {signal.Signals(number).name}; what was done is kept. To resume: {again}", file=sys.stderr)
+    return stop_code(number)
 
 
 def was_interrupted(event: dg.DagsterEvent) -> bool:

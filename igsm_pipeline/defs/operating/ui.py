@@ -16,10 +16,11 @@ from pathlib import Path
 from types import FrameType
 
 from igsm_pipeline.defs.operating.automation import UI_URL
-from igsm_pipeline.defs.operating.instance import enter_home, locked, open_instance
+from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.defs.tracking.runs import MLFLOW_URL, Tracking, database_uri, mlflow_folder, quiet_mlflow
 from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed, StoreError
 from igsm_pipeline.running.child import die_with, stop
+from igsm_pipeline.store import locked
 
 HOST = "127.0.0.1"
 MLFLOW_HOSTS = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[[]::1]:*")  # [[] is a bracket in MLflow's patterns

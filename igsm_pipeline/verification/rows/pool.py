@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
 
 from igsm_pipeline.errors import TransientFault
 from igsm_pipeline.problems.workers import begin_worker
+from igsm_pipeline.processes.pools import worker_pool
 from igsm_pipeline.verification.rows.columns import Columns
 from igsm_pipeline.verification.rows.hints import MAX_SAMPLES, Sample
 from igsm_pipeline.verification.rows.judging import Judged, Judging, Refused
@@ -42,19 +42,17 @@ def judge_rows(rows: Iterable[NumberedRow], judging: Judging, workers: int, samp
         for chunk in (*head, *chunks) if workers > 1 else chunks:
             yield from _taken(judge_chunk(chunk, judging), samples)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(judging,))
     pending: deque[Future[Outcomes]] = deque()
     try:
-        for chunk in _joined(head, chunks):
-            pending.append(pool.submit(_judge_chunk, chunk))
-            if len(pending) > max(3 * workers, ALONE // CHUNK):
+        with worker_pool(workers, _begin, (judging,)) as pool:
+            for chunk in _joined(head, chunks):
+                pending.append(pool.submit(_judge_chunk, chunk))
+                if len(pending) > max(3 * workers, ALONE // CHUNK):
+                    yield from _taken(pending.popleft().result(), samples)
+            while pending:
                 yield from _taken(pending.popleft().result(), samples)
-        while pending:
-            yield from _taken(pending.popleft().result(), samples)
     except BrokenProcessPool:
         raise TransientFault("a process that judged rows was killed (out of memory?); run again, or with --jobs 1") from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def judge_chunk(rows: list[NumberedRow], judging: Judging) -> Outcomes:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.blocks import cached_shape
-from igsm_pipeline.problems.complete import WorldShape, problem_codes
+from igsm_pipeline.problems.anatomy import BASE0, NOTHING, NUM_PARAMETERS, abstract_place, count_bits, has_constant, lowest_bit, order_mask, query_of
 from igsm_pipeline.problems.kernel import Ints, Words, kernel
-from igsm_pipeline.problems.law import BASE0
-from igsm_pipeline.problems.random import count_bits, lowest_bit, mix64
-from igsm_pipeline.problems.reask import parent_masks
-from igsm_pipeline.problems.record import MAX_PARENTS, NOTHING, NUM_PARAMETERS, RNG_ID, ProblemBatch, Records
-from igsm_pipeline.problems.steps import abstract_place
+from igsm_pipeline.problems.law.blocks import cached_shape
+from igsm_pipeline.problems.law.details import WorldShape, problem_codes
+from igsm_pipeline.problems.law.random import mix64
+from igsm_pipeline.problems.law.reask import parent_masks
+from igsm_pipeline.problems.record import ProblemBatch, Records
 
 COUNTS = (
     "op", "statements", "parameters", "abstract parameters", "necessary parameters", "necessary abstract", "necessary instance", "depth",
@@ -58,16 +57,15 @@ def _count(records: Records, out: Ints, in_degrees: Ints) -> None:
     for index in range(len(records)):
         rec, row = records[index], out[index]
         parent_masks(rec, masks, ops)
-        necessary = np.int64(0)
+        necessary = order_mask(rec["order"], rec["num_necessary"])
         for place in range(rec["num_necessary"]):
             a = np.int64(rec["order"][place])
-            necessary |= np.int64(1) << a
             depth[a], mask = 1, masks[a]
             while mask:
                 depth[a] = max(depth[a], depth[lowest_bit(mask)] + 1)
                 mask &= mask - 1
         graph = np.int64(rec["graph"])
-        query = np.int64(rec["order"][rec["num_necessary"] - 1])
+        query = query_of(rec)
         row[0], row[2], row[4], row[7], row[13] = rec["op"], count_bits(graph), rec["num_necessary"], depth[query], query >= BASE0
         mask = graph
         while mask:
@@ -84,10 +82,9 @@ def _count(records: Records, out: Ints, in_degrees: Ints) -> None:
             else:
                 row[1] += 1
                 row[6] += is_necessary
-                for k in range(MAX_PARENTS):
-                    if rec["parents"][a, k] == RNG_ID:
-                        degree += 1
-                        row[8] += 1
+                if has_constant(rec["parents"][a]):
+                    degree += 1
+                    row[8] += 1
             in_degrees[degree] += 1
         for layer in range(4):
             row[11] += rec["widths"][layer] > 0

@@ -10,13 +10,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from igsm_pipeline.problems import law
+from igsm_pipeline.problems.anatomy import (
+    BASE0,
+    MAX_PARENTS,
+    NOTHING,
+    NUM_PARAMETERS,
+    abstract_id,
+    abstract_place,
+    count_bits,
+    has_constant,
+    item_place,
+    list_edges,
+    operand_mask,
+    parameter_place,
+    query_of,
+)
+from igsm_pipeline.problems.calculation import Steps, solution_steps
 from igsm_pipeline.problems.kernel import Int, Ints, Row, Words, kernel
 from igsm_pipeline.problems.kernel import Words as State
-from igsm_pipeline.problems.law import BASE0, Work
-from igsm_pipeline.problems.random import below, coin, mix64
-from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_MORE, FORM_TIMES, MAX_PARENTS, NOTHING, RNG_ID
-from igsm_pipeline.problems.steps import Steps, abstract_place, solution_steps
+from igsm_pipeline.problems.law.proposal import BUILT, EDGES, GRAPH, LAYERS, LENGTH, OP, Work
+from igsm_pipeline.problems.law.random import below, coin, mix64
+from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_MORE, FORM_TIMES
 from igsm_pipeline.world import World
 
 
@@ -57,7 +71,7 @@ def copy_graph(work: Work, rec: Row) -> None:
     for i in range(3):
         for j in range(4):
             rec["children"][i, j] = work.children[i, j]
-    edges, length = work.facts[law.EDGES], work.facts[law.LENGTH]
+    edges, length = work.facts[EDGES], work.facts[LENGTH]
     for a in range(rec["parents"].shape[0]):
         for index in range(MAX_PARENTS):
             used = a < edges and index < work.num_parents[a]
@@ -65,8 +79,8 @@ def copy_graph(work: Work, rec: Row) -> None:
     for place in range(rec["order"].shape[0]):
         rec["order"][place] = work.order[place] if place < length else NOTHING
     rec["num_necessary"] = length
-    rec["op"] = work.facts[law.OP]
-    rec["graph"] = work.facts[law.GRAPH]
+    rec["op"] = work.facts[OP]
+    rec["graph"] = work.facts[GRAPH]
 
 
 @kernel
@@ -76,13 +90,7 @@ def draw_expressions(state: State, rec: Row, edges: Int, modulus: Int) -> None:
         rec["form"][a], rec["constant"][a] = 0, 0
         if a >= edges:
             continue
-        operands, has_rng = 0, False
-        for index in range(MAX_PARENTS):
-            if rec["parents"][a, index] == RNG_ID:
-                has_rng = True
-            elif rec["parents"][a, index] != NOTHING:
-                operands += 1
-        form = 0
+        operands, has_rng, form = count_bits(operand_mask(rec["parents"][a])), has_constant(rec["parents"][a]), 0
         if has_rng and operands == 0:
             rec["constant"][a] = below(state, modulus)
         elif has_rng and coin(state):
@@ -164,7 +172,7 @@ def _abstract_value(rec: Row, a: Int, first_edge: Ints) -> Int:
         if rec["children"][layer, item] >> k & 1:
             value = np.int64(rec["values"][edge])
             if target > layer + 1:
-                value *= np.int64(rec["values"][law.abstract_id(layer + 1, k, target)])
+                value *= np.int64(rec["values"][abstract_id(layer + 1, k, target)])
             total += value
             edge += 1
     return total
@@ -172,17 +180,15 @@ def _abstract_value(rec: Row, a: Int, first_edge: Ints) -> Int:
 
 @kernel
 def _instance_value(rec: Row, a: Int, modulus: Int) -> Int:
-    total, operands, has_rng = np.int64(0), 0, False
+    total, operands = np.int64(0), 0
     for index in range(MAX_PARENTS):
         parent = rec["parents"][a, index]
-        if parent == RNG_ID:
-            has_rng = True
-        elif parent != NOTHING:
+        if parent < NUM_PARAMETERS:
             value = np.int64(rec["values"][parent])
             total += -value if operands == 1 and rec["form"][a] & FORM_DIFFERENCE else value
             operands += 1
     constant = np.int64(rec["constant"][a])
-    if has_rng:
+    if has_constant(rec["parents"][a]):
         total = total * constant if rec["form"][a] & FORM_TIMES else total + constant
     return total % modulus
 
@@ -191,32 +197,31 @@ def _instance_value(rec: Row, a: Int, modulus: Int) -> Int:
 def complete_solution(state: State, work: Work, steps: Steps, rec: Row, modulus: Int) -> None:
     """The graph and the statements' forms and numbers; ``steps`` then holds the solution, which is all that its template needs."""
     copy_graph(work, rec)
-    draw_expressions(state, rec, work.facts[law.EDGES], modulus)
-    solution_steps(steps, rec["order"], work.facts[law.LENGTH], rec["children"], work.first_edge, rec["parents"], rec["form"], rec["constant"])
+    draw_expressions(state, rec, work.facts[EDGES], modulus)
+    solution_steps(steps, rec["order"], work.facts[LENGTH], rec["children"], work.first_edge, rec["parents"], rec["form"], rec["constant"])
 
 
 @kernel
 def complete_text(state: State, work: Work, rec: Row, shape: WorldShape, modulus: Int, num_symbols: Int) -> None:
     """What is left of a record: names, the order of statements, symbols, values."""
-    draw_names(state, rec, shape, work.facts[law.LAYERS])
-    draw_text_order(state, rec, work.facts[law.EDGES])
+    draw_names(state, rec, shape, work.facts[LAYERS])
+    draw_text_order(state, rec, work.facts[EDGES])
     draw_symbols(state, rec, num_symbols)
-    fill_values(rec, work.built, work.facts[law.BUILT], work.first_edge, modulus)
+    fill_values(rec, work.built, work.facts[BUILT], work.first_edge, modulus)
 
 
 @kernel
 def _name_code(rec: Row, shape: WorldShape, layer: Int, item: Int) -> Int:
-    h, i, s = rec["hierarchy"], rec["first_layer"] + layer, rec["subcategory"][layer]
-    return shape.codes[h, i, s, rec["items"][layer, item]]
+    hierarchy, place, subcategory, number = item_place(rec, layer, item)
+    return shape.codes[hierarchy, place, subcategory, number]
 
 
 @kernel
-def _parameter_code(rec: Row, shape: WorldShape, a: Int, owners: Ints) -> Int:
+def _parameter_code(rec: Row, shape: WorldShape, a: Int, edges: Ints) -> Int:
     """A number that equal parameter names of one hierarchy share."""
-    if a >= BASE0:
-        layer, item, target = abstract_place(a)
-        return 2 * (_name_code(rec, shape, layer, item) * 4096 + rec["first_layer"] + target) + 1
-    return 2 * (_name_code(rec, shape, owners[a, 0], owners[a, 1]) * 4096 + _name_code(rec, shape, owners[a, 0] + 1, owners[a, 2]))
+    kind, layer, item, target = parameter_place(edges, a)
+    thing = rec["first_layer"] + target if kind else _name_code(rec, shape, layer + 1, target)
+    return 2 * (_name_code(rec, shape, layer, item) * 4096 + thing) + kind
 
 
 @kernel
@@ -226,25 +231,15 @@ def problem_codes(out: Words, rec: Row, shape: WorldShape, edges: Int) -> Int:
     Two problems of one world whose statements and question are equal as texts, in any order of statements, have equal codes. Ours.
     """
     owners = np.zeros((edges, 3), np.int64)
-    edge = 0
-    for i in range(3):
-        for j in range(4):
-            for k in range(4):
-                if rec["children"][i, j] >> k & 1:
-                    owners[edge, 0], owners[edge, 1], owners[edge, 2] = i, j, k
-                    edge += 1
+    list_edges(rec["children"], owners)
     for a in range(edges):
         code = mix64(np.uint64(_parameter_code(rec, shape, a, owners)))
-        has_rng = False
         for index in range(MAX_PARENTS):
             parent = rec["parents"][a, index]
-            if parent == RNG_ID:
-                has_rng = True
-            elif parent != NOTHING:
+            if parent < NUM_PARAMETERS:
                 code = mix64(code ^ np.uint64(_parameter_code(rec, shape, parent, owners) + 1))
-        detail = (np.int64(rec["constant"][a]) * 2 + has_rng) * 8 + rec["form"][a]
+        detail = (np.int64(rec["constant"][a]) * 2 + has_constant(rec["parents"][a])) * 8 + rec["form"][a]
         out[a] = mix64(code + np.uint64(detail))
     out[:edges].sort()
-    query = rec["order"][rec["num_necessary"] - 1]
-    out[edges] = mix64(np.uint64(_parameter_code(rec, shape, query, owners)) ^ np.uint64(rec["hierarchy"]))
+    out[edges] = mix64(np.uint64(_parameter_code(rec, shape, query_of(rec), owners)) ^ np.uint64(rec["hierarchy"]))
     return edges + 1

@@ -6,7 +6,7 @@ What a slot holds does not depend on the slots after it, so the first slots of a
 
 Source: arXiv:2407.20311, app. D (one op per problem, proposals until it is met).
 Ours: ``op_law`` uniform also draws s uniformly (1..op_max); the bytes that the split hash is taken of where ``split_by`` is problem
-(see ``complete.problem_codes``).
+(see ``details.problem_codes``).
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from igsm_pipeline.errors import BadInput, StageFailed
-from igsm_pipeline.problems import law
-from igsm_pipeline.problems.complete import WorldShape, complete_solution, complete_text, problem_codes, world_shape
+from igsm_pipeline.problems.calculation import Steps, new_steps
 from igsm_pipeline.problems.kernel import Bool, Int, Ints, Row, Words, kernel
-from igsm_pipeline.problems.law import Work, new_work, propose
-from igsm_pipeline.problems.random import below, start
-from igsm_pipeline.problems.reask import reask
+from igsm_pipeline.problems.law.details import WorldShape, complete_solution, complete_text, problem_codes, world_shape
+from igsm_pipeline.problems.law.proposal import EDGES, OP, Work, new_work, propose
+from igsm_pipeline.problems.law.random import below, start
+from igsm_pipeline.problems.law.reask import reask
+from igsm_pipeline.problems.law.split import BINS, NUM_BINS, Hashing, codes_bin, fill_template_bins, new_hashing, template_bin
+from igsm_pipeline.problems.law.unnecessary import draw_unnecessary
 from igsm_pipeline.problems.record import MAX_SYMBOLS, RECORD, ProblemBatch, Records
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
-from igsm_pipeline.problems.split import BINS, NUM_BINS, Hashing, codes_bin, fill_template_bins, new_hashing, template_bin
-from igsm_pipeline.problems.steps import Steps, new_steps
-from igsm_pipeline.problems.unnecessary import draw_unnecessary
 from igsm_pipeline.seeding import kernel_key
 from igsm_pipeline.world import World
 
@@ -91,7 +90,7 @@ def _accept(rules: Rules, scratch: Scratch, rec: Row) -> Bool:
         return False
     complete_text(state, work, rec, rules.shape, rules.modulus, rules.num_symbols)
     if rules.by_problem:
-        number = problem_codes(scratch.codes, rec, rules.shape, work.facts[law.EDGES])
+        number = problem_codes(scratch.codes, rec, rules.shape, work.facts[EDGES])
         rec["split_bin"] = codes_bin(scratch.codes, number, scratch.hashing)
     return rules.accepted_bins[rec["split_bin"]]
 
@@ -112,9 +111,9 @@ def _fill(first: Int, count: Int, missing: Int, rules: Rules, slots: Slots, scra
             s = 1 + below(state, rules.op_max)
             if rules.light:
                 s = min(s, 1 + below(state, rules.op_max))
-        if not propose(state, work, s, rules.ip_max) or work.facts[law.OP] > rules.num_symbols:
+        if not propose(state, work, s, rules.ip_max) or work.facts[OP] > rules.num_symbols:
             continue
-        op = work.facts[law.OP]
+        op = work.facts[OP]
         is_open = slots.next[op] < slots.end[op]
         if not is_open and (slots.taken[op] or not slots.watched[op]):
             continue

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from igsm_pipeline.problems.anatomy import BASE0, NOTHING, NUM_PARAMETERS, RNG_ID, abstract_id, abstract_place, locate_edges
 from igsm_pipeline.problems.kernel import Bytes, Int, Ints, Row, kernel
-from igsm_pipeline.problems.record import ABSTRACT_BASE, FORM_DIFFERENCE, FORM_TIMES, MAX_LAYERS, MAX_SYMBOLS, NOTHING, NUM_PARAMETERS, RNG_ID
+from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_TIMES, MAX_SYMBOLS
 
-BASE0, BASE1, BASE2 = ABSTRACT_BASE
 NUMBER, COPY, BINARY = 0, 1, 2
 PLUS, MINUS, STAR = 0, 1, 2
 CONSTANT = -1  # as left operand: the step's constant
@@ -50,27 +50,6 @@ def _put(steps: Steps, kind: Int, sentence: Int, target: Int, left: Int, operato
     steps.left[t], steps.operator[t], steps.right[t] = left, operator, right
     steps.constant[t], steps.last[t] = constant, 0
     steps.length[0] = t + 1
-
-
-@kernel
-def locate_edges(children: Bytes, first_edge: Ints) -> Int:
-    """Fill ``first_edge`` (3, 4) with the id of the first instance parameter of each item; returns the number of edges."""
-    edge = 0
-    for i in range(MAX_LAYERS - 1):
-        for j in range(children.shape[1]):
-            first_edge[i, j] = edge
-            for k in range(children.shape[1]):
-                edge += children[i, j] >> k & 1
-    return edge
-
-
-@kernel
-def abstract_place(parameter: Int) -> tuple[Int, Int, Int]:
-    """(layer, item, target) of an abstract id."""
-    layer = 0 if parameter < BASE1 else 1 if parameter < BASE2 else 2
-    base = BASE0 if layer == 0 else BASE1 if layer == 1 else BASE2
-    item, offset = (parameter - base) // (3 - layer), (parameter - base) % (3 - layer)
-    return layer, item, layer + 1 + offset
 
 
 @kernel
@@ -150,8 +129,7 @@ def _abstract_steps(steps: Steps, sentence: Int, a: Int, own: Int, symbols: Int,
         edge += 1
         terms += 1
         if target > layer + 1:
-            base = BASE1 if layer == 0 else BASE2
-            inner = steps.symbol[base + k * (2 - layer) + target - layer - 2]
+            inner = steps.symbol[abstract_id(layer + 1, k, target)]
             _put(steps, BINARY, sentence, symbols, term, STAR, inner, 0)
             term = np.int64(symbols)
             symbols += 1

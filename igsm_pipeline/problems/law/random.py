@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from igsm_pipeline.problems.anatomy import count_bits, lowest_bit
 from igsm_pipeline.problems.kernel import Bool, Int, kernel
 from igsm_pipeline.problems.kernel import Words as State
 
@@ -73,21 +74,6 @@ def half_normal(state: State) -> float:
     """|N(0, 1)| by Box and Muller; two draws."""
     radius = math.sqrt(-2.0 * math.log(1.0 - unit(state)))
     return abs(radius * math.cos(2.0 * math.pi * unit(state)))
-
-
-@kernel
-def count_bits(mask: Int) -> Int:
-    """Number of ones of a non-negative 63-bit mask, by sums of ever wider fields (compiled to one instruction where there is one)."""
-    mask = mask - ((mask >> 1) & 0x5555555555555555)
-    mask = (mask & 0x3333333333333333) + ((mask >> 2) & 0x3333333333333333)
-    mask = (mask + (mask >> 4)) & 0x0F0F0F0F0F0F0F0F
-    return ((mask * 0x0101010101010101) >> 56) & 0xFF
-
-
-@kernel
-def lowest_bit(mask: Int) -> Int:
-    """Index of the lowest one of a non-zero, non-negative mask."""
-    return count_bits((mask & -mask) - 1)
 
 
 @kernel

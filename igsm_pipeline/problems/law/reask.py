@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from igsm_pipeline.problems.complete import draw_symbols
+from igsm_pipeline.problems.anatomy import (
+    BASE0,
+    MAX_LAYERS,
+    MAX_WIDTH,
+    NOTHING,
+    NUM_PARAMETERS,
+    count_bits,
+    has_constant,
+    locate_edges,
+    lowest_bit,
+    parent_mask,
+)
 from igsm_pipeline.problems.kernel import Int, Ints, Row, kernel
 from igsm_pipeline.problems.kernel import Words as State
-from igsm_pipeline.problems.law import BASE0, BASE1, BASE2
-from igsm_pipeline.problems.random import count_bits, lowest_bit, pick_bit, start
-from igsm_pipeline.problems.record import MAX_PARENTS, NOTHING, NUM_PARAMETERS, RNG_ID, Records
-from igsm_pipeline.problems.steps import abstract_place, locate_edges
+from igsm_pipeline.problems.law.details import draw_symbols
+from igsm_pipeline.problems.law.random import pick_bit, start
+from igsm_pipeline.problems.record import Records
 
 _REASK = 1 << 33  # "draw numbers" from here on belong to reasking
 
@@ -21,35 +31,17 @@ _REASK = 1 << 33  # "draw numbers" from here on belong to reasking
 @kernel
 def parent_masks(rec: Row, masks: Ints, ops: Ints) -> None:
     """Direct parents (RNG left out) and operations of every parameter of G_d, by id; arrays of shape (63,)."""
-    first_edge = np.zeros((3, 4), np.int64)
-    edges = locate_edges(rec["children"], first_edge)
+    first_edge = np.zeros((MAX_LAYERS - 1, MAX_WIDTH), np.int64)
+    locate_edges(rec["children"], first_edge)
     masks[:] = 0
     ops[:] = 0
-    for a in range(edges):
-        number = 0
-        for index in range(MAX_PARENTS):
-            parent = np.int64(rec["parents"][a, index])
-            if parent != NOTHING:
-                number += 1
-                if parent != RNG_ID:
-                    masks[a] |= 1 << parent
-        ops[a] = max(1, number - 1)
     graph = np.int64(rec["graph"])
-    for a in range(BASE0, NUM_PARAMETERS):
-        if graph >> a & 1 == 0:
-            continue
-        layer, item, target = abstract_place(a)
-        children = np.int64(rec["children"][layer, item])
-        number = count_bits(children)
-        masks[a] = ((1 << number) - 1) << first_edge[layer, item]
-        if target > layer + 1:
-            number *= 2
-            while children:
-                k = lowest_bit(children)
-                children &= children - 1
-                base = BASE1 if layer == 0 else BASE2
-                masks[a] |= 1 << (base + k * (2 - layer) + target - layer - 2)
-        ops[a] = max(1, number - 1)
+    while graph:
+        a = lowest_bit(graph)
+        graph &= graph - 1
+        masks[a] = parent_mask(rec["children"], rec["parents"], first_edge, a)
+        constants = 1 if a < BASE0 and has_constant(rec["parents"][a]) else 0
+        ops[a] = max(1, count_bits(masks[a]) + constants - 1)
 
 
 @kernel

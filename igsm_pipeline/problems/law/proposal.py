@@ -14,12 +14,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from igsm_pipeline.problems.anatomy import (
+    BASE0,
+    MAX_INSTANCES,
+    MAX_LAYERS,
+    MAX_PARENTS,
+    MAX_WIDTH,
+    NOTHING,
+    NUM_PARAMETERS,
+    RNG_ID,
+    abstract_id,
+    count_bits,
+    locate_edges,
+    lowest_bit,
+    summand_mask,
+)
 from igsm_pipeline.problems.kernel import Int, Ints, kernel
 from igsm_pipeline.problems.kernel import Words as State
-from igsm_pipeline.problems.random import below, coin, count_bits, half_normal, lowest_bit, pick_bit, unit
-from igsm_pipeline.problems.record import ABSTRACT_BASE, MAX_INSTANCES, MAX_LAYERS, MAX_PARENTS, MAX_WIDTH, NOTHING, NUM_PARAMETERS, RNG_ID
+from igsm_pipeline.problems.law.random import below, coin, half_normal, pick_bit, unit
 
-BASE0, BASE1, BASE2 = ABSTRACT_BASE
 MAX_TRIES = 1000
 OP, EDGES, NECESSARY, GRAPH, LENGTH, BUILT, LAYERS, QUERY = range(8)
 
@@ -48,13 +61,6 @@ def new_work() -> Work:
     n, a, w = NUM_PARAMETERS, MAX_INSTANCES, MAX_WIDTH
     shapes = [(4,), (3, w), (3, w), (n,), (n,), (n,), (4,), (a, MAX_PARENTS), (a,), (n,), (n,), (a,), (a,), (8,)]
     return Work(*(np.zeros(shape, np.int64) for shape in shapes))
-
-
-@kernel
-def abstract_id(layer: Int, item: Int, target: Int) -> Int:
-    """Id of abstract parameter (1, layer, item, target)."""
-    base = BASE0 if layer == 0 else BASE1 if layer == 1 else BASE2
-    return base + item * (3 - layer) + target - layer - 1
 
 
 @kernel
@@ -135,31 +141,20 @@ def _absent_edge(widths: Ints, children: Ints, d: Int, nth: Int) -> tuple[Int, I
 def _number_parameters(work: Work) -> None:
     """Ids, ingredients, closures and costs that follow from the structure."""
     widths, children, d = work.widths, work.children, work.facts[LAYERS]
-    edge = 0
-    for i in range(d - 1):
-        for j in range(widths[i]):
-            work.first_edge[i, j] = edge
-            edge += count_bits(children[i, j])
-    work.own_op[:edge] = 1
+    work.own_op[: locate_edges(children, work.first_edge)] = 1
     work.levels[:] = 0
     for difficulty in range(1, d):
         for i in range(d - difficulty):
             for j in range(widths[i]):
-                target, mask = i + difficulty, children[i, j]
-                number = count_bits(mask)
-                a = abstract_id(i, j, target)
-                direct = ((1 << number) - 1) << work.first_edge[i, j]
-                closure = direct
-                if difficulty > 1:
-                    while mask:
-                        b = abstract_id(i + 1, lowest_bit(mask), target)
-                        mask &= mask - 1
-                        direct |= 1 << b
-                        closure |= work.closure[b]
-                    number *= 2
+                a = abstract_id(i, j, i + difficulty)
+                direct = summand_mask(children[i, j], work.first_edge[i, j], i, i + difficulty)
+                closure, deeper = direct, (direct >> BASE0) << BASE0
+                while deeper:
+                    closure |= work.closure[lowest_bit(deeper)]
+                    deeper &= deeper - 1
                 work.ingredients[a] = direct
                 work.closure[a] = closure | 1 << a
-                work.own_op[a] = max(1, number - 1)
+                work.own_op[a] = max(1, count_bits(direct) - 1)
                 work.levels[difficulty] |= 1 << a
 
 

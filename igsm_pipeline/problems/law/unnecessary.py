@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from igsm_pipeline.problems.anatomy import BASE0, RNG_ID, lowest_bit
 from igsm_pipeline.problems.kernel import Int, kernel
 from igsm_pipeline.problems.kernel import Words as State
-from igsm_pipeline.problems.law import BASE0, BUILT, EDGES, GRAPH, LENGTH, NECESSARY, Work, add_parent, take_all
-from igsm_pipeline.problems.random import coin, lowest_bit, pick_bit
-from igsm_pipeline.problems.record import RNG_ID
+from igsm_pipeline.problems.law.proposal import BUILT, EDGES, GRAPH, LENGTH, NECESSARY, Work, add_parent, take_all
+from igsm_pipeline.problems.law.random import coin, pick_bit
 
 
 @kernel

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from igsm_pipeline.problems.calculation import Steps, new_steps, steps_of_record, write_template
 from igsm_pipeline.problems.kernel import Bytes, Int, Row, Words, kernel
 from igsm_pipeline.problems.record import Records
-from igsm_pipeline.problems.steps import Steps, new_steps, steps_of_record, write_template
 
 NUM_BINS = 23
 TRAIN_BINS = frozenset(range(16))

@@ -1,0 +1,43 @@
+"""Dagster's logs of what steps write, with helpers that leave Ctrl-C to the run.
+
+Dagster mirrors a step's output by a ``tail`` and a watcher beside it. Both belong to the terminal's foreground group, so that a Ctrl-C reached them
+as well: the watcher ended with a traceback, and the last lines of the step were never shown.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from dagster._core.storage.compute_log_manager import CapturedLogContext
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._serdes import ConfigurableClassData
+
+_HELD = {signal.SIGINT, signal.SIGHUP}
+
+
+class SteadyComputeLogManager(LocalComputeLogManager):
+    """Dagster's local compute logs; its helper processes start with SIGINT and SIGHUP blocked. Takes the same configuration."""
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> SteadyComputeLogManager:
+        """An instance from dagster.yaml."""
+        return cls(inst_data=inst_data, **config_value)
+
+    @contextmanager
+    def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
+        """Capture what is written while the block runs. A signal that comes while the helpers start is heard when they have."""
+        capture, blocked = super().capture_logs(log_key), signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+        try:
+            context = capture.__enter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        try:
+            yield context
+        except BaseException as error:
+            if not capture.__exit__(type(error), error, error.__traceback__):
+                raise
+        else:
+            capture.__exit__(None, None, None)

@@ -1,0 +1,61 @@
+"""Worker processes that end with the work: waited for when it ends well or fails, ended when it is stopped."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any
+
+from igsm_pipeline.processes.stopping import heard_stop
+
+
+@contextmanager
+def worker_pool(
+    workers: int, initializer: Callable[..., object], initargs: tuple[Any, ...] = (), *, patience_s: float = 0.0
+) -> Iterator[ProcessPoolExecutor]:
+    """A pool of spawned processes (no state is inherited) for the block.
+
+    When the block ends, or fails by an error, what has begun is waited for and what has not is dropped. When it is stopped (a signal), the workers
+    get SIGTERM, and SIGKILL after ``patience_s`` seconds.
+
+    Args:
+        workers: processes.
+        initializer: called in each of them first.
+        initargs: its arguments.
+        patience_s: seconds that a stopped worker may take to save its state.
+    """
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=initializer, initargs=initargs)
+    try:
+        yield pool
+    except BaseException as error:
+        if isinstance(error, Exception) and not heard_stop():
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+        end_workers(pool, patience_s)
+        raise
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+def end_workers(pool: ProcessPoolExecutor, patience_s: float = 0.0) -> None:
+    """Cancel what waits and end every worker of a pool, by SIGKILL after ``patience_s`` seconds."""
+    processes = list((pool._processes or {}).values())  # Python 3.14 has terminate_workers; before, there is no public way
+    pool.shutdown(wait=False, cancel_futures=True)
+    deadline = time.monotonic() + patience_s
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(max(0.05, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+    for process in processes:
+        process.join()
+
+
+def leave_stops_to_parent() -> None:
+    """In a worker: Ctrl-C and a closed terminal, which reach every process of the terminal, are the parent's affair; it sends SIGTERM."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -1,0 +1,117 @@
+"""Files that appear whole or not at all, and what the disk says in words."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from igsm_pipeline.errors import StoreError
+
+OLD = ".old"
+TEMPORARY = ".tmp"
+"""How names end that are being written to; whatever ends so and is not being written to may be removed."""
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Write a file so that a crash leaves the old content or the new one, never a part: the one way this package writes files.
+
+    The block gets another name in the same folder, which nobody else uses and no file has yet. Once the block ends well, its bytes are brought to the
+    disk and it takes the place of ``path``; otherwise it is removed. The file has the permissions that the umask gives any new file, however the
+    block made it. Devices and pipes are written directly; of a link, the file that it leads to is replaced.
+
+        with written_whole(folder / "summary.json") as temporary:
+            temporary.write_text("{}")
+
+    Args:
+        path: the file to be.
+
+    Yields:
+        The path to write to.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
+    mode = _mode_of_new(temporary)
+    try:
+        yield temporary
+        handle = os.open(temporary, os.O_RDONLY)
+        try:
+            if os.fstat(handle).st_mode & 0o777 != mode:
+                os.fchmod(handle, mode)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write bytes as a whole file; see ``written_whole``."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the half-written files of an attempt that was killed, at every depth; nobody may be writing below ``folder``."""
+    for path in folder.rglob(f"*{TEMPORARY}"):
+        if path.is_file() or path.is_symlink():
+            path.unlink(missing_ok=True)
+
+
+def _mode_of_new(path: Path) -> int:
+    """The permissions that a new file gets in this folder; asked by making one, since reading the umask would change it for other threads."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return os.fstat(handle).st_mode & 0o777
+    finally:
+        os.close(handle)
+        path.unlink()
+
+
+def hash_file(path: Path, *, flush: bool = False) -> str:
+    """SHA-256 of a file, in hexadecimal; with ``flush`` its bytes are on the disk afterwards."""
+    with path.open("rb") as stream:
+        if flush:
+            os.fsync(stream.fileno())
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def replace_folder(partial: Path, final: Path) -> None:
+    """Move a whole unit folder to its address, in place of what may lie there; the caller holds the lock."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    old = final.with_name(final.name + OLD)
+    shutil.rmtree(old, ignore_errors=True)
+    if final.exists():
+        final.rename(old)
+    partial.rename(final)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+DISK = {
+    errno.ENOSPC: "the disk is full; free space or set IGSM_HOME to another disk, then rerun (finished units are untouched)",
+    errno.EDQUOT: "the disk quota is used up; free space, then rerun (finished units are untouched)",
+    errno.EROFS: "the store lies on a read-only file system; mount it writable or set IGSM_HOME elsewhere",
+}
+OWN = DISK | {errno.EACCES: "the store may not be written by this user; fix its permissions or set IGSM_HOME elsewhere"}
+
+
+@contextmanager
+def storage_errors(path: Path, known: Mapping[int, str]) -> Iterator[None]:
+    """Turn what the disk says into a StoreError; within a stage (``DISK``) a refused permission is the stage's own affair."""
+    try:
+        yield
+    except OSError as error:
+        advice = known.get(error.errno or 0)
+        if advice is None:
+            raise
+        raise StoreError(f"cannot write {path}: {advice}") from error

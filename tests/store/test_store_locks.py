@@ -1,0 +1,41 @@
+"""A lock is held by one, who is named, and ends with its process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from igsm_pipeline.errors import UnitLocked
+from igsm_pipeline.store import lock_owner, locked
+from igsm_pipeline.store.locks import lock_folder
+
+
+def test_a_lock_is_held_by_one_and_names_it(tmp_path: Path) -> None:
+    with locked(tmp_path / "deep" / "lock") as mine, locked(tmp_path / "deep" / "lock", wait=False) as other:
+        assert (mine, other) == (True, False)
+        assert lock_owner(tmp_path / "deep" / "lock") == str(os.getpid())
+    assert lock_owner(tmp_path / "deep" / "lock") is None
+    with locked(tmp_path / "deep" / "lock", wait=False) as again:
+        assert again
+
+
+def test_a_unit_that_is_written_is_refused_with_the_writers_id(tmp_path: Path) -> None:
+    said = f"stage name is being written by process {os.getpid()}"
+    with lock_folder(tmp_path / "unit", "stage name"), pytest.raises(UnitLocked, match=said), lock_folder(tmp_path / "unit", "stage name"):
+        pass
+    with lock_folder(tmp_path / "unit", "stage name"):
+        assert (tmp_path / "unit.lock").read_text() == str(os.getpid())
+
+
+def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom igsm_pipeline.store import locked\n"
+        "with locked(Path(sys.argv[1])):\n    os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], check=False).returncode == -9
+    with locked(tmp_path / "lock", wait=False) as mine:
+        assert mine

@@ -69,7 +69,7 @@ class Mind(ABC):
 
         return load_tokenizer(self.checkpoint)
 
-    def solve(self, problem: Problem) -> Solved:
+    def solve(self, problem: Problem, *, max_length: int = 2048) -> Solved:
         """Let the model solve a problem, greedily, and judge what it wrote.
 
         >>> solved = mind.solve(mind.batch("op<=max")[0])
@@ -78,6 +78,7 @@ class Mind(ABC):
 
         Args:
             problem: of a world whose names the model was trained on; ``igsm.parse_problem`` makes one from text.
+            max_length: most tokens of problem and solution together; ``mind.settings.evaluation.max_tokens`` is what the run allowed.
 
         Returns:
             The text of the problem, what was written, and the verdict; ``.steps()`` shows it sentence by sentence.
@@ -93,7 +94,7 @@ class Mind(ABC):
 
         model, tokenizer = self._loaded
         text = document(problem.solved(), self.format).prompt
-        written = write_solution(model, tokenizer, text)
+        written = write_solution(model, tokenizer, text, max_length=max_length)
         return Solved(text, problem, written, verify(problem, written.solution, written.answer, finished=written.finished))
 
     @cached_property

@@ -131,9 +131,9 @@ def test_states_are_those_of_the_layer_that_is_asked_for(mind: MemberMind) -> No
 @pytest.mark.slow
 def test_a_folder_solves_as_its_member_does_and_as_the_run_did(mind: MemberMind) -> None:
     batch, written = mind.batch("op=max"), mind.generations("op=max")
+    folder, limit = igsm.open(mind.checkpoint), mind.settings.evaluation.max_tokens
     for row in range(3):
-        problem = batch[row]
-        one, two = mind.solve(problem), igsm.open(mind.checkpoint).solve(problem)
+        one, two = (each.solve(batch[row], max_length=limit) for each in (mind, folder))
         assert one.written == two.written
         assert one.written.solution == written["solution"][row]
         assert one.verdict == two.verdict

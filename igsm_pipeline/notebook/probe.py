@@ -97,8 +97,8 @@ class Probe:
         """
         known, got = (self.world, self.queries.family.modulus), (problems.world, problems.modulus)
         if got != known:
-            said = (got[0].content_hash[:8], got[1])
-            raise BadInput("problems", f"must be of the model's world ({self.world.content_hash[:8]}) and modulus ({known[1]})", said, "draw others")
+            named = (got[0].content_hash[:8], got[1])
+            raise BadInput("problems", f"must be of the model's world ({self.world.content_hash[:8]}) and modulus ({known[1]})", named, "draw others")
         how = self.queries if candidates is None else self.queries.model_copy(update={"candidates": candidates})
         queries = list_queries(problems, how)
         table = build_table(problems.world, problems.modulus, self.tokens, self.model_folder)

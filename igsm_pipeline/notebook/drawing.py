@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from igsm_pipeline.problems.blocks import generate as generate_blocks
+from igsm_pipeline.problems import generate as generate_blocks
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.toolbox.dataset import read_family

@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from igsm_pipeline.problems.record import NOTHING, ProblemBatch
+from igsm_pipeline.problems.anatomy import NOTHING
+from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.facts import parameter_of_code
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from igsm_pipeline.errors import IgsmError, StageFailed, TransientFault, UnitLocked
 from igsm_pipeline.experiments.experiment import Member
+from igsm_pipeline.experiments.folders import remember_folder
 from igsm_pipeline.planning.planner import units_of
 from igsm_pipeline.planning.stages import compute, find_stage
 from igsm_pipeline.processes import die_with_parent
@@ -111,6 +112,7 @@ def run_stage(
         jobs: processes: units side by side where the stage allows it (never on one GPU), or shares of one unit. Cannot change a result.
         say: as for ``run_unit``.
     """
+    remember_folder(store.root.parent, member.path.parent)
     units = [unit for unit in units_of(member) if unit.stage == stage and unit_name in (None, unit.name)]
     known: dict[Unit, Any] = {}
     num_stale = sum(not store.check(unit, known=known).fresh for unit in units)

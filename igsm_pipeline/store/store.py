@@ -24,9 +24,9 @@ from typing import Any
 
 from igsm_pipeline.errors import NotFound, StoreError
 from igsm_pipeline.settings import canonical_json
-from igsm_pipeline.store.files import DISK, OWN, hash_file, remove_leftovers, replace_folder, storage_errors, write_atomically
+from igsm_pipeline.store.files import DISK, OWN, TEMPORARY, hash_file, mode_of_new, remove_leftovers, replace_folder, storage_errors, write_atomically
 from igsm_pipeline.store.locks import lock_folder
-from igsm_pipeline.store.manifest import MANIFEST, content_of, fingerprint_of, library_versions, read_manifest
+from igsm_pipeline.store.manifest import CHECKSUM, MANIFEST, checksum_of, content_of, fingerprint_of, is_altered, library_versions, read_manifest
 from igsm_pipeline.store.unit import Unit
 
 PARTIAL = ".partial"
@@ -112,13 +112,15 @@ class Store:
     def check_own(self, unit: Unit, *, deep: bool = False) -> tuple[str, ...]:
         """What speaks against a unit's own folder, its inputs not looked at; empty: nothing."""
         folder = self.path(unit)
-        if not (folder / MANIFEST).exists():
-            partial = folder.with_name(folder.name + PARTIAL)
-            return (HALF_DONE if partial.exists() else NEVER,)
         try:
+            if not (folder / MANIFEST).exists():
+                partial = folder.with_name(folder.name + PARTIAL)
+                return (HALF_DONE if partial.exists() else NEVER,)
             manifest = read_manifest(folder)
         except StoreError as error:
             return (str(error),)
+        except PermissionError:
+            return (f"{folder} cannot be read: permissions",)
         if fingerprint_of(manifest) != unit.fingerprint:
             return ("its manifest belongs to other settings",)
         return tuple(_damage(folder, manifest, deep))
@@ -155,6 +157,8 @@ class Store:
             started = time.monotonic()
             with storage_errors(final, OWN):
                 resumed = partial.exists()
+                if partial.is_symlink() and not resumed:
+                    partial.unlink()
                 partial.mkdir(exist_ok=True)
                 (partial / MANIFEST).unlink(missing_ok=True)
                 inputs = self._as_read(unit)
@@ -183,9 +187,12 @@ class Store:
     def _seal(self, unit: Unit, writing: Writing, inputs: Mapping[str, Any], seconds: float) -> None:
         remove_leftovers(writing.folder)
         files: dict[str, dict[str, Any]] = {}
+        mode = mode_of_new(writing.folder / f".mode{TEMPORARY}")
         for path in sorted(writing.folder.rglob("*")):
             name = path.relative_to(writing.folder).as_posix()
             if path.is_file() and name not in (MANIFEST, _INPUTS):
+                if not path.is_symlink():
+                    path.chmod(mode)  # libraries that write through a temporary file (safetensors) leave it readable by its owner only
                 stat = path.stat()
                 files[name] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": hash_file(path, flush=True)}
         manifest = {
@@ -204,6 +211,7 @@ class Store:
             "libraries": library_versions(),
             "machine": {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()},
         }
+        manifest[CHECKSUM] = checksum_of(json.loads(json.dumps(manifest)))
         write_atomically(writing.folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
 
 
@@ -226,22 +234,31 @@ def _forget_other_inputs(partial: Path, inputs: Mapping[str, Any]) -> bool:
     if note.exists() and note.read_text() == wanted:
         return False
     for path in partial.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     write_atomically(note, wanted.encode())
     return True
 
 
 def _damage(folder: Path, manifest: Mapping[str, Any], deep: bool) -> Iterator[str]:
-    if manifest["content"] != content_of(manifest["files"]):
+    if is_altered(manifest):
         yield "its manifest was altered"
     for name, entry in manifest["files"].items():
         path = folder / name
         try:
             stat = path.stat()
+        except PermissionError:
+            yield f"file {name} cannot be read: permissions"
+            continue
         except OSError:
             yield f"file {name} is missing"
             continue
         if stat.st_size != entry["bytes"]:
             yield f"file {name} has {stat.st_size} bytes instead of {entry['bytes']}"
-        elif (deep or stat.st_mtime_ns != entry["mtime_ns"]) and hash_file(path) != entry["sha256"]:
-            yield f"file {name} was altered"
+        elif deep or stat.st_mtime_ns != entry["mtime_ns"]:
+            try:
+                if hash_file(path) != entry["sha256"]:
+                    yield f"file {name} was altered"
+            except PermissionError:
+                yield f"file {name} cannot be read: permissions"
+            except OSError as error:
+                yield f"file {name} cannot be read ({error.strerror})"

@@ -5,5 +5,6 @@ solving.py      ``igsm solve``: a problem in words -> the model's solution, judg
 gallery.py      example problems as a page
 law_tables.py   statistics of the data law, for comparison
 doctor.py       what is wrong with this installation
+garbage.py      what of the store nobody needs
 console.py      tables for the terminal
 """

@@ -17,7 +17,8 @@ from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
 from igsm_pipeline.notebook.mind import Mind
 from igsm_pipeline.planning.planner import find_unit, plan, units_of
 from igsm_pipeline.probes.settings import ARMS, Arm
-from igsm_pipeline.queries.settings import QuerySettings, Task
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.store import Store
 from igsm_pipeline.world import World
 
@@ -211,7 +212,7 @@ class MemberMind(Mind):
         """
         return self._judged("verdicts", slice, beams)
 
-    def queries(self, slice: str, task: Task | None = None) -> pl.DataFrame:
+    def queries(self, slice: str, task: TaskName | None = None) -> pl.DataFrame:
         """What the probes are asked: one row per query, with the truth (``label``) and the names of the parameters.
 
         >>> mind.queries("op<=max", "nece").select("problem", "position", "name", "label").columns
@@ -242,7 +243,7 @@ class MemberMind(Mind):
 
         return with_names(self._scored("predictions", slice), self.batch(slice))
 
-    def scores(self, slice: str | None = None, task: Task | None = None) -> pl.DataFrame:
+    def scores(self, slice: str | None = None, task: TaskName | None = None) -> pl.DataFrame:
         """How well the probes read: accuracy, balanced accuracy, AUROC and more with 95% intervals, per task, probe, layer, slice and subset.
 
         >>> mind.scores("op<=max", "nece").filter(probe="v_probe", subset="all").select("balanced_accuracy", "balanced_accuracy_gain").height > 0
@@ -323,7 +324,7 @@ class MemberMind(Mind):
             raise BadInput("layer", f"must be one of {', '.join(map(str, layers))}, or count from the last (-1)", layer, "name another")
         return self._read_states(folder, chosen, QUERY_KEY if _one_of("at", at, ("queries", "sentences")) == "queries" else SENTENCE_KEY, at)
 
-    def probe(self, task: Task, *, arm: Arm = "trained", device: str = "cpu") -> Probe:
+    def probe(self, task: TaskName, *, arm: Arm = "trained", device: str = "cpu") -> Probe:
         """The trained V-probe of a task, ready to be asked.
 
         >>> said = mind.probe("nece").ask(mind.batch("op<=max").take(slice(0, 1)))

@@ -19,7 +19,7 @@ from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import list_queries
 from igsm_pipeline.queries.sequences import QueryTokens
-from igsm_pipeline.queries.settings import Candidates, QuerySettings, Task
+from igsm_pipeline.queries.settings import Candidates, QuerySettings
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import World
 
@@ -48,7 +48,7 @@ class Probe:
     device: torch.device
 
     @property
-    def task(self) -> Task:
+    def task(self) -> TaskName:
         """What it answers: nece, dep, known, value, can_next or nece_next.
 
         >>> mind.probe("nece").task

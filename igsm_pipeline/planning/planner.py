@@ -22,7 +22,8 @@ from igsm_pipeline.planning.novelty import explain_new
 from igsm_pipeline.planning.stages import STAGES, find_stage, stage_version
 from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, VProbeSettings
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
-from igsm_pipeline.queries.settings import QuerySetSettings, Task
+from igsm_pipeline.queries.settings import QuerySetSettings
+from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.settings import Settings
 from igsm_pipeline.store import NEVER, Freshness, Store, Unit
 from igsm_pipeline.tokens.settings import ShardSettings
@@ -30,7 +31,7 @@ from igsm_pipeline.training.settings import CheckpointSettings, StreamSettings
 from igsm_pipeline.verification.settings import VerdictSettings
 
 TRAIN = "train"
-CORRELATED: tuple[Task, ...] = ("nece", "can_next", "nece_next")
+CORRELATED: tuple[TaskName, ...] = ("nece", "can_next", "nece_next")
 """The tasks whose probes the error correlation asks."""
 
 
@@ -178,7 +179,7 @@ class _Units:
     def _probe(self) -> None:
         """Queries and states per problem set, probes per arm (V-probes per task, too), scores per slice: one more slice trains nothing anew."""
         probes = self.settings.probes
-        self.v_probes: dict[tuple[Task, Arm], Unit] = {}
+        self.v_probes: dict[tuple[TaskName, Arm], Unit] = {}
         if not probes.tasks:
             return
         self.models: dict[Arm, Unit] = {"trained": self.checkpoint, "random": self._control()}
@@ -222,7 +223,7 @@ class _Units:
         fitted = LinearProbeSettings(modulus=self.settings.family.modulus, tasks=probes.tasks, arm=arm, l2=probes.linear_l2, seed=probes.seed)
         return self.add("linear_probes", arm, fitted, {"queries": self.queries[PROBE_TRAIN], "activations": self.states[PROBE_TRAIN, arm]})
 
-    def _train_probe(self, task: Task, arm: Arm) -> Unit:
+    def _train_probe(self, task: TaskName, arm: Arm) -> Unit:
         probes = self.settings.probes
         recipe = VProbeSettings(
             **self.common,

@@ -34,6 +34,7 @@ from igsm_pipeline.intervals.bootstrap import (
     mean_of,
     resample_sums,
 )
+from igsm_pipeline.queries.tasks import TASKS
 
 KEY_COLUMNS = ("problem", "task", "position", "parameter", "parameter_b")
 """What tells two queries of one slice apart."""
@@ -86,11 +87,6 @@ DISTANCE_SCHEMA = pa.schema(
         *_with_interval("accuracy"),
     ]
 )
-
-
-def num_classes_of(task: str, modulus: int) -> int:
-    """Classes of a task: M + 1 for ``value``, else 2."""
-    return modulus + 1 if task == "value" else 2
 
 
 @dataclass(frozen=True)
@@ -167,7 +163,7 @@ def score_predictions(
     rows: list[dict[str, Any]] = []
     guessed: set[tuple[str, str]] = set()
     for (task, probe, layer, part), (queries, keys) in groups.items():
-        num_classes = num_classes_of(task, modulus)
+        num_classes = TASKS[task].classes(modulus)
         control = groups.get((task, controls.get(probe, ""), layer, part))
         if control is not None and control[1] != keys:
             raise BadInput(
@@ -272,7 +268,7 @@ def _subsets(queries: _Queries, task: str, num_classes: int) -> Iterator[_Subset
     if (queries.necessary >= 0).any():
         yield "necessary", None, queries.necessary == 1
         yield "unnecessary", None, queries.necessary == 0
-    if task == "value":
+    if TASKS[task].valued:
         yield "known", None, _positive(queries, num_classes)
     ops = np.unique(queries.op)
     if len(ops) > 1:

@@ -1,7 +1,8 @@
-"""Commands about what is stored and the machine: sql, ui, gc, export, import, doctor."""
+"""Commands about what is stored and the machine: init, sql, ui, gc, export, import, doctor."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +21,20 @@ class TableFormat(StrEnum):
     """How ``sql`` prints."""
 
     table, csv, json = "table", "csv", "json"
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Made if need be; the working folder without it.", show_default=False)] = Path(),
+) -> None:
+    """Begin a project in a folder: dagster.yaml, workspace.yaml, data/experiments for your own experiments."""
+    from igsm_pipeline.toolbox.project import begin_project
+
+    begun = begin_project(folder)
+    for word, names in (("wrote", begun.written), ("kept", begun.kept)):
+        if names:
+            typer.echo(f"{word} {', '.join(str(begun.folder / name) for name in names)}")
+    typer.echo(f"data root {begun.home}\nnext: cd {shlex.quote(str(begun.folder))} && igsm run mini")
 
 
 @app.command()

@@ -12,7 +12,6 @@ Ours: the whole scheme; see ``Store.check`` for the list of what makes a unit st
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import time
@@ -22,9 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from igsm_pipeline.errors import NotFound, StoreError
+from igsm_pipeline.errors import StoreError
 from igsm_pipeline.settings import canonical_json
 from igsm_pipeline.store.files import DISK, OWN, TEMPORARY, hash_file, mode_of_new, remove_leftovers, replace_folder, storage_errors, write_atomically
+from igsm_pipeline.store.home import find_home
 from igsm_pipeline.store.locks import lock_folder
 from igsm_pipeline.store.manifest import CHECKSUM, MANIFEST, checksum_of, content_of, fingerprint_of, is_altered, library_versions, read_manifest
 from igsm_pipeline.store.unit import Unit
@@ -50,22 +50,6 @@ class Freshness:
     def fresh(self) -> bool:
         """True iff nothing speaks against using the unit."""
         return not self.reasons
-
-
-def find_home() -> Path:
-    """The project's data root: ``IGSM_HOME``, else ``data/`` beside the nearest dagster.yaml upwards.
-
-    Raises:
-        NotFound: neither exists.
-    """
-    named = os.environ.get("IGSM_HOME")
-    if named:
-        return Path(named).expanduser().resolve()
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "dagster.yaml").is_file():
-            return folder / "data"
-    raise NotFound(f"no data root: IGSM_HOME is not set and no dagster.yaml lies in {here} or above; set IGSM_HOME or change folder")
 
 
 class Store:

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import igsm_pipeline.store.store as store_module
-from igsm_pipeline.errors import NotFound, StoreError, UnitLocked
-from igsm_pipeline.store import CLOCK, HALF_DONE, MANIFEST, NEVER, Store, Unit, find_home
+from igsm_pipeline.errors import StoreError, UnitLocked
+from igsm_pipeline.store import CLOCK, HALF_DONE, MANIFEST, NEVER, Store, Unit
 from igsm_pipeline.store.housekeeping import show_alterations
 
 
@@ -378,19 +378,6 @@ def test_a_link_to_nothing_in_a_units_place_does_not_stop_the_writer(store: Stor
 def test_a_stage_that_may_not_read_the_users_file_says_so_itself(store: Store) -> None:
     with pytest.raises(PermissionError), store.write(source_unit()):
         raise PermissionError(errno.EACCES, "denied", "/elsewhere/world.json")
-
-
-def test_the_data_root_is_igsm_home_else_beside_dagster_yaml_else_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner = tmp_path / "project" / "notebooks"
-    inner.mkdir(parents=True)
-    monkeypatch.chdir(inner)
-    monkeypatch.delenv("IGSM_HOME", raising=False)
-    with pytest.raises(NotFound, match="set IGSM_HOME"):
-        find_home()
-    (tmp_path / "project" / "dagster.yaml").touch()
-    assert find_home() == tmp_path / "project" / "data"
-    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "other"))
-    assert find_home() == tmp_path / "other"
 
 
 def test_a_reader_never_sees_a_partial_unit(store: Store) -> None:

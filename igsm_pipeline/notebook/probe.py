@@ -20,6 +20,7 @@ from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import list_queries
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import Candidates, QuerySettings
+from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import World
 

@@ -29,7 +29,8 @@ from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, family_by
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.sequences import QueryTokens
-from igsm_pipeline.queries.settings import TASKS, QuerySettings
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import load_world
 
@@ -64,7 +65,7 @@ def main() -> None:
     (queries,) = draw_queries(batch, QuerySettings.parse({"family": family, "task": options.task}, "benchmark"))
     tokens = QueryTokens(batch, queries, GoldDocuments(batch, table, family.format), table)
     model = freeze(gpt2_rotary.build(ModelSettings(layers=options.layers, heads=options.heads), table.size, 2048, 0)).to(device)
-    probe = VProbe(*fit_sizes(model), family.modulus + 1 if options.task == "value" else 2, 8, seed=0).to(device)
+    probe = VProbe(*fit_sizes(model), TASKS[options.task].classes(family.modulus), 8, seed=0).to(device)
     labels = torch.from_numpy(tokens.label).to(device)
     everything = np.arange(len(tokens))
     packed = tokens.pack(everything)

@@ -36,7 +36,7 @@ def hash_json(value: Any) -> str:
 class Settings(BaseModel):
     """Frozen pydantic model that refuses unknown keys and knows its canonical form."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:

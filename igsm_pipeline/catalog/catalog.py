@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,11 +119,19 @@ def open_catalog(home: Path) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(str(target), read_only=True, config=config)
         _search_from(connection, home)
-        store = _quote(f"{home.resolve() / 'store'}{os.sep}")
-        connection.execute(f"SET allowed_directories = [{store}]; SET enable_external_access = false; SET lock_configuration = true")
+        allowed = ", ".join(_quote(f"{folder}{os.sep}") for folder in _store_folders(home.resolve() / "store"))
+        connection.execute(f"SET allowed_directories = [{allowed}]; SET enable_external_access = false; SET lock_configuration = true")
     except duckdb.Error as error:
         raise StoreError(f"{target} cannot be opened ({error}); build it again") from error
     return connection
+
+
+def _store_folders(store: Path) -> Iterator[Path]:
+    """The store, and the folders elsewhere that it, its stages or its units are links to: DuckDB looks at where a file really lies."""
+    yield store
+    for place in (store, *store.glob("*"), *store.glob("*/*")):
+        if place.is_symlink() and place.is_dir():
+            yield place.resolve()
 
 
 def ask(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation | None:
@@ -172,7 +180,7 @@ def _unit(row: Mapping[str, Any], home: Path) -> tuple[Any, ...] | None:
         manifest = read_manifest(folder)
     except StoreError:
         return None
-    place = folder.resolve().relative_to(home.resolve()).as_posix()
+    place = folder.absolute().relative_to(home.absolute()).as_posix()  # links below the data root are not followed
     facts = (manifest.get("bytes"), manifest.get("seconds"), manifest.get("finished"))
     return (
         row["member"],

@@ -8,7 +8,7 @@ A wrong word, value or file ends in two or three lines on stderr and exit code 2
     usage.py     wrong words in the house's grammar
     members.py   run, plan, status, report
     problems.py  generate, show, solve, verify
-    upkeep.py    sql, ui, gc, export, import, doctor
+    upkeep.py    init, sql, ui, gc, export, import, doctor
 """
 
 from igsm_pipeline.cli import members, problems, upkeep

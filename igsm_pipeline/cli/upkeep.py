@@ -1,20 +1,40 @@
-"""Commands about what is stored and the machine: sql, ui, gc, export, import, doctor."""
+"""Commands about what is stored and the machine: init, sql, ui, gc, export, import, doctor."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from igsm_pipeline.cli.app import Members, Stages, app, console, plans_of
+
+if TYPE_CHECKING:
+    from igsm_pipeline.experiments.experiment import Broken
+    from igsm_pipeline.store.housekeeping import Leftover
 
 
 class TableFormat(StrEnum):
     """How ``sql`` prints."""
 
     table, csv, json = "table", "csv", "json"
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Made if need be; the working folder without it.", show_default=False)] = Path(),
+) -> None:
+    """Begin a project in a folder: dagster.yaml, workspace.yaml, data/experiments for your own experiments."""
+    from igsm_pipeline.toolbox.project import begin_project
+
+    begun = begin_project(folder)
+    for word, names in (("wrote", begun.written), ("kept", begun.kept)):
+        if names:
+            typer.echo(f"{word} {', '.join(str(begun.folder / name) for name in names)}")
+    typer.echo(f"data root {begun.home}\nnext: cd {shlex.quote(str(begun.folder))} && igsm run mini")
 
 
 @app.command()
@@ -50,22 +70,29 @@ def ui(
 @app.command()
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only a list is printed.")] = False,
+    checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Remove trained checkpoints without asking once more.")] = False,
+    reports: Annotated[bool, typer.Option("--reports", help="Also what reports rest on whose member no known experiment file declares.")] = False,
     runs: Annotated[float | None, typer.Option("--runs", help="Also Dagster's runs older than these days.", min=0, show_default=False)] = None,
 ) -> None:
     """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest."""
-    from igsm_pipeline.experiments.experiment import load_members
-    from igsm_pipeline.planning.flow import units_of
     from igsm_pipeline.store import Store
-    from igsm_pipeline.store.housekeeping import find_garbage, remove_garbage
     from igsm_pipeline.toolbox.console import format_bytes
+    from igsm_pipeline.toolbox.garbage import find_unwanted
 
     store = Store.at_home()
-    garbage = find_garbage(store, (unit for member in load_members().values() for unit in units_of(member)))
+    unwanted = find_unwanted(store, store.root.parent)
+    garbage = [*unwanted.garbage, *(unwanted.held if reports else ())]
     for item in garbage:
         typer.echo(f"{format_bytes(item.bytes):>10}  {item.kind:<9}  {item.path.relative_to(store.root)}")
+    if unwanted.held and not reports:
+        typer.echo(
+            f"kept {len(unwanted.held)} units of the reports of {', '.join(unwanted.members)}, which no known experiment file declares;"
+            " --reports removes them, too"
+        )
+    for error in unwanted.broken.values() if not yes else ():
+        typer.echo(f"left out: {error}", err=True)
     if yes:
-        folders, freed = remove_garbage(garbage)
-        typer.echo(f"removed {folders} folders, {format_bytes(freed)}")
+        _remove(garbage, unwanted.broken, checkpoints)
     elif garbage:
         typer.echo(f"{len(garbage)} folders, {format_bytes(sum(item.bytes for item in garbage))}; `igsm gc --yes` removes them")
     else:
@@ -74,6 +101,26 @@ def gc(
         from igsm_pipeline.defs.operating.instance import remove_runs
 
         typer.echo(f"{remove_runs(runs, yes=yes)} Dagster runs {'removed' if yes else 'to remove'}")
+
+
+def _remove(garbage: list[Leftover], broken: Broken, checkpoints: bool) -> None:
+    """Remove garbage, trained checkpoints only when they are meant; nothing while an experiment file cannot be read."""
+    from igsm_pipeline.store.housekeeping import remove_garbage
+    from igsm_pipeline.toolbox.console import format_bytes
+    from igsm_pipeline.toolbox.garbage import TRAINED
+
+    for error in broken.values():
+        raise error
+    trained = [item for item in garbage if item.path.parent.name in TRAINED]
+    if trained and not checkpoints:
+        question = f"{len(trained)} of these folders are checkpoints, trained or half trained. Remove them, too?"
+        if not (sys.stdin.isatty() and typer.confirm(question)):
+            garbage = [item for item in garbage if item not in trained]
+            typer.echo(f"kept {len(trained)} checkpoints; --checkpoints removes them, too")
+    removed = remove_garbage(garbage)
+    typer.echo(f"removed {removed.folders} folders, {format_bytes(removed.bytes)}")
+    for line in removed.kept:
+        typer.echo(f"not removed: {line}", err=True)
 
 
 @app.command()

@@ -11,14 +11,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.anatomy import NOTHING, NUM_PARAMETERS
+from igsm_pipeline.problems.anatomy import NOTHING
 from igsm_pipeline.problems.record import ProblemBatch, id_of
 from igsm_pipeline.queries.draw import QUERY_SCHEMA
-from igsm_pipeline.queries.facts import NEVER, analyse
-from igsm_pipeline.queries.settings import Candidates, Task
+from igsm_pipeline.queries.facts import NEVER, Asking, analyse
+from igsm_pipeline.queries.settings import Candidates
+from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.text.solution import HEAD
 
-MISTAKE_TASKS: tuple[Task, ...] = ("can_next", "nece_next")
+MISTAKE_TASKS: tuple[TaskName, ...] = ("can_next", "nece_next")
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,13 @@ def find_unnecessary(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) 
     return found
 
 
-def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: Task, candidates: Candidates) -> tuple[pa.Table, NDArray[np.bool_]]:
+def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: TaskName, candidates: Candidates) -> tuple[pa.Table, NDArray[np.bool_]]:
     """Queries about every candidate at the sentence of each mistake, the model's own text standing before it.
 
     Args:
         batch: the problems.
         mistakes: rising by problem, one each.
-        task: can_next or nece_next.
+        task: one of two answers, asked at steps (can_next or nece_next).
         candidates: who is asked about beside the wrong parameters.
 
     Returns:
@@ -99,17 +100,14 @@ def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: Task, ca
     matrix[np.arange(len(rows)), [mistake.parameter for mistake in mistakes]] = True
     number, codes = np.nonzero(matrix)
     known = np.array([sum(1 << code for code in mistake.known) for mistake in mistakes], dtype=np.int64)[number]
-    is_known = (codes < NUM_PARAMETERS) & (known >> np.minimum(codes, NUM_PARAMETERS - 1) & 1).astype(bool)
-    label = ~is_known & ((facts.parents[number, codes] & ~known) == 0)
-    if task == "nece_next":
-        label &= facts.rank[number, codes] != NEVER
+    label = facts.answer(task, batch.modulus, Asking(number, codes, np.full(len(codes), NOTHING), known)) > 0
     position = np.array([mistake.sentence for mistake in mistakes], dtype=np.int16)[number]
     wrong = codes == np.array([mistake.parameter for mistake in mistakes], dtype=np.int64)[number]
     return make_queries(task, rows[number], position, codes, label), wrong & ~label
 
 
 def make_queries(
-    task: Task, problem: NDArray[np.integer], position: NDArray[np.integer], codes: NDArray[np.integer], label: NDArray[np.generic]
+    task: TaskName, problem: NDArray[np.integer], position: NDArray[np.integer], codes: NDArray[np.integer], label: NDArray[np.generic]
 ) -> pa.Table:
     """A table of queries about one parameter each, in the types of ``QUERY_SCHEMA``."""
     columns = {

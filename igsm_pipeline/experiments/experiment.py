@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,16 +29,15 @@ import yaml
 from pydantic import Field, model_validator
 
 from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, did_you_mean
+from igsm_pipeline.experiments.folders import experiment_folders
 from igsm_pipeline.experiments.sections import BudgetSection, EvaluationSection, ProbesSection, ShardsSection
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings
-from igsm_pipeline.store import find_home
 from igsm_pipeline.tokens.settings import TokenSettings
 from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.world.settings import WorldSettings
 
-BUILTIN = Path(__file__).parent / "builtin"
 _NAME = re.compile(r"[A-Za-z0-9._=-]+")
 
 
@@ -96,34 +94,20 @@ class Experiment:
     members: tuple[Member, ...]
 
 
-def experiment_folders() -> list[Path]:
-    """Where experiment files lie: the built-in ones, then the user's (``IGSM_EXPERIMENTS``, else ``<data root>/experiments``).
-
-    Raises:
-        BadSettings: IGSM_EXPERIMENTS names no folder.
-    """
-    named = os.environ.get("IGSM_EXPERIMENTS")
-    if named:
-        folder = Path(named).expanduser()
-        if not folder.is_dir():
-            raise BadSettings("IGSM_EXPERIMENTS", "must be a folder of experiment files", named, "create it or unset the variable")
-        return [BUILTIN, folder]
-    try:
-        folder = find_home() / "experiments"
-    except NotFound:
-        return [BUILTIN]
-    return [BUILTIN, folder] if folder.is_dir() else [BUILTIN]
-
-
 Broken = dict[Path, IgsmError]
 """Experiment files that cannot be used, each with why."""
 
 
-def load_experiments(broken: Broken | None = None) -> dict[str, Experiment]:
+_ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What values that nobody thought of raise (lists a thousand deep, numbers of five thousand digits): the file's fault, and no other file's."""
+
+
+def load_experiments(broken: Broken | None = None, folders: Sequence[Path] | None = None) -> dict[str, Experiment]:
     """All experiments by name, files in alphabetical order, built-in ones first.
 
     Args:
         broken: takes the files that break a rule, which are then passed over; without it the first one is raised.
+        folders: where to look; None: in ``experiment_folders()``.
 
     Raises:
         BadSettings: a file breaks a rule; names the file, the field, the rule, the value and the way out.
@@ -136,12 +120,21 @@ def load_experiments(broken: Broken | None = None) -> dict[str, Experiment]:
     def judged(path: Path) -> Iterator[None]:
         try:
             yield
-        except (IgsmError, OSError) as error:
+        except IgsmError as error:
             if broken is None:
                 raise
-            broken[path] = error if isinstance(error, IgsmError) else BadSettings(str(path), "must be readable", str(error), "fix its permissions")
+            broken[path] = error
+        except OSError as error:
+            if broken is None:
+                raise
+            broken[path] = BadSettings(str(path), "must be readable", str(error), "fix its permissions")
+        except _ODD as error:
+            odd = BadSettings(str(path), "must be settings", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", "correct the file")
+            if broken is None:
+                raise odd from None
+            broken[path] = odd
 
-    for folder in experiment_folders():
+    for folder in experiment_folders() if folders is None else folders:
         for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
             with judged(path):
                 if path.stem in files:
@@ -156,9 +149,9 @@ def load_experiments(broken: Broken | None = None) -> dict[str, Experiment]:
     return experiments
 
 
-def load_members(broken: Broken | None = None) -> dict[str, Member]:
-    """Every member of every experiment by key, archived ones included; ``broken`` as for ``load_experiments``."""
-    return {member.key: member for experiment in load_experiments(broken).values() for member in experiment.members}
+def load_members(broken: Broken | None = None, folders: Sequence[Path] | None = None) -> dict[str, Member]:
+    """Every member of every experiment by key, archived ones included; ``broken`` and ``folders`` as for ``load_experiments``."""
+    return {member.key: member for experiment in load_experiments(broken, folders).values() for member in experiment.members}
 
 
 def find_member(key: str) -> Member:
@@ -215,7 +208,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def _read(path: Path, _mtime_ns: int, _size: int) -> dict[str, Any]:
     try:
         value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+    except (yaml.YAMLError, *_ODD) as error:
         text = " ".join(str(error).split())
         raise BadSettings(str(path), "must be a YAML file", text, "correct the file") from None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):

@@ -8,7 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from igsm_pipeline.experiments.slices import check_slice
 from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
-from igsm_pipeline.queries.settings import TASKS, Candidates, Task
+from igsm_pipeline.queries.settings import Candidates
+from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.settings import Settings
 from igsm_pipeline.tokens.settings import Alignment
 
@@ -53,7 +54,7 @@ class EvaluationSection(Settings):
 class ProbesSection(Settings):
     """What is asked of the model's states."""
 
-    tasks: tuple[Task, ...] = TASKS
+    tasks: tuple[TaskName, ...] = ALL_TASKS
     candidates: Candidates = "existing"
     per_problem: int = Field(10, ge=1, le=1000, description="most queries per problem and task")
     slices: tuple[str, ...] = Field(("op<=max", "op=max", "op=max+1"), description="evaluation slices that probes are tested on")

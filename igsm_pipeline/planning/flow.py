@@ -25,8 +25,9 @@ from igsm_pipeline.probes.settings import ARMS, LinearProbeSettings, ScoreSettin
 from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, V_PROBES
 from igsm_pipeline.problems.settings import ProblemSetSettings
 from igsm_pipeline.problems.stage import STAGE as PROBLEM_SETS
-from igsm_pipeline.queries.settings import QuerySetSettings, Task
+from igsm_pipeline.queries.settings import QuerySetSettings
 from igsm_pipeline.queries.stage import STAGE as PROBE_QUERIES
+from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.reports.settings import ReportSettings
 from igsm_pipeline.reports.stage import STAGE as REPORT
 from igsm_pipeline.settings import Settings, hash_json
@@ -41,7 +42,7 @@ from igsm_pipeline.verification.stage import STAGE as VERDICTS
 from igsm_pipeline.world.stage import STAGE as WORLD
 
 TRAIN = "train"
-CORRELATED: tuple[Task, ...] = ("nece", "can_next", "nece_next")
+CORRELATED: tuple[TaskName, ...] = ("nece", "can_next", "nece_next")
 """The tasks whose probes the error correlation asks."""
 
 

@@ -35,6 +35,7 @@ from igsm_pipeline.intervals.bootstrap import (
     resample_sums,
 )
 from igsm_pipeline.probes.stage import DISTANCES, METRICS
+from igsm_pipeline.queries.tasks import TASKS
 
 KEY_COLUMNS = ("problem", "task", "position", "parameter", "parameter_b")
 """What tells two queries of one slice apart."""
@@ -52,11 +53,6 @@ MAX_DISTANCE = 8
 
 METRICS_SCHEMA = METRICS.schema()
 DISTANCE_SCHEMA = DISTANCES.schema()
-
-
-def num_classes_of(task: str, modulus: int) -> int:
-    """Classes of a task: M + 1 for ``value``, else 2."""
-    return modulus + 1 if task == "value" else 2
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ def score_predictions(
     rows: list[dict[str, Any]] = []
     guessed: set[tuple[str, str]] = set()
     for (task, probe, layer, part), (queries, keys) in groups.items():
-        num_classes = num_classes_of(task, modulus)
+        num_classes = TASKS[task].classes(modulus)
         control = groups.get((task, controls.get(probe, ""), layer, part))
         if control is not None and control[1] != keys:
             raise BadInput(
@@ -238,7 +234,7 @@ def _subsets(queries: _Queries, task: str, num_classes: int) -> Iterator[_Subset
     if (queries.necessary >= 0).any():
         yield "necessary", None, queries.necessary == 1
         yield "unnecessary", None, queries.necessary == 0
-    if task == "value":
+    if TASKS[task].valued:
         yield "known", None, _positive(queries, num_classes)
     ops = np.unique(queries.op)
     if len(ops) > 1:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from igsm_pipeline.problems.settings import FamilySettings
-from igsm_pipeline.queries.settings import TASKS, Task
+from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.settings import Settings, runtime_field
 from igsm_pipeline.tokens.settings import TokenSettings
 
@@ -26,7 +26,7 @@ class VProbeSettings(Settings):
 
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
-    task: Task
+    task: TaskName
     arm: Arm = Field("trained", description="what the model is; copied into names only")
     num_steps: int = Field(100_000, ge=1)
     batch_problems: int = Field(256, ge=1, description="problems per step; each comes with all its queries")
@@ -50,7 +50,7 @@ class LinearProbeSettings(Settings):
     """
 
     modulus: int = Field(ge=2, le=1000, description="M, which gives the task value its classes")
-    tasks: tuple[Task, ...] = Field(TASKS, min_length=1)
+    tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1)
     arm: Arm = Field("trained", description="what the model is; copied into names only")
     l2: float = Field(1e-3, gt=0, description="weight of the penalty on squared weights, features standardised")
     max_iterations: int = Field(200, ge=1, description="most L-BFGS iterations of one fit")
@@ -65,7 +65,7 @@ class ScoreSettings(Settings):
     slice: str = Field(min_length=1, max_length=64, description="its name, copied into every row")
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
-    tasks: tuple[Task, ...] = Field(TASKS, min_length=1)
+    tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1)
     mapped_problems: int = Field(16, ge=0, description="problems whose every parameter is asked at every step")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: matrix products of the frozen model under autocast")
     num_resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")

@@ -20,11 +20,11 @@ from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statis
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.probes.inputs import PROBES, SELECTION
 from igsm_pipeline.probes.linear import LinearProbe, fit_probe
-from igsm_pipeline.probes.metrics import num_classes_of
 from igsm_pipeline.probes.settings import LinearProbeSettings
 from igsm_pipeline.probes.stage import SELECTION as SELECTION_TABLE
 from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.problems.files import write_parquet
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.store import Writing
 
@@ -77,7 +77,7 @@ class _Asked:
         problem = queries["problem"].to_numpy()
         held = hold_out(int(problem.max()) + 1, settings.held_out, settings.seed)[problem]
         label = queries["label"].to_numpy().astype(np.int64)
-        return cls(cache.rows_of(queries), label, held, num_classes_of(task, settings.modulus))
+        return cls(cache.rows_of(queries), label, held, TASKS[task].classes(settings.modulus))
 
     def test(self, probe: LinearProbe, states: Tensor) -> float | None:
         label = self.label[self.held].numpy()

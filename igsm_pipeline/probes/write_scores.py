@@ -37,6 +37,7 @@ from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.stage import folder_of
 from igsm_pipeline.store import Writing
 
@@ -134,7 +135,7 @@ class _Scorer:
                 bf16 = settings.precision == "bf16"
                 said = predict(probe, model, tokens, device=self.device, max_tokens=settings.max_tokens, bf16=bf16)
                 yield task, make_predictions(tokens.queries, *said, probe=V_NAMES[arm], layer=None, part=settings.slice)
-                if arm == "trained" and task != "dep" and settings.mapped_problems and len(tokens):
+                if arm == "trained" and not TASKS[task].needs_b and settings.mapped_problems and len(tokens):
                     self.maps.append(self._map(probe, model, task, tokens))
 
     def _map(self, probe: VProbe, model: PreTrainedModel, task: str, tokens: QueryTokens) -> pa.Table:

@@ -13,11 +13,11 @@ from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.inputs import LOSSES, read_tokens
-from igsm_pipeline.probes.metrics import num_classes_of
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import save_probe
 from igsm_pipeline.probes.v_training import train_v_probe
 from igsm_pipeline.problems.files import write_parquet
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.store import Writing
 
 
@@ -35,7 +35,7 @@ def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing:
     tokens = read_tokens(settings.family, settings.tokens, inputs, inputs["model"], [settings.task])[settings.task]
     if not len(tokens):
         raise StageFailed("v_probes: there must be training queries, got none; draw more problems for the probes")
-    num_classes = num_classes_of(settings.task, settings.family.modulus)
+    num_classes = TASKS[settings.task].classes(settings.family.modulus)
     device = pick_device(settings.device)
     model = freeze(load(inputs["model"])).to(device)
     label = f"{settings.task} {settings.arm}"

@@ -18,6 +18,7 @@ from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.facts import NEVER, NUM_CODES, Facts, analyse
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.queries.stage import QUERIES
+from igsm_pipeline.queries.tasks import TASKS
 
 DRAW_BLOCK = 4096
 
@@ -82,19 +83,19 @@ def _candidate_codes(facts: Facts, settings: QuerySettings) -> tuple[NDArray[np.
 
 
 def _num_queries(facts: Facts, settings: QuerySettings, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    if settings.task == "nece":
-        return counts
-    if settings.task == "dep":
-        return counts * (counts - 1)
-    return counts * (facts.num_steps.astype(np.int64) + 1)
+    """Queries of each problem that there are: so many positions, and at each of them one per candidate or per pair of candidates."""
+    task = TASKS[settings.task]
+    at_a_position = counts * (counts - 1) if task.needs_b else counts
+    return at_a_position * (facts.num_steps.astype(np.int64) + 1) if task.asked_at == "steps" else at_a_position
 
 
 def _decode(
     settings: QuerySettings, counts: NDArray[np.int64], codes: NDArray[np.uint8], problem: NDArray[np.int32], number: NDArray[np.int64]
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8], NDArray[np.uint8]]:
     """Position, A and B of the query with a running number in its problem."""
-    high, low = np.divmod(number, np.maximum(counts[problem] - (settings.task == "dep"), 1))
-    if settings.task == "dep":
+    needs_b = TASKS[settings.task].needs_b
+    high, low = np.divmod(number, np.maximum(counts[problem] - needs_b, 1))
+    if needs_b:
         return np.zeros(len(number), np.int16), codes[problem, high], codes[problem, low + (low >= high)]
     return high.astype(np.int16), codes[problem, low], np.full(len(number), NOTHING, np.uint8)
 

@@ -6,7 +6,10 @@ A probed parameter is a **code**: the record's parameter id (0..62), or, for a p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +23,17 @@ from igsm_pipeline.problems.anatomy import (
     existing_mask,
     locate_edges,
     lowest_bit,
-    order_mask,
     parent_mask,
 )
 from igsm_pipeline.problems.kernel import kernel
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Parameter
 from igsm_pipeline.problems.record import Records, id_of, parameter_of
-from igsm_pipeline.queries.settings import TASKS, Candidates, Task
+from igsm_pipeline.queries.settings import Candidates
+from igsm_pipeline.queries.tasks import TaskName
 
 NO_EDGE = 64
 NUM_CODES = NO_EDGE + (MAX_LAYERS - 1) * MAX_WIDTH * MAX_WIDTH
 NEVER = 255
-_NECE, _DEP, _KNOWN, _VALUE, _CAN_NEXT, _NECE_NEXT = range(6)
 
 
 Bytes = NDArray[np.uint8]
@@ -75,17 +77,49 @@ class Facts:
 
     def label(
         self,
-        task: Task,
+        task: TaskName,
         modulus: int,
         problem: NDArray[np.integer],
         position: NDArray[np.integer],
         parameter: NDArray[np.uint8],
         other: NDArray[np.uint8],
     ) -> NDArray[np.int16]:
-        """The true answers to queries given as columns, int16, (num_queries,); see ``labels.label_query``."""
-        facts = (self.parents, self.foundations, self.rank, self.values, self.order)
-        labels: NDArray[np.int16] = _label(TASKS.index(task), modulus, problem, position, parameter, other, *facts)
-        return labels
+        """The true answers to queries given as columns, int16, (num_queries,); see ``labels.label_query``.
+
+        Args:
+            task: what is asked.
+            modulus: M.
+            problem: row of each query's problem.
+            position: sentences of the generator's solution that stand before it.
+            parameter: code of A.
+            other: code of B, or ``NOTHING``.
+        """
+        return self.answer(task, modulus, Asking(problem, parameter, other, self.known_masks[problem, position]))
+
+    def answer(self, task: TaskName, modulus: int, asking: Asking) -> NDArray[np.int16]:
+        """The true answers where it is told which parameters are computed, by whatever solution, int16, (num_queries,)."""
+        return _ANSWERS[task](self, asking, modulus).astype(np.int16)
+
+    @cached_property
+    def known_masks(self) -> NDArray[np.int64]:
+        """Mask of the first t parameters of each solution, int64, (num_problems, NUM_PARAMETERS + 1) by problem and t."""
+        masks = np.zeros((len(self.order), NUM_PARAMETERS + 1), np.int64)
+        _accumulate(self.order, self.num_steps, masks)
+        return masks
+
+
+class Asking(NamedTuple):
+    """Queries as columns, (num_queries,) each: problem, codes of A and B, and the mask of the parameters that are computed before it."""
+
+    problem: NDArray[np.integer]
+    parameter: NDArray[np.integer]
+    other: NDArray[np.integer]
+    known: NDArray[np.int64]
+
+    def is_known(self) -> NDArray[np.bool_]:
+        """Whether A is computed. A pair without an edge never is."""
+        known = (self.known >> np.minimum(self.parameter, NUM_PARAMETERS - 1).astype(np.int64) & 1).astype(bool)
+        return np.asarray(known & (self.parameter < NUM_PARAMETERS))
 
 
 def analyse(records: Records) -> Facts:
@@ -207,36 +241,46 @@ def _depths(parents: Masks, depth: Bytes) -> None:
 
 
 @kernel
-def _label(
-    task: int,
-    modulus: int,
-    problem: NDArray[np.integer],
-    position: NDArray[np.integer],
-    parameter: Bytes,
-    other: Bytes,
-    parents: Masks,
-    foundations: Masks,
-    rank: Bytes,
-    values: NDArray[np.uint16],
-    order: Bytes,
-) -> NDArray[np.int16]:
-    """See ``labels.label_query``."""
-    labels = np.zeros(len(problem), np.int16)
-    for q in range(len(problem)):
-        n, t, a = problem[q], position[q], parameter[q]
-        known = order_mask(order[n], t)
-        if task == _NECE:
-            labels[q] = rank[n, a] != NEVER
-        elif task == _DEP:
-            labels[q] = other[q] < NUM_PARAMETERS and foundations[n, a] >> np.int64(other[q]) & 1
-        elif task == _KNOWN:
-            labels[q] = rank[n, a] < t
-        elif task == _VALUE:
-            labels[q] = values[n, a] if rank[n, a] < t else modulus
-        else:
-            can_next = rank[n, a] >= t and parents[n, a] & ~known == 0
-            labels[q] = can_next and (task == _CAN_NEXT or rank[n, a] != NEVER)
-    return labels
+def _accumulate(order: Bytes, num_steps: Bytes, masks: Masks) -> None:
+    """See ``Facts.known_masks``; behind the last sentence nothing more is computed."""
+    for n in range(len(order)):
+        for t in range(1, masks.shape[1]):
+            masks[n, t] = masks[n, t - 1] | np.int64(1) << np.int64(order[n, t - 1]) if t <= num_steps[n] else masks[n, t - 1]
 
+
+def _is_necessary(facts: Facts, asking: Asking, _: int) -> NDArray[np.integer | np.bool_]:
+    return np.asarray(facts.rank[asking.problem, asking.parameter] != NEVER)
+
+
+def _rests_on(facts: Facts, asking: Asking, _: int) -> NDArray[np.integer | np.bool_]:
+    other = np.minimum(asking.other, NUM_PARAMETERS).astype(np.int64)
+    return np.asarray((asking.other < NUM_PARAMETERS) & (facts.foundations[asking.problem, asking.parameter] >> other & 1).astype(bool))
+
+
+def _is_known(_: Facts, asking: Asking, __: int) -> NDArray[np.integer | np.bool_]:
+    return asking.is_known()
+
+
+def _value(facts: Facts, asking: Asking, modulus: int) -> NDArray[np.integer | np.bool_]:
+    return np.where(asking.is_known(), facts.values[asking.problem, asking.parameter].astype(np.int64), modulus)
+
+
+def _can_be_next(facts: Facts, asking: Asking, _: int) -> NDArray[np.integer | np.bool_]:
+    return np.asarray(~asking.is_known() & ((facts.parents[asking.problem, asking.parameter] & ~asking.known) == 0))
+
+
+def _is_needed_next(facts: Facts, asking: Asking, modulus: int) -> NDArray[np.integer | np.bool_]:
+    return np.asarray(np.logical_and(_can_be_next(facts, asking, modulus), _is_necessary(facts, asking, modulus)))
+
+
+_ANSWERS: dict[TaskName, Callable[[Facts, Asking, int], NDArray[np.integer | np.bool_]]] = {
+    "nece": _is_necessary,
+    "dep": _rests_on,
+    "known": _is_known,
+    "value": _value,
+    "can_next": _can_be_next,
+    "nece_next": _is_needed_next,
+}
+"""The true answers of each task, computed for many queries at once."""
 
 assert MAX_INSTANCES <= NUM_PARAMETERS < NO_EDGE <= NUM_CODES < NOTHING

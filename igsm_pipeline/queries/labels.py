@@ -1,4 +1,4 @@
-"""The six probe tasks, as one would explain them: labels and candidates from a ``Problem``, one at a time.
+"""The probe tasks, as one would explain them: labels and candidates from a ``Problem``, one at a time.
 
 Slow and obvious on purpose; ``queries.facts`` computes the same from record arrays, and a test holds the two equal on every parameter.
 
@@ -8,8 +8,11 @@ A pair of items of neighbouring layers without an edge is written ``Parameter(IN
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from igsm_pipeline.problems.problem import INSTANCE, Parameter, Problem
-from igsm_pipeline.queries.settings import Candidates, Task
+from igsm_pipeline.queries.settings import Candidates
+from igsm_pipeline.queries.tasks import TaskName
 
 
 def exists(problem: Problem, parameter: Parameter) -> bool:
@@ -42,7 +45,7 @@ def list_candidates(problem: Problem, candidates: Candidates) -> tuple[Parameter
     return tuple(sorted(existing | pairs))
 
 
-def label_query(problem: Problem, task: Task, position: int, parameter: Parameter, other: Parameter | None = None) -> int:
+def label_query(problem: Problem, task: TaskName, position: int, parameter: Parameter, other: Parameter | None = None) -> int:
     """The true answer to one query.
 
     nece(A): A is necessary. dep(A, B): A rests on B, directly or not. known(A): A is among the first ``position`` defined. value(A): its value if
@@ -51,26 +54,31 @@ def label_query(problem: Problem, task: Task, position: int, parameter: Paramete
 
     Args:
         problem: must have a solution order.
-        task: one of the six.
+        task: one of ``TASKS``.
         position: solution sentences seen, 0 to ``len(problem.order)``.
         parameter: A.
-        other: B, for dep only.
+        other: B, for tasks that ask about a pair (dep).
 
     Returns:
         0 or 1; for value 0..M.
     """
-    known = set(problem.order[:position])
-    if task == "nece":
-        return int(parameter in problem.necessary)
-    if task == "dep":
-        return int(other in foundations(problem, parameter))
-    if task == "known":
-        return int(parameter in known)
-    if task == "value":
-        return problem.values[parameter] if parameter in known else problem.modulus
+    return int(_ANSWERS[task](problem, frozenset(problem.order[:position]), parameter, other))
+
+
+def _can_next(problem: Problem, known: frozenset[Parameter], parameter: Parameter, _: Parameter | None) -> bool:
     parents = problem.parents(parameter) if exists(problem, parameter) else ()
-    can_next = parameter not in known and known.issuperset(parents)
-    return int(can_next and (task == "can_next" or parameter in problem.necessary))
+    return parameter not in known and known.issuperset(parents)
+
+
+_ANSWERS: dict[TaskName, Callable[[Problem, frozenset[Parameter], Parameter, Parameter | None], int]] = {
+    "nece": lambda problem, known, parameter, other: parameter in problem.necessary,
+    "dep": lambda problem, known, parameter, other: other in foundations(problem, parameter),
+    "known": lambda problem, known, parameter, other: parameter in known,
+    "value": lambda problem, known, parameter, other: problem.values[parameter] if parameter in known else problem.modulus,
+    "can_next": _can_next,
+    "nece_next": lambda problem, known, parameter, other: _can_next(problem, known, parameter, other) and parameter in problem.necessary,
+}
+"""The true answer of each task about A and B, given what the solution has computed."""
 
 
 def distance_to_query(problem: Problem, parameter: Parameter) -> int | None:

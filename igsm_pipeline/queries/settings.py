@@ -7,18 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.settings import Settings
 
-Task = Literal["nece", "dep", "known", "value", "can_next", "nece_next"]
 Candidates = Literal["graph", "existing", "text", "all"]
-
-TASKS: tuple[Task, ...] = ("nece", "dep", "known", "value", "can_next", "nece_next")
-"""The six probe tasks.
-
-Source: figure 7 and appendix F.
-"""
-STEP_TASKS: tuple[Task, ...] = ("known", "value", "can_next", "nece_next")
-"""The tasks that are asked at every step of the solution; nece and dep are asked once, before it."""
 
 
 class QuerySettings(Settings):
@@ -28,7 +20,7 @@ class QuerySettings(Settings):
     """
 
     family: FamilySettings
-    task: Task
+    task: TaskName
     candidates: Candidates = Field("existing", description="which parameters of a problem may be drawn")
     per_problem: int = Field(10, ge=1, le=1000, description="most draws per problem, without replacement")
     seed: int = Field(0, ge=0)
@@ -41,14 +33,14 @@ class QuerySetSettings(Settings):
     """The draws of several tasks over one problem set or its first problems; field by field as in ``QuerySettings``."""
 
     family: FamilySettings
-    tasks: tuple[Task, ...] = Field(TASKS, min_length=1, description="who asks")
+    tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1, description="who asks")
     candidates: Candidates = QuerySettings.model_fields["candidates"].default
     per_problem: int = Field(QuerySettings.model_fields["per_problem"].default, ge=1, le=1000, description="most draws per problem and task")
     first: int | None = Field(None, ge=1, description="problems of the set that are asked about, from its first one on; None: all")
     seed: int = Field(0, ge=0)
     stream: str = QuerySettings.model_fields["stream"].default
 
-    def of(self, task: Task) -> QuerySettings:
+    def of(self, task: TaskName) -> QuerySettings:
         """The draws of one task."""
         names = ("family", "candidates", "per_problem", "seed", "stream")
         return QuerySettings(task=task, **{name: getattr(self, name) for name in names})

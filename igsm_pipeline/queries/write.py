@@ -12,6 +12,7 @@ from igsm_pipeline.errors import NotFound
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.queries.draw import QUERY_SCHEMA, draw_queries
 from igsm_pipeline.queries.settings import QuerySetSettings
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.store import Writing, written_whole
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.write import WORLD_FILE
@@ -27,8 +28,7 @@ def write_queries(settings: QuerySetSettings, inputs: Mapping[str, Path], writin
             for table in draw_queries(batch, settings.of(task)):
                 writer.write_table(table)
                 rows += len(table)
-                labels = table.column("label").to_numpy()
-                positives += int((labels < settings.family.modulus).sum() if task == "value" else labels.sum())
+                positives += int(TASKS[task].positive(table.column("label").to_numpy(), settings.family.modulus).sum())
     writing.counts.update(queries=rows, problems=len(batch), positives=positives)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from igsm_pipeline.errors import IgsmError, StageFailed, TransientFault, UnitLocked
 from igsm_pipeline.experiments.experiment import Member
+from igsm_pipeline.experiments.folders import remember_folder
 from igsm_pipeline.planning.flow import find_stage, units_of
 from igsm_pipeline.processes import die_with_parent
 from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
@@ -129,6 +130,7 @@ def run_units(
         jobs: processes: units side by side where the stage allows it (never on one GPU), or shares of one unit. Cannot change a result.
         say: as for ``run_unit``.
     """
+    remember_folder(store.root.parent, member.path.parent)
     units = [unit for unit in units_of(member) if unit.stage == stage and unit_name in (None, unit.name)]
     known: dict[Unit, Any] = {}
     num_stale = sum(not store.check(unit, known=known).fresh for unit in units)

@@ -1,5 +1,6 @@
 """The store: one folder per unit of work, whose address is known before it is computed.
 
+home.py          the data root: where it is, and what cannot be one
 unit.py          a unit of work and its address
 manifest.py      what a finished unit says about itself
 files.py         files written whole, folders replaced, what the disk says in words
@@ -10,9 +11,10 @@ archives.py      export and import of units
 """
 
 from igsm_pipeline.store.files import hash_file, remove_leftovers, write_atomically, written_whole
+from igsm_pipeline.store.home import find_home
 from igsm_pipeline.store.locks import LOCK, lock_owner, locked
 from igsm_pipeline.store.manifest import CLOCK, MANIFEST, content_of, library_versions, read_manifest
-from igsm_pipeline.store.store import HALF_DONE, NEVER, PARTIAL, Freshness, Store, Writing, find_home
+from igsm_pipeline.store.store import HALF_DONE, NEVER, PARTIAL, Freshness, Store, Writing
 from igsm_pipeline.store.unit import Unit
 
 __all__ = [

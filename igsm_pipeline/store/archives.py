@@ -18,7 +18,7 @@ from igsm_pipeline.errors import BadInput, StoreError
 from igsm_pipeline.store.files import hash_file, replace_folder, written_whole
 from igsm_pipeline.store.housekeeping import STAGE_NAME, UNIT_NAME
 from igsm_pipeline.store.locks import lock_folder
-from igsm_pipeline.store.manifest import MANIFEST, content_of, fingerprint_of, read_manifest
+from igsm_pipeline.store.manifest import MANIFEST, fingerprint_of, is_altered, read_manifest
 from igsm_pipeline.store.store import Store
 from igsm_pipeline.store.unit import Unit
 
@@ -43,7 +43,11 @@ def export_units(store: Store, units: Iterable[Unit], target: Path) -> int:
         for unit in chosen:
             folder = store.path(unit)
             for name in (*store.manifest(unit)["files"], MANIFEST):
-                tar.add(folder / name, arcname=f"{unit.stage}/{unit.fingerprint}/{name}", recursive=False)
+                try:
+                    tar.add((folder / name).resolve(), arcname=f"{unit.stage}/{unit.fingerprint}/{name}", recursive=False)
+                except PermissionError:
+                    where = f"{folder / name} cannot be read: permissions; let its owner change them"
+                    raise StoreError(f"{unit.stage} {unit.name} cannot be exported: {where}") from None
     return len(chosen)
 
 
@@ -119,8 +123,10 @@ def _checked_manifest(folder: Path, source: Path) -> dict[str, Any]:
         expected = fingerprint_of(manifest)
     except (StoreError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(where, "must hold a manifest", str(error), "export it again") from None
-    if (manifest["stage"], expected) != (folder.parent.name, folder.name) or content_of(manifest["files"]) != manifest["content"]:
+    if (manifest["stage"], expected) != (folder.parent.name, folder.name):
         raise BadInput(where, "must be the address that its manifest gives", f"{manifest['stage']}/{expected}", "export it again")
+    if is_altered(manifest):
+        raise BadInput(where, "must hold the manifest that was written", "an altered one", "export it again")
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
     if present != set(manifest["files"]):
         raise BadInput(where, "must hold the files of its manifest", sorted(present ^ set(manifest["files"])), "export it again")

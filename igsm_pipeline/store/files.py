@@ -40,13 +40,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         return
     target = path.resolve()
     temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
-    mode = _mode_of_new(temporary)
+    mode = mode_of_new(temporary)
     try:
         yield temporary
         handle = os.open(temporary, os.O_RDONLY)
         try:
-            if os.fstat(handle).st_mode & 0o777 != mode:
-                os.fchmod(handle, mode)
+            os.fchmod(handle, mode)
             os.fsync(handle)
         finally:
             os.close(handle)
@@ -68,8 +67,9 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _mode_of_new(path: Path) -> int:
-    """The permissions that a new file gets in this folder; asked by making one, since reading the umask would change it for other threads."""
+def mode_of_new(path: Path) -> int:
+    """The permissions that a new file gets at a path where there is none; asked by making one and removing it, since reading the umask would change
+    it for other threads."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         return os.fstat(handle).st_mode & 0o777
@@ -87,14 +87,29 @@ def hash_file(path: Path, *, flush: bool = False) -> str:
 
 
 def replace_folder(partial: Path, final: Path) -> None:
-    """Move a whole unit folder to its address, in place of what may lie there; the caller holds the lock."""
+    """Move a whole unit folder to its address, in place of what may lie there; the caller holds the lock.
+
+    Where a link lies there, the link is replaced, and the folder that it leads to is left alone.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
     old = final.with_name(final.name + OLD)
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
+    remove_folder(old, ignore_errors=True)
+    if final.exists() or final.is_symlink():
         final.rename(old)
     partial.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
+    remove_folder(old, ignore_errors=True)
+
+
+def remove_folder(path: Path, *, ignore_errors: bool = False) -> None:
+    """Remove a folder with what is in it, or a link without what it leads to; nothing there is no error."""
+    try:
+        if path.is_symlink():
+            path.unlink(missing_ok=True)
+        elif path.exists():
+            shutil.rmtree(path, ignore_errors=ignore_errors)
+    except OSError:
+        if not ignore_errors:
+            raise
 
 
 DISK = {

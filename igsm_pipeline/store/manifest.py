@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -35,14 +36,56 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"{path} must exist for the unit to be used; run its stage") from None
-    except (ValueError, OSError) as error:
+    except PermissionError:
+        raise StoreError(f"manifest {path} cannot be read: permissions; let its owner change them") from None
+    except (ValueError, OSError, RecursionError) as error:
         raise StoreError(f"manifest {path} cannot be read ({error}); rerun the stage to rebuild it") from None
-    if not isinstance(manifest, dict) or not {"stage", "version", "settings", "files", "content", "inputs", "counts"} <= manifest.keys():
-        raise StoreError(f"manifest {path} is not a manifest; rerun the stage to rebuild it")
-    return manifest
+    wrong = _wrong_field(manifest)
+    if wrong:
+        raise StoreError(f"manifest {path} is not a manifest ({wrong}); rerun the stage to rebuild it")
+    checked: dict[str, Any] = manifest
+    return checked
+
+
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "stage": (str,), "name": (str,), "version": (int,), "settings": (dict,), "inputs": (dict,), "content": (str,), "files": (dict,),
+    "counts": (dict,), "bytes": (int,), "seconds": (int, float), "finished": (str,),
+}  # fmt: skip
+_ENTRIES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
+    "files": {"bytes": (int,), "mtime_ns": (int,), "sha256": (str,)},
+    "inputs": {"fingerprint": (str,), "content": (str,)},
+}
+
+
+def _wrong_field(manifest: Any) -> str:
+    """The first field of what was read that is missing or of another kind than every reader takes it to be; empty: none is."""
+    if not isinstance(manifest, dict):
+        return f"it is a {type(manifest).__name__}"
+    for name, kinds in _FIELDS.items():
+        if not isinstance(manifest.get(name), kinds):
+            return f"its {name} is {'missing' if name not in manifest else type(manifest[name]).__name__}"
+    for name, fields in _ENTRIES.items():
+        for key, entry in manifest[name].items():
+            if not isinstance(entry, dict) or not all(isinstance(entry.get(field), kinds) for field, kinds in fields.items()):
+                return f"its {name} hold no {', '.join(fields)} for {key!r}"
+    return ""
+
+
+CHECKSUM = "checksum"
+
+
+def checksum_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 over everything that a manifest says beside its own checksum: counts, seconds and libraries as well as files."""
+    rest = {key: value for key, value in manifest.items() if key != CHECKSUM}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def is_altered(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest says other things than when it was written; one of before there were checksums is judged by its files alone."""
+    return manifest["content"] != content_of(manifest["files"]) or (CHECKSUM in manifest and manifest[CHECKSUM] != checksum_of(manifest))
 
 
 def fingerprint_of(manifest: Mapping[str, Any]) -> str:

@@ -12,7 +12,6 @@ Ours: the whole scheme; see ``Store.check`` for the list of what makes a unit st
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import time
@@ -22,11 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from igsm_pipeline.errors import NotFound, StoreError
+from igsm_pipeline.errors import StoreError
 from igsm_pipeline.settings import canonical_json
-from igsm_pipeline.store.files import DISK, OWN, hash_file, remove_leftovers, replace_folder, storage_errors, write_atomically
+from igsm_pipeline.store.files import DISK, OWN, TEMPORARY, hash_file, mode_of_new, remove_leftovers, replace_folder, storage_errors, write_atomically
+from igsm_pipeline.store.home import find_home
 from igsm_pipeline.store.locks import lock_folder
-from igsm_pipeline.store.manifest import MANIFEST, content_of, fingerprint_of, library_versions, read_manifest
+from igsm_pipeline.store.manifest import CHECKSUM, MANIFEST, checksum_of, content_of, fingerprint_of, is_altered, library_versions, read_manifest
 from igsm_pipeline.store.unit import Unit
 
 PARTIAL = ".partial"
@@ -50,22 +50,6 @@ class Freshness:
     def fresh(self) -> bool:
         """True iff nothing speaks against using the unit."""
         return not self.reasons
-
-
-def find_home() -> Path:
-    """The project's data root: ``IGSM_HOME``, else ``data/`` beside the nearest dagster.yaml upwards.
-
-    Raises:
-        NotFound: neither exists.
-    """
-    named = os.environ.get("IGSM_HOME")
-    if named:
-        return Path(named).expanduser().resolve()
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "dagster.yaml").is_file():
-            return folder / "data"
-    raise NotFound(f"no data root: IGSM_HOME is not set and no dagster.yaml lies in {here} or above; set IGSM_HOME or change folder")
 
 
 class Store:
@@ -112,13 +96,15 @@ class Store:
     def check_own(self, unit: Unit, *, deep: bool = False) -> tuple[str, ...]:
         """What speaks against a unit's own folder, its inputs not looked at; empty: nothing."""
         folder = self.path(unit)
-        if not (folder / MANIFEST).exists():
-            partial = folder.with_name(folder.name + PARTIAL)
-            return (HALF_DONE if partial.exists() else NEVER,)
         try:
+            if not (folder / MANIFEST).exists():
+                partial = folder.with_name(folder.name + PARTIAL)
+                return (HALF_DONE if partial.exists() else NEVER,)
             manifest = read_manifest(folder)
         except StoreError as error:
             return (str(error),)
+        except PermissionError:
+            return (f"{folder} cannot be read: permissions",)
         if fingerprint_of(manifest) != unit.fingerprint:
             return ("its manifest belongs to other settings",)
         return tuple(_damage(folder, manifest, deep))
@@ -155,6 +141,8 @@ class Store:
             started = time.monotonic()
             with storage_errors(final, OWN):
                 resumed = partial.exists()
+                if partial.is_symlink() and not resumed:
+                    partial.unlink()
                 partial.mkdir(exist_ok=True)
                 (partial / MANIFEST).unlink(missing_ok=True)
                 inputs = self._as_read(unit)
@@ -183,9 +171,12 @@ class Store:
     def _seal(self, unit: Unit, writing: Writing, inputs: Mapping[str, Any], seconds: float) -> None:
         remove_leftovers(writing.folder)
         files: dict[str, dict[str, Any]] = {}
+        mode = mode_of_new(writing.folder / f".mode{TEMPORARY}")
         for path in sorted(writing.folder.rglob("*")):
             name = path.relative_to(writing.folder).as_posix()
             if path.is_file() and name not in (MANIFEST, _INPUTS):
+                if not path.is_symlink():
+                    path.chmod(mode)  # libraries that write through a temporary file (safetensors) leave it readable by its owner only
                 stat = path.stat()
                 files[name] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": hash_file(path, flush=True)}
         manifest = {
@@ -204,6 +195,7 @@ class Store:
             "libraries": library_versions(),
             "machine": {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()},
         }
+        manifest[CHECKSUM] = checksum_of(json.loads(json.dumps(manifest)))
         write_atomically(writing.folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
 
 
@@ -226,22 +218,31 @@ def _forget_other_inputs(partial: Path, inputs: Mapping[str, Any]) -> bool:
     if note.exists() and note.read_text() == wanted:
         return False
     for path in partial.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     write_atomically(note, wanted.encode())
     return True
 
 
 def _damage(folder: Path, manifest: Mapping[str, Any], deep: bool) -> Iterator[str]:
-    if manifest["content"] != content_of(manifest["files"]):
+    if is_altered(manifest):
         yield "its manifest was altered"
     for name, entry in manifest["files"].items():
         path = folder / name
         try:
             stat = path.stat()
+        except PermissionError:
+            yield f"file {name} cannot be read: permissions"
+            continue
         except OSError:
             yield f"file {name} is missing"
             continue
         if stat.st_size != entry["bytes"]:
             yield f"file {name} has {stat.st_size} bytes instead of {entry['bytes']}"
-        elif (deep or stat.st_mtime_ns != entry["mtime_ns"]) and hash_file(path) != entry["sha256"]:
-            yield f"file {name} was altered"
+        elif deep or stat.st_mtime_ns != entry["mtime_ns"]:
+            try:
+                if hash_file(path) != entry["sha256"]:
+                    yield f"file {name} was altered"
+            except PermissionError:
+                yield f"file {name} cannot be read: permissions"
+            except OSError as error:
+                yield f"file {name} cannot be read ({error.strerror})"

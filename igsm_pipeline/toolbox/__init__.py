@@ -4,6 +4,8 @@ dataset.py      problems as JSON lines or Parquet
 solving.py      ``igsm solve``: a problem in words -> the model's solution, judged; solver.py finds the model, completions.py asks it
 gallery.py      example problems as a page
 law_tables.py   statistics of the data law, for comparison
+project.py      ``igsm init``: a project anywhere, and the files that it begins with
 doctor.py       what is wrong with this installation
+garbage.py      what of the store nobody needs
 console.py      tables for the terminal
 """

@@ -99,7 +99,23 @@ def _store() -> tuple[str, bool]:
         parts.append(f"being written: {', '.join(sorted(written))}")
     if len(half) > len(written):
         parts.append(f"{len(half) - len(written)} half done, which the next run resumes and `igsm gc` removes where no experiment asks for them")
-    return "; ".join(parts), True
+    closed = _unreadable(root)
+    if closed:
+        parts.append(f"{len(closed)} files cannot be read: permissions (the first is {closed[0]}); let their owner change them")
+    return "; ".join(parts), not closed
+
+
+def _unreadable(root: Path) -> list[Path]:
+    """Files and folders of units that this user may not read."""
+    closed: list[Path] = []
+
+    def note(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            closed.append(Path(error.filename))
+
+    for folder, _, names in os.walk(root, onerror=note):
+        closed += [path for name in names if not name.endswith(LOCK) and not os.access(path := Path(folder, name), os.R_OK) and path.exists()]
+    return closed
 
 
 def _experiments() -> tuple[str, bool]:

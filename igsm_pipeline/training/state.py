@@ -1,8 +1,8 @@
 """Training states on disk: safetensors and JSON, written beside and renamed, the last two kept.
 
-``<folder>/state/step-000001000/`` holds model.safetensors, optimizer.safetensors and state.json (step, loss scale, counters, and the SHA-256
-of the two files). A state counts only if those hashes hold; when the newest is damaged, the one before is taken and the damage is
-reported. Nothing is pickled.
+``<folder>/state/step-000001000/`` holds model.safetensors, optimizer.safetensors and state.json (step, loss scale, counters, the SHA-256
+of the two files and one of itself). A state counts only if those hashes hold and its step is that of its folder; when the newest is damaged, the
+one before is taken and the damage is reported. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from igsm_pipeline.store import hash_file
 
 STATE = "state"
 KEPT = 2
+_STEP = "step-"
 _log = logging.getLogger(__name__)
 
 
@@ -36,13 +37,14 @@ def save_state(folder: Path, step: int, model: nn.Module, optimizers: list[torch
     root.mkdir(exist_ok=True)
     for leftover in root.glob("*.tmp"):
         shutil.rmtree(leftover)
-    final = root / f"step-{step:09d}"
+    final = root / f"{_STEP}{step:09d}"
     temporary = final.with_name(final.name + ".tmp")
     try:
         temporary.mkdir()
         parts = {"model.safetensors": _model_tensors(model), "optimizer.safetensors": _optimizer_tensors(model, optimizers)}
         hashes = {name: _write(temporary / name, save(tensors)) for name, tensors in parts.items()}
-        _write(temporary / "state.json", json.dumps({"step": step, "sha256": hashes, **extra}).encode())
+        values = {"step": step, "sha256": hashes, **extra}
+        _write(temporary / "state.json", json.dumps({**values, "checksum": _checksum(values)}).encode())
         _sync(temporary)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -66,6 +68,10 @@ def load_newest_state(folder: Path, model: nn.Module, optimizers: list[torch.opt
     for path in sorted((folder / STATE).glob("step-?????????"), reverse=True):
         try:
             values: dict[str, Any] = json.loads((path / "state.json").read_text())
+            if values["step"] != int(path.name.removeprefix(_STEP)):
+                raise ValueError(f"state.json says step {values['step']}")
+            if "checksum" in values and values["checksum"] != _checksum(values):
+                raise ValueError("state.json was altered")
             for name, wanted in values["sha256"].items():
                 if hash_file(path / name) != wanted:
                     raise ValueError(f"{name} does not have the SHA-256 it was written with")
@@ -110,6 +116,12 @@ def _restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], weights:
         name, _, entry = key.rpartition("|")
         parameter = parameters[name]
         owners[id(parameter)].state[parameter][entry] = value.to(parameter.device)
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    """SHA-256 of what state.json says beside its own checksum; a state without one was written before there were any."""
+    rest = json.loads(json.dumps({key: value for key, value in values.items() if key != "checksum"}))
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, data: bytes) -> str:

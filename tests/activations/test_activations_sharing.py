@@ -17,7 +17,8 @@ from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.facts import parameter_of_code
 from igsm_pipeline.queries.sequences import PADDING, SHARED, QueryTokens
-from igsm_pipeline.queries.settings import TASKS, QuerySettings
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
 from igsm_pipeline.world import load_world
 

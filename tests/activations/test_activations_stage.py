@@ -20,7 +20,8 @@ from igsm_pipeline.model.gpt2_rotary import build, load, save
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, read_problems
 from igsm_pipeline.problems.write import write_problem_set
-from igsm_pipeline.queries.settings import TASKS, QuerySetSettings
+from igsm_pipeline.queries.settings import QuerySetSettings
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.queries.write import read_queries, write_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.text import render_problem as problem_text

@@ -76,6 +76,16 @@ def _fetch(home, sql):
         return [dict(zip([column[0] for column in cursor.description], row, strict=True)) for row in cursor.fetchall()]
 
 
+@pytest.mark.parametrize("place", ["store", "store/verdicts", "store/verdicts/{unit}"])
+def test_links_at_every_level_of_the_store_are_followed(home, rows, tmp_path, place):
+    there = home / place.format(unit=rows[0]["folder"].name)
+    there.rename(tmp_path / "larger disk")
+    there.symlink_to(tmp_path / "larger disk")
+    build_catalog(rows, home)
+    (found,) = _fetch(home, "SELECT count(*) AS n FROM verdicts WHERE experiment = 'mini' AND slice = 'op<=max'")
+    assert found["n"] == 40
+
+
 def test_accuracy_has_a_row_per_slice_and_one_per_op_of_the_balanced_set(home, rows):
     build_catalog(rows, home)
     found = _fetch(home, "SELECT * FROM accuracy WHERE experiment = 'mini'")

@@ -20,11 +20,14 @@ from websockets.sync.client import connect
 
 from igsm_pipeline.defs.operating import ui
 from igsm_pipeline.defs.operating.guard import Guard, is_loopback, refusal
+from igsm_pipeline.defs.operating.webserver import MlflowLinks
+from igsm_pipeline.defs.tracking.runs import MLFLOW_URL, model_url, run_url
 
 HERE = "127.0.0.1:3000"
 JSON = {"content-type": "application/json"}
 DELETE = 'mutation { deleteRun(runId: "%s") { __typename } }'
 ALIVE = "{ version }"
+MLFLOW = "http://127.0.0.1:5077"
 EVIL = "https://evil.example"
 
 
@@ -124,7 +127,7 @@ def dagster(tmp_path_factory):
         WorkspaceProcessContext(instance, workspace_load_target=EmptyWorkspaceTarget()) as context,
     ):
         instance.create_run_for_job(dg.job(name="precious")(lambda: None))
-        with serving(Guard(create_app_from_workspace_process_context(context))) as port:
+        with serving(Guard(MlflowLinks(create_app_from_workspace_process_context(context), MLFLOW))) as port:
             yield port, instance
 
 
@@ -150,6 +153,18 @@ def test_the_page_works_and_no_frame_may_hold_it(dagster):
     status, headers, _ = ask(port, "GET", "/runs", sec_fetch_site="none")
     assert (status, headers["x-frame-options"]) == (200, "DENY")
     assert "frame-ancestors 'none'" in headers.get_all("content-security-policy")
+
+
+def test_links_to_mlflow_lead_to_where_it_is_now(dagster, monkeypatch):
+    port, _ = dagster
+    monkeypatch.delenv(MLFLOW_URL, raising=False)
+    links = (run_url("a1", "7"), model_url("mine", "3"))
+    assert links == ("/mlflow/#/experiments/7/runs/a1", "/mlflow/#/models/mine/versions/3")
+    for link in links:
+        status, headers, _ = ask(port, "GET", link.partition("#")[0])
+        assert (status, headers["location"], headers["cache-control"]) == (307, f"{MLFLOW}/", "no-store")
+    monkeypatch.setenv(MLFLOW_URL, "https://mlflow.example/")
+    assert run_url("a1", "7") == "https://mlflow.example/#/experiments/7/runs/a1"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,9 +93,10 @@ def test_versions_compete_and_the_champion_loads_and_solves(
     from igsm_pipeline.cli import main  # noqa: PLC0415
     from igsm_pipeline.defs.tracking.runs import Tracking  # noqa: PLC0415
 
-    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "mine.yaml").write_text(
+    home = tmp_path / "first"
+    monkeypatch.setenv("IGSM_HOME", str(home))
+    (home / "experiments").mkdir(parents=True)
+    (home / "experiments" / "mine.yaml").write_text(
         "base: mini\nmodel: {layers: 1, heads: 2, head_width: 16}\nprobes: {tasks: []}\ngrid: {training.seed: {s0: 0, s1: 1, s2: 2}}\n"
     )
     store, tracking = Store.at_home(), Tracking()
@@ -143,3 +145,23 @@ def test_versions_compete_and_the_champion_loads_and_solves(
         find_registered("models:/gpt2-rotary-nobody@champion")
     with pytest.raises(NotFound, match="models:/NAME@ALIAS"):
         find_registered("models:/gpt2")
+
+    (written,) = home.glob(f"mlflow/artifacts/models/{version.source.removeprefix('models:/')}/artifacts/model/config.json")
+    assert json.loads(written.read_text())["rotary_pct"] == 0.5
+    moved = tmp_path / "Lab (x, 2024) \u00fc" / "k: v #2"
+    moved.parent.mkdir()
+    home.rename(moved)
+    monkeypatch.setenv("IGSM_HOME", str(moved))
+    again = find_registered(uri)
+    assert again.family == find_member("mine.s2").settings.family
+    assert all((again.model.state_dict()[name] == plain[name]).all() for name in plain)
+    assert mlflow.load_table("verdicts/errors-version-3.json", [found[2].run_id]).columns.tolist() == ["slice", "error", "solutions"]
+    assert register(tracking, "mine.s0").hit
+    assert not home.exists()
+
+    (moved_folder,) = moved.glob(f"store/*/{folder.name}")
+    for working, named in ((moved_folder, "."), (moved_folder.parent, folder.name), (moved_folder.parent, f"./{folder.name}")):
+        monkeypatch.chdir(working)
+        with pytest.raises(SystemExit) as ended:
+            main(["solve", "--model", named, "--op", "2"])
+        assert ended.value.code == 1, "an untrained model is wrong"

@@ -9,6 +9,7 @@ import pytest
 
 from igsm_pipeline.errors import BadSettings, NotFound
 from igsm_pipeline.experiments import find_member, find_members, load_experiments, load_members
+from igsm_pipeline.experiments.experiment import Broken
 
 
 @pytest.fixture
@@ -140,3 +141,44 @@ def test_paths_count_from_the_experiment_file_and_built_in_worlds_have_none(fold
     assert find_member("mine").settings.world.source == "/there/world.json"
     write(folder, "mine", "world: {source: mini}")
     assert find_member("mine").settings.world.source == "mini"
+
+
+BROKEN = {
+    "a thousand deep": "model: " + "[" * 3000 + "]" * 3000,
+    "mappings a thousand deep": "model: " + "{a: " * 3000 + "1" + "}" * 3000,
+    "an infinite rate": "training: {learning_rate: .inf}",
+    "no number": "training: {learning_rate: .nan}",
+    "an overflow": "training: {weight_decay: 1.0e+400}",
+    "infinity in a list": "training: {betas: [0.9, -.inf]}",
+    "a number of five thousand digits": "training: {seed: " + "9" * 5000 + "}",
+    "a list where a mapping belongs": "training: [1, 2]",
+    "null": "training: null",
+    "a date": "title: 2020-02-31",
+    "a set": "training: !!set {a, b}",
+    "an odd key": "? [1, 2]\n: 3",
+    "null character": "title: a\0b",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_one_broken_file_is_one_line_and_costs_no_other_member(folder: Path, kind: str) -> None:
+    write(folder, "broken", BROKEN[kind])
+    write(folder, "mine", "base: mini")
+    broken: Broken = {}
+    assert {"mini", "mine"} <= load_members(broken).keys()
+    (error,) = broken.values()
+    assert str(folder / "broken.yaml") in str(error)
+    assert len(str(error)) < 1000
+    with pytest.raises(BadSettings):
+        load_members()
+    with pytest.raises(BadSettings):
+        find_member("broken")
+    assert find_member("mine").key == "mine"
+
+
+def test_a_file_that_rests_on_a_broken_one_is_left_out_with_it(folder: Path) -> None:
+    write(folder, "broken", "model: {layers: .inf}")
+    write(folder, "mine", "base: broken")
+    broken: Broken = {}
+    assert "mini" in load_members(broken)
+    assert {path.stem for path in broken} == {"broken", "mine"}

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import igsm_pipeline
 from igsm_pipeline.problems.kernel import hash_sources
 
@@ -64,3 +66,35 @@ def test_a_kernel_is_compiled_again_when_one_that_it_calls_changes_and_only_then
     assert body in text
     path.write_text(text.replace(body, "    return np.int64(n - 1)\n"))
     assert draw() == "[9] 0"
+
+
+COMPILED = """
+from igsm_pipeline.problems.kernel import kernel
+
+@kernel
+def double(number):
+    return 2 * number
+
+assert double(21) == 42
+print(sum(double.stats.cache_misses.values()), sum(double.stats.cache_hits.values()))
+"""
+
+
+@pytest.mark.parametrize("home", ["data root", "file", None])
+def test_kernels_compile_where_neither_the_package_nor_the_user_has_a_folder_to_write(tmp_path: Path, home: str | None) -> None:
+    """numba is told to look nowhere but at NUMBA_CACHE_DIR, which is not set: what it finds in a container with no HOME and a read-only package."""
+    (tmp_path / "file").touch()
+    (tmp_path / "kernels.py").write_text(COMPILED)
+    unset = ("IGSM_HOME", "NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    environment["NUMBA_CACHE_LOCATOR_CLASSES"] = "UserProvidedCacheLocator"
+    if home is not None:
+        environment["IGSM_HOME"] = str(tmp_path / home)
+    counts = [
+        subprocess.run([sys.executable, "kernels.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(2)
+    ]
+    kept = home == "data root"
+    assert counts == ([["1", "0"], ["0", "1"]] if kept else [["1", "0"], ["1", "0"]])
+    assert any((tmp_path / "data root").rglob("*.nbi")) == kept

@@ -8,7 +8,8 @@ import pytest
 
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.write import write_problem_set
-from igsm_pipeline.queries.settings import TASKS, QuerySetSettings
+from igsm_pipeline.queries.settings import QuerySetSettings
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.queries.write import read_queries, write_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.world import WorldSettings

@@ -11,11 +11,12 @@ from igsm_pipeline.problems import ProblemBatch
 from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.queries.facts import NUM_CODES, Facts, analyse, parameter_of_code
 from igsm_pipeline.queries.labels import exists, foundations, label_query, list_candidates
-from igsm_pipeline.queries.settings import Candidates, Task
+from igsm_pipeline.queries.settings import Candidates
+from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.text import parse_problem, read_solution, render_problem, render_question, render_solution
 from tests.reference.random_problems import is_named
 
-AT_EVERY_POSITION: tuple[Task, ...] = ("known", "value", "can_next", "nece_next")
+AT_EVERY_POSITION: tuple[TaskName, ...] = ("known", "value", "can_next", "nece_next")
 SETS: tuple[Candidates, ...] = get_args(Candidates)
 
 
@@ -53,7 +54,7 @@ def _named_codes(batch: ProblemBatch, facts: Facts, number: int, problem: Proble
 def _compare_problem(
     facts: Facts, modulus: int, number: int, codes: list[int], parsed: Problem, parameters: list[Parameter], counts: Counter[str]
 ) -> None:
-    def from_record(task: Task, position: int, first: np.ndarray, second: np.ndarray) -> list[int]:
+    def from_record(task: TaskName, position: int, first: np.ndarray, second: np.ndarray) -> list[int]:
         size = len(first)
         return facts.label(task, modulus, np.full(size, number), np.full(size, position), first, second).tolist()
 

@@ -102,6 +102,43 @@ def test_a_manifest_that_claims_other_settings_is_refused(full: Store, tmp_path:
         import_units(Store(tmp_path / "elsewhere"), tmp_path / "bad.tar")
 
 
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"counts": {"rows": 999}}, "must hold the manifest that was written"),
+        ({"files": {"part/a.bin": {"bytes": 4, "mtime_ns": 1}}}, "must hold a manifest"),
+        ({"files": None}, "must hold a manifest"),
+        ({"name": None}, "must hold a manifest"),
+        ({"inputs": {"problems": None}}, "must hold a manifest"),
+    ],
+)
+def test_a_manifest_that_was_altered_or_lacks_hashes_is_refused_in_one_line(full: Store, tmp_path: Path, change: dict, rule: str) -> None:
+    export_units(full, [SOURCE], tmp_path / "units.tar")
+    manifest = json.loads((full.path(SOURCE) / MANIFEST).read_text()) | change
+    _repack(tmp_path / "units.tar", tmp_path / "bad.tar", {f"problem_sets/{SOURCE.fingerprint}/{MANIFEST}": json.dumps(manifest).encode()})
+    with pytest.raises(BadInput, match=rule):
+        import_units(Store(tmp_path / "elsewhere"), tmp_path / "bad.tar")
+
+
+def test_a_file_that_may_not_be_read_is_named_by_the_export(full: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise PermissionError(13, "denied")
+
+    monkeypatch.setattr(tarfile.TarFile, "add", refuse)
+    with pytest.raises(StoreError, match=r"problem_sets train cannot be exported: .*a\.bin cannot be read: permissions"):
+        export_units(full, [SOURCE], tmp_path / "units.tar")
+    assert not list(tmp_path.glob("*units.tar*"))
+
+
+def test_a_unit_that_is_a_link_is_exported_with_its_files(full: Store, tmp_path: Path) -> None:
+    (full.path(SOURCE)).rename(tmp_path / "moved")
+    full.path(SOURCE).symlink_to(tmp_path / "moved")
+    export_units(full, [SOURCE], tmp_path / "units.tar")
+    other = Store(tmp_path / "elsewhere")
+    assert len(import_units(other, tmp_path / "units.tar").added) == 1
+    assert other.check(SOURCE, deep=True).fresh
+
+
 @pytest.mark.parametrize("cut", [10, 700, 2000])
 def test_a_cut_file_is_refused(full: Store, tmp_path: Path, cut: int) -> None:
     export_units(full, [SOURCE], tmp_path / "units.tar")

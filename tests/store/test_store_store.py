@@ -17,8 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import igsm_pipeline.store.store as store_module
-from igsm_pipeline.errors import NotFound, StoreError, UnitLocked
-from igsm_pipeline.store import CLOCK, HALF_DONE, MANIFEST, NEVER, Store, Unit, find_home
+from igsm_pipeline.errors import StoreError, UnitLocked
+from igsm_pipeline.store import CLOCK, HALF_DONE, MANIFEST, NEVER, Store, Unit
+from igsm_pipeline.store.housekeeping import show_alterations
 
 
 def source_unit(version: int = 1, **settings: object) -> Unit:
@@ -89,6 +90,16 @@ EVENTS: dict[str, tuple[Callable[[Store, Unit], object], str | None, str | None]
     "manifest of other settings": (_edit_manifest(lambda m: m["settings"].update(num_problems=4)), "other settings", "other settings"),
     "manifest of another version": (_edit_manifest(lambda m: m.update(version=2)), "other settings", "other settings"),
     "manifest content edited": (_edit_manifest(lambda m: m.update(content="0" * 20)), "manifest was altered", "manifest was altered"),
+    "manifest counts edited": (_edit_manifest(lambda m: m["counts"].update(rows=999)), "manifest was altered", "manifest was altered"),
+    "manifest seconds edited": (_edit_manifest(lambda m: m.update(seconds=1e9)), "manifest was altered", "manifest was altered"),
+    "manifest libraries edited": (_edit_manifest(lambda m: m["libraries"].update(numpy="0")), "manifest was altered", "manifest was altered"),
+    "manifest nothing but nulls": (_edit_manifest(lambda m: m.update(dict.fromkeys(m))), "is not a manifest", "is not a manifest"),
+    "manifest files null": (_edit_manifest(lambda m: m.update(files=None)), "its files is NoneType", "its files is NoneType"),
+    "manifest file null": (_edit_manifest(lambda m: m["files"].update({"b.bin": None})), "for 'b.bin'", "for 'b.bin'"),
+    "manifest without hashes": (_edit_manifest(lambda m: m["files"]["b.bin"].pop("sha256")), "for 'b.bin'", "for 'b.bin'"),
+    "manifest a thousand deep": (lambda store, unit: (store.path(unit) / MANIFEST).write_text("[" * 200_000), "cannot be read", "cannot be read"),
+    "manifest of other letters": (lambda store, unit: (store.path(unit) / MANIFEST).write_bytes(b"\xff\xfe{"), "cannot be read", "cannot be read"),
+    "manifest of before checksums": (_edit_manifest(lambda m: m.pop("checksum")), None, None),
     "file removed": (lambda store, unit: (store.path(unit) / "part" / "a.bin").unlink(), "part/a.bin is missing", "part/a.bin is missing"),
     "file truncated": (lambda store, unit: os.truncate(store.path(unit) / "b.bin", 0), "0 bytes instead of 1", "0 bytes instead of 1"),
     "file altered": (lambda store, unit: (store.path(unit) / "b.bin").write_text("c"), "b.bin was altered", "b.bin was altered"),
@@ -296,22 +307,77 @@ def test_a_full_or_read_only_disk_is_said_in_words_and_costs_nothing_finished(
     assert store.manifest(unit)["counts"]["rows"] == 21
 
 
+@pytest.mark.parametrize("event", [event for event in EVENTS if event.startswith("manifest")])
+def test_what_a_deep_check_shows_to_everyday_ones_is_found_without_a_whole_manifest(store: Store, event: str) -> None:
+    unit = source_unit()
+    fill(store, unit)
+    EVENTS[event][0](store, unit)
+    assert show_alterations(store, unit) == []
+    fill(store, unit, "again")
+    assert store.check(unit, deep=True).fresh
+
+
+def test_a_file_that_rotted_is_seen_by_everyday_checks_once_a_deep_one_has_shown_it(store: Store) -> None:
+    unit = source_unit()
+    fill(store, unit)
+    _rot(store, unit)
+    assert store.check(unit).fresh
+    assert show_alterations(store, unit) == ["b.bin"]
+    assert store.check(unit).reasons == ("file b.bin was altered",)
+
+
+def test_files_of_a_unit_have_the_permissions_of_any_new_file(store: Store) -> None:
+    unit = source_unit()
+    with store.write(unit) as writing:
+        (writing.folder / "weights.bin").write_text("w")
+        (writing.folder / "weights.bin").chmod(0o600)
+    mask = os.umask(0)
+    os.umask(mask)
+    assert {path.stat().st_mode & 0o777 for path in store.path(unit).iterdir()} == {0o666 & ~mask}
+
+
+def test_a_file_that_may_not_be_read_is_named_with_the_reason(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = source_unit()
+    fill(store, unit)
+
+    def refuse(path: Path, *, flush: bool = False) -> str:
+        raise PermissionError(errno.EACCES, "denied", str(path))
+
+    monkeypatch.setattr(store_module, "hash_file", refuse)
+    assert store.check(unit).fresh
+    assert store.check(unit, deep=True).reasons == ("file b.bin cannot be read: permissions", "file part/a.bin cannot be read: permissions")
+
+
+def test_a_unit_or_a_stage_or_a_store_that_is_a_link_is_read_and_rebuilt(store: Store, tmp_path: Path) -> None:
+    unit = source_unit()
+    fill(store, unit)
+    moved = tmp_path / "larger disk"
+    for place in (store.path(unit), store.root / unit.stage, store.root):
+        shutil.move(place, moved)
+        place.symlink_to(moved)
+        assert store.check(unit, deep=True).fresh
+        for text in ("once", "twice"):
+            fill(store, unit, text)
+            assert (store.path(unit) / "part" / "a.bin").read_text() == text
+        assert not list(store.root.rglob("*.old"))
+        moved = moved.with_name(moved.name + ".next")
+
+
+@pytest.mark.parametrize("suffix", ["", ".partial", ".old"])
+def test_a_link_to_nothing_in_a_units_place_does_not_stop_the_writer(store: Store, tmp_path: Path, suffix: str) -> None:
+    unit = source_unit()
+    place = store.path(unit).with_name(unit.fingerprint + suffix)
+    place.parent.mkdir(parents=True)
+    place.symlink_to(tmp_path / "gone")
+    assert not store.check(unit).fresh
+    fill(store, unit)
+    fill(store, unit, "again")
+    assert store.check(unit, deep=True).fresh
+
+
 def test_a_stage_that_may_not_read_the_users_file_says_so_itself(store: Store) -> None:
     with pytest.raises(PermissionError), store.write(source_unit()):
         raise PermissionError(errno.EACCES, "denied", "/elsewhere/world.json")
-
-
-def test_the_data_root_is_igsm_home_else_beside_dagster_yaml_else_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    inner = tmp_path / "project" / "notebooks"
-    inner.mkdir(parents=True)
-    monkeypatch.chdir(inner)
-    monkeypatch.delenv("IGSM_HOME", raising=False)
-    with pytest.raises(NotFound, match="set IGSM_HOME"):
-        find_home()
-    (tmp_path / "project" / "dagster.yaml").touch()
-    assert find_home() == tmp_path / "project" / "data"
-    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "other"))
-    assert find_home() == tmp_path / "other"
 
 
 def test_a_reader_never_sees_a_partial_unit(store: Store) -> None:

@@ -41,6 +41,17 @@ def test_a_unit_being_written_is_told_from_one_left_half_done(home):
     assert "1 half done" in found()["store"].found
 
 
+def test_files_that_may_not_be_read_are_counted_and_named(home, monkeypatch):
+    store, unit = Store.at_home(), find_unit(find_member("mine"), "world", "world")
+    with store.write(unit) as writing:
+        (writing.folder / "a.bin").write_text("x")
+    closed = store.path(unit) / "a.bin"
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: path != closed)
+    finding = found()["store"]
+    assert not finding.good
+    assert f"1 files cannot be read: permissions (the first is {closed})" in finding.found
+
+
 def test_a_taken_port_is_named_and_no_fault(home, monkeypatch):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -121,16 +121,22 @@ def test_a_real_kill_leaves_a_run_that_resumes_bit_for_bit(tmp_path: Path) -> No
     assert losses(broken) == losses(whole)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "json"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "json", "step", "tokens"])
 def test_a_damaged_newest_state_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str) -> None:
     settings = settings_of()
     wanted = run(tmp_path, settings)
     newest = sorted((tmp_path / "state").glob("step-*"))[-1]
-    file = newest / ("state.json" if damage == "json" else "optimizer.safetensors")
+    file = newest / ("state.json" if damage in ("json", "step", "tokens") else "optimizer.safetensors")
     data = bytearray(file.read_bytes())
     data[-5] ^= 0xFF
     if damage == "remove":
         file.unlink()
+    elif damage in ("step", "tokens"):
+        values = json.loads(file.read_text())
+        values[damage] = 999
+        if damage == "step":
+            del values["checksum"]  # a state of before there was one
+        file.write_text(json.dumps(values))
     else:
         file.write_bytes(bytes(data) if damage == "flip" else data[: len(data) // 2])
     with caplog.at_level(logging.INFO):

@@ -15,26 +15,31 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import yaml
 
 import igsm_pipeline
-from igsm_pipeline.errors import NotFound
+from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.store import find_home, locked, write_atomically
+from igsm_pipeline.store.home import DATA, PROJECT_FILE, find_project
+from igsm_pipeline.toolbox.project import project_file
 
 OWNER_TAG = "igsm/owner"
+EXPERIMENTS = "IGSM_EXPERIMENTS"
+_OWN_FOLDER = "data/.dagster"
 
 
 def project_root() -> Path:
-    """The folder with dagster.yaml: the nearest one upwards, else the checkout that this package was imported from.
+    """The folder that Dagster's processes start in: the nearest project upwards, else the checkout that this package was imported from, else the
+    data root (of a package installed elsewhere).
 
     Raises:
-        NotFound: neither holds a dagster.yaml.
+        NotFound: there is neither a project nor a data root.
     """
-    here = Path.cwd()
+    found = find_project()
+    if found is not None:
+        return found
     checkout = Path(igsm_pipeline.__file__).resolve().parent.parent
-    for folder in (here, *here.parents, checkout):
-        if (folder / "dagster.yaml").is_file():
-            return folder
-    raise NotFound(f"no project root: no dagster.yaml lies in {here}, above it or in {checkout}; change to the project's folder")
+    return checkout if (checkout / PROJECT_FILE).is_file() else find_home()
 
 
 def enter_home() -> Path:
@@ -45,19 +50,44 @@ def enter_home() -> Path:
     Returns:
         The data root, which then exists.
     """
-    root = project_root()
     home = find_home()
+    root = project_root()
     home.mkdir(parents=True, exist_ok=True)
     dagster_home = root
-    if home != root / "data":
+    if home != root / DATA:
         dagster_home = home / ".dagster"
         dagster_home.mkdir(exist_ok=True)
-        text = (root / "dagster.yaml").read_text().replace("data/.dagster", str(dagster_home))
-        write_atomically(dagster_home / "dagster.yaml", text.encode())
+        text = moved_config(project_file(root, PROJECT_FILE).read_text(encoding="utf-8"), dagster_home)
+        write_atomically(dagster_home / PROJECT_FILE, text.encode())
     os.environ["IGSM_HOME"] = str(home)
     os.environ["DAGSTER_HOME"] = str(dagster_home)
+    if named := os.environ.get(EXPERIMENTS):
+        os.environ[EXPERIMENTS] = str(Path(named).expanduser().absolute())
     os.chdir(root)
     return home
+
+
+def moved_config(text: str, dagster_home: Path) -> str:
+    """A dagster.yaml whose folders ``data/.dagster`` lie at ``dagster_home`` instead, whatever characters that path has.
+
+    Raises:
+        BadSettings: the text is no YAML.
+    """
+
+    def moved(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: moved(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [moved(one) for one in value]
+        if isinstance(value, str) and (value == _OWN_FOLDER or value.startswith(f"{_OWN_FOLDER}/")):
+            return f"{dagster_home}{value.removeprefix(_OWN_FOLDER)}"
+        return value
+
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadSettings(PROJECT_FILE, "must be a YAML file", str(error).splitlines()[0], "correct the file") from None
+    return yaml.safe_dump(moved(config), allow_unicode=True, sort_keys=False, width=10_000)
 
 
 def open_instance() -> dg.DagsterInstance:

@@ -16,11 +16,12 @@ from pathlib import Path
 from types import FrameType
 
 from igsm_pipeline.defs.operating.automation import UI_URL
-from igsm_pipeline.defs.operating.instance import enter_home, open_instance
-from igsm_pipeline.defs.tracking.runs import MLFLOW_URL, Tracking, database_uri, mlflow_folder, quiet_mlflow
+from igsm_pipeline.defs.operating.instance import enter_home, open_instance, project_root
+from igsm_pipeline.defs.tracking.runs import Tracking, database_uri, mlflow_folder, quiet_mlflow
 from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed, StoreError
 from igsm_pipeline.running.child import die_with, stop
 from igsm_pipeline.store import locked
+from igsm_pipeline.toolbox.project import WORKSPACE, project_file
 
 HOST = "127.0.0.1"
 MLFLOW_HOSTS = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[[]::1]:*")  # [[] is a bracket in MLflow's patterns
@@ -79,7 +80,7 @@ def run_ui(port: int = 3000, mlflow_port: int = 5000) -> int:
 
 def _serve(home: Path, port: int, mlflow_port: int) -> int:
     """Run the servers until a signal comes or one of them dies; returns the exit code."""
-    os.environ.update({UI_URL: f"http://{HOST}:{port}", MLFLOW_URL: f"http://{HOST}:{mlflow_port}"})
+    os.environ[UI_URL] = f"http://{HOST}:{port}"
     stopped, processes, logs = _on_signal(), dict[str, subprocess.Popen[bytes]](), home / "logs"
     logs.mkdir(exist_ok=True)
     parent = os.getpid()
@@ -139,15 +140,16 @@ def servers(port: int, mlflow_port: int) -> list[Server]:
     python = sys.executable
     quiet_mlflow()
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    workspace = str(project_file(project_root(), WORKSPACE))
     artifacts = (mlflow_folder() / "artifacts").as_uri()
     return [
         Server(
             "dagster-webserver",
-            [python, "-m", "igsm_pipeline.defs.operating.webserver", HOST, str(port), "workspace.yaml"],
+            [python, "-m", "igsm_pipeline.defs.operating.webserver", HOST, str(port), workspace, f"http://{HOST}:{mlflow_port}"],
             f"http://{HOST}:{port}",
             "/server_info",
         ),
-        Server("dagster-daemon", [python, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"]),
+        Server("dagster-daemon", [python, "-m", "dagster._daemon", "run", "-w", workspace]),
         Server(
             "mlflow",
             [

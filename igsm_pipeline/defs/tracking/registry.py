@@ -205,7 +205,11 @@ def _log_model(run_id: str, folder: str) -> str:
     import mlflow  # noqa: PLC0415
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
 
+    from igsm_pipeline.model.gpt2_rotary import legacy_keys  # noqa: PLC0415
+
     model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, local_files_only=True, trust_remote_code=False)
+    for name, value in legacy_keys(model.config.to_dict()).items():  # MLflow writes the configuration itself
+        setattr(model.config, name, value)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     libraries = library_versions()
     with mlflow.start_run(run_id=run_id):

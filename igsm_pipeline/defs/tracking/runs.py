@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from igsm_pipeline.defs.operating.instance import project_root
+from igsm_pipeline.defs.tracking.moves import move_artifacts
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.running.stage_runs import StageRun, run_stage
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MLFLOW_URL = "IGSM_MLFLOW_URL"
+"""Environment variable: the address of an MLflow server of one's own, for links."""
+MLFLOW_PATH = "/mlflow"
+"""Where Dagster's page leads to MLflow's, whatever port that has."""
+DATABASE = "mlflow.db"
 _LOG = logging.getLogger(__name__)
 _BATCH = 1000
 _NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z_.\-/ :]")
@@ -45,7 +50,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     experiment: str = "igsm"
 
     def client(self) -> MlflowClient:
-        """A client of the tracking database, which is created once, under a lock, if it does not exist."""
+        """A client of the tracking database, which is created once, under a lock, if it does not exist, and follows a data root that was moved."""
         quiet_mlflow()
         folder = mlflow_folder()
         with locked(folder / ".lock"):
@@ -53,8 +58,11 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
             mlflow.set_tracking_uri(database_uri())
             client = mlflow.MlflowClient(database_uri())
-            if client.get_experiment_by_name(self.experiment) is None:
-                client.create_experiment(self.experiment, artifact_location=(folder / "artifacts").as_uri())
+            own, artifacts = client.get_experiment_by_name(self.experiment), (folder / "artifacts").as_uri()
+            if own is None:
+                client.create_experiment(self.experiment, artifact_location=artifacts)
+            elif own.artifact_location != artifacts:
+                move_artifacts(folder / DATABASE, own.artifact_location, artifacts)
         return client
 
     def experiment_id(self, client: MlflowClient) -> str:
@@ -228,7 +236,7 @@ def mlflow_folder() -> Path:
 
 def database_uri() -> str:
     """The tracking database, as MLflow names it."""
-    return f"sqlite:///{mlflow_folder() / 'mlflow.db'}"
+    return f"sqlite:///{mlflow_folder() / DATABASE}"
 
 
 def read_note(unit: Unit) -> dict[str, Any]:
@@ -238,7 +246,7 @@ def read_note(unit: Unit) -> dict[str, Any]:
 
 
 def run_url(run_id: str, experiment_id: str, **_: object) -> str:
-    """The address of a run in the MLflow server that ``igsm ui`` starts."""
+    """The address of a run in MLflow, as seen from Dagster's page (``igsm ui``); a whole one where ``IGSM_MLFLOW_URL`` names a server."""
     return f"{_server()}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
@@ -248,7 +256,7 @@ def model_url(name: str, version: str) -> str:
 
 
 def _server() -> str:
-    return os.environ.get(MLFLOW_URL, "http://127.0.0.1:5000")
+    return os.environ.get(MLFLOW_URL, MLFLOW_PATH).rstrip("/")
 
 
 def git_revision() -> str:

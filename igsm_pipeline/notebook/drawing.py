@@ -1,0 +1,54 @@
+"""Fresh problems in one call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from igsm_pipeline.problems import generate as generate_blocks
+from igsm_pipeline.problems.record import ProblemBatch
+from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.toolbox.dataset import read_family
+from igsm_pipeline.world import World, load_world
+
+
+def generate(
+    number: int = 1,
+    *,
+    family: str | FamilySettings = "med",
+    world: str | Path | World = "igsm",
+    op: int | None = None,
+    split: Literal["train", "test", "all"] = "train",
+    seed: int = 0,
+) -> ProblemBatch:
+    """Draw problems by the law of the paper; the same arguments give the same problems as ``igsm generate``.
+
+    >>> import igsm_pipeline as igsm
+    >>> problems = igsm.generate(3, world="mini", op=2, seed=7)
+    >>> [problem.op for problem in problems]
+    [2, 2, 2]
+
+    Args:
+        number: how many.
+        family: med, hard, a YAML file of family settings, or the settings themselves.
+        world: a built-in name, a file, or the world itself.
+        op: operations of every problem; None: by the family's law.
+        split: which side of the split by template (or by problem) they come from.
+        seed: of the draw.
+
+    Returns:
+        A batch: iterate over it for problems, index it for one, ``take(slice(0, 8))`` for a smaller batch.
+
+    Raises:
+        BadSettings: an argument breaks a rule, or no such family.
+        NotFound, BadWorld: no such world, or a file that breaks a rule.
+        StageFailed: the split holds no problem of that op.
+    """
+    values = {"law": "range" if op is None else "exact", "op": op, "split": split, "num_problems": number, "seed": seed, "stream": "generate"}
+    kind = family if isinstance(family, FamilySettings) else read_family(family)
+    settings = ProblemSetSettings.parse({"family": kind.canonical(), **values}, "generate")
+    names = world if isinstance(world, World) else load_world(world)
+    records = np.concatenate([batch.records for batch in generate_blocks(settings, names)])
+    return ProblemBatch(records, names, settings.family.modulus)

@@ -1,0 +1,56 @@
+"""Parquet files and problems as polars frames that people can read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from igsm_pipeline.problems.anatomy import NOTHING
+from igsm_pipeline.problems.record import ProblemBatch
+from igsm_pipeline.queries.facts import parameter_of_code
+from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
+
+
+def read_frame(paths: Iterable[Path]) -> pl.DataFrame:
+    """The rows of some Parquet files of one kind, file after file; a column that a file lacks is null there."""
+    return pl.concat([pl.read_parquet(path, glob=False) for path in paths], how="diagonal_relaxed")
+
+
+def from_arrow(table: pa.Table) -> pl.DataFrame:
+    """An Arrow table as a frame."""
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def problem_frame(batch: ProblemBatch) -> pl.DataFrame:
+    """One row per problem: its row in the batch, op, number of necessary parameters, and its texts (question and answer included)."""
+    problems = list(batch)
+    texts = {
+        "statements": [render_problem(one).strip() for one in problems],
+        "question": [render_question(one).strip() for one in problems],
+        "solution": [render_solution(one).strip() for one in problems],
+        "answer": [render_answer(one).strip() for one in problems],
+    }
+    facts = {"op": batch.records["op"].astype("int64"), "num_necessary": batch.records["num_necessary"].astype("int64")}
+    schema = {"problem": pl.Int32, "op": pl.Int32, "num_necessary": pl.Int32, **dict.fromkeys(texts, pl.String)}
+    return pl.DataFrame({"problem": range(len(batch)), **facts, **texts}, schema=schema)
+
+
+def with_names(frame: pl.DataFrame, batch: ProblemBatch) -> pl.DataFrame:
+    """Queries, or what a probe said of them, with the names of their parameters: ``name``, and ``name_b`` where some query is about two.
+
+    Args:
+        frame: has the columns problem, parameter and parameter_b.
+        batch: the problems; ``problem`` is a row of it.
+    """
+    for code, name in (("parameter", "name"), ("parameter_b", "name_b")):
+        keys = frame.select("problem", code).unique().filter(pl.col(code) != NOTHING)
+        if not keys.is_empty():
+            problems = {row: batch[row] for row in keys["problem"].unique().to_list()}
+            names = [problems[row].name(parameter_of_code(batch.records[row], number)) for row, number in keys.iter_rows()]
+            frame = frame.join(keys.with_columns(pl.Series(name, names, pl.String)), on=["problem", code], how="left", maintain_order="left")
+    return frame

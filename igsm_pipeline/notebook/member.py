@@ -1,0 +1,411 @@
+"""The mind of an experiment's member: everything that its run found, as polars frames.
+
+Each method reads the finished units of the store where they lie; nothing is computed and nothing is written. What is not there yet is refused with
+the command that computes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import polars as pl
+
+from igsm_pipeline.errors import BadInput, NotFound, did_you_mean
+from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
+from igsm_pipeline.notebook.mind import Mind
+from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.planner import find_unit, plan
+from igsm_pipeline.probes.settings import ARMS, Arm
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.tasks import TaskName
+from igsm_pipeline.store import Store
+from igsm_pipeline.world import World
+
+if TYPE_CHECKING:
+    from igsm_pipeline.notebook.probe import Probe
+    from igsm_pipeline.problems.record import ProblemBatch
+
+Named = TypeVar("Named", str, int)
+
+
+class MemberMind(Mind):
+    """What an experiment's member has found, and its model. ``igsm.open`` makes one.
+
+    A *slice* is a set of test problems by name (``op<=max``, ``op=max+1``, ``reask``, ``by_op``); ``problem`` is a row of it, counted from 0, in
+    every frame, so frames of one slice join on it. Methods that take ``slice=None`` give all slices together, told apart by the column ``slice``.
+
+    Every method raises NotFound, naming the command to run, where its results are not computed yet, and BadInput for a name that the member lacks.
+
+    Args:
+        member: whose results.
+        store: where they lie.
+    """
+
+    def __init__(self, member: Member, store: Store) -> None:
+        self.name, self.member, self.store = member.key, member, store
+
+    def __repr__(self) -> str:
+        return f"<member {self.name}: tables, model, probes>"
+
+    @property
+    def settings(self) -> ExperimentSettings:
+        """What the member is: family, world, model, training, evaluation, probes.
+
+        >>> mind.settings.family.modulus
+        5
+        """
+        return self.member.settings
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The slices that the model was evaluated on.
+
+        >>> "op<=max" in mind.slices
+        True
+        """
+        return self._parts("verdicts")
+
+    @property
+    def world(self) -> World:
+        """The names in its problems.
+
+        >>> len(mind.world.hierarchies) > 0
+        True
+        """
+        return self.settings.world.load()
+
+    @property
+    def format(self) -> Literal["pq", "qp"]:
+        """The order of problem and question.
+
+        >>> mind.format
+        'pq'
+        """
+        return self.settings.family.format
+
+    def status(self) -> pl.DataFrame:
+        """What is computed of the member: one row per unit with ``stage``, ``name``, ``fresh``, ``why`` (why not) and ``folder``.
+
+        >>> mind.status().filter(~pl.col("fresh")).height
+        0
+        """
+        looked = plan(self.member, self.store)
+        rows = [
+            (unit.stage, unit.name, state.fresh, "; ".join(state.reasons), str(self.store.path(unit)))
+            for unit, state in zip(looked.units, looked.freshness, strict=True)
+        ]
+        return pl.DataFrame(rows, schema=["stage", "name", "fresh", "why", "folder"], orient="row")
+
+    def folder(self, stage: str, name: str | None = None) -> Path:
+        """Where a finished unit lies, for files that no method reads.
+
+        >>> (mind.folder("checkpoint") / "config.json").is_file()
+        True
+
+        Args:
+            stage: as ``status`` lists it.
+            name: of the unit; None: the only unit of the stage, named like it.
+
+        Raises:
+            NotFound: no such stage or unit, or it is not computed yet.
+        """
+        unit = find_unit(self.member, stage, stage if name is None else name)
+        state = self.store.check(unit)
+        if not state.fresh:
+            what = unit.stage if unit.name == unit.stage else f"{unit.stage} {unit.name!r}"
+            raise NotFound(f"no {what} of {self.name} to read ({'; '.join(state.reasons)}): compute what is missing with `igsm run {self.name}`")
+        return self.store.path(unit)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of the trained model, as ``AutoModelForCausalLM`` loads it.
+
+        >>> mind.checkpoint.name == mind.folder("checkpoint").name
+        True
+        """
+        return self.folder("checkpoint")
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML page that loads nothing from elsewhere.
+
+        >>> mind.report.name
+        'report.html'
+        """
+        return self.folder("report") / "report.html"
+
+    @property
+    def training(self) -> pl.DataFrame:
+        """How it learned: one row per logged step.
+
+        >>> mind.training.select("step", "loss").height > 0
+        True
+
+        Returns:
+            ``step``, ``loss``, ``lr``, ``tokens``, ``grad_norm``, ``tokens_per_s``; where the monitor problems were solved also
+            ``monitor_accuracy``, the share of fully correct solutions over all ops.
+        """
+        from igsm_pipeline.training.metrics import read_metrics
+
+        names = ("step", "loss", "lr", "tokens", "grad_norm", "tokens_per_s")
+        steps: dict[int, dict[str, float | None]] = {}
+        for row in read_metrics(self.checkpoint):
+            one = steps.setdefault(int(row["step"]), dict.fromkeys((*names[1:], "monitor_accuracy")))
+            one.update({name: float(row[name]) for name in names[1:] if name in row})
+            if "accuracy" in row:
+                right, total = (sum(count[place] for count in row["accuracy"].values()) for place in (0, 1))
+                one["monitor_accuracy"] = right / total if total else None
+        schema = {"step": pl.Int64, **dict.fromkeys((*names[1:], "monitor_accuracy"), pl.Float64)}
+        return pl.DataFrame([{"step": step, **row} for step, row in sorted(steps.items())], schema=schema)
+
+    def batch(self, slice: str) -> ProblemBatch:
+        """The problems of a set as objects: iterate, index, or ``take(slice(0, 8))`` for a smaller batch.
+
+        >>> mind.batch("op<=max")[0].modulus
+        5
+
+        Args:
+            slice: a slice, or another set of the member: ``train``, ``monitor``, ``probe_train``.
+        """
+        from igsm_pipeline.problems.files import read_problems
+
+        return read_problems(self.folder("problem_sets", self._known("problem_sets", slice)), self.world, self.settings.family.modulus)
+
+    def problems(self, slice: str, *, first: int | None = None) -> pl.DataFrame:
+        """The problems of a set with their texts.
+
+        >>> mind.problems("op=max", first=2).columns
+        ['problem', 'op', 'num_necessary', 'statements', 'question', 'solution', 'answer']
+
+        Args:
+            slice: a slice, or another set of the member: ``train``, ``monitor``, ``probe_train``.
+            first: only so many, from the first one on; a large set takes about a millisecond for each problem.
+        """
+        from igsm_pipeline.notebook.frames import problem_frame
+
+        batch = self.batch(slice)
+        return problem_frame(batch if first is None else batch.take(_first(first)))
+
+    def generations(self, slice: str | None = None, *, beams: int | None = None) -> pl.DataFrame:
+        """What the model wrote: one row per problem.
+
+        >>> mind.generations("op=max").select("slice", "beams", "problem", "finished", "text").height == mind.problems("op=max").height
+        True
+
+        Args:
+            slice: None: all.
+            beams: 1 is greedy; None: all that were asked for.
+        """
+        return self._judged("generations", slice, beams)
+
+    def verdicts(self, slice: str | None = None, *, beams: int | None = None) -> pl.DataFrame:
+        """What became of each solution: ``correct``, else the first ``error``, its ``sentence`` and ``parameter``; and what was unnecessary.
+
+        >>> shares = mind.verdicts(beams=1).group_by("slice").agg(pl.col("correct").mean(), pl.len())
+        >>> set(shares["slice"]) == set(mind.slices)
+        True
+
+        Args:
+            slice: None: all.
+            beams: 1 is greedy; None: all that were asked for.
+        """
+        return self._judged("verdicts", slice, beams)
+
+    def queries(self, slice: str, task: TaskName | None = None) -> pl.DataFrame:
+        """What the probes are asked: one row per query, with the truth (``label``) and the names of the parameters.
+
+        >>> mind.queries("op<=max", "nece").select("problem", "position", "name", "label").columns
+        ['problem', 'position', 'name', 'label']
+
+        Args:
+            slice: a slice that is probed, or ``probe_train``, the set that probes are trained on.
+            task: nece, dep, known, value, can_next or nece_next; None: all.
+        """
+        from igsm_pipeline.notebook.frames import read_frame, with_names
+        from igsm_pipeline.queries.write import queries_file
+
+        tasks = self.settings.probes.tasks if task is None else (self._task(task),)
+        folder = self.folder("probe_queries", self._known("probe_queries", slice))
+        return with_names(read_frame(queries_file(folder, one) for one in tasks), self.batch(slice))
+
+    def predictions(self, slice: str) -> pl.DataFrame:
+        """What every probe said to every query of a slice: ``probe`` (v_probe, linear, random, linear_random), ``layer``, ``prediction``, ``score``.
+
+        >>> said = mind.predictions("op<=max")
+        >>> said.filter(probe="v_probe", task="nece").select("name", "label", "prediction", "score").height > 0
+        True
+
+        Args:
+            slice: a slice that is probed.
+        """
+        from igsm_pipeline.notebook.frames import with_names
+
+        return with_names(self._scored("predictions", slice), self.batch(slice))
+
+    def scores(self, slice: str | None = None, task: TaskName | None = None) -> pl.DataFrame:
+        """How well the probes read: accuracy, balanced accuracy, AUROC and more with 95% intervals, per task, probe, layer, slice and subset.
+
+        >>> mind.scores("op<=max", "nece").filter(probe="v_probe", subset="all").select("balanced_accuracy", "balanced_accuracy_gain").height > 0
+        True
+
+        Args:
+            slice: None: all that are probed.
+            task: None: all.
+        """
+        table = self._scored("metrics", slice)
+        return table if task is None else table.filter(pl.col("task") == self._task(task))
+
+    def distances(self, slice: str | None = None) -> pl.DataFrame:
+        """Where in the network: accuracy on necessary parameters per layer and distance to the query (figures 10 and 14).
+
+        >>> "distance" in mind.distances().columns
+        True
+
+        Args:
+            slice: None: all that are probed.
+        """
+        return self._scored("distances", slice)
+
+    def mental_state(self, slice: str | None = None) -> pl.DataFrame:
+        """The dense map: what the V-probes say of every parameter at every sentence, for the first problems of a slice; with names.
+
+        >>> mind.mental_state("op<=max").select("problem", "task", "position", "name", "label", "prediction").height > 0
+        True
+
+        Args:
+            slice: None: all that are probed.
+        """
+        return self._scored("mental_state", slice)
+
+    @property
+    def correlation(self) -> pl.DataFrame:
+        """Do mistakes show in the mind first? Rates of figure 8 with intervals, per figure (a, b), task and slice.
+
+        >>> set(mind.correlation["figure"]) <= {"a", "b"}
+        True
+        """
+        return self._correlated("correlation")
+
+    @property
+    def mistake_predictor(self) -> pl.DataFrame:
+        """Will the solution be wrong? AUROC at the end of the question, per target, slice and set of features.
+
+        >>> "auroc" in mind.mistake_predictor.columns
+        True
+        """
+        return self._correlated("mistake_predictor")
+
+    def states(self, layer: int, slice: str = "op<=max", *, arm: Arm = "trained", at: Literal["queries", "sentences"] = "queries") -> pl.DataFrame:
+        """The hidden states of one layer that linear probes read.
+
+        >>> kept = mind.states(-1)
+        >>> kept.columns
+        ['problem', 'position', 'parameter', 'parameter_b', 'state']
+        >>> kept["state"].to_numpy().shape == (kept.height, mind.settings.model.width)
+        True
+
+        Args:
+            layer: 0 is the embedding, the last one is taken after the final norm; -1 is the last.
+            slice: a slice that is probed, or ``probe_train``.
+            arm: ``trained``, or ``random``: the control with random weights.
+            at: at the end of every query, or at the end of every sentence (then without the columns of parameters).
+
+        Returns:
+            The key of each state, and ``state``, float32, d_model numbers.
+        """
+        from igsm_pipeline.activations.cache import QUERY_KEY, SENTENCE_KEY, layers_of
+
+        known = self._known("probe_queries", slice)
+        folder = self.folder("activation_cache", f"{known} {_one_of('arm', arm, ARMS)}")
+        layers = layers_of(folder)
+        chosen = layers[layer] if -len(layers) <= layer < 0 else layer
+        if chosen not in layers:
+            raise BadInput("layer", f"must be one of {', '.join(map(str, layers))}, or count from the last (-1)", layer, "name another")
+        return self._read_states(folder, chosen, QUERY_KEY if _one_of("at", at, ("queries", "sentences")) == "queries" else SENTENCE_KEY, at)
+
+    def probe(self, task: TaskName, *, arm: Arm = "trained", device: str = "cpu") -> Probe:
+        """The trained V-probe of a task, ready to be asked.
+
+        >>> said = mind.probe("nece").ask(mind.batch("op<=max").take(slice(0, 1)))
+        >>> said.select("name", "label", "prediction", "score").height > 0
+        True
+
+        Args:
+            task: nece, dep, known, value, can_next or nece_next.
+            arm: ``trained``, or ``random``: the probe of the control, with random weights below it.
+            device: where to compute.
+        """
+        import torch
+
+        from igsm_pipeline.notebook.probe import Probe
+
+        probes, family = self.settings.probes, self.settings.family
+        folder = self.folder("v_probes", f"{self._task(task)} {_one_of('arm', arm, ARMS)}")
+        model = self.checkpoint if arm == "trained" else self.folder("control")
+        asked = QuerySettings(family=family, task=task, candidates=probes.candidates)
+        return Probe(asked, self.settings.tokens, self.world, folder, model, torch.device(device))
+
+    def _read_states(self, folder: Path, layer: int, key: Sequence[str], at: str) -> pl.DataFrame:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from igsm_pipeline.notebook.frames import from_arrow
+
+        name = f"layer_{layer}"
+        table = pa.concat_tables(pq.read_table(path, columns=[*key, name]) for path in sorted(folder.glob(f"{at}-*.parquet")))
+        states = table[name].cast(pa.list_(pa.float32(), table[name].type.list_size))
+        return from_arrow(table.select(list(key)).append_column("state", states))
+
+    def _judged(self, stage: str, slice: str | None, beams: int | None) -> pl.DataFrame:
+        from igsm_pipeline.notebook.frames import read_frame
+
+        parts = self.slices if slice is None else (self._known("verdicts", slice),)
+        asked = self.settings.evaluation.beams
+        chosen = asked if beams is None else (_one_of("beams", beams, asked),)
+        frames = []
+        for part in parts:
+            for each in chosen:
+                rows = read_frame([self.folder(stage, f"{part} beam {each}") / f"{stage}.parquet"])
+                frames.append(rows.select(pl.lit(part).alias("slice"), pl.lit(each).alias("beams"), pl.all()))
+        return pl.concat(frames)
+
+    def _scored(self, stem: str, slice: str | None) -> pl.DataFrame:
+        from igsm_pipeline.notebook.frames import read_frame
+
+        parts = self._parts("probe_scores") if slice is None else (self._known("probe_scores", slice),)
+        frames = []
+        for part in parts:
+            rows = read_frame(sorted(self.folder("probe_scores", part).glob(f"{stem}*.parquet")))
+            frames.append(rows.select(pl.lit(part).alias("slice"), pl.all().exclude("slice")))
+        return pl.concat(frames, how="diagonal_relaxed")
+
+    def _correlated(self, stem: str) -> pl.DataFrame:
+        from igsm_pipeline.notebook.frames import read_frame
+
+        return read_frame([self.folder("error_correlation") / f"{stem}.parquet"])
+
+    def _parts(self, stage: str) -> tuple[str, ...]:
+        """What a stage of the member has, beams left out, in the order of the plan."""
+        names = [unit.name.partition(" beam ")[0] for unit in units_of(self.member) if unit.stage == stage]
+        return tuple(dict.fromkeys(names))
+
+    def _known(self, stage: str, slice: str) -> str:
+        return _one_of("slice", slice, self._parts(stage))
+
+    def _task(self, task: str) -> str:
+        return _one_of("task", task, self.settings.probes.tasks)
+
+
+def _first(number: int) -> slice:
+    if number < 0:
+        raise BadInput("first", "must be 0 or more", number, "leave it out for all")
+    return slice(number)
+
+
+def _one_of(field: str, value: Named, known: Sequence[Named]) -> Named:
+    if value not in known:
+        near = did_you_mean(str(value), map(str, known))
+        raise BadInput(field, f"must be one of {', '.join(map(str, known)) or 'none (the experiment has none)'}", value, near or "name one of these")
+    return value

@@ -1,0 +1,43 @@
+"""From a name to a mind: each kind of mind says which names it answers to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from igsm_pipeline.errors import NotFound
+from igsm_pipeline.experiments.experiment import find_member
+from igsm_pipeline.notebook.member import MemberMind
+from igsm_pipeline.notebook.mind import FolderMind, Mind
+from igsm_pipeline.store import Store
+
+CONFIG = "config.json"
+"""A folder that holds this is the folder of a model."""
+
+
+def open_mind(named: str | os.PathLike[str]) -> Mind:
+    """Open what an experiment has found, or a model in a folder. Nothing is computed, and nothing is read before it is asked for.
+
+    >>> import igsm_pipeline as igsm
+    >>> igsm.open("mini")
+    <member mini: tables, model, probes>
+
+    Args:
+        named: key of a member (``igsm status`` lists them), or a folder in which a model and its tokenizer lie. A string that names both is taken as
+            the folder, as ``igsm solve --model`` takes it.
+
+    Returns:
+        A ``MemberMind`` for a member, a ``FolderMind`` for a folder.
+
+    Raises:
+        NotFound: neither a member nor a folder with a model.
+        BadSettings: the experiment file of that name breaks a rule.
+    """
+    folder = Path(named)
+    if (folder / CONFIG).is_file():
+        return FolderMind(folder)
+    if not isinstance(named, str) or folder.is_dir() or os.sep in named:
+        raise NotFound(
+            f"no model in {folder}: the folder must hold {CONFIG}; name the folder of a checkpoint, or a member (`igsm status` lists them)"
+        )
+    return MemberMind(find_member(named), Store.at_home())

@@ -1,0 +1,101 @@
+"""What needs no finished run: how light the import is, what can be opened, and what is said where results are missing."""
+
+import doctest
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import igsm_pipeline as igsm
+from igsm_pipeline.errors import BadInput, NotFound
+from igsm_pipeline.notebook import drawing, opening
+from igsm_pipeline.notebook.member import MemberMind
+from igsm_pipeline.notebook.mind import FolderMind
+from igsm_pipeline.toolbox.dataset import generated_set
+from igsm_pipeline.world import load_world
+
+HEAVY = ("torch", "numba", "dagster", "polars", "transformers", "numpy")
+
+
+def test_importing_the_face_loads_nothing_heavy() -> None:
+    code = f"import sys, json, igsm_pipeline; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert json.loads(said) == []
+
+
+def test_opening_a_member_loads_no_torch_and_no_compiler() -> None:
+    code = "import sys, igsm_pipeline; igsm_pipeline.open('mini').settings; print([n for n in ('torch', 'numba', 'dagster') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_the_face_fits_on_one_screen_and_every_name_of_it_is_there() -> None:
+    assert len(Path(igsm.__file__).read_text().splitlines()) < 60
+    for name in igsm.__all__:
+        assert getattr(igsm, name).__doc__
+        assert name in dir(igsm)
+    with pytest.raises(AttributeError, match="no attribute 'opne'"):
+        igsm.opne  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("module", [igsm, drawing, opening], ids=lambda module: module.__name__)
+def test_examples_that_need_no_run_say_what_happens(module: object, home: Path) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_generate_draws_what_the_command_draws() -> None:
+    settings = generated_set("med", law="exact", op=3, num_problems=5, seed=4)
+    wanted = [igsm.document(one, "pq") for batch in drawing.generate_blocks(settings, load_world("mini")) for one in batch]
+    drawn = igsm.generate(5, family="med", world="mini", op=3, seed=4)
+    assert [igsm.document(one, "pq") for one in drawn] == wanted
+    assert len(set(wanted)) == 5
+
+
+def test_what_is_not_computed_is_refused_with_the_command_that_computes_it(home: Path) -> None:
+    mind = igsm.open("mine")
+    assert isinstance(mind, MemberMind)
+    asked = {
+        "verdicts 'op=max beam 1'": lambda: mind.verdicts("op=max"),
+        "problem_sets 'op=max'": lambda: mind.problems("op=max"),
+        "v_probes 'nece trained'": lambda: mind.probe("nece"),
+        "activation_cache 'op<=max trained'": lambda: mind.states(0),
+        "probe_scores": mind.scores,
+        "checkpoint": mind.model,
+        "error_correlation": lambda: mind.correlation,
+        "report": lambda: mind.report,
+    }
+    for what, ask in asked.items():
+        with pytest.raises(NotFound) as caught:
+            ask()
+        assert str(caught.value).startswith(f"no {what}")
+        assert "never computed" in str(caught.value)
+        assert str(caught.value).endswith("`igsm run mine`")
+    assert not mind.status()["fresh"].any()
+
+
+def test_wrong_names_are_answered_with_the_right_ones(home: Path) -> None:
+    mind = igsm.open("mine")
+    assert isinstance(mind, MemberMind)
+    with pytest.raises(BadInput, match=r"slice must be one of .*op=max.*got 'op=maxx'; did you mean op=max"):
+        mind.verdicts("op=maxx")
+    with pytest.raises(BadInput, match=r"task must be one of nece, .*got 'necce'; did you mean nece"):
+        mind.queries("op<=max", "necce")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="beams must be one of 1, got 4"):
+        mind.generations("op=max", beams=4)
+    with pytest.raises(BadInput, match="arm must be one of trained, random, got 'trainde'"):
+        mind.probe("nece", arm="trainde")  # type: ignore[arg-type]
+    with pytest.raises(NotFound, match="did you mean mini"):
+        igsm.open("minni")
+
+
+def test_a_folder_is_a_model_only_where_a_configuration_lies(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"must hold config\.json"):
+        igsm.open(tmp_path)
+    with pytest.raises(NotFound, match=r"must hold config\.json"):
+        igsm.open("nowhere/model")
+    (tmp_path / "config.json").write_text("{}")
+    assert isinstance(igsm.open(tmp_path), FolderMind)
+    assert isinstance(igsm.open(str(tmp_path)), FolderMind)

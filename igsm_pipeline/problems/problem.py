@@ -6,9 +6,10 @@ arrays, ``text.parse_problem`` from text alone. Parameters are plain tuples, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import mul
 from string import ascii_letters
 from typing import NamedTuple
 
@@ -56,6 +57,14 @@ class Expression:
     def op(self) -> int:
         """Operations it costs: max(1, in-degree - 1), the constant counted in the in-degree."""
         return max(1, len(self.parents) + (self.constant is not None) - 1)
+
+
+class _Numbered(NamedTuple):
+    """The parameters of a problem by number: all of them, number by parameter, and the numbers of each one's parents in operand order."""
+
+    parameters: tuple[Parameter, ...]
+    number_of: dict[Parameter, int]
+    parents: list[tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -139,44 +148,84 @@ class Problem:
         return max(1, len(self.parents(parameter)) - 1)
 
     @cached_property
+    def _numbered(self) -> _Numbered:
+        """Every instance and abstract parameter by number, for what visits them all."""
+        parameters = (*self.instances, *self.abstracts)
+        number_of = {one: number for number, one in enumerate(parameters)}
+        parents = [tuple([number_of[parent] for parent in self.statements[one].parents]) for one in self.instances]
+        children = self._children
+        for _, layer, item, target in self.abstracts:
+            own = children.get((layer, item), ())
+            if target == layer + 1:
+                parents.append(tuple([number_of[INSTANCE, layer, item, child] for child in own]))  # type: ignore[index]
+            else:
+                found: list[int] = []
+                for child in own:
+                    found += (number_of[INSTANCE, layer, item, child], number_of[ABSTRACT, layer + 1, child, target])  # type: ignore[index]
+                parents.append(tuple(found))
+        return _Numbered(parameters, number_of, parents)
+
+    @property
+    def parents_as_sets(self) -> list[int]:
+        """The parents of every parameter, in the order of ``values``, as a set of bits: bit k for the k-th parameter of that order."""
+        sets = []
+        for parents in self._numbered.parents:
+            bits = 0
+            for parent in parents:
+                bits |= 1 << parent
+            sets.append(bits)
+        return sets
+
+    @cached_property
     def values(self) -> dict[Parameter, int]:
         """The true value of every instance and abstract parameter, mod M."""
-        values: dict[Parameter, int] = {}
-        for parameter in self._in_dependency_order((*self.instances, *self.abstracts)):
-            values[parameter] = self._value(parameter, values)
-        return values
+        parameters, _, parents = self._numbered
+        values = [0] * len(parameters)
+        for number in self._order_numbers(range(len(parameters))):
+            parameter, operands = parameters[number], [values[parent] for parent in parents[number]]
+            if parameter.kind == INSTANCE:
+                values[number] = self._statement_value(self.statements[parameter], operands)
+            elif parameter.target == parameter.layer + 1:
+                values[number] = sum(operands) % self.modulus
+            else:
+                values[number] = sum(map(mul, operands[::2], operands[1::2])) % self.modulus
+        return {parameters[number]: value for number, value in enumerate(values)}
 
-    def _value(self, parameter: Parameter, values: Mapping[Parameter, int]) -> int:
-        if parameter.kind == ABSTRACT:
-            terms = self.terms(parameter)
-            return sum(values[a] * (1 if b is None else values[b]) for a, b in terms) % self.modulus
-        statement = self.statements[parameter]
-        operands = [values[parent] for parent in statement.parents]
+    def _statement_value(self, statement: Expression, operands: list[int]) -> int:
         rest = operands[0] - operands[1] if statement.difference else sum(operands)
         if statement.constant is not None:
             rest = statement.constant * rest if statement.form == TIMES else statement.constant + rest
         return rest % self.modulus
 
-    def _in_dependency_order(self, wanted: tuple[Parameter, ...]) -> Iterator[Parameter]:
-        """Every wanted parameter and all it rests on, parents first (iterative: depth is not bounded by Python's stack)."""
-        done: set[Parameter] = set()
+    def _order_numbers(self, wanted: Iterable[int]) -> list[int]:
+        """Every wanted parameter and all it rests on, by number, parents first (iterative: depth is not bounded by Python's stack)."""
+        parameters, _, parents = self._numbered
+        state, ordered = bytearray(len(parameters)), []
         for start in wanted:
-            stack = [(start, iter(self.parents(start)))] if start not in done else []
-            open_: set[Parameter] = {start}
+            if state[start]:
+                continue
+            state[start] = 1
+            stack = [(start, iter(parents[start]))]
             while stack:
-                parameter, rest = stack[-1]
+                number, rest = stack[-1]
                 for parent in rest:
-                    if parent in open_:
-                        raise ValueError(f"{self.name(parent)} depends on itself")
-                    if parent not in done:
-                        open_.add(parent)
-                        stack.append((parent, iter(self.parents(parent))))
-                        break
+                    if state[parent] == 2:
+                        continue
+                    if state[parent] == 1:
+                        raise ValueError(f"{self.name(parameters[parent])} depends on itself")
+                    state[parent] = 1
+                    stack.append((parent, iter(parents[parent])))
+                    break
                 else:
                     stack.pop()
-                    open_.discard(parameter)
-                    done.add(parameter)
-                    yield parameter
+                    state[number] = 2
+                    ordered.append(number)
+        return ordered
+
+    def _in_dependency_order(self, wanted: Iterable[Parameter]) -> list[Parameter]:
+        """Every wanted parameter and all it rests on, parents first."""
+        parameters, number_of, _ = self._numbered
+        return [parameters[number] for number in self._order_numbers([number_of[one] for one in wanted])]
 
     @cached_property
     def necessary(self) -> frozenset[Parameter]:
@@ -186,10 +235,8 @@ class Problem:
     @cached_property
     def graph(self) -> frozenset[Parameter]:
         """G_d: all instance parameters and every abstract one that another uses or that is necessary."""
-        used = set(self.statements) | set(self.necessary)
-        for statement in self.statements.values():
-            used.update(self._in_dependency_order(statement.parents))
-        return frozenset(used)
+        used = [parent for statement in self.statements.values() for parent in statement.parents]
+        return frozenset((*self.statements, *self.necessary, *self._in_dependency_order(used)))
 
     @cached_property
     def op(self) -> int:

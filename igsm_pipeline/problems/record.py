@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,16 +66,39 @@ Records = NDArray[np.void]
 
 def parameter_of(row: np.void, parameter_id: int) -> Parameter:
     """The parameter behind an id of one record row."""
+<<<<<<< HEAD
     if parameter_id >= MAX_INSTANCES:
         return Parameter(ABSTRACT, *abstract_place(int(parameter_id)))
     return instance_parameters(row)[parameter_id]
+=======
+    return abstract_parameter(parameter_id) if parameter_id >= MAX_INSTANCES else instance_parameters(row)[parameter_id]
+
+
+@cache
+def abstract_parameter(parameter_id: int) -> Parameter:
+    """The abstract parameter behind an id, the same in every record."""
+    layer = 0 if parameter_id < ABSTRACT_BASE[1] else 1 if parameter_id < ABSTRACT_BASE[2] else 2
+    item, offset = divmod(parameter_id - ABSTRACT_BASE[layer], 3 - layer)
+    return Parameter(ABSTRACT, layer, item, layer + 1 + offset)
+>>>>>>> ff57509 (Problems number their parameters once: values, graph and tables in one pass)
 
 
 def instance_parameters(row: np.void) -> list[Parameter]:
     """All instance parameters of one record row, by id."""
+<<<<<<< HEAD
     edges = np.zeros((MAX_EDGES, 3), np.int64)
     number = list_edges(np.ascontiguousarray(row["children"]), edges)
     return [Parameter(INSTANCE, *edge) for edge in edges[:number].tolist()]
+=======
+    return [
+        Parameter(INSTANCE, layer, item, child)
+        for layer, masks in enumerate(row["children"].tolist())
+        for item, mask in enumerate(masks)
+        if mask
+        for child in range(MAX_WIDTH)
+        if mask >> child & 1
+    ]
+>>>>>>> ff57509 (Problems number their parameters once: values, graph and tables in one pass)
 
 
 def id_of(row: np.void, parameter: Parameter) -> int:
@@ -123,23 +147,26 @@ def to_problem(row: np.void, world: World, modulus: int) -> Problem:
     layers = hierarchy.layers[int(row["first_layer"]) : int(row["first_layer"]) + num_layers]
     try:
         items = tuple(
-            tuple(layer.subcategories[int(row["subcategory"][i])].items[int(row["items"][i, j])] for j in range(int(row["widths"][i])))
-            for i, layer in enumerate(layers)
+            tuple([layer.subcategories[subcategory].items[item] for item in items[:width]])
+            for layer, subcategory, items, width in zip(
+                layers, row["subcategory"].tolist(), row["items"].tolist(), row["widths"].tolist(), strict=False
+            )
         )
     except IndexError:
         raise BadProblem("record", "must use items of its world", int(row["draw"]), "read it with the world it was made with") from None
     instances = instance_parameters(row)
 
     def parameter(number: int) -> Parameter:
-        return instances[number] if number < MAX_INSTANCES else parameter_of(row, number)
+        return instances[number] if number < MAX_INSTANCES else abstract_parameter(number)
 
     statements = {}
+    all_parents, forms, constants = row["parents"].tolist(), row["form"].tolist(), row["constant"].tolist()
     for number in row["statement_order"][: len(instances)].tolist():
-        parents = [p for p in row["parents"][number].tolist() if p != NOTHING]
-        form = int(row["form"][number])
+        parents = [p for p in all_parents[number] if p != NOTHING]
+        form = forms[number]
         statements[instances[number]] = Expression(
-            parents=tuple(parameter(p) for p in parents if p != RNG_ID),
-            constant=int(row["constant"][number]) if RNG_ID in parents else None,
+            parents=tuple([parameter(p) for p in parents if p != RNG_ID]),
+            constant=constants[number] if RNG_ID in parents else None,
             form=MORE if form & FORM_MORE else TIMES if form & FORM_TIMES else None,
             difference=bool(form & FORM_DIFFERENCE),
         )

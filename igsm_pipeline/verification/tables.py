@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Parameter, Problem
@@ -28,7 +29,6 @@ class Tables:
 
     Attributes:
         known: name -> parameter, for all that exist in the problem as its text shows it: top-layer items that the text never names are no part.
-        unlinked: the same for pairs of items in neighbouring layers without an edge.
         numbers: "n" -> (n, no parameters) for 0 <= n < M: what a constant means as an operand.
         digits: n -> "n".
         modulus: M.
@@ -38,19 +38,29 @@ class Tables:
     """
 
     def __init__(self, problem: Problem) -> None:
-        unnamed = _unnamed_items(problem)
-        existing = [one for one in (*problem.instances, *problem.abstracts) if one.layer > 0 or one.item not in unnamed]
-        bits = {one: 1 << number for number, one in enumerate(existing)}
+        self._problem, self._unnamed = problem, _unnamed_items(problem)
+        parents_of, necessary, values, name = problem.parents_as_sets, problem.necessary, problem.values, problem.name
         self.known: dict[str, Known] = {}
-        for one in existing:
-            parents = sum(bits[parent] for parent in set(problem.parents(one)))
-            self.known.setdefault(problem.name(one), Known(bits[one], parents, problem.values[one], int(one not in problem.necessary)))
-        self.unlinked = {name: Known(1 << len(bits) + number, 0, None, 1) for number, name in enumerate(_unlinked_names(problem, unnamed))}
+        for number, (one, value) in enumerate(values.items()):
+            if one.layer > 0 or one.item not in self._unnamed:
+                self.known.setdefault(name(one), Known(1 << number, parents_of[number], value, int(one not in necessary)))
         self.modulus = problem.modulus
-        self.digits = tuple(map(str, range(problem.modulus)))
-        self.numbers = {text: (number, 0) for number, text in enumerate(self.digits)}
-        self.query, self.answer = problem.name(problem.query), self.digits[problem.values[problem.query]]
+        self.digits, self.numbers = _numbers_below(problem.modulus)
+        self.query, self.answer = name(problem.query), self.digits[values[problem.query]]
         self.op = problem.op
+
+    @cached_property
+    def unlinked(self) -> dict[str, Known]:
+        """The same as ``known`` for pairs of items in neighbouring layers without an edge (what is read strictly never asks)."""
+        first = len(self._problem.values)
+        return {name: Known(1 << first + number, 0, None, 1) for number, name in enumerate(_unlinked_names(self._problem, self._unnamed))}
+
+
+@lru_cache(maxsize=8)
+def _numbers_below(modulus: int) -> tuple[tuple[str, ...], dict[str, tuple[int, int]]]:
+    """The digits of each number below the modulus, and what each means as an operand; shared by all tables, changed by none."""
+    digits = tuple(map(str, range(modulus)))
+    return digits, {text: (number, 0) for number, text in enumerate(digits)}
 
 
 def tables_of(problem: Problem) -> Tables:

@@ -52,7 +52,7 @@ def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem
     statements, question = read_wording(text)
     found: list[Problem] = []
     failure: tuple[int, BadProblem] | None = None
-    for names in _names(world):
+    for names in _candidates(world, statements[0]):
         attempt = _Attempt(names, statements, question, modulus)
         try:
             for problem in attempt.problems():
@@ -110,6 +110,11 @@ class _Names:
                 for item in subcategory.items:
                     ranks.setdefault(item, len(ranks))
             self.rank.append(ranks)
+        self.layers_of: dict[str, list[int]] = {}
+        for number, known in enumerate(self.rank[:-1]):
+            for item in known:
+                self.layers_of.setdefault(item, []).append(number)
+        self.category_of = {category: number for number, category in enumerate(self.categories)}
         self.longest = max(len(name) for names in (*self.rank, self.categories) for name in names)
 
     def readings(self, name: str) -> tuple[Reading, ...]:
@@ -125,19 +130,27 @@ class _Names:
     def meanings(self, owner: str, thing: str) -> tuple[Reading, ...]:
         """What an owner and a thing can mean: one reading, or more where a lenient world repeats a name in another layer."""
         found = []
-        for layer, ranks in enumerate(self.rank[:-1]):
-            if owner not in ranks:
-                continue
+        for layer in self.layers_of.get(owner, ()):
             if thing in self.rank[layer + 1]:
                 found.append(Reading(INSTANCE, layer, owner, layer + 1, thing))
-            if thing in self.categories[layer + 1 :]:
-                found.append(Reading(ABSTRACT, layer, owner, self.categories.index(thing, layer + 1), thing))
+            if self.category_of.get(thing, 0) > layer:
+                found.append(Reading(ABSTRACT, layer, owner, self.category_of[thing], thing))
         return tuple(found)
+
+    def defines(self, name: str) -> bool:
+        """Whether a statement can define this parameter."""
+        return any(reading.kind == INSTANCE for reading in self.readings(name))
 
 
 @lru_cache(maxsize=16)
 def _names(world: World) -> tuple[_Names, ...]:
     return tuple(_Names(hierarchy) for hierarchy in world.hierarchies)
+
+
+def _candidates(world: World, first: Splits) -> Sequence[_Names]:
+    """The hierarchies that know the parameter of the first statement; all of them where none does."""
+    every = _names(world)
+    return [names for names in every if any(names.defines(name) for name, _ in first)] or every
 
 
 class _Attempt:
@@ -192,7 +205,8 @@ class _Attempt:
     def _read_statement(self, number: int, splits: Splits) -> None:
         field = f"statement {number}"
         for name, right in splits:
-            if not any(reading.kind == INSTANCE for reading in self.names.readings(name)):
+            readings = self.meaning.get(name) or self.names.readings(name)
+            if not readings or (readings[0].kind != INSTANCE and all(reading.kind != INSTANCE for reading in readings)):
                 continue
             expression = read_expression(right, self._known)
             if expression is None:
@@ -203,7 +217,7 @@ class _Attempt:
                 raise BadProblem(field, "must use each parameter once", right, _CORRECT)
             if expression.constant is not None and expression.constant >= self.modulus:
                 raise BadProblem(field, f"must hold a number below {self.modulus}", expression.constant, "correct the text or the modulus")
-            self._known(name)
+            self.meaning[name] = readings
             self.statements[name] = expression
             return
         raise self._refusal(field, splits)

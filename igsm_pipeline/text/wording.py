@@ -16,7 +16,7 @@ from igsm_pipeline.text.solution import NUMBER
 
 _WAY_OUT = "write it as the generator does"
 _CONSTANT = re.compile(f"(?P<constant>{NUMBER})(?:(?P<form> more than | times as much as )(?P<rest>each .+|the .+))?", re.DOTALL)
-_REST = re.compile("(?P<difference>the difference of )?(?P<sum>the sum of )?each (?P<names>.+)", re.DOTALL)
+_SUM, _DIFFERENCE, _EACH = "the sum of each ", "the difference of each ", " and each "
 _FORMS = {" more than ": MORE, " times as much as ": TIMES}
 
 
@@ -90,22 +90,22 @@ def read_expression(text: str, known: Callable[[str], bool]) -> RawExpression | 
     """
     constant: int | None = None
     form: str | None = None
-    found = _CONSTANT.fullmatch(text)
+    found = _CONSTANT.fullmatch(text) if text[:1].isdigit() else None
     if found is not None:
         constant = int(found["constant"])
         if found["form"] is None:
             return RawExpression((), constant, None, False)
         form, text = _FORMS[found["form"]], found["rest"]
-    rest = _REST.fullmatch(text)
-    if rest is None or (rest["difference"] and rest["sum"]):
+    if text.startswith("each "):
+        name = text[len("each ") :]
+        return RawExpression((name,), constant, form, False) if name and _EACH not in name and known(name) else None
+    difference = text.startswith(_DIFFERENCE)
+    if not (difference or text.startswith(_SUM)):
         return None
-    names = tuple(rest["names"].split(", each "))
-    joined = names[-1].split(" and each ")
-    if len(joined) > 2 or any(" and each " in name for name in names[:-1]):
+    first, *others = text[len(_DIFFERENCE if difference else _SUM) :].split(", each ")
+    *others, last = (first, *others)
+    joined = last.split(_EACH)
+    if len(joined) != 2 or any(_EACH in name for name in others) or (difference and others):
         return None
-    names = (*names[:-1], *joined)
-    counts = {"sum": range(2, 1 << 30), "difference": range(2, 3), "alone": range(1, 2)}
-    kind = "sum" if rest["sum"] else "difference" if rest["difference"] else "alone"
-    if len(names) not in counts[kind] or (len(names) > 1) != (len(joined) == 2) or not all(map(known, names)):
-        return None
-    return RawExpression(names, constant, form, kind == "difference")
+    names = (*others, *joined)
+    return RawExpression(names, constant, form, difference) if all(map(known, names)) else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,25 @@ import pytest
 from igsm_pipeline.cli import main
 from igsm_pipeline.text import parse_problem, render_answer, render_solution
 from igsm_pipeline.tokens import TokenSettings, build_table
+from igsm_pipeline.toolbox import dataset, law_tables
 from igsm_pipeline.world import load_world
 
-FIELDS = ["problem", "question", "solution", "answer", "op", "hash", "query", "necessary", "parents", "values", "token_ids"]
+FIELDS = [
+    "problem",
+    "question",
+    "solution",
+    "answer",
+    "op",
+    "hash",
+    "query",
+    "necessary",
+    "parents",
+    "values",
+    "token_ids",
+    "modulus",
+    "world",
+    "world_hash",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +165,59 @@ def test_show_prints_the_row_that_generate_writes_and_finds_it_again_by_key(tmp_
     assert capsys.readouterr().out == shown
     assert run("show", "--key", "zero") == 2
     assert "must be BLOCK:DRAW" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet"])
+def test_several_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(dataset, "_ALONE", 1)
+    monkeypatch.setattr(dataset, "_PART", 7)
+    for jobs in (1, 2):
+        (tmp_path / str(jobs)).mkdir()
+        assert run("generate", "--num", 50, "--seed", 4, "--jobs", jobs, "--out", tmp_path / str(jobs) / name) == 0
+    assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+def test_rows_say_modulus_and_world_and_verify_judges_them_by_these(tmp_path: Path) -> None:
+    family = tmp_path / "family.yaml"
+    family.write_text("{op_max: 3, ip_max: 6, modulus: 7, op_law: uniform, split_by: problem}")
+    rows = rows_of(tmp_path / "a.jsonl", "--world", "mini", "--family", family, "--num", 30)
+    assert {(row["modulus"], row["world"], row["world_hash"]) for row in rows} == {(7, "mini", load_world("mini").content_hash)}
+    verdicts = tmp_path / "verdicts.jsonl"
+    assert run("verify", tmp_path / "a.jsonl", "--out", verdicts) == 0
+    assert all(json.loads(line)["correct"] for line in verdicts.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "message"),
+    [
+        ("none/a.jsonl", (), "folder that exists"),
+        ("a.txt", (), "must end in .jsonl"),
+        ("a", (), "must end in .jsonl"),
+        ("a.parquet", ("--format", "jsonl"), "must end as the format jsonl does"),
+        ("a.jsonl", ("--format", "parquet"), "must end as the format parquet does"),
+        (".", (), "must be a file"),
+        ("none/a.json", ("--tables",), "folder that exists"),
+        ("a.txt", ("--tables",), "must end in .md or .json"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], out: str, options: tuple[str, ...], message: str
+) -> None:
+    for module in (dataset, law_tables):
+        monkeypatch.setattr(module, "generate", None)
+    assert run("generate", "--out", tmp_path / out, *options) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+@pytest.mark.parametrize("name", ["a.jsonl", "A.Parquet"])
+def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path, mask: int, name: str) -> None:
+    before = os.umask(mask)
+    try:
+        assert run("generate", "--num", 1, "--out", tmp_path / name) == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666 & ~mask
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes().startswith(b"PAR1" if name.endswith("Parquet") else b"{")

@@ -48,12 +48,13 @@ def generate(
     op: Annotated[int | None, typer.Option(help="Operations, with --law exact.", show_default=False)] = None,
     num: Annotated[int, typer.Option(help="Problems.", min=1)] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    file_format: Annotated[FileFormat, typer.Option("--format")] = FileFormat.jsonl,
+    file_format: Annotated[FileFormat | None, typer.Option("--format", show_default="by the file's suffix, or jsonl")] = None,
     world: WorldSource = "igsm",
     lenient: Lenient = False,
     vocab: Annotated[Vocab, typer.Option(help="Token ids: GPT-2's own, or compact.")] = Vocab.gpt2,
     tables: Annotated[bool, typer.Option("--tables", help="No problems but tables of what they are like: Markdown, JSON (--out x.json).")] = False,
-    out: Annotated[Path | None, typer.Option(help="File; stdout without it.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="File, .jsonl or .parquet; stdout without it.", show_default=False)] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: all cores. The bytes do not depend on it.", min=0)] = 0,
 ) -> None:
     """Generate problems with solution, graph and token ids, for use elsewhere."""
     from igsm_pipeline.toolbox.dataset import generated_set, write_dataset
@@ -64,7 +65,7 @@ def generate(
     if tables:
         write_tables(settings, names, world, out)
         return
-    total = write_dataset(settings, names, vocab=vocab.value, file_format=file_format.value, out=out)
+    total = write_dataset(settings, names, vocab=vocab.value, file_format=file_format.value if file_format else None, out=out, workers=jobs)
     typer.echo(f"{total:,} problems{f' in {out}' if out else ''}", err=True)
 
 

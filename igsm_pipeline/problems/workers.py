@@ -9,11 +9,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
 
 from igsm_pipeline.errors import TransientFault
 from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def write_files(write: Callable[[int], int], numbers: Sequence[int], workers: int) -> Iterator[int]:
@@ -36,6 +42,42 @@ def write_files(write: Callable[[int], int], numbers: Sequence[int], workers: in
             yield from pool.map(write, numbers)
     except BrokenProcessPool:
         raise TransientFault("a worker process was killed (out of memory?); what is written is kept: run again, or with workers 1") from None
+
+
+def map_in_order(work: Callable[[T], R], items: Iterable[T], workers: int, begin: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[R]:
+    """Call ``work`` on every item in other processes; yields what it returns, in order, with a few items at a time in memory.
+
+    Args:
+        work: picklable.
+        items: asked for as processes become free.
+        workers: processes.
+        begin: called once in each process before all work.
+        arguments: of ``begin``.
+
+    Raises:
+        TransientFault: a worker was killed.
+    """
+    pending: deque[Future[R]] = deque()
+    try:
+        with worker_pool(workers, _begin_with, (begin, arguments)) as pool:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                if len(pending) > 3 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+    except BrokenProcessPool:
+        raise TransientFault("a worker process was killed (out of memory?); run again, or with --jobs 1") from None
+
+
+def default_workers() -> int:
+    """Processes that this machine lets us have."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin_with(begin: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    begin_worker()
+    begin(*arguments)
 
 
 def begin_worker() -> None:

@@ -5,26 +5,34 @@ A row holds the exact texts (their concatenation is the document), the answer, t
 
 from __future__ import annotations
 
-import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from tqdm import tqdm
 
 from igsm_pipeline.errors import BadInput, BadSettings
+<<<<<<< HEAD
 from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, generate, regenerate
 from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.problems.record import ProblemBatch
+=======
+from igsm_pipeline.outputs import check_output, find_format
+from igsm_pipeline.problems.blocks import BlockMaker, family_by_name, generate, regenerate
+from igsm_pipeline.problems.problem import Problem
+from igsm_pipeline.problems.record import ProblemBatch, Records
+>>>>>>> 1868013 (generate: rows say where they are from; all cores; places checked first)
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.workers import default_workers, map_in_order
 from igsm_pipeline.store import written_whole
-from igsm_pipeline.text import document, render_problem, render_question
+from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
-from igsm_pipeline.world.world import World
+from igsm_pipeline.world.world import World, builtin_worlds, load_world
 
 FileFormat = Literal["jsonl", "parquet"]
 SCHEMA = pa.schema(
@@ -40,8 +48,19 @@ SCHEMA = pa.schema(
         ("parents", pa.map_(pa.string(), pa.list_(pa.string()))),
         ("values", pa.map_(pa.string(), pa.int32())),
         ("token_ids", pa.list_(pa.uint32())),
+        ("modulus", pa.int32()),
+        ("world", pa.string()),
+        ("world_hash", pa.string()),
     ]
 )
+DATASET_FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+"""Suffix of a file of problems -> its format."""
+Rows = list[dict[str, Any]]
+T = TypeVar("T")
+_PART = 512
+"""Problems that a process makes at a time."""
+_ALONE = 8192
+"""Problems below which starting processes takes longer than they save."""
 
 
 def read_family(named: str) -> FamilySettings:
@@ -98,37 +117,34 @@ def find_problem(settings: ProblemSetSettings, world: World, key: str | None = N
 def problem_rows(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[dict[str, Any]]:
     """One row per problem, in ``SCHEMA``'s order of fields; see there for the types."""
     emitted = emit(batch, table, family.format)
+    origin = {"modulus": batch.modulus, "world": _builtin_name(batch.world), "world_hash": batch.world.content_hash}
     for index, problem in enumerate(batch):
         yield {
-            **_texts(problem, family),
+            "problem": render_problem(problem),
+            "question": render_question(problem),
+            "solution": render_solution(problem),
+            "answer": render_answer(problem),
+            "op": problem.op,
             "hash": int(batch.records[index]["template_bin"]),
             **_graph(problem),
             "token_ids": emitted.document(index).tolist(),
+            **origin,
         }
 
 
-def _texts(problem: Problem, family: FamilySettings) -> dict[str, Any]:
-    texts = document(problem, family.format)
-    return {
-        "problem": render_problem(problem),
-        "question": render_question(problem),
-        "solution": texts.solution,
-        "answer": texts.answer,
-        "op": problem.op,
-    }
+def _builtin_name(world: World) -> str | None:
+    """The built-in world that this is; None for a file of somebody's own, whose name would say nothing elsewhere."""
+    return next((name for name in builtin_worlds() if load_world(name).content_hash == world.content_hash), None)
 
 
 def _graph(problem: Problem) -> dict[str, Any]:
     graph = sorted(problem.graph)
-
-    def names(parameters: tuple[Parameter, ...]) -> list[str]:
-        return [problem.name(parameter) for parameter in parameters]
-
+    name_of = {parameter: problem.name(parameter) for parameter in graph}
     return {
-        "query": problem.name(problem.query),
-        "necessary": names(problem.order),
-        "parents": {problem.name(parameter): names(problem.parents(parameter)) for parameter in graph},
-        "values": {problem.name(parameter): problem.values[parameter] for parameter in graph},
+        "query": name_of[problem.query],
+        "necessary": [name_of[parameter] for parameter in problem.order],
+        "parents": {name_of[parameter]: [name_of[parent] for parent in problem.parents(parameter)] for parameter in graph},
+        "values": {name_of[parameter]: problem.values[parameter] for parameter in graph},
     }
 
 
@@ -137,8 +153,9 @@ def write_dataset(
     world: World,
     *,
     vocab: Literal["gpt2", "compact"] = "gpt2",
-    file_format: FileFormat = "jsonl",
+    file_format: FileFormat | None = None,
     out: Path | None = None,
+    workers: int = 1,
 ) -> int:
     """Generate a problem set into a file, written beside and renamed when whole, or as JSON lines to stdout.
 
@@ -146,37 +163,74 @@ def write_dataset(
         settings: what to generate.
         world: names.
         vocab: ids of GPT-2's own vocabulary, or compact ones.
-        file_format: jsonl or parquet.
+        file_format: jsonl or parquet; None: what the file's suffix says.
         out: the file; None: stdout.
+        workers: processes; 0: as many as there are cores. The bytes do not depend on it.
 
     Returns:
         The number of problems.
 
     Raises:
-        BadSettings: Parquet without a file.
+        BadSettings: Parquet without a file, or a file that cannot be written, or whose suffix says another format.
         StageFailed: the split holds no such problem.
     """
-    table = build_table(world, settings.family.modulus, TokenSettings(vocab=vocab))
-    batches = (list(problem_rows(batch, table, settings.family)) for batch in generate(settings, world))
     if out is None:
         if file_format == "parquet":
             raise BadSettings("--out", "must be given with --format parquet", None, "name a file")
-        return sum(_write_lines(rows, sys.stdout) for rows in batches)
+        return sum(_write_text(text, sys.stdout) for text in _made(settings, world, vocab, _as_lines, workers))
+    check_output(out)
+    kind = find_format(out, DATASET_FORMATS, file_format)
     with written_whole(out) as temporary:
-        if file_format == "jsonl":
+        if kind == "jsonl":
             with temporary.open("w", encoding="utf-8") as stream:
-                return sum(_write_lines(rows, stream) for rows in batches)
+                return sum(_write_text(text, stream) for text in _made(settings, world, vocab, _as_lines, workers))
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            return sum(_write_table(rows, writer) for rows in batches)
+            return sum(_write_table(rows, writer) for rows in _made(settings, world, vocab, _as_table, workers))
 
 
-def _write_lines(rows: list[dict[str, Any]], stream: io.TextIOBase | Any) -> int:
-    stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    return len(rows)
+def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "compact"], make: Callable[[Rows], T], workers: int) -> Iterator[T]:
+    """The problems of a set, some at a time and in order, as ``make`` gives them; a bar counts them on a terminal."""
+    parts = (batch.take(slice(first, first + _PART)).records for batch in generate(settings, world) for first in range(0, len(batch), _PART))
+    workers = workers or default_workers()
+    table = build_table(world, settings.family.modulus, TokenSettings(vocab=vocab))
+    with tqdm(desc="problems", total=settings.num_problems, unit=" problems", leave=False, disable=None) as bar:
+        if workers == 1 or settings.num_problems < _ALONE:
+            made: Iterator[T] = (
+                make(list(problem_rows(ProblemBatch(part, world, settings.family.modulus), table, settings.family))) for part in parts
+            )
+        else:
+            made = map_in_order(_make_part, parts, workers, _begin, (settings.family, world, table, make))
+        for one in made:
+            yield one
+            bar.update(min(_PART, settings.num_problems - bar.n))
 
 
-def _write_table(rows: list[dict[str, Any]], writer: pq.ParquetWriter) -> int:
-    writer.write_table(
-        pa.Table.from_pylist([{**row, "parents": list(row["parents"].items()), "values": list(row["values"].items())} for row in rows], SCHEMA)
-    )
-    return len(rows)
+_own: list[tuple[FamilySettings, World, TokenTable, Callable[[Rows], Any]]] = []
+"""Of a worker: what it makes, sent once."""
+
+
+def _begin(family: FamilySettings, world: World, table: TokenTable, make: Callable[[Rows], Any]) -> None:
+    _own[:] = [(family, world, table, make)]
+
+
+def _make_part(records: Records) -> Any:
+    family, world, table, make = _own[0]
+    return make(list(problem_rows(ProblemBatch(records, world, family.modulus), table, family)))
+
+
+def _as_lines(rows: Rows) -> tuple[str, int]:
+    return "".join([json.dumps(row, ensure_ascii=False) + "\n" for row in rows]), len(rows)
+
+
+def _as_table(rows: Rows) -> pa.Table:
+    return pa.Table.from_pylist([{**row, "parents": list(row["parents"].items()), "values": list(row["values"].items())} for row in rows], SCHEMA)
+
+
+def _write_text(text: tuple[str, int], stream: TextIO) -> int:
+    stream.write(text[0])
+    return text[1]
+
+
+def _write_table(table: pa.Table, writer: pq.ParquetWriter) -> int:
+    writer.write_table(table)
+    return int(table.num_rows)

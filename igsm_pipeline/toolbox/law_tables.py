@@ -15,10 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+<<<<<<< HEAD
 from igsm_pipeline.problems.describe.statistics import COUNTS, count_problems
 from igsm_pipeline.problems.law.blocks import generate
 from igsm_pipeline.problems.settings import ProblemSetSettings
 from igsm_pipeline.store import write_atomically
+=======
+from igsm_pipeline.outputs import check_output, find_format
+from igsm_pipeline.problems.blocks import generate
+from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.problems.statistics import COUNTS, count_problems
+from igsm_pipeline.store import written_whole
+>>>>>>> 1868013 (generate: rows say where they are from; all cores; places checked first)
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.world.world import World
 
@@ -96,13 +104,22 @@ def make_tables(settings: ProblemSetSettings, world: World, world_name: str) -> 
 
 
 def write_tables(settings: ProblemSetSettings, world: World, world_name: str, out: Path | None = None) -> None:
-    """Make tables and write them as Markdown, to a file or stdout, or as JSON where the file's name ends in .json."""
+    """Make tables and write them as Markdown, to a file or stdout, or as JSON where the file's name ends in .json.
+
+    Raises:
+        BadSettings: the file cannot be written, or its name ends otherwise; said before the work.
+    """
+    kind = "md"
+    if out is not None:
+        check_output(out)
+        kind = find_format(out, {".md": "md", ".json": "json"})
     tables = make_tables(settings, world, world_name)
-    text = json.dumps(tables.canonical(), indent=1) + "\n" if out is not None and out.suffix == ".json" else tables_text(tables)
+    text = json.dumps(tables.canonical(), indent=1) + "\n" if kind == "json" else tables_text(tables)
     if out is None:
         sys.stdout.write(text)
     else:
-        write_atomically(out, text.encode())
+        with written_whole(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def tables_text(tables: LawTables) -> str:

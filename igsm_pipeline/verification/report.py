@@ -8,10 +8,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from igsm_pipeline.outputs import check_output
+from igsm_pipeline.problems.workers import default_workers
 from igsm_pipeline.verification.files import VerdictWriter, judge_file
 from igsm_pipeline.verification.rows.hints import Sample, find_hints
 from igsm_pipeline.verification.rows.judging import Judging
-from igsm_pipeline.verification.rows.pool import default_workers
 from igsm_pipeline.verification.rows.sources import check_source
 from igsm_pipeline.verification.summary import Tally
 

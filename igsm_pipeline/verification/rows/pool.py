@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from itertools import chain, islice
 
-from igsm_pipeline.errors import TransientFault
-from igsm_pipeline.problems.workers import begin_worker
-from igsm_pipeline.processes.pools import worker_pool
+from igsm_pipeline.problems.workers import map_in_order
 from igsm_pipeline.verification.rows.columns import Columns
 from igsm_pipeline.verification.rows.hints import MAX_SAMPLES, Sample
 from igsm_pipeline.verification.rows.judging import Judged, Judging, Refused
@@ -42,17 +36,8 @@ def judge_rows(rows: Iterable[NumberedRow], judging: Judging, workers: int, samp
         for chunk in (*head, *chunks) if workers > 1 else chunks:
             yield from _taken(judge_chunk(chunk, judging), samples)
         return
-    pending: deque[Future[Outcomes]] = deque()
-    try:
-        with worker_pool(workers, _begin, (judging,)) as pool:
-            for chunk in _joined(head, chunks):
-                pending.append(pool.submit(_judge_chunk, chunk))
-                if len(pending) > max(3 * workers, ALONE // CHUNK):
-                    yield from _taken(pending.popleft().result(), samples)
-            while pending:
-                yield from _taken(pending.popleft().result(), samples)
-    except BrokenProcessPool:
-        raise TransientFault("a process that judged rows was killed (out of memory?); run again, or with --jobs 1") from None
+    for outcomes in map_in_order(_judge_chunk, chain(head, chunks), workers, _begin, (judging,)):
+        yield from _taken(outcomes, samples)
 
 
 def judge_chunk(rows: list[NumberedRow], judging: Judging) -> Outcomes:
@@ -68,17 +53,11 @@ _own: list[Judging] = []
 
 
 def _begin(judging: Judging) -> None:
-    begin_worker()
     _own[:] = [judging]
 
 
 def _judge_chunk(rows: list[NumberedRow]) -> Outcomes:
     return judge_chunk(rows, _own[0])
-
-
-def default_workers() -> int:
-    """Processes that this machine lets us have."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _taken(outcomes: Outcomes, samples: list[Sample]) -> list[Judged | Refused]:
@@ -90,8 +69,3 @@ def _chunks(rows: Iterable[NumberedRow]) -> Iterator[list[NumberedRow]]:
     source = iter(rows)
     while chunk := list(islice(source, CHUNK)):
         yield chunk
-
-
-def _joined(head: list[list[NumberedRow]], rest: Iterator[list[NumberedRow]]) -> Iterator[list[NumberedRow]]:
-    yield from head
-    yield from rest

@@ -66,39 +66,20 @@ Records = NDArray[np.void]
 
 def parameter_of(row: np.void, parameter_id: int) -> Parameter:
     """The parameter behind an id of one record row."""
-<<<<<<< HEAD
-    if parameter_id >= MAX_INSTANCES:
-        return Parameter(ABSTRACT, *abstract_place(int(parameter_id)))
-    return instance_parameters(row)[parameter_id]
-=======
     return abstract_parameter(parameter_id) if parameter_id >= MAX_INSTANCES else instance_parameters(row)[parameter_id]
 
 
 @cache
 def abstract_parameter(parameter_id: int) -> Parameter:
     """The abstract parameter behind an id, the same in every record."""
-    layer = 0 if parameter_id < ABSTRACT_BASE[1] else 1 if parameter_id < ABSTRACT_BASE[2] else 2
-    item, offset = divmod(parameter_id - ABSTRACT_BASE[layer], 3 - layer)
-    return Parameter(ABSTRACT, layer, item, layer + 1 + offset)
->>>>>>> ff57509 (Problems number their parameters once: values, graph and tables in one pass)
+    return Parameter(ABSTRACT, *abstract_place(int(parameter_id)))
 
 
 def instance_parameters(row: np.void) -> list[Parameter]:
     """All instance parameters of one record row, by id."""
-<<<<<<< HEAD
     edges = np.zeros((MAX_EDGES, 3), np.int64)
     number = list_edges(np.ascontiguousarray(row["children"]), edges)
     return [Parameter(INSTANCE, *edge) for edge in edges[:number].tolist()]
-=======
-    return [
-        Parameter(INSTANCE, layer, item, child)
-        for layer, masks in enumerate(row["children"].tolist())
-        for item, mask in enumerate(masks)
-        if mask
-        for child in range(MAX_WIDTH)
-        if mask >> child & 1
-    ]
->>>>>>> ff57509 (Problems number their parameters once: values, graph and tables in one pass)
 
 
 def id_of(row: np.void, parameter: Parameter) -> int:

@@ -17,16 +17,10 @@ import yaml
 from tqdm import tqdm
 
 from igsm_pipeline.errors import BadInput, BadSettings
-<<<<<<< HEAD
-from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, generate, regenerate
-from igsm_pipeline.problems.problem import Parameter, Problem
-from igsm_pipeline.problems.record import ProblemBatch
-=======
 from igsm_pipeline.outputs import check_output, find_format
-from igsm_pipeline.problems.blocks import BlockMaker, family_by_name, generate, regenerate
+from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, generate, regenerate
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.problems.record import ProblemBatch, Records
->>>>>>> 1868013 (generate: rows say where they are from; all cores; places checked first)
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.workers import default_workers, map_in_order
 from igsm_pipeline.store import written_whole

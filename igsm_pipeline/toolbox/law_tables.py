@@ -15,18 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
+from igsm_pipeline.outputs import check_output, find_format
 from igsm_pipeline.problems.describe.statistics import COUNTS, count_problems
 from igsm_pipeline.problems.law.blocks import generate
 from igsm_pipeline.problems.settings import ProblemSetSettings
-from igsm_pipeline.store import write_atomically
-=======
-from igsm_pipeline.outputs import check_output, find_format
-from igsm_pipeline.problems.blocks import generate
-from igsm_pipeline.problems.settings import ProblemSetSettings
-from igsm_pipeline.problems.statistics import COUNTS, count_problems
 from igsm_pipeline.store import written_whole
->>>>>>> 1868013 (generate: rows say where they are from; all cores; places checked first)
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.world.world import World
 

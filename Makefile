@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup run test test-all check ui report clean
+.PHONY: help setup run test test-all check docs ui report clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,11 +31,14 @@ test: setup  ## the quick tests
 test-all: setup  ## every test, the slow ones too
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow or not slow'
 
-check: setup  ## format, lint, types, import order
+check: setup docs  ## format, lint, types, import order, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup  ## the documentation site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 ui: setup  ## Dagster's and MLflow's pages on this machine
 	$(BIN)/igsm ui

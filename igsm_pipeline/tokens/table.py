@@ -184,12 +184,6 @@ class TokenTable:
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(fragment_pattern(self.fragments.texts))
 
-    def save(self, folder: Path, *, loads_everywhere: bool = True) -> None:
-        """Write the tokenizer that ``AutoTokenizer.from_pretrained(folder)`` loads; see ``tokens.tokenizer.save_tokenizer``."""
-        from igsm_pipeline.tokens.tokenizer import save_tokenizer  # noqa: PLC0415 (the library behind it takes a moment to load)
-
-        save_tokenizer(self, folder, loads_everywhere=loads_everywhere)
-
 
 def fragment_pattern(texts: Iterable[str]) -> str:
     """A regular expression of all fragments, longest first: it splits a document into the fragments it was made of."""

@@ -204,6 +204,12 @@ def build_table(world: World, modulus: int, settings: TokenSettings, checkpoint:
         BadCheckpoint: segmentation checkpoint, and the folder's tokenizer cannot be used.
         BadWorld: a name cannot be cut into GPT-2 pieces on its own (segmentation bpe).
         BadInput: segmentation bpe, a world without shipped pieces, and the ``bpe`` extra is not installed.
+
+    Example:
+        >>> from igsm_pipeline.world import load_world
+        >>> table = build_table(load_world("igsm"), 23, TokenSettings(segmentation="phrase"))
+        >>> table.decode(table.encode(" 7 + 9"))
+        ' 7 + 9'
     """
     fragments = list_fragments(world, modulus)
     if settings.segmentation != "checkpoint":

@@ -13,6 +13,7 @@ from igsm_pipeline.model.settings import CONTEXT, ControlSettings
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.tokens.foreign import copy_tokenizer
+from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.world import load_world
 
 
@@ -33,6 +34,6 @@ def write_control(settings: ControlSettings, inputs: Mapping[str, Path], writing
         if settings.tokens.segmentation == "checkpoint":
             copy_tokenizer(path, writing.folder)
         else:
-            table.save(writing.folder)
+            save_tokenizer(table, writing.folder)
     save(model, writing.folder)
     writing.counts["parameters"] = model.num_parameters()

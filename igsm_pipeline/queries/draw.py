@@ -27,7 +27,17 @@ QUERY_SCHEMA = QUERIES.schema()
 
 
 def draw_queries(batch: ProblemBatch, settings: QuerySettings) -> Iterator[pa.Table]:
-    """The draws of a problem set, as one table of ``QUERY_SCHEMA`` per ``DRAW_BLOCK`` problems; rows sorted by their key."""
+    """The draws of a problem set, as one table of ``QUERY_SCHEMA`` per ``DRAW_BLOCK`` problems; rows sorted by their key.
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> batch = generate_block(settings, load_world("igsm"), 0)
+        >>> table = next(draw_queries(batch, QuerySettings(family=settings.family, task="known", per_problem=2)))
+        >>> table["problem"].to_pylist()
+        [0, 0, 1, 1, 2, 2]
+    """
     for block, start in enumerate(range(0, len(batch), DRAW_BLOCK)):
         records = batch.records[start : start + DRAW_BLOCK]
         facts = analyse(records)
@@ -36,7 +46,17 @@ def draw_queries(batch: ProblemBatch, settings: QuerySettings) -> Iterator[pa.Ta
 
 
 def list_queries(batch: ProblemBatch, settings: QuerySettings) -> pa.Table:
-    """Every query of a task there is: all candidates at all positions, sorted by their key. For few problems (the dense map)."""
+    """Every query of a task there is: all candidates at all positions, sorted by their key. For few problems (the dense map).
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> batch = generate_block(settings, load_world("igsm"), 0)
+        >>> table = list_queries(batch, QuerySettings(family=settings.family, task="nece"))
+        >>> sum(table["label"].to_pylist()) == sum(len(problem.necessary) for problem in batch)
+        True
+    """
     facts = analyse(batch.records)
     counts, codes = _candidate_codes(facts, settings)
     sizes = _num_queries(facts, settings, counts)

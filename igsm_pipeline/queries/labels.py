@@ -61,6 +61,14 @@ def label_query(problem: Problem, task: TaskName, position: int, parameter: Para
 
     Returns:
         0 or 1; for value 0..M.
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> batch = generate_block(settings, load_world("igsm"), 0)
+        >>> label_query(batch[0], "nece", 0, batch[0].query), label_query(batch[0], "known", 0, batch[0].query)
+        (1, 0)
     """
     return int(_ANSWERS[task](problem, frozenset(problem.order[:position]), parameter, other))
 

@@ -1,9 +1,23 @@
-"""Prefix-shared sequences: a problem's tokens once, then every query as a branch of its own.
+"""Prefix-shared sequences: the tokens of a problem once, then every query as a branch of its own.
 
-A query is [START] name(A) [END] (dep: [START] A [MID] B [END]) after the tokens up to its read position. All queries of a
-problem share these tokens, so one sequence holds the problem once and the queries behind it; a branch sees the shared
-tokens up to its own read position and itself, and its rotary positions go on from there. That is exact: nothing that a
-branch token attends to, and no position, differs from a sequence of its own.
+A query is [START] name(A) [END] (about a pair: [START] A [MID] B [END]) behind the tokens up to its read position. All queries of a problem share
+these tokens. So one row holds the problem once and the queries behind it. A branch sees the shared tokens up to its own read position and itself,
+and its rotary positions go on from there. The result is exact: a branch token attends to the same tokens at the same positions as in a sequence of
+its own.
+
+One row of a packed batch. Query 0 asks about A at t = 0, which it reads at column r0, the end of the question; query 1 asks about B at t = 1, which
+it reads at column r1, the end of the first sentence of the solution::
+
+                                     reads[0]=r0                r1=reads[1]       ends[0]            ends[1]
+                                         v                          v                v                  v
+    ids        [50256] [222] problem question [223] Define A as ... .  [START]  A  [END]  [START]  B  [END]   0   0
+    branch        -1    -1    -1  ...   -1     -1    -1     ...    -1     0     0    0       1     1    1    -2  -2
+    positions      0     1     2  ...   r0   r0+1     ...          r1   r0+1   ...           r1+1  ...        0   0
+    limit          0     1     2  ...   r0   r0+1     ...          r1    r0    r0   r0      r1    r1   r1    -1  -1
+               |--------------- shared: the problem ----------------| |--- query 0 ---|   |--- query 1 ---|  padding
+
+The token of a branch sees the columns 0..limit and the tokens of its own branch up to itself; of other branches it sees nothing. The shared part ends
+where the last query of the row reads.
 
 Source: the query's form (figure 7). Ours: sharing.
 """

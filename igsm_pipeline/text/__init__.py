@@ -1,4 +1,10 @@
-"""Problem -> text and text -> Problem; solutions as sentences and steps. Each parser is a renderer's inverse."""
+"""Text: problems and solutions as the English that a model reads, and back. Each parser is the inverse of a renderer.
+
+- ``rendering``: the text of statements, question, solution and answer.
+- ``wording``: a problem text cut into statements and names, before the names mean anything.
+- ``parsing``: the problem behind a text.
+- ``solution``: the grammar of solutions, with its parser and its renderer.
+"""
 
 from igsm_pipeline.text.parsing import parse_problem, read_solution
 from igsm_pipeline.text.rendering import (

@@ -46,6 +46,16 @@ def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem
 
     Raises:
         BadProblem: not an iGSM problem of this world, or one with two readings (a lenient world may repeat names).
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> problem = generate_block(settings, load_world("igsm"), 0)[0]
+        >>> from igsm_pipeline.text import render_problem, render_question
+        >>> again = parse_problem(render_problem(problem) + render_question(problem), load_world("igsm"))
+        >>> again.name(again.query), again.values[again.query]
+        ("Textbook Hauler's Stationery", 6)
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")

@@ -72,14 +72,23 @@ def render_expression(problem: Problem, expression: Expression) -> str:
 
 
 def render_question(problem: Problem) -> str:
-    """ " How many {X} does {item} have?"."""
+    """The question, " How many {X} does {item} have?".
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> problem = generate_block(settings, load_world("igsm"), 0)[0]
+        >>> render_question(problem)
+        ' How many Stationery does Textbook Hauler have?'
+    """
     kind, layer, item, target = problem.query
     thing = problem.items[layer + 1][target] if kind == INSTANCE else problem.categories[target]
     return f" How many {thing} does {problem.items[layer][item]} have?"
 
 
 def render_answer(problem: Problem) -> str:
-    """ " {value}" of the query."""
+    """The answer: a space and the value of what is asked for."""
     return f" {problem.values[problem.query]}"
 
 

@@ -104,6 +104,10 @@ def parse_solution(text: str | bytes) -> tuple[Sentence, ...]:
 
     Raises:
         BadSolution: the text is not a solution; says from which character on.
+
+    Example:
+        >>> [sentence.name for sentence in parse_solution(" Define Bag's Pen as s; so s = 3. Define Bag's Cup as R; so R = s = 3.")]
+        ["Bag's Pen", "Bag's Cup"]
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")

@@ -1,6 +1,12 @@
-"""From problems to token ids: segmentations, the fragment table of a world, direct emission, windows and shards.
+"""Tokens: from problems to token ids and training windows, and back to text.
 
-The functions below are loaded when they are first used, so that a plan, which needs settings alone, does not wait for the compiler.
+- ``fragments``: the closed language, a list of text fragments that every document is made of.
+- ``table``: token ids of each fragment; ``vocabulary``, ``bpe`` and ``foreign``: where these ids come from.
+- ``walk``: a record as a list of fragments; ``emission``: records as token ids.
+- ``windows``: documents as training windows; ``shards``: windows on disk; ``write``: the stage.
+- ``tokenizer``: the files that ``transformers.AutoTokenizer`` loads. ``settings``: segmentation, vocabulary, windows.
+
+The functions below are loaded when they are first used. So a plan, which needs settings alone, does not wait for the compiler.
 """
 
 from importlib import import_module

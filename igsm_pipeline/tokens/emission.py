@@ -79,6 +79,17 @@ def emit(batch: ProblemBatch, table: TokenTable, format: Literal["pq", "qp"]) ->
         batch: problems of the table's world and modulus.
         table: gives the ids.
         format: problem then question, or question then problem.
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> batch = generate_block(settings, load_world("igsm"), 0)
+        >>> from igsm_pipeline.tokens import TokenSettings, build_table
+        >>> table = build_table(batch.world, batch.modulus, TokenSettings(segmentation="phrase"))
+        >>> emitted = emit(batch, table, "pq")
+        >>> table.decode(emitted.document(0)).endswith(" 6")
+        True
     """
     ids, offsets, prompt_ends, problem_ends, sentence_ends, sentence_offsets = _emit(
         batch.records, format == "qp", batch.modulus, table.fragments.layout, table.fragments.item_starts, table.pieces, table.starts,

@@ -184,12 +184,6 @@ class TokenTable:
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(fragment_pattern(self.fragments.texts))
 
-    def save(self, folder: Path, *, loads_everywhere: bool = True) -> None:
-        """Write the tokenizer that ``AutoTokenizer.from_pretrained(folder)`` loads; see ``tokens.tokenizer.save_tokenizer``."""
-        from igsm_pipeline.tokens.tokenizer import save_tokenizer  # noqa: PLC0415 (the library behind it takes a moment to load)
-
-        save_tokenizer(self, folder, loads_everywhere=loads_everywhere)
-
 
 def fragment_pattern(texts: Iterable[str]) -> str:
     """A regular expression of all fragments, longest first: it splits a document into the fragments it was made of."""
@@ -210,6 +204,12 @@ def build_table(world: World, modulus: int, settings: TokenSettings, checkpoint:
         BadCheckpoint: segmentation checkpoint, and the folder's tokenizer cannot be used.
         BadWorld: a name cannot be cut into GPT-2 pieces on its own (segmentation bpe).
         BadInput: segmentation bpe, a world without shipped pieces, and the ``bpe`` extra is not installed.
+
+    Example:
+        >>> from igsm_pipeline.world import load_world
+        >>> table = build_table(load_world("igsm"), 23, TokenSettings(segmentation="phrase"))
+        >>> table.decode(table.encode(" 7 + 9"))
+        ' 7 + 9'
     """
     fragments = list_fragments(world, modulus)
     if settings.segmentation != "checkpoint":

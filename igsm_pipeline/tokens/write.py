@@ -21,6 +21,7 @@ from igsm_pipeline.tokens.emission import emit
 from igsm_pipeline.tokens.settings import ShardSettings
 from igsm_pipeline.tokens.shards import TABLE_FILE, shard_counts, shard_path, table_facts, write_shard
 from igsm_pipeline.tokens.table import TokenTable, build_table
+from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.tokens.windows import pack
 from igsm_pipeline.world import World, load_world
 
@@ -56,7 +57,7 @@ def write_shards(settings: ShardSettings, inputs: Mapping[str, Path], writing: W
     totals = {name: sum(one[name] for one in shards) for name in ("problems", "dropped", "windows", "tokens")}
     if not totals["windows"]:
         raise StageFailed(f"all {totals['problems']} problems are longer than shards.window, which is {settings.window}: raise it")
-    source.table.save(writing.folder / TOKENIZER, loads_everywhere=False)
+    save_tokenizer(source.table, writing.folder / TOKENIZER, loads_everywhere=False)
     write_atomically(writing.folder / TABLE_FILE, (json.dumps(table_facts(source.table, settings.window), indent=1) + "\n").encode())
     write_atomically(writing.folder / SUMMARY, (json.dumps({**totals, "shards": shards}) + "\n").encode())
     writing.counts.update(totals)

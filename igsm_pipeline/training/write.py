@@ -19,6 +19,7 @@ from igsm_pipeline.tokens import TokenTable, build_table
 from igsm_pipeline.tokens.foreign import TOKENIZER, copy_tokenizer, read_tokenizer
 from igsm_pipeline.tokens.fragments import NUM_SPECIALS
 from igsm_pipeline.tokens.shards import open_shards
+from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.training.batches import Windows
 from igsm_pipeline.training.loop import Specials, train
 from igsm_pipeline.training.metrics import read_metrics
@@ -66,7 +67,7 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     if int(os.environ.get("RANK", "0")) != 0:
         return
     gpt2_rotary.save(model, writing.folder)
-    table.save(writing.folder)
+    save_tokenizer(table, writing.folder)
     rows = read_metrics(writing.folder)
     writing.counts["parameters"] = model.num_parameters()
     writing.counts["steps"] = int(result["steps"])
@@ -118,7 +119,7 @@ def copy_foreign(settings: CheckpointSettings, path: Path, world: World, writing
         copy_tokenizer(path, writing.folder)
     else:
         check_ids(path, table)
-        table.save(writing.folder)
+        save_tokenizer(table, writing.folder)
     writing.counts["parameters"] = model.num_parameters()
 
 

@@ -15,6 +15,7 @@ from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import Store
+from igsm_pipeline.tokens.tokenizer import save_tokenizer
 
 OLD = Score("set-a", 1000, 0.70, 0.67, 0.73)
 
@@ -76,7 +77,7 @@ def finish(store: Store, key: str, correct: int, n: int = 40) -> None:
                 gpt2_rotary.save(
                     gpt2_rotary.build(settings.model, table.size, 2048, settings.training.seed, bos=table.bos, eos=table.eos), writing.folder
                 )
-                table.save(writing.folder)
+                save_tokenizer(table, writing.folder)
                 writing.counts["tokens"] = 7
             elif unit.stage == "verdicts":
                 pq.write_table(pa.Table.from_pylist([verdict(row, row < correct) for row in range(n)]), writing.folder / "verdicts.parquet")

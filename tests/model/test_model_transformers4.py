@@ -15,6 +15,7 @@ from transformers import AutoTokenizer
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.tokens import TokenSettings, build_table
+from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.world import load_world
 
 TEXT = " The number of each Riverview High's Film Studio equals 5. zebra"
@@ -57,7 +58,7 @@ def test_transformers_4_computes_the_same_logits_and_ids(old_python: Path, tmp_p
         model.gpt_neox.embed_in.weight.mul_(20)  # far from uniform, so that positions count
         wanted = model(torch.arange(NUM_IDS)[None]).logits[0]
     gpt2_rotary.save(model, tmp_path)
-    table.save(tmp_path)
+    save_tokenizer(table, tmp_path)
     command = [str(old_python), "-W", "ignore", "-c", READER, str(tmp_path), TEXT, str(NUM_IDS)]
     read = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert read["version"].startswith("4.57.")

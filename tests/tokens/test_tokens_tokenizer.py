@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.tokens.fragments import END, SPECIALS
+from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.world import load_world
 
 SEED = 13
@@ -33,7 +34,7 @@ def table(request, batch):
 @pytest.fixture(scope="module", params=[False, True], ids=["alone", "beside a model"])
 def tokenizer(request, table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tokenizer")
-    table.save(folder)
+    save_tokenizer(table, folder)
     if request.param:
         (folder / "config.json").write_text(json.dumps({"model_type": "gpt_neox", "vocab_size": table.size}))
     return AutoTokenizer.from_pretrained(folder)
@@ -82,18 +83,18 @@ def test_an_unknown_word_becomes_the_end_of_text_and_is_no_exception(batch, tabl
 
 
 def test_the_configuration_says_what_transformers_4_reads(table, tmp_path):
-    table.save(tmp_path)
+    save_tokenizer(table, tmp_path)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert set(config["additional_special_tokens"]) | {config["bos_token"], config["eos_token"]} == set(SPECIALS)
     assert "extra_special_tokens" not in config  # as a list it stops transformers 4
 
 
 def test_the_tokenizer_beside_shards_keeps_its_bytes(table, tmp_path):
-    table.save(tmp_path, loads_everywhere=False)
+    save_tokenizer(table, tmp_path, loads_everywhere=False)
     config = json.loads((tmp_path / "tokenizer_config.json").read_text())
     assert len(config["extra_special_tokens"]) == 5
     assert not config.keys() & {"unk_token", "additional_special_tokens"}
-    table.save(tmp_path / "new")
+    save_tokenizer(table, tmp_path / "new")
     old, new = (json.loads((folder / "tokenizer.json").read_text()) for folder in (tmp_path, tmp_path / "new"))
     assert old["model"].pop("unk_token") != new["model"].pop("unk_token") == SPECIALS[END]
     assert old == new

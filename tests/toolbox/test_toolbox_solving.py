@@ -17,6 +17,7 @@ from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate
 from igsm_pipeline.text import document, render_answer, render_solution
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
+from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.toolbox.completions import Written, write_solution
 from igsm_pipeline.toolbox.dataset import problem_rows
 from igsm_pipeline.toolbox.solver import find_solver
@@ -35,7 +36,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     table = build_table(load_world("mini"), FAMILY.modulus, request.param)
     tiny = ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5)
     gpt2_rotary.save(gpt2_rotary.build(tiny, table.size, 2048, 3, bos=table.bos, eos=table.eos), place)
-    table.save(place)
+    save_tokenizer(table, place)
     return place, request.param
 
 

@@ -245,12 +245,29 @@ def _is_hopeless(slots: Slots, proposals: int, settings: ProblemSetSettings) -> 
 
 
 def generate_block(settings: ProblemSetSettings, world: World, block: int) -> ProblemBatch:
-    """One block of a problem set."""
+    """One block of a problem set.
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> batch = generate_block(settings, load_world("igsm"), 0)
+        >>> len(batch), batch[0].op, batch[0].name(batch[0].query)
+        (3, 3, "Textbook Hauler's Stationery")
+    """
     return BlockMaker(settings, world).make(block)
 
 
 def generate(settings: ProblemSetSettings, world: World) -> Iterator[ProblemBatch]:
-    """All blocks of a problem set, the last one cut to ``num_problems``."""
+    """All blocks of a problem set, the last one cut to ``num_problems``.
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> [len(batch) for batch in generate(settings, load_world("igsm"))]
+        [3]
+    """
     maker = BlockMaker(settings, world)
     for block in range(-(-settings.num_problems // settings.block_size)):
         yield maker.make(block, min(settings.block_size, settings.num_problems - block * settings.block_size))
@@ -261,6 +278,14 @@ def regenerate(settings: ProblemSetSettings, world: World, block: int, draw: int
 
     Raises:
         BadInput: that proposal of the block is no problem of the set.
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name
+        >>> from igsm_pipeline.world import load_world
+        >>> settings = ProblemSetSettings(family=family_by_name("med"), num_problems=3, block_size=3)
+        >>> batch = generate_block(settings, load_world("igsm"), 0)
+        >>> regenerate(settings, load_world("igsm"), 0, int(batch.records[1]["draw"]))[0] == batch[1]
+        True
     """
     return BlockMaker(settings, world).again(block, draw)
 
@@ -270,5 +295,9 @@ def family_by_name(name: str) -> FamilySettings:
 
     Raises:
         KeyError: another name.
+
+    Example:
+        >>> family_by_name("med").op_max
+        15
     """
     return {"med": FamilySettings(op_max=15, ip_max=20), "hard": FamilySettings(op_max=21, ip_max=28)}[name]

@@ -1,0 +1,78 @@
+"""The worked example of docs/extending.md, "A new probe task", carried out in a copy of the package."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import igsm_pipeline
+from igsm_pipeline.queries.tasks import Task
+
+ROOT = Path(igsm_pipeline.__file__).parents[1]
+ASK = """
+import numpy as np
+from igsm_pipeline.probes.settings import VProbeSettings
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
+from igsm_pipeline.queries.draw import draw_queries, list_queries
+from igsm_pipeline.queries.facts import parameter_of_code
+from igsm_pipeline.queries.labels import label_query
+from igsm_pipeline.queries.settings import QuerySetSettings
+from igsm_pipeline.queries.tasks import TASKS
+from igsm_pipeline.world import load_world
+
+family = FamilySettings(op_max=6, ip_max=9, modulus=7)
+batch = generate_block(ProblemSetSettings(family=family, num_problems=40, block_size=40, split="all"), load_world("igsm"), 0)
+settings = QuerySetSettings(family=family).of("next_to_query")
+rows = list_queries(batch, settings).to_pylist()
+for row in rows:
+    problem, record = batch[row["problem"]], batch.records[row["problem"]]
+    assert row["label"] == label_query(problem, "next_to_query", row["position"], parameter_of_code(record, row["parameter"])), row
+drawn = sum(len(table) for table in draw_queries(batch, settings))
+print(len(rows), {row["label"] for row in rows}, {row["position"] for row in rows}, drawn > 0, QuerySetSettings(family=family).tasks[-1])
+fields = VProbeSettings.model_fields, QuerySetSettings.model_fields
+print(fields[0]["task"].annotation == fields[1]["tasks"].annotation.__args__[0], TASKS["next_to_query"].classes(7))
+"""
+
+
+def patches() -> dict[str, list[tuple[str, str]]]:
+    """(lines before, lines after) of each diff of the section, by file."""
+    section = (ROOT / "docs" / "extending.md").read_text().split("\n## A new probe task\n")[1].split("\n## ")[0]
+    found: dict[str, list[tuple[str, str]]] = {}
+    for part in re.split(r"\n\d\. ", section)[1:]:
+        file = re.match(r"`([^`]+)`", part)
+        assert file is not None
+        for block in re.findall(r"   ```diff\n(.*?)   ```\n", part, re.DOTALL):
+            lines = [line.removeprefix("   ") for line in block.splitlines()]
+            before, after = ("\n".join(line[1:] for line in lines if line[0] in marks) for marks in (" -", " +"))
+            found.setdefault(file[1], []).append((before, after))
+    return found
+
+
+def test_a_task_takes_a_record_its_fast_answer_and_its_slow_one_and_no_other_file(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "igsm_pipeline", tmp_path / "igsm_pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    wanted = patches()
+    assert sorted(wanted) == [f"igsm_pipeline/queries/{name}.py" for name in ("facts", "labels", "tasks")]
+    for file, changes in wanted.items():
+        path = tmp_path / file
+        for before, after in changes:
+            text = path.read_text()
+            assert text.count(before) == 1, (file, before)
+            path.write_text(text.replace(before, after))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run([sys.executable, "-c", ASK], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    count, rest = done.stdout.splitlines()[0].split(" ", 1)
+    assert int(count) > 0
+    assert rest == "{0, 1} {0} True next_to_query"
+    assert done.stdout.splitlines()[1] == "True 2"
+
+
+def test_a_task_that_needs_a_pair_at_the_steps_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs_b"):
+        Task("dep", "Does A depend on B?", "steps", needs_b=True)

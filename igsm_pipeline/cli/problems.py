@@ -13,6 +13,10 @@ from igsm_pipeline.cli.app import Lenient, WorldSource, app, console
 if TYPE_CHECKING:
     from igsm_pipeline.toolbox.solver import Solver
 
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="FIELD=KEY where the file's key is another, such as problem=prompt; several times.", show_default=False),
+]
 FamilyName = Annotated[str, typer.Option("--family", help="med, hard, or a YAML file of family settings.")]
 
 
@@ -94,7 +98,8 @@ def show(
 @app.command()
 def solve(
     file: Annotated[
-        Path | None, typer.Argument(help="A problem's text or a file of `igsm generate`; - reads stdin; drawn without it.", show_default=False)
+        Path | None,
+        typer.Argument(help="A problem's text or any file that `igsm verify` reads; - reads stdin; drawn without it.", show_default=False),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Member, checkpoint folder or models:/NAME@ALIAS; the reference without it.", show_default=False)
@@ -104,14 +109,19 @@ def solve(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     world: Annotated[str | None, typer.Option(help="World: a built-in name or a file.", show_default="the model's, or igsm")] = None,
     lenient: Lenient = False,
-    modulus: Annotated[int | None, typer.Option(min=2, show_default="the model's, or 23")] = None,
+    modulus: Annotated[int | None, typer.Option(min=2, show_default="the file's or the model's, or 23")] = None,
+    columns: Columns = None,
 ) -> int:
     """Solve a problem and judge it step by step (exit code 1: wrong); without a model print the reference solution and answer."""
-    from igsm_pipeline.toolbox.solving import choose_problem, read_text, solve_problem
+    from igsm_pipeline.cli.streams import remark
+    from igsm_pipeline.toolbox.solving import choose_problem, read_problem, solve_problem
+    from igsm_pipeline.verification.rows.columns import read_renames
 
     solver = _find_solver(model) if model else None
-    given = None if file is None else read_text(file)
+    given = None if file is None else read_problem(file, read_renames(columns or ()))
     asked = choose_problem(solver, given, family=family, op=op, seed=seed, world=world, lenient=lenient, modulus=modulus)
+    if asked.spellings:
+        remark(f"the problem had {', '.join(asked.spellings)}")
     if solver is None:
         typer.echo(asked.reference() if given else f"{asked.text.strip()}\n{asked.reference()}")
         return 0
@@ -142,10 +152,7 @@ def verify(
     world: Annotated[str | None, typer.Option(help="World: a built-in name or a file.", show_default="what the rows say, or igsm")] = None,
     lenient: Lenient = False,
     modulus: Annotated[int | None, typer.Option(min=2, show_default="what the rows say, or 23")] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--column", help="FIELD=KEY where the file's key is another, such as problem=prompt; several times.", show_default=False),
-    ] = None,
+    columns: Columns = None,
     exact: Annotated[bool, typer.Option("--exact", help="Judge byte for byte: change no apostrophe, space or form of an answer.")] = False,
     released: Annotated[bool, typer.Option("--released", help="Accept all that the released checker accepts.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where each row's verdict goes: .jsonl or .parquet.", show_default=False)] = None,

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from igsm_pipeline.correlation.stage import PREDICTOR
-from igsm_pipeline.intervals.bootstrap import UNDEFINED, auroc_interval, sum_by_problem
+from igsm_pipeline.intervals.bootstrap import auroc_interval, sum_by_problem
+from igsm_pipeline.intervals.interval import UNDEFINED
 from igsm_pipeline.probes.linear import fit_probe
 from igsm_pipeline.seeding import generator
 
@@ -107,5 +108,5 @@ def predictor_rows(part: str, outlook: Outlook, *, l2: float, min_events: int, s
                 solution = np.arange(len(truth))
                 scored = auroc_interval(truth.astype(np.int64), score, solution, num_problems=len(truth), seed=seed, num_resamples=num_resamples)
             sizes = {"target": target, "slice": part, "features": name, "n": len(truth), "positives": positives}
-            rows.append({**sizes, "auroc": scored.value, "auroc_low": scored.low, "auroc_high": scored.high})
+            rows.append({**sizes, **scored.columns("auroc")})
     return rows

@@ -66,9 +66,8 @@ def rate_row(answers: Answers, *, seed: int = 0, num_resamples: int = 1000) -> d
     elsewhere = (said == label)[~event]
     return {
         **{"figure": answers.figure, "task": answers.task, "slice": answers.part, "solutions": answers.solutions},
-        **{"n": int(event.sum()), "num_problems": len(problems), "rate": rate.value, "low": rate.low, "high": rate.high},
-        **{"baseline_n": int(other.sum()), "baseline_rate": baseline.value, "baseline_low": baseline.low, "baseline_high": baseline.high},
-        **{"excess": excess.value, "excess_low": excess.low, "excess_high": excess.high},
+        **{"n": int(event.sum()), "num_problems": len(problems), **rate.columns("rate", "")},
+        **{"baseline_n": int(other.sum()), **baseline.columns("baseline_rate", "baseline"), **excess.columns("excess")},
         "accuracy": float(elsewhere.mean()) if len(elsewhere) else None,
     }
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline.intervals.interval import UNDEFINED, Interval
 from igsm_pipeline.intervals.share import wilson_interval
 from igsm_pipeline.seeding import generator
 
@@ -24,17 +24,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 NUM_RESAMPLES = 1000
 _BLOCK_ELEMENTS = 1 << 22
-
-
-class Interval(NamedTuple):
-    """A score with its 95% interval; None where it is not defined (no data, one problem only)."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-UNDEFINED = Interval(None, None, None)
 
 
 @lru_cache(maxsize=4)
@@ -92,21 +81,14 @@ def interval(
     if math.isnan(value):
         return UNDEFINED
     if num_problems == 1:
-        return Interval(value, None, None)
+        return Interval(value, math.nan, math.nan, 1)
     bottom, top = scale
     if value in (bottom, top):
-        low, high = wilson((value == top) * num_problems, num_problems)[1:]
-        assert low is not None
-        assert high is not None
-        return Interval(value, bottom + low * (top - bottom), bottom + high * (top - bottom))
+        low, high = wilson_interval((value == top) * num_problems, num_problems)
+        return Interval(value, bottom + low * (top - bottom), bottom + high * (top - bottom), num_problems)
     sums = resample_sums(statistics, seed=seed, num_resamples=num_resamples) if resampled is None else resampled
     low, high = np.nanpercentile(score(sums), [2.5, 97.5])
-    return Interval(value, float(np.clip(low, bottom, top)), float(np.clip(high, bottom, top)))
-
-
-def wilson(successes: int, trials: int) -> Interval:
-    """A proportion of independent trials with Wilson's 95% score interval; undefined for no trials."""
-    return Interval(successes / trials, *wilson_interval(successes, trials)) if trials else UNDEFINED
+    return Interval(value, float(np.clip(low, bottom, top)), float(np.clip(high, bottom, top)), num_problems)
 
 
 def mean_of(sums: Floats) -> Floats:

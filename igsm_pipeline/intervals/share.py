@@ -1,8 +1,10 @@
-"""Intervals of shares."""
+"""Shares of independent trials, with Wilson's interval."""
 
 from __future__ import annotations
 
 import math
+
+from igsm_pipeline.intervals.interval import Interval
 
 Z95 = 1.959963984540054
 
@@ -22,3 +24,17 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     centre, scale = share + Z95**2 / (2 * n), 1 + Z95**2 / n
     low, high = (centre - spread) / scale, (centre + spread) / scale
     return 0.0 if successes == 0 else max(0.0, low), 1.0 if successes == n else min(1.0, high)
+
+
+def share(hits: int, n: int) -> Interval:
+    """A share of independent trials with Wilson's interval; of no trials it is undefined, between 0 and 1.
+
+    Args:
+        hits: successes.
+        n: trials.
+
+    Raises:
+        ValueError: not 0 <= hits <= n.
+    """
+    low, high = wilson_interval(hits, n)
+    return Interval(hits / n if n else math.nan, low, high, n)

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.intervals.bootstrap import (
     NUM_RESAMPLES,
-    UNDEFINED,
     Floats,
-    Interval,
     Ints,
     accuracy_of,
     auroc_of,
@@ -34,6 +32,7 @@ from igsm_pipeline.intervals.bootstrap import (
     mean_of,
     resample_sums,
 )
+from igsm_pipeline.intervals.interval import UNDEFINED, Interval
 from igsm_pipeline.probes.stage import DISTANCES, METRICS
 from igsm_pipeline.queries.tasks import TASKS
 
@@ -179,7 +178,7 @@ def score_distances(predictions: pa.Table, *, seed: int = 0, num_resamples: int 
         statistics = np.array(pairs, dtype=np.float64)
         scored = interval(statistics, mean_of, seed=seed, num_resamples=num_resamples)
         table.append(
-            {**dict(zip(keys, key, strict=True)), "n": int(statistics[:, 1].sum()), "num_problems": len(pairs), **_columns("accuracy", scored)}
+            {**dict(zip(keys, key, strict=True)), "n": int(statistics[:, 1].sum()), "num_problems": len(pairs), **scored.columns("accuracy")}
         )
     return pa.Table.from_pylist(table, schema=DISTANCE_SCHEMA)
 
@@ -291,7 +290,7 @@ class _Part:
             "auroc": UNDEFINED if math.isnan(self.auroc) else self._interval(sums, auroc_of(self.auroc), -4, None, exact=self.auroc),
             "balanced_accuracy_gain": self._interval(sums, _gain_of, 0, 2 * width, scale=(-1.0, 1.0)) if self.compared else UNDEFINED,
         }
-        row |= {name: value for score, found in scores.items() for name, value in _columns(score, found).items()}
+        row |= {name: value for score, found in scores.items() for name, value in found.columns(score).items()}
         row["accuracy_positive"], row["accuracy_negative"] = _mean(hit[positive]), _mean(hit[~positive])
         row["ece"] = _number(calibration_error(self.queries.label if self.two else hit, self.queries.score))
         return row
@@ -305,10 +304,6 @@ def _gain_of(sums: Floats) -> Floats:
     """Balanced accuracy of a probe less that of its control, from the summed class statistics of both."""
     middle = sums.shape[1] // 2
     return balanced_accuracy_of(sums[:, :middle]) - balanced_accuracy_of(sums[:, middle:])
-
-
-def _columns(name: str, scored: Interval) -> dict[str, float | None]:
-    return {name: scored.value, f"{name}_low": scored.low, f"{name}_high": scored.high}
 
 
 def _mean(hits: NDArray[np.bool_]) -> float | None:

@@ -19,8 +19,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from igsm_pipeline.intervals.interval import Interval, from_columns
+from igsm_pipeline.intervals.share import share
 from igsm_pipeline.reports.findings import Row
-from igsm_pipeline.reports.tables import Accuracy, Estimate, score, share, whole_scores
+from igsm_pipeline.reports.tables import Accuracy, score, whole_scores
 from igsm_pipeline.training.metrics import ops_of, slices_of
 
 INK = "#7a7f8c"
@@ -212,8 +214,8 @@ def mistake_bars(rows: Sequence[Row]) -> Figure:
     for place, row in enumerate(rows):
         for index, (name, ends, label) in enumerate((("rate", "", "at the mistake"), ("baseline_rate", "baseline_", "elsewhere"))):
             if row[name] is not None:
-                low, high = (math.nan if row[f"{ends}{end}"] is None else row[f"{ends}{end}"] for end in ("low", "high"))
-                _bar(axes, place + (index - 0.5) * 0.4, Estimate(row[name], low, high), COLOURS[(3, 5)[index]], 0.36, label if place == 0 else None)
+                found = from_columns(row[name], row[f"{ends}low"], row[f"{ends}high"])
+                _bar(axes, place + (index - 0.5) * 0.4, found, COLOURS[(3, 5)[index]], 0.36, label if place == 0 else None)
     axes.set_xticks(range(len(rows)), [f"{row['task']}\n{row['slice']}\nn={row['n']:,}" for row in rows], fontsize=7)
     axes.set_ylim(0, 1.03)
     axes.set_ylabel("probe says: yes, falsely")
@@ -229,8 +231,8 @@ def auroc_bars(rows: Sequence[Row]) -> Figure:
     """
     figure, (axes,) = new_figure(max(4.6, 0.75 * len(rows) + 1.5))
     for place, row in enumerate(rows):
-        low, high = (math.nan if row[end] is None else row[end] for end in ("auroc_low", "auroc_high"))
-        _bar(axes, place, Estimate(row["auroc"], low, high), COLOURS[0] if "probes" in row["features"] else COLOURS[5])
+        found = from_columns(row["auroc"], row["auroc_low"], row["auroc_high"])
+        _bar(axes, place, found, COLOURS[0] if "probes" in row["features"] else COLOURS[5])
     axes.axhline(0.5, color=INK, linestyle="dashed", linewidth=0.8)
     labels = [f"{row['target']}\n{row['features'].replace('+', chr(10) + '+')}\n{row['positives']:,} of {row['n']:,}" for row in rows]
     axes.set_xticks(range(len(rows)), labels, fontsize=7)
@@ -261,7 +263,7 @@ def layer_by_distance(rows: Sequence[Row], part: str, probe: str = "linear") -> 
     return figure
 
 
-def share_bars(values: Mapping[str, Estimate], label: str) -> Figure:
+def share_bars(values: Mapping[str, Interval], label: str) -> Figure:
     """Figure 8 and the like: named shares with intervals."""
     figure, (axes,) = new_figure(max(4.0, 1.2 * len(values) + 1.2))
     for place, (_, value) in enumerate(values.items()):
@@ -272,7 +274,7 @@ def share_bars(values: Mapping[str, Estimate], label: str) -> Figure:
     return figure
 
 
-def sizes(best: Mapping[str, Mapping[str, Estimate]], every: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+def sizes(best: Mapping[str, Mapping[str, Interval]], every: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Figure 9: accuracy of several sizes, one line per slice through the best runs.
 
     Args:
@@ -317,7 +319,7 @@ def data_uri(image: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(image).decode()}"
 
 
-def _bar(axes: Axes, place: float, value: Estimate, colour: str, width: float = 0.6, label: str | None = None) -> None:
+def _bar(axes: Axes, place: float, value: Interval, colour: str, width: float = 0.6, label: str | None = None) -> None:
     if math.isnan(value.value):
         return
     below, above = (0.0 if math.isnan(gap) else max(0.0, gap) for gap in (value.value - value.low, value.high - value.value))
@@ -325,7 +327,7 @@ def _bar(axes: Axes, place: float, value: Estimate, colour: str, width: float = 
     axes.bar(place, value.value, width, color=colour, yerr=error, capsize=2, ecolor=INK, error_kw={"linewidth": 0.9}, label=label)
 
 
-def _points(axes: Axes, places: Sequence[float], values: Sequence[Estimate], colour: str, label: str) -> None:
+def _points(axes: Axes, places: Sequence[float], values: Sequence[Interval], colour: str, label: str) -> None:
     middle = [value.value for value in values]
     error = [[max(0.0, value.value - value.low) for value in values], [max(0.0, value.high - value.value) for value in values]]
     axes.errorbar(places, middle, yerr=error, color=colour, marker="o", markersize=3, linewidth=1.2, capsize=2, elinewidth=0.8, label=label)

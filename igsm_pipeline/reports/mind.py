@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
+from igsm_pipeline.intervals.interval import Interval, from_columns
 from igsm_pipeline.reports import figures
 from igsm_pipeline.reports.findings import Findings, Row
 from igsm_pipeline.reports.page import Markup, Page
-from igsm_pipeline.reports.tables import PROBES, Estimate, score, whole_scores
+from igsm_pipeline.reports.tables import PROBES, score, whole_scores
 
 Show = Callable[[str, Figure, str], None]
 """Draws a figure: file name, figure, caption."""
@@ -74,7 +75,7 @@ def _details(page: Page, best: dict[tuple[str, str, str], Row]) -> None:
         (
             f"{task}, {part}, {figures.PROBE_NAMES[probe]}", row["layer"], row["n"], row["num_problems"],
             *(_percent(score(row, name)) for name in _SHARES),
-            *(value.plain() if (value := score(row, name)) is not None else None for name in ("mcc", "auroc")),
+            *(value.shown() if (value := score(row, name)) is not None else None for name in ("mcc", "auroc")),
         )
         for (task, part, probe), row in best.items()
     ]  # fmt: skip
@@ -136,13 +137,11 @@ def _predictor(page: Page, show: Show, rows: list[Row]) -> None:
     page.table(("target, slice, features", "solutions", "positives", "AUROC"), lines)
 
 
-def _percent(value: Estimate | None) -> str | None:
+def _percent(value: Interval | None) -> str | None:
     return None if value is None else value.percent()
 
 
 def _interval(row: Row, value: str, low: str, high: str, scale: int = 100) -> str | None:
     if row[value] is None:
         return None
-    digits = 1 if scale == 100 else 2
-    ends = f" ({scale * row[low]:.{digits}f} to {scale * row[high]:.{digits}f})" if row[low] is not None and row[high] is not None else ""
-    return f"{scale * row[value]:.{digits}f}{ends}"
+    return from_columns(row[value], row[low], row[high]).shown(1 if scale == 100 else 2, scale)

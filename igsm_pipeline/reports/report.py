@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 
 from matplotlib.figure import Figure
@@ -112,7 +113,7 @@ def _accuracy(page: Page, drawn: Figures, settings: ReportSettings, verdicts: li
 
 
 def _accuracy_row(row: Accuracy, paper: float | None) -> tuple[str | int | float | None, ...]:
-    extra = [None if value.value != value.value else value.plain() for value in (row.extra_operations, row.extra_parameters)]
+    extra = [None if math.isnan(value.value) else value.shown() for value in (row.extra_operations, row.extra_parameters)]
     return (row.name, row.n, row.correct.percent(), paper, row.answer.percent(), row.unfinished.percent(), *extra)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from igsm_pipeline.intervals.share import share
 from igsm_pipeline.problems.checks import repeats_by_set
 from igsm_pipeline.problems.describe.op_law import op_law
 from igsm_pipeline.reports import figures as drawn
 from igsm_pipeline.reports import tables
 from igsm_pipeline.reports.data_figures import bins_by_split, fill_histogram, ops_against_law, ops_of_shards, runs_against_chance
 from igsm_pipeline.reports.findings import Findings, read_column
-from igsm_pipeline.reports.tables import share
 from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.tokens.checks import shard_summaries
 from igsm_pipeline.training.metrics import read_metrics

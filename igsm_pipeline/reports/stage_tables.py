@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pyarrow.parquet as pq
 
+from igsm_pipeline.intervals.share import share
 from igsm_pipeline.probes.checks import headline_scores
-from igsm_pipeline.reports.tables import share
 from igsm_pipeline.stage import StageUnits
 
 _TEXT = 240

@@ -8,45 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from igsm_pipeline.intervals.bootstrap import wilson
-from igsm_pipeline.intervals.share import Z95
+from igsm_pipeline.intervals.interval import Interval, from_columns
+from igsm_pipeline.intervals.share import Z95, share
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.paper import FIGURE_3
 
 PROBES = ("v_probe", "linear", "random", "linear_random", "majority")
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def percent(self) -> str:
-        """ "97.3 (96.1 to 98.2)", in percent."""
-        return f"{100 * self.value:.1f}" + ("" if math.isnan(self.low) else f" ({100 * self.low:.1f} to {100 * self.high:.1f})")
-
-    def plain(self) -> str:
-        """ "0.15 (0.11 to 0.19)"."""
-        return f"{self.value:.2f}" + ("" if math.isnan(self.low) else f" ({self.low:.2f} to {self.high:.2f})")
-
-
-def share(hits: int, n: int) -> Estimate:
-    """A share with Wilson's interval; 0 of 0 is unknown, between 0 and 1."""
-    value, low, high = wilson(hits, n)
-    return Estimate(math.nan, 0.0, 1.0) if value is None or low is None or high is None else Estimate(value, low, high)
-
-
-def mean(values: Sequence[float]) -> Estimate:
+def mean(values: Sequence[float]) -> Interval:
     """A mean with its normal interval, which ends at 0 for counts."""
     if not len(values):
-        return Estimate(math.nan, math.nan, math.nan)
+        return Interval(math.nan, math.nan, math.nan)
     array = np.asarray(values, dtype=np.float64)
     half = Z95 * float(array.std(ddof=1)) / math.sqrt(len(array)) if len(array) > 1 else math.nan
     value = float(array.mean())
-    return Estimate(value, max(0.0, value - half) if (array >= 0).all() else value - half, value + half)
+    return Interval(value, max(0.0, value - half) if (array >= 0).all() else value - half, value + half, len(array))
 
 
 @dataclass(frozen=True)
@@ -69,11 +46,11 @@ class Accuracy:
     beams: int
     op: int | None
     n: int
-    correct: Estimate
-    answer: Estimate
-    unfinished: Estimate
-    extra_operations: Estimate
-    extra_parameters: Estimate
+    correct: Interval
+    answer: Interval
+    unfinished: Interval
+    extra_operations: Interval
+    extra_parameters: Interval
 
     @classmethod
     def of(cls, part: str, beams: int, op: int | None, rows: Sequence[Row]) -> Accuracy:
@@ -134,13 +111,11 @@ def whole_scores(scores: Iterable[Row], subset: str = "all") -> dict[tuple[str, 
     return {(row["task"], row["slice"], row["probe"]): row for row in rows}
 
 
-def score(row: Row | None, name: str) -> Estimate | None:
+def score(row: Row | None, name: str) -> Interval | None:
     """One score of a row of a metrics table, with its interval; None where it is undefined."""
     if row is None or row.get(name) is None:
         return None
-    value = float(row[name])
-    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return Estimate(value, math.nan if low is None else float(low), math.nan if high is None else float(high))
+    return from_columns(row[name], row.get(f"{name}_low"), row.get(f"{name}_high"))
 
 
 def paper_accuracy(experiment: str, part: str) -> float | None:

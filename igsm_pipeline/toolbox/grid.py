@@ -12,12 +12,13 @@ from pathlib import Path
 
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import Experiment, find_member, load_experiments
+from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.reports import figures
 from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Page
-from igsm_pipeline.reports.tables import Estimate, accuracy_rows
+from igsm_pipeline.reports.tables import accuracy_rows
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 
 SEED_AXES = frozenset({"training.seed", "seed"})
@@ -43,7 +44,7 @@ class Run:
     slice: str
     beams: int
     n: int
-    correct: Estimate
+    correct: Interval
     parameters: int
 
 

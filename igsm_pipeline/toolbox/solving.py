@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-from igsm_pipeline.errors import BadInput, BadSettings
+from igsm_pipeline.errors import BadInput
 from igsm_pipeline.problems.law.blocks import generate
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
@@ -20,6 +19,10 @@ from igsm_pipeline.toolbox.completions import Written, write_solution
 from igsm_pipeline.toolbox.dataset import read_family
 from igsm_pipeline.toolbox.solver import Solver
 from igsm_pipeline.verification import Verdict, verify
+from igsm_pipeline.verification.rows.columns import Columns, Fields, problem_fields
+from igsm_pipeline.verification.rows.judging import named_modulus, named_world
+from igsm_pipeline.verification.rows.sources import NumberedRow, is_table, open_source, parse_line, read_rows, read_stream
+from igsm_pipeline.verification.rows.spelling import Spelling, speller_of
 from igsm_pipeline.world import World, load_world
 
 
@@ -78,11 +81,13 @@ class Asked:
         text: statements and question as rendered, leading space included.
         world: the problem's names.
         modulus: M.
+        spellings: what the file had otherwise than the generator writes.
     """
 
     text: str
     world: World
     modulus: int
+    spellings: tuple[Spelling, ...] = ()
 
     def problem(self) -> Problem:
         """The problem behind the text, in the reference's order.
@@ -99,7 +104,15 @@ class Asked:
 
 
 def choose_problem(
-    solver: Solver | None, given: str | None, *, family: str | None, op: int | None, seed: int, world: str | None, lenient: bool, modulus: int | None
+    solver: Solver | None,
+    given: Fields | None,
+    *,
+    family: str | None,
+    op: int | None,
+    seed: int,
+    world: str | None,
+    lenient: bool,
+    modulus: int | None,
 ) -> Asked:
     """The problem in a file's content, or a freshly drawn one of the test split.
 
@@ -107,7 +120,7 @@ def choose_problem(
 
     Args:
         solver: who will be asked.
-        given: content of a file; None draws.
+        given: from a file (see ``read_problem``); None draws.
         family: med, hard or a YAML file.
         op: operations of a drawn problem; None: by the family's law.
         seed: of the draw.
@@ -118,10 +131,15 @@ def choose_problem(
     Raises:
         BadInput: a name or a file breaks a rule.
     """
-    names = load_world(world or "igsm", lenient=lenient) if world or solver is None or solver.world is None else solver.world
+    names = solver.world if solver is not None else None
+    if world or lenient or names is None:
+        names = named_world(given.origin) if given is not None and not world and not lenient else load_world(world or "igsm", lenient=lenient)
     kind = solver.family if solver is not None and solver.family is not None and family is None else read_family(family or "med")
-    text = draw_problem_text(kind, names, op, seed) if given is None else read_problem_text(given, kind.format)
-    return Asked(text, names, modulus or kind.modulus)
+    if given is None:
+        return Asked(draw_problem_text(kind, names, op, seed), names, modulus or kind.modulus)
+    found: set[Spelling] = set()
+    text = problem_text(given, names, kind.format, found)
+    return Asked(text, names, modulus or named_modulus(given.origin) or kind.modulus, tuple(sorted(found)))
 
 
 def solve_problem(asked: Asked, solver: Solver, *, max_length: int = 2048) -> Solved:
@@ -146,38 +164,50 @@ def draw_problem_text(family: FamilySettings, world: World, op: int | None, seed
     return document(problem, family.format).prompt
 
 
-def read_problem_text(content: str, format: str) -> str:
-    """The text of a problem: the file itself, or the first of the JSON lines that ``igsm generate`` writes.
+def read_problem(file: Path, columns: Mapping[str, str] | None = None) -> Fields:
+    """The problem in a file: plain text, or the first row of any file that ``igsm verify`` reads (it needs no solution).
 
     Args:
-        content: of the file.
-        format: pq or qp, the order of problem and question in JSON lines.
+        file: "-" reads standard input.
+        columns: field -> key of the rows, where it is not the field's name.
 
     Raises:
-        BadInput: a JSON line without problem and question.
+        NotFound: no such file.
+        BadInput: it cannot be read, or holds no problem.
     """
-    if not content.lstrip().startswith("{"):
-        return " " + content.strip()
-    line = content.lstrip().splitlines()[0]
-    try:
-        row = json.loads(line)
-        parts = [row["problem"], row["question"]]
-    except (ValueError, KeyError):
-        raise BadInput(
-            "problem file", "must hold a problem's text, or JSON lines with problem and question", line[:60], "use `igsm generate`"
-        ) from None
-    return " " + "".join(parts if format == "pq" else reversed(parts)).strip()
+    names = Columns(columns)
+    if file.is_dir():
+        return _first_problem(read_rows(file, names), file, names)
+    with open_source(file) as (stream, suffix):
+        start = stream.peek(64)[:64]
+        if is_table(start, suffix):
+            return _first_problem(read_stream(stream, suffix, str(file), names), file, names)
+        try:
+            text = stream.read().decode("utf-16" if start.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadInput(str(file), "must be text in UTF-8, or rows", str(error), "write it again in UTF-8") from None
+    if not text.strip():
+        raise BadInput(str(file), "must hold a problem", "an empty file", "use `igsm generate`")
+    return problem_fields({"text": text}, names)
 
 
-def read_text(file: Path) -> str:
-    """The content of a text file; ``-`` reads standard input.
+def _first_problem(rows: Iterator[NumberedRow], file: Path, columns: Columns) -> Fields:
+    _, row = next(rows, (0, None))
+    if row is None:
+        raise BadInput(str(file), "must hold a problem", "no row", "use `igsm generate`")
+    row = parse_line(row) if isinstance(row, bytes) else row
+    return problem_fields(row, columns) if isinstance(row, Mapping) else columns.read(row)
 
-    Raises:
-        BadSettings: it cannot be read.
+
+def problem_text(given: Fields, world: World, format: str, found: set[Spelling]) -> str:
+    """A problem as the generator writes it.
+
+    Args:
+        given: of a file.
+        world: its names are left as they are.
+        format: pq or qp, the order of problem and question where they come apart.
+        found: takes in what was spelled otherwise.
     """
-    if str(file) == "-":
-        return sys.stdin.read()
-    try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(str(file), "must be a text file that can be read", str(error), "name another file, or - for stdin") from None
+    speller = speller_of(world)
+    parts = [speller.respell_problem(given.problem, found), speller.respell_problem(given.question, found)]
+    return "".join(parts if format == "pq" else reversed(parts))

@@ -7,25 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from igsm_pipeline.intervals.share import wilson_interval
+from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.intervals.share import share
 from igsm_pipeline.verification.files import Judged, Judgement, Refused
 from igsm_pipeline.verification.rows.spelling import Spelling
 from igsm_pipeline.verification.verdict import Error
 
 MAX_NAMED = 5
 """Rows that are named for each reason of refusal."""
-
-
-class Share(NamedTuple):
-    """Hits among n, with Wilson's 95% interval (0 to 1 for n = 0)."""
-
-    hits: int
-    n: int
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.hits / self.n:.4f} [{self.low:.4f}, {self.high:.4f}]" if self.n else "-"
 
 
 class OpSummary(NamedTuple):
@@ -41,16 +30,11 @@ class OpSummary(NamedTuple):
     """
 
     op: int | None
-    correct: Share
-    answered: Share
-    redundant: Share
+    correct: Interval
+    answered: Interval
+    redundant: Interval
     parameters: float
     operations: float
-
-
-def share(hits: int, n: int) -> Share:
-    """A share with its interval."""
-    return Share(hits, n, *wilson_interval(hits, n))
 
 
 @dataclass
@@ -131,7 +115,7 @@ class Tally:
         """One row per op in rising order, then one for all."""
         return (*(counts.summary(op) for op, counts in sorted(self._ops.items())), self._all.summary(None))
 
-    def by_error(self) -> dict[Error, Share]:
+    def by_error(self) -> dict[Error, Interval]:
         """The share of each kind of first error among all solutions, commonest first."""
         counts = {error: self.errors[error] for error in Error if self.errors[error]}
         return {error: share(count, self.judged) for error, count in sorted(counts.items(), key=lambda item: -item[1])}
@@ -145,16 +129,16 @@ class Tally:
         columns: tuple[tuple[str, int, Callable[[OpSummary], str]], ...] = (
             ("op", 4, lambda row: "all" if row.op is None else str(row.op)),
             ("n", 8, lambda row: f"{row.correct.n:,}"),
-            ("fully correct", 25, lambda row: str(row.correct)),
-            ("right answer", 25, lambda row: str(row.answered)),
-            ("redundant of correct", 25, lambda row: str(row.redundant)),
+            ("fully correct", 28, lambda row: row.correct.shown(4)),
+            ("right answer", 28, lambda row: row.answered.shown(4)),
+            ("redundant of correct", 28, lambda row: row.redundant.shown(4)),
             ("parameters", 11, lambda row: f"{row.parameters:.3f}"),
             ("operations", 11, lambda row: f"{row.operations:.3f}"),
         )
         lines = ["".join(title.rjust(width) for title, width, _ in columns)]
         lines += ["".join(cell(row).rjust(width) for _, width, cell in columns) for row in self.by_op()]
-        lines += ["", "first error".ljust(20) + "n".rjust(8) + "of all".rjust(25)]
-        lines += [f"{error.value:<20}{one.hits:>8,}{one!s:>25}" for error, one in self.by_error().items()]
+        lines += ["", "first error".ljust(20) + "n".rjust(8) + "of all".rjust(28)]
+        lines += [f"{error.value:<20}{one.hits:>8,}{one.shown(4):>28}" for error, one in self.by_error().items()]
         notes = [f"{_rows(count)} had {kind}" for kind, count in self.spellings.most_common()]
         if self.unanswered:
             notes.append(f"{_rows(self.unanswered)} gave no answer of their own: the last number of the solution counts")
@@ -179,12 +163,17 @@ class Tally:
             "judged": self.judged,
             "refused": self.refused,
             "unanswered": self.unanswered,
-            "by_op": [row._asdict() | {name: getattr(row, name)._asdict() for name in ("correct", "answered", "redundant")} for row in self.by_op()],
-            "errors": {error.value: one._asdict() for error, one in self.by_error().items()},
+            "by_op": [row._asdict() | {name: _counts(getattr(row, name)) for name in ("correct", "answered", "redundant")} for row in self.by_op()],
+            "errors": {error.value: _counts(one) for error, one in self.by_error().items()},
             "normalised": {kind.value: count for kind, count in self.spellings.most_common()},
             "reasons": [{"field": name, "rule": rule, "rows": count} for (name, rule), count in self.reasons.most_common()],
             "hints": list(hints),
         }
+
+
+def _counts(one: Interval) -> dict[str, float]:
+    """A share as JSON values."""
+    return {"hits": one.hits, "n": one.n, "low": one.low, "high": one.high}
 
 
 def tally_of(rows: Iterable[Judged | Refused]) -> Tally:
@@ -200,7 +189,7 @@ def by_op(judged: Iterable[Judged]) -> tuple[OpSummary, ...]:
     return tally_of(judged).by_op()
 
 
-def by_error(judged: Iterable[Judged]) -> dict[Error, Share]:
+def by_error(judged: Iterable[Judged]) -> dict[Error, Interval]:
     """The share of each kind of first error among all solutions, commonest first."""
     return tally_of(judged).by_error()
 

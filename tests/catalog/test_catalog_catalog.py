@@ -12,7 +12,7 @@ from igsm_pipeline.catalog.catalog import build_catalog, describe_views, open_ca
 from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
 from igsm_pipeline.errors import NotFound
-from igsm_pipeline.intervals.bootstrap import wilson
+from igsm_pipeline.intervals.share import share
 from igsm_pipeline.probes.metrics import DISTANCE_SCHEMA, METRICS_SCHEMA
 from igsm_pipeline.queries.draw import QUERY_SCHEMA
 from igsm_pipeline.store import Store, Unit
@@ -94,7 +94,7 @@ def test_accuracy_has_a_row_per_slice_and_one_per_op_of_the_balanced_set(home, r
     for op in (1, 2, 3):
         (row,) = [one for one in found if one["op"] == op]
         right = by_op.filter(pa.compute.equal(by_op["op"], op))["correct"].to_pylist()
-        expected = wilson(sum(right), len(right))
+        expected = share(sum(right), len(right))[:3]
         assert (row["slice"], row["beams"], row["n"], row["correct"]) == (f"op={op}", 1, len(right), sum(right))
         assert (row["accuracy"], row["low"], row["high"]) == pytest.approx(expected)
 
@@ -103,7 +103,7 @@ def test_the_interval_of_a_perfect_slice_does_not_leave_the_unit(home, rows):
     build_catalog(rows, home)
     (row,) = _fetch(home, "SELECT wilson_low(50, 50) AS low, wilson_high(50, 50) AS high, wilson_low(0, 50) AS none")
     assert 0 <= row["none"] <= row["low"] < row["high"] <= 1
-    assert (row["low"], row["high"], row["none"]) == (pytest.approx(wilson(50, 50).low), pytest.approx(1), 0)
+    assert (row["low"], row["high"], row["none"]) == (pytest.approx(share(50, 50).low), pytest.approx(1), 0)
 
 
 def test_redundancy_is_a_mean_over_fully_correct_solutions(home, rows):

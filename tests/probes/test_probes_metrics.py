@@ -14,6 +14,8 @@ from sklearn import metrics as oracle
 
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.intervals import bootstrap
+from igsm_pipeline.intervals.interval import UNDEFINED
+from igsm_pipeline.intervals.share import share
 from igsm_pipeline.probes.metrics import METRICS_SCHEMA, Majority, score_distances, score_predictions
 
 CLASSES = st.integers(2, 5)
@@ -82,11 +84,7 @@ def test_auroc_agrees_with_scikit_learn_ties_included(seed):
 def test_scores_without_data_or_without_a_class_are_undefined_rather_than_zero():
     empty = np.zeros(0, dtype=np.int64)
     assert math.isnan(bootstrap.auroc(np.ones(3, dtype=np.int64), np.ones(3)))
-    assert bootstrap.interval(bootstrap.class_statistics(empty, empty, empty, num_problems=0, num_classes=2), bootstrap.accuracy_of) == (
-        None,
-        None,
-        None,
-    )
+    assert bootstrap.interval(bootstrap.class_statistics(empty, empty, empty, num_problems=0, num_classes=2), bootstrap.accuracy_of) == UNDEFINED
     assert math.isnan(bootstrap.calibration_error(empty, np.zeros(0)))
 
 
@@ -125,7 +123,7 @@ def test_intervals_agree_with_scipys_bootstrap_of_whole_problems(name):
 def test_intervals_are_wider_than_those_that_take_queries_for_independent():
     label, prediction, _, problem = _draw(5, num_problems=100, per_problem=12)
     by_problem = bootstrap.interval(bootstrap.class_statistics(label, prediction, problem, num_problems=100, num_classes=2), bootstrap.accuracy_of)
-    naive = bootstrap.wilson(int((label == prediction).sum()), len(label))
+    naive = share(int((label == prediction).sum()), len(label))
     assert by_problem.high - by_problem.low > 1.15 * (naive.high - naive.low)
 
 
@@ -144,7 +142,7 @@ def test_wilson_agrees_with_scipy(successes, failures):
     trials = successes + failures
     if trials:
         expected = stats.binomtest(successes, trials).proportion_ci(0.95, "wilson")
-        assert bootstrap.wilson(successes, trials)[1:] == pytest.approx((expected.low, expected.high), abs=1e-9)
+        assert share(successes, trials)[1:3] == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_calibration_error_is_the_weighted_gap_per_bin():

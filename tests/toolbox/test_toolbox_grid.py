@@ -11,9 +11,9 @@ import pytest
 from igsm_pipeline.cli import main
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import load_experiments
+from igsm_pipeline.intervals.share import share
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.reports.page import foreign_references
-from igsm_pipeline.reports.tables import share
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.grid import best_runs, finished_runs, write_grid_report
 

@@ -21,8 +21,9 @@ from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.toolbox.completions import Written, write_solution
 from igsm_pipeline.toolbox.dataset import problem_rows
 from igsm_pipeline.toolbox.solver import find_solver
-from igsm_pipeline.toolbox.solving import Asked, Solved, read_problem_text, solve_problem
+from igsm_pipeline.toolbox.solving import Asked, Solved, problem_text, read_problem, solve_problem
 from igsm_pipeline.verification import verify
+from igsm_pipeline.verification.rows.spelling import Spelling
 from igsm_pipeline.world import load_world
 
 FAMILY = FamilySettings(op_max=3, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
@@ -89,16 +90,33 @@ def test_the_first_error_is_marked_and_named() -> None:
     assert "in sentence 0" in broken
 
 
-def test_files_of_text_and_of_generated_rows_hold_the_same_problem() -> None:
+def test_files_of_text_and_of_generated_rows_hold_the_same_problem(tmp_path: Path) -> None:
     world = load_world("mini")
     batch = next(iter(generate(SETTINGS, world)))
     table = build_table(world, FAMILY.modulus, TokenSettings())
     row = json.dumps(next(iter(problem_rows(batch, table, FAMILY))))
     text = document(batch[0], "pq").prompt
-    assert read_problem_text(row + "\n{}\n", "pq") == read_problem_text(text + "\n", "pq") == text
-    assert read_problem_text(row, "qp") == document(batch[0], "qp").prompt
-    with pytest.raises(BadInput, match="with problem and question"):
-        read_problem_text("{}", "pq")
+    question_last, question_first = text.strip().replace("'", "\u2019").replace(". ", ".\n"), document(batch[0], "qp").prompt
+    contents = {
+        "a.jsonl": row + "\n{}\n",
+        "a.txt": text + "\n",
+        "typographic.txt": "\ufeff" + question_last,
+        "with_solution.txt": f"Problem: {question_last}\nSolution: {render_solution(batch[0])}",
+        "array.json": f"[{row}]",
+        "chat.json": json.dumps({"messages": [{"role": "user", "content": text}]}),
+        "prompts.CSV": "prompt\n" + question_last.replace("\n", " "),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+        found: set[Spelling] = set()
+        given = read_problem(tmp_path / name, {"problem": "prompt"} if "prompt" in name else None)
+        assert problem_text(given, world, "pq", found) == text
+        assert (Spelling.APOSTROPHES in found) == ("\u2019" in content)
+    assert problem_text(read_problem(tmp_path / "a.jsonl"), world, "qp", set()) == question_first
+    for name, content in {"a.json": "{}", "empty.txt": " \n", "empty.jsonl": ""}.items():
+        (tmp_path / name).write_text(content)
+        with pytest.raises(BadInput, match=r"problem must be text|must hold a problem"):
+            read_problem(tmp_path / name)
 
 
 def test_the_command_solves_a_drawn_problem_with_a_checkpoint_folder(

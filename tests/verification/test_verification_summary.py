@@ -39,13 +39,13 @@ def test_every_share_counts_its_rows_and_has_wilsons_interval(rows):
     for row in table:
         mine = [one.verdict for one in judged if row.op in (None, one.op)]
         right = [one for one in mine if one.correct]
-        assert row.correct[:2] == (len(right), len(mine))
-        assert row.answered[:2] == (sum(one.final_answer_correct for one in mine), len(mine))
-        assert row.redundant[:2] == (sum(one.unnecessary_parameters > 0 for one in right), len(right))
+        assert (row.correct.hits, row.correct.n) == (len(right), len(mine))
+        assert (row.answered.hits, row.answered.n) == (sum(one.final_answer_correct for one in mine), len(mine))
+        assert (row.redundant.hits, row.redundant.n) == (sum(one.unnecessary_parameters > 0 for one in right), len(right))
         assert row.parameters * max(1, len(right)) == pytest.approx(sum(one.unnecessary_parameters for one in right))
         assert row.operations * max(1, len(right)) == pytest.approx(sum(one.unnecessary_operations for one in right))
     interval = binomtest(table[-1].correct.hits, 120).proportion_ci(0.95, "wilson")
-    assert table[-1].correct[2:] == pytest.approx((interval.low, interval.high))
+    assert (table[-1].correct.low, table[-1].correct.high) == pytest.approx((interval.low, interval.high))
     assert table[-1].redundant.hits > 10
 
 

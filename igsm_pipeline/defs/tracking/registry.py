@@ -118,8 +118,8 @@ def score_of(member: Member, units: list[Unit], store: Store) -> Score:
     Raises:
         NotFound: the member does not evaluate that slice.
     """
+    from igsm_pipeline.intervals.share import share  # noqa: PLC0415
     from igsm_pipeline.reports.findings import read_column  # noqa: PLC0415  (keeps the code location light)
-    from igsm_pipeline.reports.tables import share  # noqa: PLC0415
 
     for unit in units:
         if unit.stage == "verdicts" and unit.name.startswith(TEST_SLICE) and unit.inputs["generations"].settings.get("beam", 1) == 1:

@@ -161,13 +161,15 @@ def problem_fields(row: Mapping[str, Any], columns: Columns) -> Fields:
         BadProblem: it has no problem.
     """
     key = columns.names.get("solution", "solution")
-    chat = any(name.lower() in CHATS for name in map(str, row))
-    if chat or any(str(name).lower() == key.lower() and value is not None for name, value in row.items()):
+    chat = next((value for name, value in row.items() if str(name).lower() in CHATS and isinstance(value, list)), None)
+    if chat is not None and not any(str(name).lower() == "problem" for name in row):
+        row = {"problem": _last_said(chat, ("user", "human"))}
+    if any(str(name).lower() == key.lower() and value is not None for name, value in row.items()):
         return columns.read(row)
     if any(str(name).lower() in TEXTS for name in row) and not any(columns.wanted(str(name)) and str(name).lower() in FIELDS for name in row):
         text = next(value for name, value in row.items() if str(name).lower() in TEXTS)
         start = _SOLUTION_START.search(text) if isinstance(text, str) else None
-        row = {"problem": text[: start.start()] if start else text}
+        row = {"problem": _LABEL_AT_END.sub("", text[: start.start()]) if start else text}
     return columns.read({**row, key: ""})
 
 

@@ -126,7 +126,7 @@ class Judging:
         if not fields.origin:
             return world or load_world("igsm"), modulus or MODULUS
         if modulus is None:
-            modulus = _modulus(fields.origin.get("modulus", MODULUS))
+            modulus = named_modulus(fields.origin) or MODULUS
         return world or named_world(fields.origin), modulus
 
 
@@ -187,7 +187,17 @@ def _spaced(text: str) -> str:
     return f" {text}" if text else ""
 
 
-def _modulus(given: object) -> int:
+def named_modulus(origin: Mapping[str, Any]) -> int | None:
+    """The modulus that a row names; None where it names none.
+
+    Raises:
+        BadProblem: it is no modulus.
+    """
+    given = origin.get("modulus")
+    if given is None:
+        return None
+    if isinstance(given, str) and given.isdecimal():
+        given = int(given)
     if isinstance(given, bool) or not isinstance(given, int | float) or given != int(given) or given < 2:
         raise BadProblem("modulus", "must be a whole number of at least 2", given, "correct it, or give --modulus")
     return int(given)

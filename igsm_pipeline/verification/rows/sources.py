@@ -125,6 +125,12 @@ def read_stream(stream: io.BufferedReader, suffix: str, name: str, columns: Colu
         yield from _read_json(stream, name)
 
 
+def is_table(start: bytes, suffix: str) -> bool:
+    """Whether a file holds rows rather than one text, by its first bytes and its suffix (in lower case)."""
+    begins = start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[", b"PAR1", b"ARROW1"))
+    return begins or suffix in (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
+
+
 def _read_json(stream: io.BufferedReader, name: str) -> Iterator[NumberedRow]:
     """Lines of JSON, or one document that holds rows."""
     lines: Iterable[bytes] = _utf8_lines(stream)

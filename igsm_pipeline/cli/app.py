@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,12 +43,16 @@ def complete_stages(incomplete: str) -> list[str]:
 Members = Annotated[
     list[str], typer.Argument(help="Members or experiments (`igsm status` lists them).", show_default=False, autocompletion=complete_members)
 ]
+SomeMembers = Annotated[
+    list[str] | None, typer.Argument(help="Members or experiments; all without them.", show_default=False, autocompletion=complete_members)
+]
 Stages = Annotated[
     list[str] | None,
     typer.Option("--stage", "-s", help="Only this stage; may be given several times.", show_default=False, autocompletion=complete_stages),
 ]
 Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again instead of trusting size and time.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors: no progress bars, no remarks.")]
 WorldSource = Annotated[str, typer.Option("--world", help="World: a built-in name or a file.")]
 Lenient = Annotated[bool, typer.Option("--lenient", help="Accept other people's looser names.")]
 
@@ -64,7 +68,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _every_command(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors: no progress bars, no remarks.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     from igsm_pipeline.cli.streams import be_quiet
 
@@ -79,6 +83,13 @@ def plans_of(members: Sequence[str], stages: Sequence[str] | None, deep: bool) -
     from igsm_pipeline.store import Store
 
     return [make_plan(member, Store.at_home(), stages, deep=deep) for member in find_members(list(members))]
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on standard output; plain ASCII, so that every terminal and pipe takes it."""
+    import json
+
+    typer.echo(json.dumps(value, indent=1, default=str))
 
 
 def console() -> Console:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igsm_pipeline.cli.app import Deep, Members, Stages, app, console, plans_of
+from igsm_pipeline.cli.app import AsJson, Deep, Members, Quiet, SomeMembers, Stages, app, console, plans_of, print_json
+from igsm_pipeline.cli.streams import be_quiet, is_quiet
 
 if TYPE_CHECKING:
     from igsm_pipeline.planning.planner import Plan
@@ -19,8 +21,11 @@ def run(
     stages: Stages = None,
     deep: Deep = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes where a stage can use several; 0: all cores.", min=0)] = 0,
+    quiet: Quiet = False,
 ) -> int:
     """Compute what is stale of members, through Dagster, so that the UI shows it."""
+    if quiet:
+        be_quiet()
     from igsm_pipeline.running.runner import JOBS, is_unfinished
     from igsm_pipeline.store import Store
     from igsm_pipeline.store.housekeeping import show_alterations
@@ -28,26 +33,44 @@ def run(
     plans, store = plans_of(members, stages, deep), Store.at_home()
     wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
     for plan in plans:
-        print_plan(plan)
+        print_plan(plan, quiet=is_quiet())
         for unit in plan.stale if deep else ():
             show_alterations(store, unit)
-    if not wanted:
-        return 0
-    os.environ[JOBS] = str(jobs)
-    from igsm_pipeline.defs.operating.launch import run_members
+    code = 0
+    if wanted:
+        os.environ[JOBS] = str(jobs)
+        from igsm_pipeline.defs.operating.launch import run_members
 
-    return run_members([plan.member.key for plan in wanted], stages)
+        code = run_members([plan.member.key for plan in wanted], stages)
+    if code == 0:
+        from igsm_pipeline.reports.headline import headline
+
+        for plan in plans:
+            for line in headline(plan.member, store):
+                typer.echo(line)
+    return code
 
 
 @app.command()
-def plan(members: Members, stages: Stages = None, deep: Deep = False) -> None:
+def plan(members: Members, stages: Stages = None, deep: Deep = False, as_json: AsJson = False) -> None:
     """Show what a run would compute and why, with tokens, disk and time; refuse what exceeds the disk budget."""
-    for each in plans_of(members, stages, deep):
+    plans = plans_of(members, stages, deep)
+    if as_json:
+        from igsm_pipeline.planning.estimates import estimate_stages
+        from igsm_pipeline.store import Store
+
+        store = Store.at_home()
+        documents = [plan_document(each) for each in plans]
+        for each, document in zip(plans, documents, strict=True):
+            document["cost"] = {stage: asdict(cost) for stage, cost in estimate_stages(each, store).items()} if each.stale else {}
+        print_json(documents)
+        return
+    for each in plans:
         print_plan(each)
 
 
 @app.command()
-def status(members: Annotated[list[str] | None, typer.Argument(show_default=False)] = None, deep: Deep = False) -> None:
+def status(members: SomeMembers = None, deep: Deep = False, as_json: AsJson = False) -> None:
     """List every member and how much of it is fresh; with members named, every unit of them."""
     from igsm_pipeline.experiments.experiment import Broken, find_members
     from igsm_pipeline.planning.planner import plan as make_plan
@@ -55,12 +78,14 @@ def status(members: Annotated[list[str] | None, typer.Argument(show_default=Fals
     from igsm_pipeline.store import Store
     from igsm_pipeline.toolbox.console import status_table, unit_table
 
-    store = Store.at_home()
-    if members:
+    store, broken = Store.at_home(), Broken()
+    if as_json:
+        chosen = [make_plan(member, store, deep=deep) for member in find_members(members)] if members else usable_plans(store, broken, deep=deep)
+        print_json({"members": [plan_document(each) for each in chosen], "left_out": [str(error) for error in broken.values()]})
+    elif members:
         for member in find_members(members):
             console().print(unit_table(make_plan(member, store, deep=deep)))
     else:
-        broken: Broken = {}
         console().print(status_table(usable_plans(store, broken, deep=deep)))
         for error in broken.values():
             typer.echo(f"left out: {error}", err=True)
@@ -82,16 +107,33 @@ def report(
         typer.launch(path.as_uri())
 
 
-def print_plan(plan: Plan) -> None:
-    """Print a plan; raises BadInput or StoreError where it cannot come to its end on this machine (disk budget, device, tokens, folder)."""
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON values: every unit with its state."""
+    units = [
+        {"stage": unit.stage, "unit": unit.name, "fingerprint": unit.fingerprint, "fresh": state.fresh, "reasons": list(state.reasons)}
+        for unit, state in zip(plan.units, plan.freshness, strict=True)
+    ]
+    member = plan.member
+    return {"member": member.key, "title": member.settings.title, "archived": member.archived, "fresh": not plan.stale, "units": units}
+
+
+def print_plan(plan: Plan, *, quiet: bool = False) -> None:
+    """Print a plan, unless only its check is wanted (``quiet``).
+
+    Raises:
+        BadInput, StoreError: the plan cannot come to its end on this machine (disk budget, device, tokens, folder).
+    """
     from igsm_pipeline.planning.estimates import estimate_stages
     from igsm_pipeline.planning.preflight import check_plan
     from igsm_pipeline.store import Store
     from igsm_pipeline.toolbox.console import plan_table
 
+    if not plan.stale and quiet:
+        return
     if not plan.stale:
         typer.echo(f"{plan.member.key}: all {len(plan.units)} units are fresh")
         return
     store = Store.at_home()
-    console().print(plan_table(plan, estimate_stages(plan, store)))
+    if not quiet:
+        console().print(plan_table(plan, estimate_stages(plan, store)))
     check_plan(plan, store)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from igsm_pipeline.cli.app import Lenient, WorldSource, app, console
+from igsm_pipeline.cli.streams import remark
 
 if TYPE_CHECKING:
     from igsm_pipeline.toolbox.solver import Solver
@@ -70,7 +71,7 @@ def generate(
         write_tables(settings, names, world, out)
         return
     total = write_dataset(settings, names, vocab=vocab.value, file_format=file_format.value if file_format else None, out=out, workers=jobs)
-    typer.echo(f"{total:,} problems{f' in {out}' if out else ''}", err=True)
+    remark(f"{total:,} problems{f' in {out}' if out else ''}")
 
 
 @app.command()

@@ -32,9 +32,14 @@ def be_quiet() -> None:
     os.environ[QUIET] = os.environ["TQDM_DISABLE"] = "1"
 
 
+def is_quiet() -> bool:
+    """Whether only results and errors are wanted."""
+    return os.environ.get(QUIET) == "1"
+
+
 def remark(line: str) -> None:
     """Say something on standard error that is neither a result nor an error."""
-    if os.environ.get(QUIET) != "1":
+    if not is_quiet():
         typer.echo(line, err=True)
 
 

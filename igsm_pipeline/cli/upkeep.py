@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igsm_pipeline.cli.app import Members, Stages, app, console, plans_of
+from igsm_pipeline.cli.app import AsJson, Members, Stages, app, console, plans_of, print_json
+from igsm_pipeline.cli.streams import remark
 
 if TYPE_CHECKING:
     from igsm_pipeline.experiments.experiment import Broken
@@ -131,7 +132,7 @@ def export(members: Members, out: Annotated[Path, typer.Option("--out", help="Th
 
     store = Store.at_home()
     units = [unit for each in plans_of(members, stages, False) for unit in each.units if not store.check_own(unit)]
-    typer.echo(f"{export_units(store, units, out)} units in {out}", err=True)
+    remark(f"{export_units(store, units, out)} units in {out}")
 
 
 @app.command(name="import")
@@ -146,16 +147,18 @@ def import_(
     done = import_units(Store.at_home(), file, replace=replace)
     for label in done.kept:
         typer.echo(f"kept the unit here, whose content differs: {label}; --replace takes the imported one", err=True)
-    typer.echo(f"{len(done.added)} added, {len(done.present)} already here, {len(done.kept)} kept", err=True)
+    remark(f"{len(done.added)} added, {len(done.present)} already here, {len(done.kept)} kept")
 
 
 @app.command()
-def doctor() -> int:
+def doctor(as_json: AsJson = False) -> int:
     """Check this machine: versions, data root, disk, experiments, accelerator."""
     from igsm_pipeline.toolbox.doctor import examine
 
     findings = examine()
-    for finding in findings:
+    if as_json:
+        print_json([{"what": finding.what, "found": finding.found, "good": finding.good} for finding in findings])
+    for finding in () if as_json else findings:
         mark = "[green]ok  [/]" if finding.good else "[red]BAD [/]"
         console().print(f"{mark} {finding.what}: {finding.found}", highlight=False)
     return 0 if all(finding.good for finding in findings) else 1

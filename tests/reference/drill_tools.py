@@ -203,13 +203,13 @@ class Servers:
         with urllib.request.urlopen(request, timeout=60) as response:
             return dict(json.loads(response.read())["data"])
 
-    def launch(self, stage: str) -> str:
+    def launch(self, stage: str, member: str = MEMBER) -> str:
         """Launch one stage of the member as the UI does; returns the run's id."""
         selector = {
             "repositoryLocationName": "igsm_pipeline", "repositoryName": "__repository__", "jobName": "everything",
             "assetSelection": [{"path": [stage]}],
         }  # fmt: skip
-        tags = [{"key": "dagster/partition", "value": MEMBER}]
+        tags = [{"key": "dagster/partition", "value": member}]
         parameters = {"selector": selector, "mode": "default", "runConfigData": {}, "executionMetadata": {"tags": tags}}
         answer = self.ask(_LAUNCH, parameters=parameters)["launchRun"]
         assert "run" in answer, answer

@@ -1,0 +1,212 @@
+"""Wrong words: every command, option and value ends in two or three lines of one grammar and exit code 2, never in a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import typer
+
+from igsm_pipeline.cli import app, border, main
+from igsm_pipeline.cli.streams import QUIET
+from igsm_pipeline.errors import did_you_mean
+
+ROOT = Path(__file__).parents[1]
+GROUP: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = dict(GROUP.commands)
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
+    monkeypatch.delenv(QUIET, raising=False)
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    return int(ended.value.code or 0)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    """The lines of a refusal."""
+    code = run(*words)
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert code == 2, (words, err)
+    assert out == ""
+    assert 1 <= len(lines) <= 3, (words, err)
+    assert "Traceback" not in err
+    return lines
+
+
+def required(command: Any) -> list[str]:
+    """Words that satisfy a command's required parameters; the file is this one."""
+    words = []
+    for parameter in command.params:
+        if parameter.required:
+            words += [__file__] if parameter.param_type_name == "argument" else [parameter.opts[0], "x"]
+    return words
+
+
+def options_of(command: Any) -> Iterator[Any]:
+    return (parameter for parameter in command.params if parameter.param_type_name == "option" and "--help" not in parameter.opts)
+
+
+def valued(command: Any) -> Iterator[Any]:
+    return (option for option in options_of(command) if not option.is_flag)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_option_that_a_command_lacks_is_named_and_the_nearest_one_offered(capsys, name):
+    lines = refused(capsys, name, "--frobnicate")
+    assert lines[0] == f"igsm {name}: option must be one that it has, got '--frobnicate'"
+    assert lines[-1] == f"`igsm {name} --help` shows what it takes"
+    for option in options_of(COMMANDS[name]):
+        longest = max(option.opts, key=len)
+        if len(longest) > 6:
+            assert f"did you mean {longest}" in refused(capsys, name, longest[:-1] + "q")[1]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_with_a_type_refuses_a_wrong_value_by_name(capsys, name):
+    hints = get_type_hints(COMMANDS[name].callback)
+    for option in valued(COMMANDS[name]):
+        longest = max(option.opts, key=len)
+        kinds = get_args(hints[option.name]) or (hints[option.name],)
+        if any(kind in (int, float) or (isinstance(kind, type) and issubclass(kind, StrEnum)) for kind in kinds):
+            (line, _) = refused(capsys, name, longest, "wrong.word", *required(COMMANDS[name]))
+            assert longest in line
+            assert line.endswith("got 'wrong.word'")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_that_takes_a_value_refuses_to_stand_without_and_every_flag_with_one(capsys, name):
+    for option in options_of(COMMANDS[name]):
+        longest = max(option.opts, key=len)
+        words = [f"{longest}=3"] if option.is_flag else [longest]
+        assert longest in refused(capsys, name, *words)[0]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_missing_argument_is_named_and_a_superfluous_one_refused(capsys, name):
+    command = COMMANDS[name]
+    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    if any(parameter.required for parameter in command.params):
+        assert "must be given, got nothing" in refused(capsys, name)[0]
+    if not any(parameter.nargs == -1 for parameter in arguments):
+        optional = sum(not argument.required for argument in arguments)
+        assert "got also" in refused(capsys, name, *required(command), *["y"] * (optional + 1))[0]
+
+
+def test_an_unknown_command_is_answered_with_the_nearest_and_a_bare_call_with_where_to_look(capsys):
+    assert refused(capsys, "statsu")[1] == "did you mean status?"
+    assert refused(capsys, "frobnicate")[0] == "igsm: command must be one that there is, got 'frobnicate'"
+    assert refused(capsys)[0] == "igsm: command must be given, got nothing"
+
+
+def test_an_unknown_member_is_answered_with_the_nearest_names_and_not_with_all(capsys):
+    lines = refused(capsys, "plan", "mni")
+    assert "did you mean mini" in lines[0]
+    assert "`igsm status` lists all" in lines[1]
+    assert "med_pq" not in " ".join(lines)
+    assert "did you mean world?" in refused(capsys, "plan", "mini", "--stage", "wrld")[0]
+
+
+def test_the_version_and_json_and_quiet(capsys, monkeypatch):
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("igsm ")
+    assert run("plan", "mini", "--json") == 0
+    (plan,) = json.loads(capsys.readouterr().out)
+    assert (plan["member"], plan["fresh"], {unit["fresh"] for unit in plan["units"]}) == ("mini", False, {False})
+    assert plan["cost"].keys() == {unit["stage"] for unit in plan["units"]}
+    assert run("status", "--json") == 0
+    assert "mini" in {member["member"] for member in json.loads(capsys.readouterr().out)["members"]}
+    assert run("doctor", "--json") in (0, 1)
+    assert {finding["what"] for finding in json.loads(capsys.readouterr().out)} >= {"Python", "data root"}
+    monkeypatch.setenv(QUIET, "0")
+    monkeypatch.setenv("TQDM_DISABLE", "0")
+    assert run("-q", "generate", "--num", "1") == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(13, "Permission denied", "/root/x"), "/root/x must be open to you, got 'Permission denied'"),
+        (FileNotFoundError(2, "No such file or directory", "/nope"), "/nope must exist"),
+        (IsADirectoryError(21, "Is a directory", "/tmp"), "/tmp must be a file that can be opened"),
+        (UnicodeDecodeError("utf-8", b"a\xff", 1, 2, "invalid"), "text must be UTF-8, got the byte 0xff at position 1"),
+        (MemoryError("8 GiB"), "memory must suffice"),
+        (ModuleNotFoundError("No module named 'ray'", name="ray"), "`pip install ray`"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_user_can_mend_is_told_in_a_line(error, told):
+    assert told in border.refusal(error)
+
+
+def test_errors_of_libraries_about_files_and_values_are_told_and_bugs_are_not(tmp_path):
+    import duckdb  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+    import yaml  # noqa: PLC0415
+
+    (tmp_path / "x").write_bytes(b"no parquet")
+    for call in (lambda: duckdb.connect(str(tmp_path / "x")), lambda: pq.read_table(tmp_path / "x"), lambda: yaml.safe_load("a: [")):
+        with pytest.raises(Exception) as caught:  # noqa: PT011  (three libraries' own)
+            call()
+        assert len(border.refusal(caught.value).splitlines()) == 2
+    assert border.refusal(KeyError("a bug")) is None
+    assert border.refusal(ModuleNotFoundError("ours", name="igsm_pipeline.nowhere")) is None
+
+
+def test_a_bug_shows_where_it_is_and_asks_to_be_reported(capsys):
+    def broken() -> int:
+        raise KeyError("a bug")
+
+    assert border.finish(broken, ["run", "my member"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert lines[-1].startswith("This is a bug of igsm_pipeline")
+    assert "igsm run 'my member'" in lines[-1]
+
+
+def command(tmp_path: Path, *words: str, **more: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "IGSM_HOME": str(tmp_path / "home"), **more}
+    line = (sys.executable, "-m", "igsm_pipeline.cli", *words)
+    return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+PLAIN_C = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("language", [{"PYTHONIOENCODING": "ascii"}, PLAIN_C], ids=["ascii", "C"])
+def test_an_output_of_any_encoding_is_written(tmp_path, language):
+    for words in (("plan", "mini"), ("show", "--op", "3"), ("status",)):
+        with command(tmp_path, *words, **language) as process:
+            out, err = process.communicate()
+        assert (process.returncode, err) == (0, b"")
+        assert out.isascii()
+
+
+def test_a_reader_that_goes_away_is_not_an_error_to_tell(tmp_path):
+    with command(tmp_path, "generate", "--num", "5000") as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 141
+        assert process.stderr.read() == b""
+
+
+def test_suggestions_are_near_and_few():
+    assert did_you_mean("mni", ["mini", "med_pq", "hard"]) == "did you mean mini?"
+    assert did_you_mean("MINI", ["mini"]) == "did you mean mini?"
+    assert did_you_mean("med", ["med_pq", "med_pqa", "mini", "med_x", "med_y"]).count("med_") <= 3
+    assert did_you_mean("zzz", ["mini"]) == ""

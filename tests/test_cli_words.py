@@ -17,6 +17,7 @@ import typer
 from igsm_pipeline.cli import app, border, main
 from igsm_pipeline.cli.streams import QUIET
 from igsm_pipeline.errors import did_you_mean
+from igsm_pipeline.running.__main__ import main as library
 
 ROOT = Path(__file__).parents[1]
 GROUP: Any = typer.main.get_command(app)
@@ -121,7 +122,7 @@ def test_an_unknown_member_is_answered_with_the_nearest_names_and_not_with_all(c
     assert "did you mean world?" in refused(capsys, "plan", "mini", "--stage", "wrld")[0]
 
 
-def test_the_version_and_json_and_quiet(capsys, monkeypatch):
+def test_the_version_and_json_and_quiet(capsys, monkeypatch, tmp_path):
     assert run("--version") == 0
     assert capsys.readouterr().out.startswith("igsm ")
     assert run("plan", "mini", "--json") == 0
@@ -134,7 +135,11 @@ def test_the_version_and_json_and_quiet(capsys, monkeypatch):
     assert {finding["what"] for finding in json.loads(capsys.readouterr().out)} >= {"Python", "data root"}
     monkeypatch.setenv(QUIET, "0")
     monkeypatch.setenv("TQDM_DISABLE", "0")
-    assert run("-q", "generate", "--num", "1") == 0
+    assert library(["run", "mini", "--stage", "world"]) == 0
+    capsys.readouterr()
+    assert run("export", "mini", "--out", str(tmp_path / "one.tar")) == 0
+    assert "1 units in" in capsys.readouterr().err
+    assert run("-q", "export", "mini", "--out", str(tmp_path / "two.tar")) == 0
     assert capsys.readouterr().err == ""
 
 
@@ -198,7 +203,7 @@ def test_an_output_of_any_encoding_is_written(tmp_path, language):
 
 
 def test_a_reader_that_goes_away_is_not_an_error_to_tell(tmp_path):
-    with command(tmp_path, "generate", "--num", "5000") as process:
+    with command(tmp_path, "sql", "SELECT repeat('x', 10000) FROM range(900)", "--format", "csv") as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.wait() == 141

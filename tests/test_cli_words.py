@@ -202,8 +202,17 @@ def test_an_output_of_any_encoding_is_written(tmp_path, language):
         assert out.isascii()
 
 
-def test_a_reader_that_goes_away_is_not_an_error_to_tell(tmp_path):
-    with command(tmp_path, "sql", "SELECT repeat('x', 10000) FROM range(900)", "--format", "csv") as process:
+TALKATIVE = """
+import typer
+from igsm_pipeline.cli import border
+border._invoke = lambda words: sum(typer.echo("x" * 10_000) or 0 for _ in range(900))
+border.main([])
+"""
+
+
+def test_a_reader_that_goes_away_is_not_an_error_to_tell():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", TALKATIVE], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.readline()
         process.stdout.close()
         assert process.wait() == 141

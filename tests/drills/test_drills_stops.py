@@ -18,7 +18,7 @@ from reference.stop_tools import Terminal, igsm_command, in_terminal, library_co
 
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.planner import units_of
+from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import PARTIAL, Store
 
 pytestmark = pytest.mark.slow

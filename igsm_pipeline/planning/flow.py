@@ -14,7 +14,7 @@ from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.activations.stage import STAGE as ACTIVATION_CACHE
 from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.correlation.stage import STAGE as ERROR_CORRELATION
-from igsm_pipeline.errors import NotFound
+from igsm_pipeline.errors import NotFound, did_you_mean
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
 from igsm_pipeline.generations.settings import GenerationSettings
@@ -293,7 +293,8 @@ def find_stage(name: str) -> Stage:
         NotFound: there is none; the message lists them.
     """
     if name not in STAGES:
-        raise NotFound(f"no stage {name!r}: must be one of {', '.join(STAGES)}")
+        near = did_you_mean(name, STAGES)
+        raise NotFound(f"no stage {name!r}{'; ' * bool(near)}{near}\nthe stages are {', '.join(STAGES)}")
     return STAGES[name]
 
 

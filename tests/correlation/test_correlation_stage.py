@@ -10,7 +10,8 @@ import pytest
 from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
 from igsm_pipeline.correlation.settings import CorrelationSettings
-from igsm_pipeline.correlation.write import EVENTS_SCHEMA, write_correlation
+from igsm_pipeline.correlation.stage import EVENTS
+from igsm_pipeline.correlation.write import write_correlation
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.probes.v_probe import VProbe, fit_sizes, save_probe
@@ -86,7 +87,7 @@ def test_every_solution_that_went_wrong_or_too_far_is_an_event(made):
     home, inputs, counts = made
     tables, written = _run(home, inputs, "first")
     assert tables["correlation"].schema == CORRELATION_SCHEMA
-    assert tables["events"].schema == EVENTS_SCHEMA
+    assert tables["events"].schema == EVENTS.schema()
     rows = {(row["figure"], row["task"], row["slice"]): row for row in tables["correlation"].to_pylist()}
     for part, (wrong, extra) in counts.items():
         assert (rows["a", "nece", part]["solutions"], rows["a", "nece", part]["n"]) == (extra, extra)

@@ -135,6 +135,7 @@ class Table:
         files: glob within a unit folder.
         columns: of the file, in its order, and of the view.
         view: whether the catalog has a view of it.
+        result: it is a result, small enough for the catalog to hold its rows: a table there instead of a view.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Table:
     files: str
     columns: tuple[Column, ...]
     view: bool = True
+    result: bool = False
 
     def schema(self) -> pa.Schema:
         """The file's Arrow schema; of columns whose type is declared."""

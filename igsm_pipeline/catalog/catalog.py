@@ -1,8 +1,10 @@
-"""The catalog: one small DuckDB file whose views read the store's Parquet files where they lie.
+"""The catalog: one small DuckDB file with the results as tables, and with views over the large Parquet files of the store.
 
-The file holds no results: the table ``units`` (what the manifests say) and the views of ``catalog.views``. It is built aside and renamed, so a
-reader sees the old catalog or the new one. Paths in it are relative to the data root, which ``open_catalog`` gives to DuckDB as the variable
-``igsm_home``, so the data folder may move; plain ``duckdb igsm.duckdb`` works from inside the data folder.
+Results and summaries (accuracy, probe tables, correlation, checkpoints, ``units``) need nothing but the file. Views look for the store beside the
+file that is open, wherever that lies now and whatever the working directory: DuckDB's setting ``temp_directory`` is the path of the open file with
+".tmp" behind it, the only constant of a query that tells it. Where the file is attached to another database, or that setting was changed, they
+look where the catalog was built; ``SET VARIABLE igsm_home = '/path/of/the/data/folder/'`` says otherwise, and ``open_catalog`` does so.
+The file is built aside and renamed, so a reader sees the old catalog or the new one.
 
 Ours: what ``ask`` runs can only read, and only the store. DuckDB's own locks (read-only file, allowed folders, frozen configuration) are not
 enough: COPY and EXPORT still write into an allowed folder, EXPLAIN ANALYZE runs what it explains, SET VARIABLE redirects the views. So the
@@ -20,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from igsm_pipeline.catalog.views import QUERY_VIEWS, file_tables, view_columns, view_type
+from igsm_pipeline.catalog.views import SUMMARIES, file_tables, view_columns, view_type
 from igsm_pipeline.errors import BadInput, NotFound, StoreError
 from igsm_pipeline.intervals.share import Z95
 from igsm_pipeline.planning.planner import catalog_rows
@@ -29,6 +31,8 @@ from igsm_pipeline.store import Store, read_manifest, written_whole
 
 CATALOG = "igsm.duckdb"
 _HOME = "igsm_home"
+_OPEN = r"igsm\.duckdb\.tmp$"
+"""How DuckDB's ``temp_directory`` ends while the catalog is the open file."""
 _EXPLAIN = re.compile(r"\s*explain\s+(?:analyze\s+)?", re.I)
 _FINGERPRINT = r"'([^/\\]+)[/\\][^/\\]+$'"
 _WILSON = """
@@ -69,14 +73,22 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
             if units:
                 connection.executemany("INSERT INTO units VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", units)
             for stage, table in file_tables():
-                connection.execute(_file_view(connection, stage, table, home))
-                _comment(connection, table.name, table.meaning, view_columns(table))
-            for query in QUERY_VIEWS:
-                connection.execute(f"CREATE VIEW {query.name} AS {query.sql}")
-                _comment(connection, query.name, query.meaning, query.columns)
+                kind = "TABLE" if table.result else "VIEW"
+                connection.execute(f"CREATE {kind} {table.name} AS {_file_query(connection, stage, table, home)}")
+                _comment(connection, kind, table.name, table.meaning, view_columns(table))
+            for summary in SUMMARIES:
+                connection.execute(f"CREATE TABLE {summary.name} AS {summary.sql}")
+                _comment(connection, "TABLE", summary.name, summary.meaning, summary.columns)
             connection.commit()
+            connection.close()
+            target.resolve().with_name(target.resolve().name + ".wal").unlink(missing_ok=True)  # another client's; it belongs to the file replaced
     except (OSError, duckdb.IOException) as error:
         raise StoreError(f"{target} cannot be written ({error}); free space or fix the folder's permissions, then build it again") from error
+    except duckdb.Error as error:
+        what = str(error).partition("\n")[0]
+        raise StoreError(
+            f"{target} cannot be built from the files of the store ({what}); `igsm run MEMBER --deep` repairs what is damaged"
+        ) from error
     return target
 
 
@@ -169,9 +181,9 @@ def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -
 
 
 def describe_views() -> list[tuple[str, str, tuple[Column, ...]]]:
-    """Name, meaning and columns of every view, for documentation."""
+    """Name, meaning and columns of every table and view but ``units``, for documentation."""
     files = [(table.name, table.meaning, view_columns(table)) for _, table in file_tables()]
-    return files + [(view.name, view.meaning, view.columns) for view in QUERY_VIEWS]
+    return files + [(summary.name, summary.meaning, summary.columns) for summary in SUMMARIES]
 
 
 def _unit(row: Mapping[str, Any], home: Path) -> tuple[Any, ...] | None:
@@ -195,19 +207,20 @@ def _unit(row: Mapping[str, Any], home: Path) -> tuple[Any, ...] | None:
     )
 
 
-def _file_view(connection: duckdb.DuckDBPyConnection, stage: Stage, table: Table, home: Path) -> str:
+def _file_query(connection: duckdb.DuckDBPyConnection, stage: Stage, table: Table, home: Path) -> str:
+    """The query over all files of a declared table, found from the place that ``_place`` tells."""
     folders = connection.execute("SELECT DISTINCT folder FROM units WHERE stage = ? ORDER BY folder", [stage.name]).fetchall()
     paths = [f"{folder}/{path.name}" for (folder,) in folders for path in sorted((home / folder).glob(table.files))]
     columns = [(column, view_type(column)) for column in view_columns(table)]
     if not paths:
         empty = ", ".join(f"CAST(NULL AS {kind}) AS {column.name}" for column, kind in columns)
-        return f"CREATE VIEW {table.name} AS SELECT {empty} WHERE false"
-    files = f"[coalesce(getvariable('{_HOME}'), '') || path FOR path IN [{', '.join(_quote(path) for path in paths)}]]"
+        return f"SELECT {empty} WHERE false"
+    files = f"[{_place(home)} || path FOR path IN [{', '.join(_quote(path) for path in paths)}]]"
     scan = f"read_parquet({files}, union_by_name = true, filename = 'unit_file')"
     present = {str(name).lower() for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
     chosen = ", ".join(f"CAST({_source(column, present)} AS {kind}) AS {column.name}" for column, kind in columns[1:])
     where = f"u.stage = {_quote(stage.name)} AND u.fingerprint = regexp_extract(p.unit_file, {_FINGERPRINT}, 1)"
-    return f"CREATE VIEW {table.name} AS SELECT u.experiment, {chosen} FROM {scan} p JOIN units u ON {where}"
+    return f"SELECT u.experiment, {chosen} FROM {scan} p JOIN units u ON {where}"
 
 
 def _source(column: Column, present: set[str]) -> str:
@@ -216,14 +229,26 @@ def _source(column: Column, present: set[str]) -> str:
     return f"p.{column.name}" if column.name.strip('"').lower() in present else "NULL"
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, view: str, meaning: str, columns: Iterable[Column]) -> None:
-    connection.execute(f"COMMENT ON VIEW {view} IS {_quote(meaning)}")
+def _place(home: Path) -> str:
+    """The data root as an expression that DuckDB makes constant each time that a view is read; see the module."""
+    own = "current_setting('temp_directory')"
+    beside = rf"CASE WHEN regexp_matches({own}, '(^|[/\\]){_OPEN}') THEN regexp_replace({own}, '{_OPEN}', '') ELSE {_quote(_folder(home))} END"
+    return f"coalesce(getvariable('{_HOME}'), {beside})"
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, kind: str, name: str, meaning: str, columns: Iterable[Column]) -> None:
+    connection.execute(f"COMMENT ON {kind} {name} IS {_quote(meaning)}")
     for column in columns:
-        connection.execute(f"COMMENT ON COLUMN {view}.{column.name} IS {_quote(column.meaning)}")
+        connection.execute(f"COMMENT ON COLUMN {name}.{column.name} IS {_quote(column.meaning)}")
 
 
 def _search_from(connection: duckdb.DuckDBPyConnection, home: Path) -> None:
-    connection.execute(f"SET VARIABLE {_HOME} = {_quote(f'{home.resolve()}{os.sep}')}")
+    connection.execute(f"SET VARIABLE {_HOME} = {_quote(_folder(home))}")
+
+
+def _folder(home: Path) -> str:
+    """The data root as it begins paths."""
+    return f"{home.resolve()}{os.sep}"
 
 
 def _quote(text: str) -> str:

@@ -1,8 +1,8 @@
-"""What can be asked of a store in SQL: the views of the catalog, each with its columns and their meaning.
+"""What can be asked of a store in SQL: the tables and views of the catalog, each with its columns and their meaning.
 
-The views over files follow from the tables that the stages declare; those below summarise them. ``catalog.catalog`` makes the DuckDB file that
-holds them. Every view has ``experiment``: the key of the
-member whose unit it reads ("mini", "depth_med.size=GPT2-4-21"). A unit that two members share appears under both.
+Those over files follow from the tables that the stages declare: results are tables of the catalog, whatever is large is a view over the files.
+The summaries below are tables, too. ``catalog.catalog`` makes the DuckDB file that holds them. Each has ``experiment``: the key of the member
+whose unit it reads ("mini", "depth_med.size=GPT2-4-21"). A unit that two members share appears under both.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _TYPES = {"bool": "BOOLEAN", "string": "VARCHAR", "float": "DOUBLE", "double": "
 
 
 @dataclass(frozen=True)
-class QueryView:
-    """A view over other views."""
+class Summary:
+    """A table of the catalog that a query makes from the tables and views before it."""
 
     name: str
     meaning: str
@@ -31,17 +31,17 @@ def _column(name: str, sql_type: str, meaning: str) -> Column:
 
 
 def view_type(column: Column) -> str:
-    """The type of a column in a view."""
+    """The type of a column in the catalog."""
     return column.sql_type or _TYPES.get(column.type, "INTEGER")
 
 
 def view_columns(table: Table) -> tuple[Column, ...]:
-    """The columns of a table that its view has, the experiment first."""
+    """The columns of a table that the catalog shows, the experiment first."""
     return (EXPERIMENT, *(column for column in table.columns if column.shown))
 
 
 def file_tables() -> list[tuple[Stage, Table]]:
-    """Every declared table that has a view, with the stage that writes it, in the order of the data flow."""
+    """Every declared table that the catalog shows, with the stage that writes it, in the order of the data flow."""
     return [(stage, table) for stage in STAGES.values() for table in stage.tables if table.view]
 
 
@@ -66,8 +66,8 @@ _COUNTS = (
     _column("finished", "DOUBLE", "share of closed answers"),
 )
 
-QUERY_VIEWS: tuple[QueryView, ...] = (
-    QueryView(
+SUMMARIES: tuple[Summary, ...] = (
+    Summary(
         "accuracy",
         "figure 3: one row per slice (op null), and one per single op, named op=K, from the balanced set by_op",
         """
@@ -87,7 +87,23 @@ QUERY_VIEWS: tuple[QueryView, ...] = (
             *_COUNTS,
         ),
     ),
-    QueryView(
+    Summary(
+        "verdict_counts",
+        "one row per slice, number of operations and first error (null where correct): solutions counted",
+        """
+        SELECT experiment, slice, beams, op, error, count(*) AS n, count(*) FILTER (final_answer_correct) AS right_answers
+        FROM verdicts GROUP BY ALL ORDER BY experiment, beams, slice, op, n DESC, error""",
+        (
+            EXPERIMENT,
+            _column("slice", "VARCHAR", "evaluation slice"),
+            _column("beams", "INTEGER", "beams of the search; 1 is greedy"),
+            _column("op", "INTEGER", "operations of the problem"),
+            _column("error", "VARCHAR", "first error; null where every step holds and the answer is right"),
+            _column("n", "BIGINT", "solutions"),
+            _column("right_answers", "BIGINT", "of them with the right answer, whatever the steps"),
+        ),
+    ),
+    Summary(
         "redundancy",
         "figure 4: what fully correct solutions compute without need, per slice",
         """
@@ -106,7 +122,7 @@ QUERY_VIEWS: tuple[QueryView, ...] = (
             _column("parameters_margin", "DOUBLE", "half width of the 95% interval of parameters"),
         ),
     ),
-    QueryView(
+    Summary(
         "probe_table",
         "one row per task and slice: balanced accuracy of the V-probe, of the linear probe at its chosen layer, and of their controls",
         f"""
@@ -128,7 +144,7 @@ QUERY_VIEWS: tuple[QueryView, ...] = (
             *with_interval("gain", "balanced accuracy of the V-probe less that of its control on the same queries"),
         ),
     ),
-    QueryView(
+    Summary(
         "shards",
         "one row per token set",
         """
@@ -146,7 +162,7 @@ QUERY_VIEWS: tuple[QueryView, ...] = (
             _column("folder", "VARCHAR", "unit folder, relative to the data root"),
         ),
     ),
-    QueryView(
+    Summary(
         "checkpoints",
         "one row per trained model; what training counted is in counts",
         """
@@ -168,4 +184,4 @@ QUERY_VIEWS: tuple[QueryView, ...] = (
         ),
     ),
 )
-"""Views over the views above and over the table ``units``."""
+"""Tables made from the declared ones and from the table ``units``."""

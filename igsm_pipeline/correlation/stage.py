@@ -29,6 +29,7 @@ CORRELATION = Table(
         *with_interval("excess", "rate less baseline_rate, the solutions resampled for both at once"),
         Column("accuracy", "double", "of the probe on all queries of these solutions at this place but the events"),
     ),
+    result=True,
 )
 PREDICTOR = Table(
     "mistake_predictor",
@@ -42,6 +43,7 @@ PREDICTOR = Table(
         Column("positives", "int64", "of them with the target"),
         *with_interval("auroc", "area under the ROC curve, out of fold; null where there are too few of either kind"),
     ),
+    result=True,
 )
 EVENTS = Table(
     "mistake_events",

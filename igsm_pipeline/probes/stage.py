@@ -30,6 +30,7 @@ SELECTION = Table(
         Column("balanced_accuracy", "double", "on them"),
         Column("chosen", "bool", "the best of the task's layers there, the lowest of equals"),
     ),
+    result=True,
 )
 LOSSES = Table(
     "probe_losses",
@@ -84,6 +85,7 @@ METRICS = Table(
         Column("ece", "double", "expected calibration error, 15 bins"),
         *with_interval("balanced_accuracy_gain", "balanced accuracy less that of the random control on the same queries"),
     ),
+    result=True,
 )
 DISTANCES = Table(
     "layer_distance",
@@ -99,6 +101,7 @@ DISTANCES = Table(
         PROBLEMS,
         *with_interval("accuracy", "share of necessary parameters that the probe calls necessary"),
     ),
+    result=True,
 )
 MENTAL_STATE = Table(
     "mental_state",

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -11,7 +17,7 @@ import pytest
 from igsm_pipeline.catalog.catalog import build_catalog, describe_views, open_catalog
 from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
-from igsm_pipeline.errors import NotFound
+from igsm_pipeline.errors import NotFound, StoreError
 from igsm_pipeline.intervals.share import share
 from igsm_pipeline.probes.metrics import DISTANCE_SCHEMA, METRICS_SCHEMA
 from igsm_pipeline.queries.draw import QUERY_SCHEMA
@@ -46,7 +52,7 @@ def _add(store, member, stage, name, tables, **counts):
         for file, table in tables.items():
             pq.write_table(table, writing.folder / file)
         writing.counts.update(counts)
-    labels = {"slice": name.removesuffix(" beam 1"), "beams": 1} if stage == "verdicts" else {}
+    labels = {"slice": name.removesuffix(" beam 1"), "beams": 1} if stage in ("verdicts", "generations") else {}
     return {"member": member, "stage": stage, "name": name, "labels": labels, "folder": store.path(unit)}
 
 
@@ -137,8 +143,9 @@ def test_every_view_can_be_read_empty_or_not_and_documents_each_column(home, row
         for name, meaning, columns in describe_views():
             with open_catalog(home) as connection:
                 assert [column[0] for column in connection.execute(f"SELECT * FROM {name}").description] == [c.name.strip('"') for c in columns]
-            (view,) = _fetch(home, f"SELECT comment FROM duckdb_views() WHERE view_name = '{name}'")
-            assert view["comment"] == meaning
+            listed = "SELECT view_name AS name, comment FROM duckdb_views() UNION ALL SELECT table_name, comment FROM duckdb_tables()"
+            (told,) = _fetch(home, f"SELECT comment FROM ({listed}) WHERE name = '{name}'")
+            assert told["comment"] == meaning
             comments = _fetch(home, f"SELECT column_name, comment FROM duckdb_columns() WHERE table_name = '{name}'")
             assert all(row["comment"] for row in comments), name
 
@@ -202,3 +209,98 @@ def test_the_probe_table_sets_probes_controls_and_majority_side_by_side(home, ro
     (found,) = _fetch(home, "SELECT * FROM probe_table WHERE slice = 'op=max'")
     assert (found["v_probe"], found["random"], found["linear"], found["linear_layer"], found["majority"]) == (0.9, 0.7, 0.8, 1, 0.5)
     assert (found["gain"], found["gain_low"], found["linear_random"], found["n"]) == (0.2, 0.1, None, 9)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "queries.md").read_text(encoding="utf-8")
+FIVE = [query for number, query in re.findall(r"^## (\d+)\. .+?$.*?```sql\n(.+?)```", PAGE, re.M | re.S) if number in ("1", "3", "4", "5", "7")]
+CLIENT = """
+import json, sys, duckdb
+with duckdb.connect(sys.argv[1], read_only=True) as connection:
+    print(json.dumps([connection.execute(query).fetchall() for query in json.loads(sys.argv[2])], default=str))
+"""
+
+
+def _ask_plainly(catalog, queries, cwd="/"):
+    done = subprocess.run([sys.executable, "-c", CLIENT, str(catalog), json.dumps(queries)], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def written(home, rows):
+    """The store with solutions, too, and its catalog."""
+    text = pa.table({"problem": pa.array(range(40), pa.int32()), "tokens": [[1]] * 40, "finished": [True] * 40, "text": ["so"] * 40})
+    build_catalog([*rows, _add(Store(home / "store"), "mini", "generations", "op<=max beam 1", {"generations.parquet": text})], home)
+    return home
+
+
+def test_the_module_answers_from_any_directory_and_after_a_move(written, tmp_path):
+    before = _ask_plainly(written / "igsm.duckdb", FIVE)
+    assert len(before) == 5
+    assert all(before)
+    assert before[4][0][-1] == "so"
+    moved = tmp_path / "Lab é (x, 2024)" / "da'ta"
+    moved.parent.mkdir()
+    written.rename(moved)
+    assert _ask_plainly(moved / "igsm.duckdb", FIVE) == before
+    assert _ask_plainly("igsm.duckdb", FIVE, moved) == before
+    assert _ask_plainly(f"../{moved.name}/igsm.duckdb", FIVE, moved.parent / moved.name) == before
+
+
+def test_results_are_in_the_file_itself(written, tmp_path):
+    names = ("accuracy", "redundancy", "verdict_counts", "probe_metrics", "probe_table", "layer_distance", "error_correlation")
+    queries = [f"FROM {name}" for name in (*names, "mistake_predictor", "checkpoints", "shards", "units")]
+    before = _ask_plainly(written / "igsm.duckdb", queries)
+    assert before[0]
+    assert before[3]
+    alone = tmp_path / "alone.duckdb"
+    (written / "igsm.duckdb").rename(alone)
+    (written / "store").rename(tmp_path / "gone")
+    assert _ask_plainly(alone, queries) == before
+
+
+def test_attached_to_another_database_views_look_where_they_were_built_or_where_they_are_told(written, tmp_path):
+    with duckdb.connect(str(tmp_path / "other.duckdb")) as connection:
+        place = str(written / "igsm.duckdb").replace("'", "''")
+        connection.execute(f"ATTACH '{place}' AS lab (READ_ONLY)")
+        assert connection.sql("SELECT count(*) FROM lab.generations").fetchall() == [(40,)]
+        (written / "store").rename(tmp_path / "store")
+        with pytest.raises(duckdb.IOException, match="No files found"):
+            connection.sql("SELECT count(*) FROM lab.generations").fetchall()
+        connection.execute(f"SET VARIABLE igsm_home = '{tmp_path}/'")
+        assert connection.sql("SELECT count(*) FROM lab.generations").fetchall() == [(40,)]
+
+
+def test_verdict_counts_add_up_to_the_verdicts(home, rows):
+    build_catalog(rows, home)
+    counts = _fetch(
+        home, "SELECT slice, sum(n) AS n, sum(n) FILTER (error IS NULL) AS correct FROM verdict_counts WHERE experiment = 'mini' GROUP BY 1"
+    )
+    right = {name: sum(_verdicts(seed)["correct"].to_pylist()) for seed, name in enumerate(SLICES)}
+    assert {row["slice"]: (row["n"], row["correct"]) for row in counts} == {name: (40, number) for name, number in right.items()}
+
+
+CRASHING = """
+import os, sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("CREATE TABLE mine (a INTEGER)")
+os._exit(0)
+"""
+
+
+def test_a_write_ahead_file_of_another_client_goes_with_the_catalog_it_belongs_to(home, rows):
+    build_catalog(rows, home)
+    subprocess.run([sys.executable, "-c", CRASHING, str(home / "igsm.duckdb")], check=True)
+    assert (home / "igsm.duckdb.wal").exists()
+    build_catalog(rows, home)
+    assert not (home / "igsm.duckdb.wal").exists()
+    assert _fetch(home, "SELECT count(*) AS n FROM units")[0]["n"] == len(rows) - 1
+
+
+def test_a_file_that_is_no_parquet_is_named_and_the_older_catalog_stays(home, rows):
+    build_catalog(rows, home)
+    damaged = next((home / "store").rglob("metrics.parquet"))
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
+    with pytest.raises(StoreError, match=r"metrics\.parquet.*--deep"):
+        build_catalog(rows, home)
+    assert len(_fetch(home, "FROM probe_metrics")) == 1

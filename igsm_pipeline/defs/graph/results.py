@@ -170,11 +170,11 @@ def catalogued(member: str) -> dg.MaterializeResult[Any]:
         member: the member's key; the catalog is of all members.
     """
     from igsm_pipeline.catalog.catalog import CATALOG, build_catalog  # noqa: PLC0415  (duckdb)
-    from igsm_pipeline.catalog.views import QUERY_VIEWS, file_tables  # noqa: PLC0415
+    from igsm_pipeline.catalog.views import SUMMARIES, file_tables  # noqa: PLC0415
 
     home, rows = find_home(), catalog_rows(Store.at_home())
     contents = sorted([row["member"], row["name"], str(row["folder"]), (row["folder"] / MANIFEST).stat().st_mtime_ns] for row in rows)
-    state = hash_json([contents, repr((file_tables(), QUERY_VIEWS))])
+    state = hash_json([contents, repr((file_tables(), SUMMARIES))])
     note, path = home / ".dagster" / "catalog.state", home / CATALOG
     hit = path.is_file() and note.is_file() and note.read_text() == state
     if not hit:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from igsm_pipeline.problems.anatomy import NOTHING
 from igsm_pipeline.problems.record import ProblemBatch
@@ -24,6 +25,21 @@ def from_arrow(table: pa.Table) -> pl.DataFrame:
     frame = pl.from_arrow(table)
     assert isinstance(frame, pl.DataFrame)
     return frame
+
+
+def read_states(folder: Path, layer: int, key: Sequence[str], at: str) -> pl.DataFrame:
+    """The states of one layer in an activation cache, with their key; ``state`` is float32, d_model numbers.
+
+    Args:
+        folder: of the cache.
+        layer: which one.
+        key: columns that tell states apart.
+        at: "queries" or "sentences".
+    """
+    name = f"layer_{layer}"
+    table = pa.concat_tables(pq.read_table(path, columns=[*key, name]) for path in sorted(folder.glob(f"{at}-*.parquet")))
+    states = table[name].cast(pa.list_(pa.float32(), table[name].type.list_size))
+    return from_arrow(table.select(list(key)).append_column("state", states))
 
 
 def problem_frame(batch: ProblemBatch) -> pl.DataFrame:

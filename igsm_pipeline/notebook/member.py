@@ -316,6 +316,7 @@ class MemberMind(Mind):
             The key of each state, and ``state``, float32, d_model numbers.
         """
         from igsm_pipeline.activations.cache import QUERY_KEY, SENTENCE_KEY, layers_of
+        from igsm_pipeline.notebook.frames import read_states
 
         known = self._known("probe_queries", slice)
         folder = self.folder("activation_cache", f"{known} {_one_of('arm', arm, ARMS)}")
@@ -323,7 +324,7 @@ class MemberMind(Mind):
         chosen = layers[layer] if -len(layers) <= layer < 0 else layer
         if chosen not in layers:
             raise BadInput("layer", f"must be one of {', '.join(map(str, layers))}, or count from the last (-1)", layer, "name another")
-        return self._read_states(folder, chosen, QUERY_KEY if _one_of("at", at, ("queries", "sentences")) == "queries" else SENTENCE_KEY, at)
+        return read_states(folder, chosen, QUERY_KEY if _one_of("at", at, ("queries", "sentences")) == "queries" else SENTENCE_KEY, at)
 
     def probe(self, task: TaskName, *, arm: Arm = "trained", device: str = "cpu") -> Probe:
         """The trained V-probe of a task, ready to be asked.
@@ -346,17 +347,6 @@ class MemberMind(Mind):
         model = self.checkpoint if arm == "trained" else self.folder("control")
         asked = QuerySettings(family=family, task=task, candidates=probes.candidates)
         return Probe(asked, self.settings.tokens, self.world, folder, model, torch.device(device))
-
-    def _read_states(self, folder: Path, layer: int, key: Sequence[str], at: str) -> pl.DataFrame:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from igsm_pipeline.notebook.frames import from_arrow
-
-        name = f"layer_{layer}"
-        table = pa.concat_tables(pq.read_table(path, columns=[*key, name]) for path in sorted(folder.glob(f"{at}-*.parquet")))
-        states = table[name].cast(pa.list_(pa.float32(), table[name].type.list_size))
-        return from_arrow(table.select(list(key)).append_column("state", states))
 
     def _judged(self, stage: str, slice: str | None, beams: int | None) -> pl.DataFrame:
         from igsm_pipeline.notebook.frames import read_frame

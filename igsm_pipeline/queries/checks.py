@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.queries.draw import list_queries
 from igsm_pipeline.queries.settings import QuerySetSettings
+from igsm_pipeline.queries.tasks import TASKS, TaskName
 from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.world import load_world
@@ -54,11 +55,11 @@ def label_shares(run: StageUnits) -> Outcome:
     return Outcome(not wrong, "; ".join(wrong) or f"{len(shares)} shares of positive labels are those of the draw", {"positive shares": shares})
 
 
-def _positives(table: Any, task: str, modulus: int, num_problems: int) -> tuple[Any, Any]:
+def _positives(table: Any, task: TaskName, modulus: int, num_problems: int) -> tuple[Any, Any]:
     """Queries and positive labels of each of the first problems, (num_problems,) each."""
     problem, label = table["problem"].to_numpy(), table["label"].to_numpy()
     inside = problem < num_problems
-    positive = label < modulus if task == "value" else label == 1
+    positive = TASKS[task].positive(label, modulus)
     number, positives = (np.bincount(problem[inside], weights=one[inside], minlength=num_problems) for one in (np.ones(len(problem)), positive))
     return number, positives
 

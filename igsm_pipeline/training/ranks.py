@@ -1,6 +1,6 @@
 """Several training processes on one machine, started by the one that holds the unit: one per GPU, or one per core for small models on a CPU.
 
-``python -m igsm_pipeline.training.ranks`` is the program of the others; it reads what to do from standard input. All train on their part of every
+``training.other_rank`` is the program of the others; it reads what to do from standard input. All train on their part of every
 batch; only the first one writes. ``torch.distributed.run`` is not needed, and would have every process wait for the unit's lock.
 """
 
@@ -54,7 +54,7 @@ def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], f
     others = []
     for rank in range(1, size):
         environment = {**os.environ, **group, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": str(threads)}
-        command = [sys.executable, "-m", "igsm_pipeline.training.ranks"]
+        command = [sys.executable, "-m", "igsm_pipeline.training.other_rank"]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, preexec_fn=_leave_stops_to_first)  # noqa: PLW1509  (system calls)
         others.append(child)
         assert child.stdin is not None
@@ -81,19 +81,3 @@ def _leave_stops_to_first() -> None:
     """What reaches every process of a terminal is ignored: the first process hears it and tells the others after the step."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
-
-
-def main() -> None:
-    """Train as one of the others."""
-    from igsm_pipeline.store import Writing  # noqa: PLC0415
-    from igsm_pipeline.training.loop import Stopped  # noqa: PLC0415  (torch's models, which a parent may never need)
-    from igsm_pipeline.training.write import write_checkpoint  # noqa: PLC0415  (it imports this module)
-
-    work = json.load(sys.stdin)
-    settings = CheckpointSettings.parse(work["settings"], "checkpoint")
-    with contextlib.suppress(Stopped):  # the first process tells of it
-        write_checkpoint(settings, {role: Path(path) for role, path in work["inputs"].items()}, Writing(Path(work["folder"]), True))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,25 @@
+"""One of the other processes of a training, which ``ranks.joined_by_others`` starts; it reads its work from the standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+
+from igsm_pipeline.store import Writing
+from igsm_pipeline.training.loop import Stopped
+from igsm_pipeline.training.settings import CheckpointSettings
+from igsm_pipeline.training.write import write_checkpoint
+
+
+def main() -> None:
+    """Train as one of the others; the work comes as JSON on the standard input."""
+    work = json.load(sys.stdin)
+    settings = CheckpointSettings.parse(work["settings"], "checkpoint")
+    with contextlib.suppress(Stopped):  # the first process tells of it
+        write_checkpoint(settings, {role: Path(path) for role, path in work["inputs"].items()}, Writing(Path(work["folder"]), True))
+
+
+if __name__ == "__main__":
+    main()

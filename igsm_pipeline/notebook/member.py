@@ -378,8 +378,7 @@ class MemberMind(Mind):
 
     def _parts(self, stage: str) -> tuple[str, ...]:
         """What a stage of the member has, beams left out, in the order of the plan."""
-        names = [unit.name.partition(" beam ")[0] for unit in units_of(self.member) if unit.stage == stage]
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(unit.name.partition(" beam ")[0] for unit in units_of(self.member) if unit.stage == stage))
 
     def _known(self, stage: str, slice: str) -> str:
         return _one_of("slice", slice, self._parts(stage))

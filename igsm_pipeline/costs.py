@@ -1,14 +1,17 @@
-"""What settings say of sizes: parameters of a network, tokens of a problem, problems and queries behind a unit.
+"""What settings say of sizes and arithmetic: networks, tokens of a problem, problems and queries behind a unit.
 
-Stages declare their disk and their work with these. Every figure is meant to be reached and not far passed: constants were read off finished
-stores of the families mini, small and toy, and rounded up.
+Stages declare their disk and their work with these. Sizes for the disk are meant to be reached and not far passed: constants were read off finished
+stores of the families mini, small and toy, and rounded up. Arithmetic counts floating-point operations of matrix products.
 
 Ours: all of it; good to a factor of two or three.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from igsm_pipeline.store import Unit
@@ -18,7 +21,25 @@ VOCABULARY = {"gpt2": 50_257, "bpe": 2_200, "phrase": 600}
 STATE_COPIES, STATES = 3, 2
 """A resumable state holds the weights and AdamW's two moments; two are kept."""
 FOREIGN_WIDTH, FOREIGN_LAYERS = 1024, 24
-"""Taken for a model whose settings do not say its size."""
+"""Taken for a model whose folder does not say its size, either."""
+_MODELS = ("checkpoint", "control")
+
+
+@dataclass(frozen=True)
+class Network:
+    """The size of a network.
+
+    Attributes:
+        layers: transformer layers.
+        width: d_model.
+        parameters: all of them.
+        bytes: of its weights on the disk.
+    """
+
+    layers: int
+    width: int
+    parameters: int
+    bytes: int
 
 
 def parameters_of(settings: Mapping[str, Any]) -> int:
@@ -29,6 +50,33 @@ def parameters_of(settings: Mapping[str, Any]) -> int:
     width = int(model["heads"]) * int(model["head_width"])
     vocabulary = VOCABULARY["gpt2" if tokens.get("vocab") == "gpt2" else tokens.get("segmentation", "bpe")]
     return int(model["layers"]) * (12 * width * width + 13 * width) + vocabulary * width
+
+
+def network_of(unit: Unit) -> Network:
+    """The network of a checkpoint or control: as its settings say, or, of one's own model, as the folder of ``model.path`` says."""
+    model = unit.settings.get("model") or {}
+    parameters = parameters_of(unit.settings)
+    if parameters:
+        return Network(int(model["layers"]), int(model["heads"]) * int(model["head_width"]), parameters, 4 * parameters)
+    return _read_network(Path((unit.runtime.get("model") or {}).get("path") or "."))
+
+
+def _read_network(folder: Path) -> Network:
+    """The size of the model in a folder, which is read anew each time: two short looks at the file system."""
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    try:
+        config: Mapping[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    each = 2 if "16" in str(config.get("dtype") or config.get("torch_dtype")) else 4
+    width = int(config.get("hidden_size") or config.get("n_embd") or FOREIGN_WIDTH)
+    layers = int(config.get("num_hidden_layers") or config.get("n_layer") or FOREIGN_LAYERS)
+    return Network(layers, width, size // each or 12 * layers * width * width, size or 4 * 12 * layers * width * width)
+
+
+def network_behind(unit: Unit) -> Network:
+    """The network of the checkpoint or control that a unit reads."""
+    return next(network_of(one) for one in (*unit.inputs.values(), unit) if one.stage in _MODELS or one is unit)
 
 
 def tokens_per_problem(settings: Mapping[str, Any]) -> float:
@@ -50,6 +98,5 @@ def queries_behind(units: Iterable[Unit]) -> float:
 
 def size_behind(unit: Unit) -> tuple[int, int]:
     """Width and layers, the embedding counted as one, of the checkpoint or control that a unit reads."""
-    models = (one.settings.get("model") or {} for one in unit.inputs.values() if one.stage in ("checkpoint", "control"))
-    model = next((one for one in models if "layers" in one), None)
-    return (int(model["heads"]) * int(model["head_width"]), int(model["layers"]) + 1) if model else (FOREIGN_WIDTH, FOREIGN_LAYERS + 1)
+    network = network_behind(unit)
+    return network.width, network.layers + 1

@@ -48,7 +48,13 @@ SomeMembers = Annotated[
 ]
 Stages = Annotated[
     list[str] | None,
-    typer.Option("--stage", "-s", help="Only this stage; may be given several times.", show_default=False, autocompletion=complete_stages),
+    typer.Option(
+        "--stage",
+        "-s",
+        help="Only this stage, and what it lacks of those before it; may be given several times.",
+        show_default=False,
+        autocompletion=complete_stages,
+    ),
 ]
 Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again instead of trusting size and time.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
@@ -76,13 +82,13 @@ def _every_command(
         be_quiet()
 
 
-def plans_of(members: Sequence[str], stages: Sequence[str] | None, deep: bool) -> list[Plan]:
-    """The plan of every member that is named."""
+def plans_of(members: Sequence[str], stages: Sequence[str] | None, deep: bool, *, inputs: bool = False) -> list[Plan]:
+    """The plan of every member that is named; ``inputs`` as for ``planner.plan``."""
     from igsm_pipeline.experiments.experiment import find_members
     from igsm_pipeline.planning.planner import plan as make_plan
     from igsm_pipeline.store import Store
 
-    return [make_plan(member, Store.at_home(), stages, deep=deep) for member in find_members(list(members))]
+    return [make_plan(member, Store.at_home(), stages, deep=deep, inputs=inputs) for member in find_members(list(members))]
 
 
 def print_json(value: Any) -> None:

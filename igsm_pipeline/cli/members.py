@@ -30,7 +30,7 @@ def run(
     from igsm_pipeline.store import Store
     from igsm_pipeline.store.housekeeping import show_alterations
 
-    plans, store = plans_of(members, stages, deep), Store.at_home()
+    plans, store = plans_of(members, stages, deep, inputs=True), Store.at_home()
     wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
     for plan in plans:
         print_plan(plan, quiet=is_quiet())
@@ -54,7 +54,7 @@ def run(
 @app.command()
 def plan(members: Members, stages: Stages = None, deep: Deep = False, as_json: AsJson = False) -> None:
     """Show what a run would compute and why, with tokens, disk and time; refuse what exceeds the disk budget."""
-    plans = plans_of(members, stages, deep)
+    plans = plans_of(members, stages, deep, inputs=True)
     if as_json:
         from igsm_pipeline.planning.estimates import estimate_stages
         from igsm_pipeline.store import Store

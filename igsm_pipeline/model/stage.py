@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from igsm_pipeline.costs import parameters_of
+from igsm_pipeline.costs import network_of
 from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.stage import Check, Read, Stage
 
@@ -16,7 +16,7 @@ STAGE = Stage(
     words="The same architecture with fresh random weights, as GPT-2 draws them: what a probe reads there, training has not put there.",
     reads=(Read("world"),),
     checks=(Check("control_loads", "Weights are readable and finite.", "igsm_pipeline.model.checks:checkpoint_loads"),),
-    disk=lambda unit: 4.0 * (parameters_of(unit.settings) or 1e9),
-    work=lambda unit: float(parameters_of(unit.settings) or 1e9),
+    disk=lambda unit: 4.0 * network_of(unit).parameters,
+    work=lambda unit: float(network_of(unit).parameters),
     torch=True,
 )

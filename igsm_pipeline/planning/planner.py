@@ -19,6 +19,26 @@ def stages_of(units: Iterable[Unit]) -> list[str]:
     return [stage for stage in STAGES if stage in present]
 
 
+def needed_stages(member: Member, store: Store, stages: Sequence[str] | None, *, deep: bool = False) -> list[str] | None:
+    """Some stages of a member with those before them that have something to compute for them; None (all) stays None.
+
+    A stage is taken whole, so that what its other units read is brought up to date, too.
+
+    Raises:
+        NotFound: no stage of that name.
+    """
+    if stages is None:
+        return None
+    needed = {find_stage(name).name for name in stages}
+    units, known = units_of(member), dict[Unit, Freshness]()
+    while True:
+        inputs = [one for unit in units if unit.stage in needed for one in unit.inputs.values()]
+        before = {one.stage for one in inputs if not store.check(one, deep=deep, known=known).fresh}
+        if before <= needed:
+            return [name for name in STAGES if name in needed]
+        needed |= before
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a member has and lacks.
@@ -44,7 +64,7 @@ class Plan:
         return stages_of(self.stale)
 
 
-def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, deep: bool = False) -> Plan:
+def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, deep: bool = False, inputs: bool = False) -> Plan:
     """What is fresh and what is stale of a member.
 
     Args:
@@ -52,10 +72,13 @@ def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, d
         store: where to look.
         stages: only units of these stages; None for all.
         deep: re-hash every file instead of trusting size and modification time.
+        inputs: also of the stages before these that have something to compute for them, see ``needed_stages``.
 
     Raises:
         NotFound: no stage of that name.
     """
+    if inputs:
+        stages = needed_stages(member, store, stages, deep=deep)
     wanted = {find_stage(name).name for name in stages} if stages is not None else set(STAGES)
     units = tuple(unit for unit in units_of(member) if unit.stage in wanted)
     known: dict[Unit, Freshness] = {}

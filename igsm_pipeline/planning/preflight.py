@@ -34,7 +34,8 @@ def check_plan(plan: Plan, store: Store) -> None:
         from igsm_pipeline.tokens import build_table  # noqa: PLC0415  (a second, needed only before there are tokens)
 
         settings = plan.member.settings
-        build_table(settings.world.load(), settings.family.modulus, settings.tokens)
+        own = Path(settings.model.path) if settings.model.path is not None else None
+        build_table(settings.world.load(), settings.family.modulus, settings.tokens, own)
 
 
 def check_writable(home: Path) -> None:

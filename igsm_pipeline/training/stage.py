@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from igsm_pipeline.costs import STATE_COPIES, STATES, parameters_of
+from igsm_pipeline.costs import STATE_COPIES, STATES, network_of, parameters_of
 from igsm_pipeline.stage import Check, Read, Stage
 from igsm_pipeline.store import Unit
 from igsm_pipeline.training.settings import CheckpointSettings
@@ -16,8 +16,8 @@ def training_tokens(unit: Unit) -> int:
 
 
 def _disk(unit: Unit) -> float:
-    parameters = parameters_of(unit.settings)
-    return 4.0 * parameters * (1 + STATE_COPIES * STATES) if parameters else 4e9
+    network = network_of(unit)
+    return network.bytes * (1.0 + (STATE_COPIES * STATES if parameters_of(unit.settings) else 0))
 
 
 STAGE = Stage(

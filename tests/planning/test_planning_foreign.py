@@ -12,10 +12,13 @@ from reference.byte_tokenizer import write_byte_tokenizer
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from igsm_pipeline.costs import size_behind
 from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning.estimates import FOLDER_BYTES, disk_of
 from igsm_pipeline.planning.flow import units_of
-from igsm_pipeline.planning.planner import find_unit
+from igsm_pipeline.planning.planner import find_unit, plan
+from igsm_pipeline.planning.preflight import check_plan
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.store import Store
 
@@ -71,6 +74,16 @@ def test_a_tokenizer_of_other_ids_is_refused(home: Path, tmp_path: Path, capsys:
     assert main(["run", "brought", "--stage", "world"]) == 0
     assert main(["run", "brought", "--stage", "checkpoint"]) == 2
     assert "the ids of the model's own tokenizer" in capsys.readouterr().err
+
+
+def test_a_foreign_model_with_its_own_tokenizer_is_planned_and_sized_by_its_files(home: Path, tmp_path: Path) -> None:
+    store, member = Store.at_home(), find_member("brought")
+    check_plan(plan(member, store), store)
+    size = (tmp_path / "brought" / "model.safetensors").stat().st_size
+    assert size <= disk_of(find_unit(member, "checkpoint", "checkpoint")) < size + 2 * FOLDER_BYTES
+    assert disk_of(find_unit(member, "control", "control")) < size + 2 * FOLDER_BYTES
+    cache = next(unit for unit in units_of(member) if unit.stage == "activation_cache")
+    assert size_behind(cache) == (16, 3)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from igsm_pipeline.errors import BadSettings, NotFound, StageFailed
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.slices import exact_op, slice_set
 from igsm_pipeline.planning.flow import STAGES, units_of
-from igsm_pipeline.planning.planner import find_unit, plan
+from igsm_pipeline.planning.planner import find_unit, needed_stages, plan
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.running.faults import FAULT
@@ -54,6 +55,21 @@ def test_nothing_is_stale_after_a_run_and_everything_is_before(home: Path) -> No
     finish(store)
     assert plan(find_member("mine"), store).stale == ()
     assert plan(find_member("mine"), store, deep=True).stale == ()
+
+
+def test_a_stage_alone_is_planned_with_what_it_lacks_of_those_before_it(home: Path) -> None:
+    store, member = Store.at_home(), find_member("mine")
+    lacking = {"world", "problem_sets", "token_shards", "checkpoint", "generations", "verdicts"}
+    assert set(plan(member, store, ["verdicts"], inputs=True).stale_stages) == lacking
+    assert set(plan(member, store, ["verdicts"]).stale_stages) == {"verdicts"}
+    finish(store)
+    for stage in ("verdicts", "generations", "report"):
+        unit = next(unit for unit in units_of(member) if unit.stage == stage)
+        shutil.rmtree(store.path(unit))
+    assert plan(member, store, ["verdicts"], inputs=True).stale_stages == ["generations", "verdicts"]
+    assert needed_stages(member, store, ["probe_queries"]) == ["probe_queries"]
+    with pytest.raises(NotFound, match="no stage"):
+        needed_stages(member, store, ["verdict"])
 
 
 CHANGES = {

@@ -20,6 +20,7 @@ from igsm_pipeline.defs.operating.instance import enter_home, open_instance, own
 from igsm_pipeline.defs.operating.location import LOCATION
 from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments import Member, find_members
+from igsm_pipeline.planning.planner import needed_stages
 from igsm_pipeline.processes.stopping import Stopped, heard_stop, stop_code
 from igsm_pipeline.running.child import SHOWS_PROGRESS
 from igsm_pipeline.running.runner import unfinished
@@ -33,7 +34,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
 
     Args:
         members: keys of members, or names of experiments for all their members.
-        stages: only these assets; None for all.
+        stages: only these assets, and those before them that lack something; None for all.
 
     Returns:
         The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
@@ -69,11 +70,12 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
 def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: Mapping[str, str]) -> None:
     """Run a member; what fails is printed. Raises StageFailed where anything did."""
     job = LOCATION.resolve_job_def(everything.name)
+    selected = needed_stages(member, Store.at_home(), stages)
     result = job.execute_in_process(
         run_config=_QUIET,
         instance=instance,
         partition_key=member.key,
-        asset_selection=[dg.AssetKey(stage) for stage in stages] if stages else None,
+        asset_selection=[dg.AssetKey(stage) for stage in selected] if selected else None,
         raise_on_error=False,
         tags={**member_tags(member.key), **owner},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.costs import problems_behind
-from igsm_pipeline.stage import Column, Read, Stage, Table, with_interval
+from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
 
 _SLICE = Column("slice", "string", "evaluation slice; all: every slice together")
 
@@ -78,6 +78,7 @@ STAGE = Stage(
         Read("v_probes"),
     ),
     tables=(CORRELATION, PREDICTOR, EVENTS),
+    checks=(Check("counts_agree", "Counts are those of verdicts and events; rates are rates.", "igsm_pipeline.correlation.checks:counts_agree"),),
     disk=lambda unit: 1e5,
     work=problems_behind,
     summary="igsm_pipeline.reports.stage_tables:error_correlation",

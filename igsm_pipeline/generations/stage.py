@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from igsm_pipeline.costs import problems_behind, tokens_per_problem
 from igsm_pipeline.generations.settings import GenerationSettings
-from igsm_pipeline.stage import Column, Read, Stage, Table, derived
+from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived
 from igsm_pipeline.store import Unit
 
 SLICE = derived("slice", "VARCHAR", "evaluation slice (op<=max, op=max, ..., reask, by_op)", "u.labels->>'slice'")
@@ -44,6 +44,15 @@ STAGE = Stage(
     words="The model's own solutions of the test problems, slice by slice, greedy or by beam.",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("checkpoint")),
     tables=(GENERATIONS,),
+    checks=(
+        Check("one_per_problem", "Each problem has one completion, within max_tokens.", "igsm_pipeline.generations.checks:one_per_problem"),
+        Check(
+            "room_to_answer",
+            "No completion is cut off before the reference solution would have fitted.",
+            "igsm_pipeline.generations.checks:room_to_answer",
+            blocking=False,
+        ),
+    ),
     disk=_disk,
     work=problems_behind,
     summary="igsm_pipeline.reports.stage_tables:generations",

@@ -5,21 +5,29 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
+from igsm_pipeline.costs import tokens_per_problem
 from igsm_pipeline.errors import BadSettings, StoreError
+from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
 from igsm_pipeline.planning.estimates import check_budget, estimate_stages
+from igsm_pipeline.planning.flow import problem_sets
 from igsm_pipeline.planning.planner import Plan
 from igsm_pipeline.store import Store
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+LOOKED_AT = 16
+"""Problems of a slice that are drawn to see how long its documents are."""
+_AMPLE = 2
+"""An average document fits so many times into what is taken to be ample, unseen."""
 
 
 def check_plan(plan: Plan, store: Store) -> None:
     """Refuse a plan that cannot come to its end on this machine.
 
     Raises:
-        BadSettings: the disk budget or the disk is too small, or a device's name is none.
+        BadSettings: the disk budget or the disk is too small, a device's name is none, or no solution fits into ``evaluation.max_tokens``.
         BadWorld, BadInput: the world's names do not fit the tokens.
         StoreError: the store cannot be written.
     """
@@ -36,6 +44,47 @@ def check_plan(plan: Plan, store: Store) -> None:
         settings = plan.member.settings
         own = Path(settings.model.path) if settings.model.path is not None else None
         build_table(settings.world.load(), settings.family.modulus, settings.tokens, own)
+    if {"problem_sets", "generations"} & set(plan.stale_stages):
+        check_room(plan.member)
+
+
+def check_room(member: Member) -> None:
+    """Refuse an ``evaluation.max_tokens`` within which nothing of some slice can be solved.
+
+    Of each slice the first problems are drawn and written as tokens. That costs seconds, so it is done only where ``max_tokens`` is near the length
+    of an average document; whether single completions were cut off is told later, by the check ``room_to_answer``.
+
+    Raises:
+        BadSettings: none of the first problems of a slice fits with its reference solution; names the least value that fits one and all of them.
+    """
+    settings = member.settings
+    if settings.evaluation.max_tokens >= _AMPLE * tokens_per_problem(settings.model_dump()):
+        return
+    for name, (shortest, longest) in _document_lengths(settings.model_dump_json()).items():
+        if settings.evaluation.max_tokens < shortest:
+            raise BadSettings(
+                f"{member.path}: evaluation.max_tokens",
+                f"must hold a prompt of the slice {name} and its solution, {shortest} tokens at least and {longest} for all of the first {LOOKED_AT}",
+                settings.evaluation.max_tokens,
+                f"raise it to {longest} or more",
+            )
+
+
+@lru_cache(maxsize=16)
+def _document_lengths(described: str) -> dict[str, tuple[int, int]]:
+    """Slice -> tokens of the shortest and of the longest of its first problems, from the start of the prompt to the end of text."""
+    from igsm_pipeline.problems import generate  # noqa: PLC0415  (the compiler)
+    from igsm_pipeline.tokens import build_table, emit  # noqa: PLC0415
+
+    settings = ExperimentSettings.model_validate_json(described)
+    world, family, own = settings.world.load(), settings.family, settings.model.path
+    table, sets = build_table(world, family.modulus, settings.tokens, Path(own) if own is not None else None), problem_sets(settings)
+    found = {}
+    for name in settings.evaluation.slices:
+        first = sets[name].model_copy(update={"num_problems": min(LOOKED_AT, sets[name].num_problems)})
+        lengths = emit(next(generate(first, world)), table, family.format).lengths + 1
+        found[name] = int(lengths.min()), int(lengths.max())
+    return found
 
 
 def check_writable(home: Path) -> None:

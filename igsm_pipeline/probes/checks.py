@@ -1,10 +1,14 @@
-"""What must hold of probe scores: better than the same probe on random weights."""
+"""What must hold of probes: whole and finite; their layers chosen as declared; scores better than the same probe on random weights."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
 
 from igsm_pipeline.stage import Outcome, StageUnits
 
@@ -31,3 +35,50 @@ def beats_random(run: StageUnits) -> Outcome:
     weak = [name for name, row in zip(gains, rows, strict=True) if not (row["balanced_accuracy_gain_low"] or 0) > 0]
     message = f"no gain over random weights: {'; '.join(weak)}" if weak else f"all {len(gains)} gains over random weights are above 0"
     return Outcome(not weak and bool(gains), message if gains else "no probe was compared with its control", {"gains": gains})
+
+
+def v_probes_trained(run: StageUnits) -> Outcome:
+    """Every V-probe took all its steps; its losses and its weights are finite."""
+    wrong = []
+    for unit in run.units:
+        folder, steps = run.store.path(unit), unit.settings["num_steps"]
+        losses = pq.read_table(folder / "losses.parquet")
+        if losses["step"].to_pylist() != list(range(steps)):
+            wrong.append(f"{unit.name}: its losses must be those of steps 0 to {steps - 1}, {losses.num_rows} are there")
+        if not np.isfinite(losses["loss"].to_numpy()).all():
+            wrong.append(f"{unit.name}: a loss is not finite")
+        wrong += [f"{unit.name}: {fault}" for fault in _weight_faults(folder / "probe.safetensors", ("rows", "directions", "weight", "bias"))]
+    return Outcome(not wrong, "; ".join(wrong) or f"{len(run.units)} V-probes took all their steps", {"probes": len(run.units)})
+
+
+def linear_probes_chosen(run: StageUnits) -> Outcome:
+    """Every task has a probe on every layer, with finite weights; the chosen layer is the best on the held-out problems, the lowest of equals."""
+    wrong, probes = [], 0
+    for unit in run.units:
+        folder, layers = run.store.path(unit), dict[str, list[dict[str, Any]]]()
+        for row in pq.read_table(folder / "selection.parquet").to_pylist():
+            layers.setdefault(row["task"], []).append(row)
+        if set(layers) != set(unit.settings["tasks"]) or len({tuple(row["layer"] for row in rows) for rows in layers.values()}) > 1:
+            wrong.append(f"{unit.name}: selection.parquet must have the same layers for each of {', '.join(unit.settings['tasks'])}")
+        for task, rows in layers.items():
+            best = max(rows, key=lambda row: (row["balanced_accuracy"] or 0, -row["layer"]))
+            if [row["layer"] for row in rows if row["chosen"]] != [best["layer"]]:
+                wrong.append(f"{unit.name} {task}: layer {best['layer']} is the best on held-out problems and must be the one chosen")
+        names = [f"{task}.layer_{row['layer']}.{part}" for task, rows in layers.items() for row in rows for part in ("weight", "bias")]
+        wrong += [f"{unit.name}: {fault}" for fault in _weight_faults(folder / "probes.safetensors", names)]
+        probes += sum(map(len, layers.values()))
+    return Outcome(not wrong, "; ".join(wrong) or f"{probes} linear probes, one chosen layer per task", {"probes": probes})
+
+
+def _weight_faults(path: Path, names: Iterable[str]) -> Iterator[str]:
+    """What is wrong with a file of weights: missing tensors, values that are not finite, or the file itself."""
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            there = set(weights.keys())
+            for name in names:
+                if name not in there:
+                    yield f"{path.name} lacks {name}"
+                elif not np.isfinite(weights.get_tensor(name)).all():
+                    yield f"{name} holds a value that is not finite"
+    except (OSError, SafetensorError) as error:
+        yield f"{path.name} cannot be read ({error})"

@@ -138,6 +138,9 @@ LINEAR_PROBES = Stage(
     words="A linear probe per task and layer on the cached states: the baseline of V-probing, and the layers of figure 10.",
     reads=(Read("queries", "probe_queries"), Read("activations", "activation_cache")),
     tables=(SELECTION,),
+    checks=(
+        Check("linear_probes_chosen", "Each layer's probe is finite; the best one is chosen.", "igsm_pipeline.probes.checks:linear_probes_chosen"),
+    ),
     disk=_linear_disk,
     work=lambda unit: sum(map(problems_behind, unit.inputs.values())),
     sizes=("layers", "d_model"),
@@ -154,6 +157,7 @@ V_PROBES = Stage(
     words="V-probing: a rank-8 update of the input embedding and a linear head read the model's mind, beside random weights (figures 7 and 12).",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("queries", "probe_queries"), Read("model", "checkpoint"), Read("model", "control")),
     tables=(LOSSES,),
+    checks=(Check("v_probes_trained", "Each probe took all its steps and is finite.", "igsm_pipeline.probes.checks:v_probes_trained"),),
     disk=_v_probe_disk,
     work=problems_behind,
     parallel=True,

@@ -76,6 +76,7 @@ class _Asked:
             raise StageFailed(f"linear_probes: there must be training queries of {task}, got none; draw more problems for the probes")
         problem = queries["problem"].to_numpy()
         held = hold_out(int(problem.max()) + 1, settings.held_out, settings.seed)[problem]
+        held &= not held.all()  # of a handful of problems, all may be drawn: then none is held out, and the first layer stands for the task
         label = queries["label"].to_numpy().astype(np.int64)
         return cls(cache.rows_of(queries), label, held, TASKS[task].classes(settings.modulus))
 

@@ -9,26 +9,62 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.draw import list_queries
-from igsm_pipeline.queries.settings import QuerySetSettings
+from igsm_pipeline.queries.settings import QuerySetSettings, QuerySettings
 from igsm_pipeline.queries.tasks import TASKS, TaskName
 from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.stage import Outcome, StageUnits
+from igsm_pipeline.store import Unit
 from igsm_pipeline.world import load_world
 
 SAMPLED_PROBLEMS = 256
 _Z_LIMIT = 6.0
+_LEAST_CHANCE = 1e-9
 
 
 def labels_of_both_kinds(run: StageUnits) -> Outcome:
-    """Every training set of queries holds more than one label: a probe of one class would learn nothing."""
-    poor = []
+    """Every training set of queries holds more than one label, as far as its problems offer another: a probe of one class would learn nothing.
+
+    A set of one label passes, and is told, where drawing nothing else was likely: few problems, or a family in which there is nothing to tell apart.
+    Ours: likely means more than once in 10^9 draws.
+    """
+    poor, by_chance = [], []
     for unit in run.units:
-        for path in run.store.path(unit).glob("queries*.parquet"):
-            labels = pq.read_table(path, columns=["label"])["label"].unique().to_pylist()
-            if len(labels) < 2 and "train" in unit.name:
-                poor.append(f"{path.stem} of {unit.name} has only {labels}")
-    return Outcome(not poor, "; ".join(poor) or "every training set holds more than one label")
+        if "train" not in unit.name:
+            continue
+        settings = QuerySetSettings.parse(unit.settings, unit.name)
+        for task in settings.tasks:
+            drawn = read_queries(run.store.path(unit), task)
+            labels = drawn["label"].unique().to_pylist()
+            if not labels:
+                poor.append(f"{task} of {unit.name} has no query: raise probes.num_problems, or leave the task out")
+            elif len(labels) == 1:
+                chance = _log_chance_of(labels[0], _sample(run, unit, settings), settings.of(task))
+                (poor if chance < math.log(_LEAST_CHANCE) else by_chance).append(f"{task} of {unit.name} has only the label {labels[0]}")
+    told = f"{'; '.join(by_chance)}, as its problems offer hardly another" if by_chance else "every training set holds more than one label"
+    return Outcome(not poor, "; ".join(poor) or told, {"sets of one label": "; ".join(poor + by_chance)})
+
+
+def _log_chance_of(label: int, batch: ProblemBatch, settings: QuerySettings) -> float:
+    """Logarithm of the chance that the draws of some problems, without replacement, all have one label."""
+    offered = list_queries(batch, settings)
+    problem, same = offered["problem"].to_numpy(), offered["label"].to_numpy() == label
+    there, alike = (np.bincount(problem[mask], minlength=len(batch)) for mask in (np.ones(len(problem), bool), same))
+    chance = 0.0
+    for all_, good in zip(there.tolist(), alike.tolist(), strict=True):
+        number = min(all_, settings.per_problem)
+        if good < number:
+            return -math.inf
+        chance += math.log(math.comb(good, number) / math.comb(all_, number))
+    return chance
+
+
+def _sample(run: StageUnits, unit: Unit, settings: QuerySetSettings) -> ProblemBatch:
+    """The first problems that a unit asks about, at most ``SAMPLED_PROBLEMS``."""
+    world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
+    batch = read_problems(run.store.path(unit.inputs["problems"]), world, settings.family.modulus)
+    return batch.take(slice(0, min(SAMPLED_PROBLEMS, settings.first or SAMPLED_PROBLEMS)))
 
 
 def label_shares(run: StageUnits) -> Outcome:
@@ -36,9 +72,7 @@ def label_shares(run: StageUnits) -> Outcome:
     wrong, shares = [], {}
     for unit in run.units:
         settings = QuerySetSettings.parse(unit.settings, unit.name)
-        world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
-        batch = read_problems(run.store.path(unit.inputs["problems"]), world, settings.family.modulus)
-        sample = batch.take(slice(0, min(SAMPLED_PROBLEMS, settings.first or SAMPLED_PROBLEMS)))
+        sample = _sample(run, unit, settings)
         for task in settings.tasks:
             modulus = settings.family.modulus
             every, drawn = (

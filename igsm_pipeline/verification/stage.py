@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from igsm_pipeline.costs import problems_behind
-from igsm_pipeline.stage import Column, Read, Stage, Table, derived
+from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived
 from igsm_pipeline.verification.settings import VerdictSettings
 
 VERDICTS = Table(
@@ -39,6 +39,10 @@ STAGE = Stage(
     words="Every step of every solution verified: correct or the first error, and how much of it was unnecessary (figures 3 and 4).",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("generations")),
     tables=(VERDICTS,),
+    checks=(
+        Check("one_per_completion", "Each completion has one consistent verdict.", "igsm_pipeline.verification.checks:one_per_completion"),
+        Check("texts_agree", "Verdicts from token ids are those from the texts.", "igsm_pipeline.verification.checks:texts_agree"),
+    ),
     disk=lambda unit: 32.0 * problems_behind(unit),
     work=problems_behind,
     summary="igsm_pipeline.reports.stage_tables:verdicts",

@@ -23,6 +23,13 @@ from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.console import plan_table
 
 
+def refusal() -> str:
+    store = Store.at_home()
+    with pytest.raises(BadSettings) as refused:
+        check_plan(plan(find_member("mine"), store), store)
+    return str(refused.value)
+
+
 def refuse(rule: str, kind: type[Exception] = BadSettings) -> None:
     store = Store.at_home()
     with pytest.raises(kind, match=rule):
@@ -36,6 +43,18 @@ def test_a_first_run_beyond_the_disk_budget_is_refused_and_names_the_largest_sta
         main(["run", "mine"])
     assert ended.value.code == 2
     assert not (home / "store").exists()
+
+
+def test_max_tokens_that_no_prompt_and_solution_fit_into_are_refused_before_any_data_is_made(home):
+    declare(home, "evaluation: {max_tokens: 16}")
+    refuse(
+        r"evaluation\.max_tokens must hold a prompt of the slice op<=max and its solution, \d+ tokens at least .*, got 16; raise it to \d+ or more"
+    )
+    least = int(refusal().split(" tokens at least")[0].split()[-1])
+    declare(home, f"evaluation: {{max_tokens: {least - 1}, slices: ['op<=max']}}")
+    refuse("evaluation.max_tokens")
+    declare(home, f"evaluation: {{max_tokens: {least}, slices: ['op<=max']}}")
+    check_plan(plan(find_member("mine"), Store.at_home()), Store.at_home())
 
 
 def test_a_device_that_does_not_exist_is_refused_before_any_data_is_made(home):

@@ -102,6 +102,16 @@ def test_a_longer_set_holds_out_the_same_problems_first():
     assert 0.2 < hold_out(500, 0.3, 4).mean() < 0.4
 
 
+def test_of_one_problem_that_would_be_held_out_none_is_and_the_first_layer_stands_for_the_task(tmp_path):
+    seed = next(seed for seed in range(99) if hold_out(1, 0.2, seed)[0])
+    inputs = _inputs(tmp_path, num=5)
+    (tmp_path / "out").mkdir()
+    writing = Writing(tmp_path / "out", resumed=False)
+    write_linear_probes(LinearProbeSettings(modulus=5, tasks=("nece",), seed=seed, device="cpu"), inputs, writing)
+    rows = pq.read_table(writing.folder / "selection.parquet").to_pylist()
+    assert [(row["n"], row["balanced_accuracy"], row["chosen"]) for row in rows] == [(0, None, True), (0, None, False)]
+
+
 def test_the_saved_probe_is_the_one_that_was_tested(tmp_path):
     inputs = _inputs(tmp_path)
     writing = _run(tmp_path, inputs)

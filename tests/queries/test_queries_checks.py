@@ -11,7 +11,7 @@ from igsm_pipeline.activations.checks import sharing_is_exact
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import find_stage, units_of
 from igsm_pipeline.planning.planner import find_unit
-from igsm_pipeline.queries.checks import label_shares, probed_apart
+from igsm_pipeline.queries.checks import label_shares, labels_of_both_kinds, probed_apart
 from igsm_pipeline.running.runner import run_unit, run_units
 from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.store import Store
@@ -60,6 +60,25 @@ def test_label_shares_are_those_of_the_draw_until_somebody_balances_them(made):
     assert not outcome.passed
     assert outcome.message.startswith("op<=max known:")
     assert ";" not in outcome.message
+
+
+def test_a_training_set_of_one_label_fails_where_its_problems_offer_both(made):
+    assert (outcome := labels_of_both_kinds(stage_run(made, "probe_queries"))).passed, outcome.message
+    assert outcome.message == "every training set holds more than one label"
+    test, train = (made[1].path(find_unit(made[0], "probe_queries", name)) for name in ("op<=max", "probe_train"))
+    rewrite(test / "queries-nece.parquet", "label", np.ones_like)
+    assert labels_of_both_kinds(stage_run(made, "probe_queries")).passed, "what probes are tested on may be of one kind"
+    rewrite(train / "queries-nece.parquet", "label", np.ones_like)
+    rewrite(train / "queries-value.parquet", "label", lambda label: np.full_like(label, 5))
+    outcome = labels_of_both_kinds(stage_run(made, "probe_queries"))
+    assert not outcome.passed
+    assert outcome.message == "nece of probe_train has only the label 1; value of probe_train has only the label 5"
+
+
+def test_a_training_set_without_queries_fails(made):
+    path = made[1].path(find_unit(made[0], "probe_queries", "probe_train")) / "queries-dep.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert labels_of_both_kinds(stage_run(made, "probe_queries")).message.startswith("dep of probe_train has no query")
 
 
 def test_bins_that_probes_are_trained_and_tested_on_must_differ(made):

@@ -29,7 +29,7 @@ def labels_of_both_kinds(run: StageUnits) -> Outcome:
     A set of one label passes, and is told, where drawing nothing else was likely: few problems, or a family in which there is nothing to tell apart.
     Ours: likely means more than once in 10^9 draws.
     """
-    poor, by_chance = [], []
+    poor, by_chance = list[str](), list[str]()
     for unit in run.units:
         if "train" not in unit.name:
             continue

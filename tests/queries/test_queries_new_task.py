@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from reference.worked_examples import copy_with, run_in
 
-import igsm_pipeline
 from igsm_pipeline.queries.tasks import Task
 
-ROOT = Path(igsm_pipeline.__file__).parents[1]
 ASK = """
 import numpy as np
 from igsm_pipeline.probes.settings import VProbeSettings
@@ -40,37 +34,13 @@ print(fields[0]["task"].annotation == fields[1]["tasks"].annotation.__args__[0],
 """
 
 
-def patches() -> dict[str, list[tuple[str, str]]]:
-    """(lines before, lines after) of each diff of the section, by file."""
-    section = (ROOT / "docs" / "extending.md").read_text().split("\n## A new probe task\n")[1].split("\n## ")[0]
-    found: dict[str, list[tuple[str, str]]] = {}
-    for part in re.split(r"\n\d\. ", section)[1:]:
-        file = re.match(r"`([^`]+)`", part)
-        assert file is not None
-        for block in re.findall(r"   ```diff\n(.*?)   ```\n", part, re.DOTALL):
-            lines = [line.removeprefix("   ") for line in block.splitlines()]
-            before, after = ("\n".join(line[1:] for line in lines if line[0] in marks) for marks in (" -", " +"))
-            found.setdefault(file[1], []).append((before, after))
-    return found
-
-
 def test_a_task_takes_a_record_its_fast_answer_and_its_slow_one_and_no_other_file(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "igsm_pipeline", tmp_path / "igsm_pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    wanted = patches()
-    assert sorted(wanted) == [f"igsm_pipeline/queries/{name}.py" for name in ("facts", "labels", "tasks")]
-    for file, changes in wanted.items():
-        path = tmp_path / file
-        for before, after in changes:
-            text = path.read_text()
-            assert text.count(before) == 1, (file, before)
-            path.write_text(text.replace(before, after))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
-    done = subprocess.run([sys.executable, "-c", ASK], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    count, rest = done.stdout.splitlines()[0].split(" ", 1)
+    assert sorted(copy_with(tmp_path, "A new probe task")) == [f"igsm_pipeline/queries/{name}.py" for name in ("facts", "labels", "tasks")]
+    told = run_in(tmp_path, "-c", ASK).splitlines()
+    count, rest = told[0].split(" ", 1)
     assert int(count) > 0
     assert rest == "{0, 1} {0} True next_to_query"
-    assert done.stdout.splitlines()[1] == "True 2"
+    assert told[1] == "True 2"
 
 
 def test_a_task_that_needs_a_pair_at_the_steps_is_refused() -> None:

@@ -37,10 +37,15 @@ def few_problems(number: int, **family: Any) -> dict[str, Any]:
     }
 
 
-def failures(home: Path, experiment: dict[str, Any], stages: tuple[str, ...] = DATA_STAGES) -> list[str]:
-    """Run some stages of an experiment in a data root of its own (``IGSM_HOME``); what its blocking checks find wrong."""
+def write_few(home: Path, experiment: dict[str, Any]) -> None:
+    """Give a data root the experiment ``few``."""
     (home / "experiments").mkdir(parents=True, exist_ok=True)
     (home / "experiments" / "few.yaml").write_text(yaml.safe_dump(experiment))
+
+
+def failures(home: Path, experiment: dict[str, Any], stages: tuple[str, ...] = DATA_STAGES) -> list[str]:
+    """Run some stages of an experiment in a data root of its own (``IGSM_HOME``); what its blocking checks find wrong."""
+    write_few(home, experiment)
     member, store, wrong = find_member("few"), Store.at_home(), []
     for stage in stages:
         run_units(member, stage, store)

@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from reference.own_experiment import declare
 from reference.tiny_experiment import MEMBER, write_experiment
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes is no claim of any test
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

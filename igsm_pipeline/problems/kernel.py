@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import re
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -67,7 +66,7 @@ def _index_or_nothing(load: Callable[[], dict[Any, Any]]) -> dict[Any, Any]:
     """What a cache holds; nothing where it names a module that has moved since, or cannot be read: the kernel is then compiled anew."""
     try:
         return load()
-    except (ImportError, AttributeError, EOFError, pickle.UnpicklingError):
+    except Exception:  # unpickling raises whatever the classes that it meets raise
         return {}
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from igsm_pipeline.activations import stage as activation_stage
+from igsm_pipeline.activations import write as activation_stage
 from igsm_pipeline.activations.cache import QUERY_KEY, CachedStates, query_keys
 from igsm_pipeline.activations.forward import num_layers_of
 from igsm_pipeline.activations.settings import ActivationSettings

@@ -6,6 +6,7 @@ import pytest
 from igsm_pipeline.defs.graph import assets
 from igsm_pipeline.defs.graph.partitions import member_tags
 from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.planning.flow import find_stage
 from igsm_pipeline.running import stage_runs
 
 MEMBER = "invented"
@@ -77,7 +78,7 @@ def test_a_child_that_leaves_its_unit_stale_is_a_failure(home, monkeypatch):
 
 
 def test_materialized_on_an_instance_check_and_version_are_recorded(home):
-    @dg.asset(name="world", partitions_def=dg.StaticPartitionsDefinition([MEMBER]), check_specs=assets.check_specs("world"))
+    @dg.asset(name="world", partitions_def=dg.StaticPartitionsDefinition([MEMBER]), check_specs=assets.check_specs(find_stage("world")))
     def world(context):
         return assets.materialized(stage_runs.run_stage(context.partition_key, "world"))
 
@@ -91,7 +92,7 @@ def test_materialized_on_an_instance_check_and_version_are_recorded(home):
 
 def test_a_run_from_an_assets_page_gets_the_tags_of_its_member(home):
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([assets.world], partition_key="mini", instance=instance)
+        result = dg.materialize([assets.ASSETS[0]], partition_key="mini", instance=instance)
         assert result.success
         tags = instance.get_run_by_id(result.run_id).tags
     assert member_tags("mini").items() <= tags.items()

@@ -79,6 +79,6 @@ def test_a_refused_stage_fails_its_run_once_and_says_why(tmp_path, monkeypatch):
 
 def test_what_is_launched_goes_through_one_command(monkeypatch):
     monkeypatch.setenv(JOBS, "3")
-    assert stage_command("mini", "world")[-7:] == ["igsm_pipeline.running", "run", "mini", "--stage", "world", "--jobs", "3"]
+    assert stage_command("mini", "world")[-9:] == ["igsm_pipeline.running", "run", "mini", "--stage", "world", "--jobs", "3", "--checks", "note"]
     monkeypatch.delenv(JOBS)
-    assert stage_command("mini", "world")[-1] == "0", "all cores unless told otherwise"
+    assert stage_command("mini", "world")[-3] == "0", "all cores unless told otherwise"

@@ -98,7 +98,7 @@ def test_data_made_by_two_processes_is_that_of_one(home, tmp_path):
 def test_data_stages_yield_to_a_training_beside_them(home):
     code = (
         "import os, sys; from igsm_pipeline.running import __main__ as entry; sys.argv = ['x', 'run', 'mine', '--stage', sys.argv[1]];"
-        "entry.run_units = lambda *a, **k: []; entry.main(); print(os.nice(0))"
+        "entry._run = lambda *a, **k: {}; entry.main(); print(os.nice(0))"
     )
     niceness = {}
     for stage in ("problem_sets", "checkpoint"):

@@ -104,7 +104,7 @@ def test_files_of_text_and_of_generated_rows_hold_the_same_problem(tmp_path: Pat
         "with_solution.txt": f"Problem: {question_last}\nSolution: {render_solution(batch[0])}",
         "array.json": f"[{row}]",
         "chat.json": json.dumps({"messages": [{"role": "user", "content": text}]}),
-        "prompts.CSV": "prompt\n" + question_last.replace("\n", " "),
+        "prompts.CSV": f'prompt\n"{question_last}"\n',
     }
     for name, content in contents.items():
         (tmp_path / name).write_text(content)

@@ -13,7 +13,8 @@ from igsm_pipeline.problems.files import to_table, write_parquet
 from igsm_pipeline.store import Writing
 from igsm_pipeline.text import parse_problem, render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.tokens import TokenSettings, build_table
-from igsm_pipeline.verification import stage, verify
+from igsm_pipeline.verification import verify
+from igsm_pipeline.verification import write as stage
 from igsm_pipeline.verification.settings import VerdictSettings
 from igsm_pipeline.verification.write import SCHEMA, write_verdicts
 from igsm_pipeline.world import load_world

@@ -36,10 +36,10 @@ def retried(body: Callable[..., T], policy: dg.RetryPolicy = RETRIES) -> Callabl
 
     @functools.wraps(body)
     def attempt(context: dg.AssetExecutionContext, *arguments: Any, **more: Any) -> T:
-        number = context.op_execution_context.retry_number
         try:
             return body(context, *arguments, **more)
         except TransientFault as error:
+            number = context.op_execution_context.retry_number
             if number >= policy.max_retries:
                 raise dg.Failure(f"{error} (attempt {number + 1})", allow_retries=False) from error
             raise dg.RetryRequested(policy.max_retries, policy.calculate_delay(number + 1)) from error

@@ -204,7 +204,9 @@ class Stage:
         tables: what it writes.
         checks: what must hold of its units.
         disk: bytes that a unit takes at most while it is made.
-        work: arithmetic or rows behind a unit, in any measure that is the same for all units of the stage.
+        work: what is to be done for a unit: seconds of one core of a common server where ``arithmetic`` is empty, else floating-point operations.
+        arithmetic: the kind of its operations (``costs.TRAINING`` and so on), which decides how fast they go on which device.
+        memory: bytes of a GPU that a unit needs at most.
         sizes: counts that describe a unit and do not add up over units.
         summary: dotted path of ``function(StageUnits) -> (head, rows)``, the table that people look at first; "" for none.
         plots: dotted path of ``function(StageUnits) -> {title: Figure}``; "" for none.
@@ -226,6 +228,8 @@ class Stage:
     checks: tuple[Check, ...] = ()
     disk: Callable[[Unit], float] = _nothing
     work: Callable[[Unit], float] = _nothing
+    arithmetic: str = ""
+    memory: Callable[[Unit], float] = _nothing
     sizes: tuple[str, ...] = ()
     summary: str = ""
     plots: str = ""

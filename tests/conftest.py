@@ -12,6 +12,8 @@ from hypothesis import settings
 from reference.own_experiment import declare
 from reference.tiny_experiment import MEMBER, write_experiment
 
+from igsm_pipeline.planning.speeds import H100, write_speeds
+
 settings.register_profile("untimed", deadline=None)  # how long an example takes is no claim of any test
 settings.load_profile("untimed")
 
@@ -35,6 +37,7 @@ def tiny_home(tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     shutil.copytree(tiny_store / "store", home / "store")  # times are kept, so that everything stays fresh
     monkeypatch.setenv("IGSM_HOME", str(home))
     monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
+    write_speeds(H100, home)  # no test of other things waits for a measurement
     return home
 
 
@@ -45,4 +48,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("IGSM_HOME", str(folder))
     monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
     declare(folder, "")
+    write_speeds(H100, folder)
     return folder

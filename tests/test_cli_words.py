@@ -17,6 +17,7 @@ import typer
 from igsm_pipeline.cli import app, border, main
 from igsm_pipeline.cli.streams import QUIET
 from igsm_pipeline.errors import did_you_mean
+from igsm_pipeline.planning.speeds import H100, write_speeds
 from igsm_pipeline.running.__main__ import main as library
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IGSM_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
     monkeypatch.delenv(QUIET, raising=False)
+    write_speeds(H100, tmp_path / "home")
 
 
 def run(*words: str) -> int:

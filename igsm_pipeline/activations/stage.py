@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from igsm_pipeline.activations.settings import ActivationSettings
-from igsm_pipeline.costs import problems_behind, queries_behind, size_behind
+from igsm_pipeline.costs import FORWARD, asked_problems, network_behind, queries_behind, queries_of, shared_length, size_behind
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table
 from igsm_pipeline.store import Unit
 
@@ -11,6 +11,24 @@ from igsm_pipeline.store import Unit
 def _disk(unit: Unit) -> float:
     width, layers = size_behind(unit)
     return (2.0 * width * layers + 24) * queries_behind(unit.inputs.values())
+
+
+def _length(unit: Unit) -> float:
+    """Tokens of a row; of the places that queries are read at about half are shared by several tasks."""
+    (asked,) = queries_of(unit)
+    return shared_length(unit, asked, len(asked.settings["tasks"]) / 2)
+
+
+def _work(unit: Unit) -> float:
+    """Every row once, and as much again by two thirds to write the states down (read off a finished ``mini``)."""
+    length = _length(unit)
+    return 1.7 * sum(map(asked_problems, queries_of(unit))) * length * network_behind(unit).forward(length)
+
+
+def _memory(unit: Unit) -> float:
+    """The weights, and states of all layers for one pass."""
+    network = network_behind(unit)
+    return network.bytes + 4.0 * float(unit.runtime.get("max_tokens", 16384)) * network.width * (network.layers + 12)
 
 
 _PROBLEM = Column("problem", "int32", "row of the problem in its set, from 0")
@@ -44,7 +62,9 @@ STAGE = Stage(
     ),
     checks=(Check("sharing_is_exact", "Shared prefixes give the states of separate passes.", "igsm_pipeline.activations.checks:sharing_is_exact"),),
     disk=_disk,
-    work=problems_behind,
+    work=_work,
+    arithmetic=FORWARD,
+    memory=_memory,
     sizes=("layers", "d_model"),
     parallel=True,
     torch=True,

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from igsm_pipeline.cli.app import AsJson, Deep, Members, Quiet, SomeMembers, Stages, app, console, plans_of, print_json
-from igsm_pipeline.cli.streams import be_quiet, is_quiet
+from igsm_pipeline.cli.streams import be_quiet, is_quiet, remark
+from igsm_pipeline.errors import IgsmError, StoreError
 
 if TYPE_CHECKING:
     from igsm_pipeline.planning.planner import Plan
+    from igsm_pipeline.planning.speeds import Speeds
 
 
 @app.command()
@@ -52,21 +54,30 @@ def run(
 
 
 @app.command()
-def plan(members: Members, stages: Stages = None, deep: Deep = False, as_json: AsJson = False) -> None:
+def plan(
+    members: Members,
+    stages: Stages = None,
+    deep: Deep = False,
+    on: Annotated[str | None, typer.Option("--on", help="Another machine instead of this one, by its data sheet: h100.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show what a run would compute and why, with tokens, disk and time; refuse what exceeds the disk budget."""
-    plans = plans_of(members, stages, deep, inputs=True)
-    if as_json:
-        from igsm_pipeline.planning.estimates import estimate_stages
-        from igsm_pipeline.store import Store
+    from igsm_pipeline.planning.estimates import estimate_stages
+    from igsm_pipeline.planning.speeds import find_known
+    from igsm_pipeline.store import Store
 
-        store = Store.at_home()
-        documents = [plan_document(each) for each in plans]
-        for each, document in zip(plans, documents, strict=True):
-            document["cost"] = {stage: asdict(cost) for stage, cost in estimate_stages(each, store).items()} if each.stale else {}
-        print_json(documents)
+    other = find_known(on) if on is not None else None
+    plans = plans_of(members, stages, deep, inputs=True)
+    if not as_json:
+        for each in plans:
+            print_plan(each, other=other)
         return
-    for each in plans:
-        print_plan(each)
+    store, documents = Store.at_home(), [plan_document(each) for each in plans]
+    speeds = other or (speeds_here() if any(each.stale for each in plans) else None)
+    for each, document in zip(plans, documents, strict=True):
+        document["cost"] = {stage: asdict(cost) for stage, cost in estimate_stages(each, store, speeds, corrected=other is None).items()}
+        document["cost_basis"] = speeds.basis if speeds else ""
+    print_json(documents)
 
 
 @app.command()
@@ -117,23 +128,60 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     return {"member": member.key, "title": member.settings.title, "archived": member.archived, "fresh": not plan.stale, "units": units}
 
 
-def print_plan(plan: Plan, *, quiet: bool = False) -> None:
+def speeds_here() -> Speeds | None:
+    """This machine's speeds, measured now where they were not yet; None where they cannot be measured."""
+    from igsm_pipeline.planning.speeds import read_speeds, speeds_path, write_speeds
+    from igsm_pipeline.store import find_home
+
+    home = find_home()
+    if (found := read_speeds(home)) is not None:
+        return found
+    remark("measuring how fast this machine is, some ten seconds, once (`igsm doctor --measure` does it again)")
+    from igsm_pipeline.planning.measuring import measure_speeds
+
+    speeds = measure_speeds()
+    try:
+        write_speeds(speeds, home)
+    except (OSError, StoreError) as error:
+        remark(f"the speeds cannot be kept in {speeds_path(home)}: {error}")
+    return speeds
+
+
+def print_plan(plan: Plan, *, quiet: bool = False, other: Speeds | None = None) -> None:
     """Print a plan, unless only its check is wanted (``quiet``).
+
+    Args:
+        plan: what to print.
+        quiet: print nothing.
+        other: the machine that it is for; None: this one, whose disk and device are then checked, too.
 
     Raises:
         BadInput, StoreError: the plan cannot come to its end on this machine (disk budget, device, tokens, folder).
     """
     from igsm_pipeline.planning.estimates import estimate_stages
     from igsm_pipeline.planning.preflight import check_plan
+    from igsm_pipeline.planning.speeds import busy, read_speeds
     from igsm_pipeline.store import Store
-    from igsm_pipeline.toolbox.console import plan_table
+    from igsm_pipeline.toolbox.console import explain_costs, plan_table
 
     if not plan.stale and quiet:
         return
     if not plan.stale:
         typer.echo(f"{plan.member.key}: all {len(plan.units)} units are fresh")
         return
-    store = Store.at_home()
+    store, refusal = Store.at_home(), None
+    if other is None:
+        try:
+            check_plan(plan, store)
+        except IgsmError as error:
+            refusal = error
     if not quiet:
-        console().print(plan_table(plan, estimate_stages(plan, store)))
-    check_plan(plan, store)
+        speeds = other or (speeds_here() if refusal is None else read_speeds(store.root.parent))
+        costs = estimate_stages(plan, store, speeds, corrected=other is None)
+        console().print(plan_table(plan, costs, on_gpu=speeds is not None and speeds.on_gpu))
+        for line in explain_costs(costs, speeds):
+            typer.echo(line)
+        if other is None and speeds is not None and (longer := busy(speeds)) > 1:
+            typer.echo(f"this machine is busy with other things: it may take {longer:.0f} times as long while it is")
+    if refusal is not None:
+        raise refusal

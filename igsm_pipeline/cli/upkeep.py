@@ -151,10 +151,19 @@ def import_(
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> int:
-    """Check this machine: versions, data root, disk, experiments, accelerator."""
+def doctor(
+    measure: Annotated[bool, typer.Option("--measure", help="Also measure how fast it computes, for plans: some ten seconds.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Check this machine: versions, data root, disk, experiments, accelerator, speed."""
     from igsm_pipeline.toolbox.doctor import examine
 
+    if measure:
+        from igsm_pipeline.planning.measuring import measure_speeds
+        from igsm_pipeline.planning.speeds import write_speeds
+        from igsm_pipeline.store import find_home
+
+        write_speeds(measure_speeds(), find_home())
     findings = examine()
     if as_json:
         print_json([{"what": finding.what, "found": finding.found, "good": finding.good} for finding in findings])

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from igsm_pipeline.correlation.settings import CorrelationSettings
-from igsm_pipeline.costs import problems_behind
+from igsm_pipeline.costs import FORWARD, document_tokens, mean_op, network_behind, problems_behind
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
+from igsm_pipeline.store import Unit
 
 _SLICE = Column("slice", "string", "evaluation slice; all: every slice together")
+
+
+def _work(unit: Unit) -> float:
+    """Every solution read once per task."""
+    tasks = sum(role.startswith("v_probes") for role in unit.inputs)
+    length = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
+    return problems_behind(unit) * length * tasks * network_behind(unit).forward(length)
+
 
 CORRELATION = Table(
     "error_correlation",
@@ -80,7 +89,9 @@ STAGE = Stage(
     tables=(CORRELATION, PREDICTOR, EVENTS),
     checks=(Check("counts_agree", "Counts are those of verdicts and events; rates are rates.", "igsm_pipeline.correlation.checks:counts_agree"),),
     disk=lambda unit: 1e5,
-    work=problems_behind,
+    work=_work,
+    arithmetic=FORWARD,
+    memory=lambda unit: 4.0 * network_behind(unit).bytes,
     summary="igsm_pipeline.reports.stage_tables:error_correlation",
     torch=True,
 )

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from igsm_pipeline.costs import problems_behind, tokens_per_problem
+from igsm_pipeline.costs import (
+    DECODED_TOGETHER,
+    DECODING,
+    document_tokens,
+    mean_op,
+    network_behind,
+    problems_behind,
+    solution_share,
+    tokens_per_problem,
+)
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived
 from igsm_pipeline.store import Unit
@@ -14,6 +23,29 @@ PROBLEM = Column("problem", "int32", "row of the problem in its set, from 0")
 
 def _disk(unit: Unit) -> float:
     return 3 * min(float(unit.settings["max_tokens"]), tokens_per_problem(unit.settings)) * problems_behind(unit)
+
+
+SMALL_GROUPS = 4
+"""How many times slower a token is in a group of a few prompts."""
+
+
+def _document(unit: Unit) -> float:
+    """Tokens of an average document of the slice, within what may be written."""
+    (op,) = (mean_op(one.settings) for one in unit.inputs.values() if one.stage == "problem_sets")
+    return min(float(unit.settings["max_tokens"]), document_tokens(unit.settings["tokens"], op))
+
+
+def _work(unit: Unit) -> float:
+    """Every token of the solutions; prompts are read at a tenth of the price. Beams are decoded for prompts of one length, so in small groups."""
+    document, share, beam = _document(unit), solution_share(unit.settings["tokens"]), int(unit.settings["beam"])
+    written = document * (share * (beam if beam == 1 else SMALL_GROUPS * beam) + (1 - share) / 10)
+    return problems_behind(unit) * written * network_behind(unit).forward(document, head=True)
+
+
+def _memory(unit: Unit) -> float:
+    """The weights, and keys and values in fp32 of all rows, half as long again as the average document."""
+    network, rows = network_behind(unit), min(problems_behind(unit), DECODED_TOGETHER)
+    return network.bytes + 8.0 * rows * 1.5 * _document(unit) * network.layers * network.width
 
 
 GENERATIONS = Table(
@@ -54,7 +86,9 @@ STAGE = Stage(
         ),
     ),
     disk=_disk,
-    work=problems_behind,
+    work=_work,
+    arithmetic=DECODING,
+    memory=_memory,
     summary="igsm_pipeline.reports.stage_tables:generations",
     plots="igsm_pipeline.reports.stage_plots:generations",
     torch=True,

@@ -17,6 +17,6 @@ STAGE = Stage(
     reads=(Read("world"),),
     checks=(Check("control_loads", "Weights are readable and finite.", "igsm_pipeline.model.checks:checkpoint_loads"),),
     disk=lambda unit: 4.0 * network_of(unit).parameters,
-    work=lambda unit: float(network_of(unit).parameters),
+    work=lambda unit: 0.5 + network_of(unit).parameters / 1e8,
     torch=True,
 )

@@ -1,8 +1,9 @@
-"""What stale units will cost on this machine: tokens, disk, seconds.
+"""What stale units will cost: tokens, disk, memory of a GPU, and a range of seconds.
 
-Disk and work are told from the settings, by the stages' own declarations, so that the first run can be refused too. Seconds are scaled from the
-finished unit of the same stage in this store whose work is nearest. Where that one is more than ``FARTHEST`` times smaller or larger, or there
-is none, the seconds are zero and the unit counts as ``unknown``.
+Disk, memory and work are told from the settings, by the stages' own declarations, so that the first run can be refused too. Seconds are work over
+the speeds of a machine, measured or assumed (``planning.speeds``). Where the store holds finished units of the same stage whose work is not more
+than ``FARTHEST`` times smaller or larger, they correct them: by the median of what they took over what was expected of them. Without speeds and
+without finished units the seconds are zero and the unit counts as ``unknown``.
 
 Ours: all of it; good to a factor of two or three.
 """
@@ -11,13 +12,17 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from igsm_pipeline.costs import network_behind
 from igsm_pipeline.errors import BadSettings, StoreError
 from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.planning.planner import Plan
+from igsm_pipeline.planning.speeds import Speeds
+from igsm_pipeline.stage import Stage
 from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
 from igsm_pipeline.training.stage import training_tokens
 
@@ -25,6 +30,14 @@ GIGABYTE = 1_000_000_000
 FOLDER_BYTES = 16_384
 """Of any unit: manifest, Parquet footers."""
 FARTHEST = 100.0
+NEAREST = 9
+"""Finished units that correct an estimate at most, those of the most similar work."""
+LIKE = 3.0
+"""Units whose work is further off than this factor beyond the nearest correct nothing."""
+SURE = 1.25
+"""An estimate that finished units correct is off by this factor at least, either way; one by a single unit by its square."""
+SHORT_S = 1.0
+"""Units that took less, or should have, correct nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,48 +45,120 @@ class Estimate:
     """What some units will cost.
 
     Attributes:
-        tokens: training tokens seen.
+        tokens: real training tokens seen.
         bytes: disk.
-        seconds: time, one unit after another.
-        unknown: units whose seconds no finished unit of their stage tells anything about.
+        seconds: time, the middle of the range.
+        low: time, if all goes as fast as it may.
+        high: time, if all goes as slowly as it may.
+        unknown: units of whose seconds nothing is known.
+        memory: bytes of a GPU that the largest unit needs.
+        corrected: units whose seconds rest on finished units of this store.
     """
 
     tokens: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
     unknown: int = 0
+    memory: float = 0.0
+    corrected: int = 0
 
     def __add__(self, other: Estimate) -> Estimate:
-        return Estimate(self.tokens + other.tokens, self.bytes + other.bytes, self.seconds + other.seconds, self.unknown + other.unknown)
+        return Estimate(
+            self.tokens + other.tokens,
+            self.bytes + other.bytes,
+            self.seconds + other.seconds,
+            self.low + other.low,
+            self.high + other.high,
+            self.unknown + other.unknown,
+            max(self.memory, other.memory),
+            self.corrected + other.corrected,
+        )
 
 
-def estimate_stages(plan: Plan, store: Store) -> dict[str, Estimate]:
-    """The cost of every stale stage of a plan."""
-    found: dict[str, Estimate] = {}
-    for unit in plan.stale:
-        found[unit.stage] = found.get(unit.stage, Estimate()) + estimate([unit], store)
+def estimate_stages(plan: Plan, store: Store, speeds: Speeds | None = None, *, corrected: bool = True) -> dict[str, Estimate]:
+    """The cost of every stale stage of a plan; stages that use several cores take that much less.
+
+    Args:
+        plan: what is to be done.
+        store: where finished units are looked for.
+        speeds: of the machine; None: only finished units tell seconds.
+        corrected: let finished units correct the seconds; not for a machine that they were not made on.
+    """
+    found = {}
+    for name in plan.stale_stages:
+        units, stage = [unit for unit in plan.stale if unit.stage == name], STAGES[name]
+        cost = estimate(units, store, speeds, corrected=corrected)
+        if speeds is not None:
+            beside = _beside(stage, len(units), speeds)
+            start = 0.0 if cost.corrected == len(units) else speeds.start
+            cost = _scaled(cost, 1 / beside, start)
+        found[name] = cost
     return found
 
 
-def estimate(units: Iterable[Unit], store: Store) -> Estimate:
-    """What computing the units will cost, one after another."""
+def _beside(stage: Stage, number: int, speeds: Speeds) -> int:
+    """Cores that a stage with some units to compute keeps busy."""
+    if stage.workers:
+        return speeds.cores
+    return min(speeds.cores, number) if stage.parallel and not (stage.torch and speeds.on_gpu) else 1
+
+
+def _scaled(cost: Estimate, factor: float, start: float) -> Estimate:
+    seconds, low, high = (one * factor + start for one in (cost.seconds, cost.low, cost.high))
+    return Estimate(cost.tokens, cost.bytes, seconds, low, high, cost.unknown, cost.memory, cost.corrected)
+
+
+def estimate(units: Iterable[Unit], store: Store, speeds: Speeds | None = None, *, corrected: bool = True) -> Estimate:
+    """What computing the units will cost, one after another on one core or device; arguments as for ``estimate_stages``."""
     total, finished = Estimate(), dict[str, list[tuple[float, float]]]()
     for unit in units:
         if unit.stage not in finished:
-            finished[unit.stage] = _finished(unit.stage, store)
-        seconds = _seconds(work_of(unit), finished[unit.stage])
-        tokens = training_tokens(unit) if unit.stage == "checkpoint" else 0
-        total += Estimate(tokens, disk_of(unit), seconds or 0.0, int(seconds is None))
+            finished[unit.stage] = _finished(unit.stage, store) if corrected else []
+        low, high, known = _seconds(unit, finished[unit.stage], speeds)
+        tokens = training_tokens(unit, _counted_fill(unit, store)) if unit.stage == "checkpoint" else 0
+        memory = STAGES[unit.stage].memory(unit)
+        total += Estimate(tokens, disk_of(unit), math.sqrt(low * high), low, high, int(high == 0), memory, int(known))
     return total
 
 
-def _seconds(weight: float, finished: Iterable[tuple[float, float]]) -> float | None:
-    """Seconds for some work, scaled from the finished unit nearest to it; None where none is near."""
-    near = [(abs(math.log(weight / other)), other, seconds) for other, seconds in finished if weight > 0 and other > 0]
-    if not near or min(near)[0] > math.log(FARTHEST):
+def _seconds(unit: Unit, finished: Sequence[tuple[float, float]], speeds: Speeds | None) -> tuple[float, float, bool]:
+    """Least and most seconds of a unit, and whether finished units told them; zeros where nothing tells."""
+    work = work_of(unit)
+    least, most = _expected(unit, speeds)
+    expected = math.sqrt(least * most) or work  # without speeds, seconds are in proportion to the work
+    near = sorted((abs(math.log(work / other)), seconds / other) for other, seconds in finished if other > 0 and seconds >= SHORT_S)
+    near = [one for one in near if one[0] <= min(math.log(FARTHEST), near[0][0] + math.log(LIKE))][:NEAREST]
+    if not near or (speeds is not None and expected < SHORT_S):
+        return least, most, False
+    paces = [pace for _distance, pace in near]
+    middle = work * statistics.median(paces)
+    if len(paces) == 1:
+        return middle / SURE**2, middle * SURE**2, True
+    return min(middle / SURE, work * min(paces)), max(middle * SURE, work * max(paces)), True
+
+
+def _expected(unit: Unit, speeds: Speeds | None) -> tuple[float, float]:
+    """Least and most seconds by work and speeds alone; zeros without speeds."""
+    stage, work = STAGES[unit.stage], work_of(unit)
+    if speeds is None:
+        return 0.0, 0.0
+    if not stage.arithmetic:
+        return work / speeds.core / 1.6, work / speeds.core * 1.6
+    training = unit.settings.get("training") or {}
+    precision = str(unit.settings.get("precision") or training.get("precision") or "fp32")
+    low, high = speeds.rate(stage.arithmetic, network_behind(unit).width, precision)
+    return work / high, work / low
+
+
+def _counted_fill(unit: Unit, store: Store) -> float | None:
+    """Real tokens over window in a training's shards, where they were counted."""
+    shards = unit.inputs.get("shards")
+    try:
+        return None if shards is None else float(store.manifest(shards)["counts"]["fill"])
+    except (StoreError, KeyError, TypeError, ValueError):
         return None
-    _distance, other, seconds = min(near)
-    return seconds * weight / other
 
 
 def disk_of(unit: Unit) -> int:
@@ -82,8 +167,8 @@ def disk_of(unit: Unit) -> int:
 
 
 def work_of(unit: Unit) -> float:
-    """What is to be done for a unit, in its stage's own measure; at least 1."""
-    return max(1.0, STAGES[unit.stage].work(unit))
+    """What is to be done for a unit, in its stage's own measure; more than 0."""
+    return max(1e-3, STAGES[unit.stage].work(unit))
 
 
 def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) -> None:
@@ -94,28 +179,33 @@ def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) ->
     """
     need = sum((one.bytes for one in estimates.values()), 0)
     budget = plan.member.settings.budget.disk_gb * GIGABYTE
+    largest = max(estimates, key=lambda stage: estimates[stage].bytes)
+    less = f"make less of {largest}, the largest with {gigabytes(estimates[largest].bytes)}"
     if need > budget:
-        largest = max(estimates, key=lambda stage: estimates[stage].bytes)
-        way_out = f"raise it, or make less of {largest}, the largest with {estimates[largest].bytes / GIGABYTE:.2f} GB"
-        raise BadSettings("budget.disk_gb", f"must cover the plan's {need / GIGABYTE:.2f} GB", budget / GIGABYTE, way_out)
+        raise BadSettings("budget.disk_gb", f"must cover the plan's {gigabytes(need)}", budget / GIGABYTE, f"raise it, or {less}")
     root = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     free = shutil.disk_usage(root).free
     if need > free:
-        raise BadSettings(
-            str(store.root), f"must have {need / GIGABYTE:.2g} GB free", f"{free / GIGABYTE:.2g} GB", "free space or set IGSM_HOME to another disk"
-        )
+        way_out = f"free space, set IGSM_HOME to another disk, or {less}"
+        raise BadSettings(str(store.root), f"must have {gigabytes(need)} free", gigabytes(free), way_out)
+
+
+def gigabytes(count: float) -> str:
+    """A number of bytes as gigabytes: "0.02 GB", "1.2 GB", "113 GB"."""
+    value = count / GIGABYTE
+    return f"{value:.2f} GB" if value < 1 else f"{value:.1f} GB" if value < 100 else f"{value:.0f} GB"
 
 
 def _finished(stage: str, store: Store) -> list[tuple[float, float]]:
-    """(work, seconds) of every finished unit of a stage."""
+    """Work and seconds of every finished unit of a stage."""
     found = []
     for path in (store.root / stage).glob(f"*/{MANIFEST}"):
         try:
             unit, manifest = _unit_of(path.parent, store), read_manifest(path.parent)
             if manifest["seconds"] > 0:
                 found.append((work_of(unit), float(manifest["seconds"])))
-        except (StoreError, KeyError, TypeError, ValueError):
-            continue  # a damaged manifest, or one of settings that the stage no longer has
+        except (StoreError, LookupError, TypeError, ValueError, StopIteration):
+            continue  # a damaged manifest, or one of settings or inputs that the stage no longer has
     return found
 
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from igsm_pipeline.costs import STATE_COPIES, VOCABULARY, problems_behind, queries_behind, size_behind
+from igsm_pipeline.costs import (
+    BACKWARD,
+    FITTING,
+    FORWARD,
+    PROBING,
+    STATE_COPIES,
+    VOCABULARY,
+    asked_problems,
+    network_behind,
+    queries_behind,
+    queries_of,
+    shared_length,
+    size_behind,
+)
 from igsm_pipeline.probes.settings import LinearProbeSettings, ScoreSettings, VProbeSettings
 from igsm_pipeline.queries.stage import KEY, LABEL, TASK
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived, with_interval
@@ -111,10 +124,14 @@ MENTAL_STATE = Table(
 )
 
 
+def _cached_size(unit: Unit) -> tuple[int, int]:
+    """Width and layers, the embedding counted as one, of the states that a unit reads."""
+    return size_behind(next(one for one in unit.inputs.values() if one.stage == "activation_cache"))
+
+
 def _linear_disk(unit: Unit) -> float:
     """A probe per task and layer, of as many classes as the modulus has, and one."""
-    cache = next((one for one in unit.inputs.values() if one.stage == "activation_cache"), unit)
-    width, layers = size_behind(cache)
+    width, layers = _cached_size(unit)
     return 4.0 * len(unit.settings["tasks"]) * layers * (width + 1) * (int(unit.settings["modulus"]) + 1)
 
 
@@ -126,6 +143,43 @@ def _v_probe_disk(unit: Unit) -> float:
 def _scores_disk(unit: Unit) -> float:
     """A prediction per query, layer and arm."""
     return 2 * (size_behind(unit)[1] + 1) * 6.0 * queries_behind(unit.inputs.values()) + 1e6
+
+
+def _linear_work(unit: Unit) -> float:
+    """A hundred steps of L-BFGS over the states of every layer, for every class of every task."""
+    width, layers = _cached_size(unit)
+    classes = sum(int(unit.settings["modulus"]) + 1 if task == "value" else 1 for task in unit.settings["tasks"])
+    queries = sum(asked_problems(one) * int(one.settings["per_problem"]) for one in queries_of(unit))
+    return 400.0 * queries * layers * width * classes
+
+
+def _linear_memory(unit: Unit) -> float:
+    """The states of one layer and task, a few times over."""
+    queries = sum(asked_problems(one) * int(one.settings["per_problem"]) for one in queries_of(unit))
+    return 12.0 * queries * _cached_size(unit)[0]
+
+
+def _v_probe_work(unit: Unit) -> float:
+    """Forward, and backward to the embedding alone, of every document with its queries, at every step of every start."""
+    (asked,) = queries_of(unit)
+    settings, length = unit.settings, shared_length(unit, asked, 1)
+    steps = int(settings["num_steps"]) + (int(settings["starts"]) - 1) * min(int(settings["start_steps"]), int(settings["num_steps"]))
+    return steps * int(settings["batch_problems"]) * length * (1 + BACKWARD / 2) * network_behind(unit).forward(length)
+
+
+def _v_probe_memory(unit: Unit) -> float:
+    """The weights, what the forward pass of a batch keeps, and its mask."""
+    (asked,) = queries_of(unit)
+    rows, length, network = int(unit.settings["batch_problems"]), 2 * shared_length(unit, asked, 1), network_behind(unit)
+    return network.bytes + network.kept(rows * length, unit.settings["precision"]) + 8.0 * rows * length**2
+
+
+def _scores_work(unit: Unit) -> float:
+    """Every document with the queries of one task behind it, for every V-probe."""
+    probes = sum(role.startswith("v_probes") for role in unit.inputs)
+    (asked,) = queries_of(unit)
+    length = shared_length(unit, asked, 1)
+    return probes * asked_problems(asked) * length * network_behind(unit).forward(length)
 
 
 LINEAR_PROBES = Stage(
@@ -142,7 +196,9 @@ LINEAR_PROBES = Stage(
         Check("linear_probes_chosen", "Each layer's probe is finite; the best one is chosen.", "igsm_pipeline.probes.checks:linear_probes_chosen"),
     ),
     disk=_linear_disk,
-    work=lambda unit: sum(map(problems_behind, unit.inputs.values())),
+    work=_linear_work,
+    arithmetic=FITTING,
+    memory=_linear_memory,
     sizes=("layers", "d_model"),
     parallel=True,
     torch=True,
@@ -159,7 +215,9 @@ V_PROBES = Stage(
     tables=(LOSSES,),
     checks=(Check("v_probes_trained", "Each probe took all its steps and is finite.", "igsm_pipeline.probes.checks:v_probes_trained"),),
     disk=_v_probe_disk,
-    work=problems_behind,
+    work=_v_probe_work,
+    arithmetic=PROBING,
+    memory=_v_probe_memory,
     parallel=True,
     torch=True,
 )
@@ -184,7 +242,9 @@ PROBE_SCORES = Stage(
     tables=(PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE),
     checks=(Check("beats_random", "Better than the same probe on random weights.", "igsm_pipeline.probes.checks:beats_random", blocking=False),),
     disk=_scores_disk,
-    work=problems_behind,
+    work=_scores_work,
+    arithmetic=FORWARD,
+    memory=lambda unit: 4.0 * network_behind(unit).bytes + 1e9,
     summary="igsm_pipeline.reports.stage_tables:probe_scores",
     plots="igsm_pipeline.reports.stage_plots:probe_scores",
     parallel=True,

@@ -77,7 +77,7 @@ STAGE = Stage(
         Check("gold_solutions_verify", "The verifier accepts the reference solutions.", "igsm_pipeline.verification.checks:gold_solutions_verify"),
     ),
     disk=_disk,
-    work=lambda unit: float(unit.settings["num_problems"]),
+    work=lambda unit: float(unit.settings["num_problems"]) * (2e-5 + 6e-6 * float(unit.settings["op"] or unit.settings["family"]["op_max"])),
     summary="igsm_pipeline.reports.stage_tables:problem_sets",
     plots="igsm_pipeline.reports.stage_plots:problem_sets",
     workers=True,

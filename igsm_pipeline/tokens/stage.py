@@ -32,7 +32,7 @@ STAGE = Stage(
         Check("lengths", "Windows are filled, and no op level is dropped for its length.", "igsm_pipeline.tokens.checks:lengths", blocking=False),
     ),
     disk=lambda unit: tokens_per_problem(unit.settings) * problems_behind(unit),
-    work=problems_behind,
+    work=lambda unit: 4e-5 * problems_behind(unit),
     plots="igsm_pipeline.reports.stage_plots:token_shards",
     workers=True,
     yields=True,

@@ -19,6 +19,7 @@ from rich.tree import Tree
 
 from igsm_pipeline.planning.estimates import Estimate
 from igsm_pipeline.planning.planner import Plan
+from igsm_pipeline.planning.speeds import Speeds
 from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 
@@ -44,11 +45,13 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds / 86_400:.1f} days"
 
 
-def plan_table(plan: Plan, estimates: dict[str, Estimate]) -> Table:
-    """One row per stage with something to do: its stale units, why, and what they will cost."""
+def plan_table(plan: Plan, estimates: dict[str, Estimate], *, on_gpu: bool = False) -> Table:
+    """One row per stage with something to do: its stale units, why, and what they will cost; with ``on_gpu`` of its memory, too."""
     table = Table(title=f"{plan.member.key}: {len(plan.stale)} of {len(plan.units)} units to compute", title_justify="left")
-    for heading in ("stage", "units", "why", "tokens", "disk", "time"):
-        table.add_column(heading, justify="left" if heading in ("stage", "why") else "right", overflow="fold")
+    on_gpu = any(cost.memory for cost in estimates.values()) and on_gpu
+    for heading in ("stage", "units", "why", "tokens", "disk", *(["GPU memory"] if on_gpu else []), "time"):
+        fixed = heading in ("stage", "units", "time")
+        table.add_column(heading, justify="left" if heading in ("stage", "why") else "right", overflow="fold", no_wrap=fixed)
     for stage in plan.stale_stages:
         cost = estimates[stage]
         units = [unit for unit in plan.units if unit.stage == stage]
@@ -57,19 +60,48 @@ def plan_table(plan: Plan, estimates: dict[str, Estimate]) -> Table:
             f"{sum(unit in plan.stale for unit in units)}/{len(units)}",
             "\n".join(_reasons(plan, stage)),
             f"{cost.tokens:,}" if cost.tokens else "",
-            *_costs(cost),
+            *_costs(cost, on_gpu),
         )
     total = sum(estimates.values(), Estimate())
     table.add_section()
-    table.add_row("all", str(len(plan.stale)), "", f"{total.tokens:,}" if total.tokens else "", *_costs(total))
+    table.add_row("all", str(len(plan.stale)), "", f"{total.tokens:,}" if total.tokens else "", *_costs(total, on_gpu))
     return table
 
 
-def _costs(cost: Estimate) -> tuple[str, str]:
-    """Disk and time; "?" where this store has nothing to tell the time from, and a trailing "+ ?" where it knows a part."""
-    if not cost.unknown:
-        return format_bytes(cost.bytes), format_seconds(cost.seconds)
-    return format_bytes(cost.bytes), f"{format_seconds(cost.seconds)} + ?" if cost.seconds else "?"
+def explain_costs(estimates: dict[str, Estimate], speeds: Speeds | None) -> list[str]:
+    """What the figures of a plan rest on, in lines."""
+    if not estimates:
+        return []
+    total = sum(estimates.values(), Estimate())
+    largest = max(estimates, key=lambda stage: estimates[stage].bytes)
+    lines = [f"disk: {format_bytes(estimates[largest].bytes)} of {format_bytes(total.bytes)} for {largest}"]
+    if speeds is not None:
+        number = f"; {total.corrected} units by what like units took here" if total.corrected else ""
+        cores = "core" if speeds.cores == 1 else "cores"
+        lines.append(f"time: {speeds.machine} ({speeds.device}, {speeds.cores} {cores}), {speeds.basis}{number}")
+        if speeds.on_gpu:
+            fits = "fits" if total.memory <= speeds.memory else "does not fit"
+            lines.append(
+                f"GPU memory: at most {format_bytes(total.memory)} of {format_bytes(speeds.memory)}, which {fits}; attention by SDPA, no compile"
+            )
+    return lines
+
+
+def _costs(cost: Estimate, on_gpu: bool) -> list[str]:
+    """Disk, memory of a GPU, and time as a range; "?" where nothing tells the time, and a trailing "+ ?" where a part of it is known."""
+    time = format_range(cost.low, cost.high)
+    if cost.unknown:
+        time = f"{time} + ?" if cost.high else "?"
+    return [format_bytes(cost.bytes), *([format_bytes(cost.memory) if cost.memory else ""] if on_gpu else []), time]
+
+
+def format_range(low: float, high: float) -> str:
+    """A range of seconds for people, in one unit where one suits both: "12 to 40 s", "50 s to 3 min"."""
+    least, most = format_seconds(low), format_seconds(high)
+    if least == most:
+        return most
+    number, _, unit = least.partition(" ")
+    return f"{number} to {most}" if most.endswith(f" {unit}") else f"{least} to {most}"
 
 
 def _reasons(plan: Plan, stage: str) -> list[str]:

@@ -8,13 +8,14 @@ import platform
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from igsm_pipeline.errors import IgsmError
 from igsm_pipeline.experiments.experiment import Broken, load_members
+from igsm_pipeline.planning.speeds import MEASURED_WIDTHS, read_speeds
 from igsm_pipeline.store import LOCK, MANIFEST, PARTIAL, find_home, library_versions, lock_owner
 
 PYTHONS = ((3, 11), (3, 13))
@@ -44,6 +45,7 @@ def examine() -> list[Finding]:
         ("experiments", _experiments),
         ("ports", _ports),
         ("accelerator", _accelerator),
+        ("speed", _speed),
     )
     return list(_findings(checks))
 
@@ -132,6 +134,19 @@ def _ports() -> tuple[str, bool]:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 taken.append(f"{port} ({name}) is in use: `igsm ui` runs already, or takes another with --port and --mlflow-port")
     return "; ".join(taken) or f"{', '.join(map(str, PORTS.values()))} are free", True
+
+
+def _speed() -> tuple[str, bool]:
+    speeds = read_speeds(find_home())
+    if speeds is None:
+        return "not measured yet; the first `igsm plan` does, or `igsm doctor --measure`", True
+    rates = ", ".join(f"{kind} {_both(points)} GFLOP/s" for kind, points in speeds.rates.items() if len(points) > 1)
+    return f"{speeds.device}: {rates} at widths {' and '.join(map(str, MEASURED_WIDTHS))}; {speeds.basis}", True
+
+
+def _both(points: Mapping[int, tuple[float, float]]) -> str:
+    """The middles of a kind's ranges, by width."""
+    return " and ".join(f"{(low * high) ** 0.5 / 1e9:.3g}" for _width, (low, high) in sorted(points.items()))
 
 
 def _accelerator() -> tuple[str, bool]:

@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from igsm_pipeline.costs import STATE_COPIES, STATES, network_of, parameters_of
+from igsm_pipeline.costs import (
+    BACKWARD,
+    STATE_COPIES,
+    STATES,
+    TRAINING,
+    TRAINING_PASS,
+    document_tokens,
+    mean_op,
+    network_of,
+    parameters_of,
+    problems_behind,
+    window_fill,
+)
 from igsm_pipeline.stage import Check, Read, Stage
 from igsm_pipeline.store import Unit
 from igsm_pipeline.training.settings import CheckpointSettings
 
 
-def training_tokens(unit: Unit) -> int:
-    """Tokens that a training sees, padding included; 0 for a foreign checkpoint."""
+def training_tokens(unit: Unit, fill: float | None = None) -> int:
+    """Real tokens that a training sees, padding left out; 0 for a foreign checkpoint.
+
+    Args:
+        unit: a checkpoint.
+        fill: real tokens over window, where the shards were counted; None: as expected of the family.
+    """
     shards, training = unit.inputs.get("shards"), unit.settings.get("training")
     windows = shards.settings if shards is not None else unit.settings.get("stream")
-    return int(training["num_steps"]) * int(training["batch_windows"]) * int(windows["window"]) if training and windows else 0
+    if not training or not windows:
+        return 0
+    document = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
+    share = window_fill(windows, document) if fill is None else fill
+    return round(int(training["num_steps"]) * int(training["batch_windows"]) * int(windows["window"]) * share)
+
+
+def _work(unit: Unit) -> float:
+    """Forward and backward of every token, and the monitor's solutions, written token by token at a tenth of that speed."""
+    network, training = network_of(unit), unit.settings.get("training")
+    if not training:
+        return float(network.parameters)
+    document = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
+    trained = training_tokens(unit) * (1 + BACKWARD) * network.forward(document / 2, head=True)
+    every = int(training["accuracy_every_steps"])
+    looks = int(training["num_steps"]) // every + 1 if every else 0
+    return trained + looks * problems_behind(unit) * document * 10 * network.forward(document / 2, head=True)
+
+
+def _memory(unit: Unit) -> float:
+    """Weights, gradients and two moments in fp32, a copy for mixed precision, and what one forward pass keeps."""
+    network, training = network_of(unit), unit.settings.get("training")
+    if not training:
+        return float(network.bytes)
+    vocabulary = network.parameters - 12 * network.layers * network.width**2
+    return 18.0 * network.parameters + network.kept(TRAINING_PASS, training["precision"]) + 10.0 * TRAINING_PASS * vocabulary / network.width
 
 
 def _disk(unit: Unit) -> float:
@@ -31,7 +73,9 @@ STAGE = Stage(
     reads=(Read("world"), Read("monitor", "problem_sets"), Read("shards", "token_shards")),
     checks=(Check("checkpoint_loads", "Weights are readable and finite.", "igsm_pipeline.model.checks:checkpoint_loads"),),
     disk=_disk,
-    work=lambda unit: float(training_tokens(unit)) * max(1, parameters_of(unit.settings)),
+    work=_work,
+    arithmetic=TRAINING,
+    memory=_memory,
     sizes=("resumed_step",),
     plots="igsm_pipeline.reports.stage_plots:checkpoint",
     torch=True,

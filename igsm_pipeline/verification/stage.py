@@ -44,7 +44,7 @@ STAGE = Stage(
         Check("texts_agree", "Verdicts from token ids are those from the texts.", "igsm_pipeline.verification.checks:texts_agree"),
     ),
     disk=lambda unit: 32.0 * problems_behind(unit),
-    work=problems_behind,
+    work=lambda unit: 2e-4 * problems_behind(unit),
     summary="igsm_pipeline.reports.stage_tables:verdicts",
     plots="igsm_pipeline.reports.stage_plots:verdicts",
     parallel=True,

@@ -14,5 +14,5 @@ STAGE = Stage(
     kinds=("json",),
     words="The vocabulary: four hierarchies of categories, sub-categories and items from which every problem takes its names (appendix E).",
     disk=lambda unit: 2e4,
-    work=lambda unit: 1.0,
+    work=lambda unit: 0.1,
 )

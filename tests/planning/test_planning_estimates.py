@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from reference.own_experiment import declare
@@ -12,13 +15,15 @@ from rich.console import Console
 
 import igsm_pipeline
 from igsm_pipeline.cli import main
-from igsm_pipeline.costs import parameters_of
-from igsm_pipeline.errors import BadSettings, BadWorld, StoreError
+from igsm_pipeline.costs import DECODING, FORWARD, PROBING, TRAINING, parameters_of
+from igsm_pipeline.errors import BadSettings, BadWorld, NotFound, StoreError
 from igsm_pipeline.experiments import find_member, load_members
-from igsm_pipeline.planning.estimates import FARTHEST, disk_of, estimate, estimate_stages
-from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.estimates import FARTHEST, SURE, disk_of, estimate, estimate_stages, gigabytes
+from igsm_pipeline.planning.flow import STAGES, units_of
+from igsm_pipeline.planning.measuring import measure_speeds
 from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.planning.preflight import check_plan, check_writable
+from igsm_pipeline.planning.speeds import H100, Speeds, busy, find_known, read_speeds, speeds_path, write_speeds
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.console import plan_table
 
@@ -80,20 +85,131 @@ def test_parameters_are_those_of_the_papers_size(home):
     assert parameters_of(find_member("med_pq").settings.canonical()) == pytest.approx(86.7e6, rel=0.02), "GPT2-12-12 without GPT-2's 38.6M embedding"
 
 
-def test_seconds_are_scaled_from_the_nearest_unit_and_unknown_far_from_all(home):
+def test_finished_units_of_like_work_tell_the_seconds_and_none_far_from_all(home):
     store = Store.at_home()
     unit = find_unit(find_member("mine"), "problem_sets", "train")
     wanted = unit.settings["num_problems"]
     assert estimate([unit], store).unknown == 1
-    for problems, seconds in ((wanted // 2, 10), (wanted // 50, 9)):
-        finished = find_unit_of(problems)
-        with store.write(finished) as writing:
-            writing.counts["problems"] = problems
-        rewrite_seconds(store, finished, seconds)
+    for problems, seconds in ((wanted // 2, 10), (wanted // 2 + 1, 16), (wanted // 2 + 2, 11), (wanted // 50, 9)):
+        finish(store, problems, seconds)
     found = estimate([unit], store)
-    assert (found.seconds, found.unknown) == (pytest.approx(20), 0)
+    assert (found.low, found.high) == (pytest.approx(22 / SURE, rel=1e-3), pytest.approx(32, rel=1e-3)), (
+        "the median is 11 s for half, the slowest 16 s"
+    )
+    assert (found.unknown, found.corrected) == (0, 1)
     declare(home, f"shards: {{num_problems: {int(wanted * FARTHEST)}}}")
     assert estimate([find_unit(find_member("mine"), "problem_sets", "train")], store).unknown == 1
+
+
+def test_seconds_follow_work_over_speed_and_finished_units_correct_them(home):
+    store = Store.at_home()
+    unit = find_unit(find_member("mine"), "problem_sets", "train")
+    slow = replace(H100, core=0.001)
+    first = estimate([unit], store, slow)
+    work = STAGES["problem_sets"].work(unit)
+    assert first.low < work / 0.001 < first.high
+    assert first.seconds == pytest.approx(work / 0.001)
+    finish(store, unit.settings["num_problems"] // 2, 30)
+    assert estimate([unit], store, slow).seconds == pytest.approx(60, rel=0.01)
+    assert estimate([unit], store, slow, corrected=False) == first
+
+
+def test_stages_that_use_several_cores_take_that_much_less(home):
+    store, member = Store.at_home(), find_member("mine")
+    looked = plan(member, store, ["v_probes"])
+    one, two = (estimate_stages(looked, store, replace(H100, memory=0, cores=cores, start=0))["v_probes"] for cores in (1, 2))
+    assert two.seconds == pytest.approx(one.seconds / 2)
+    gpu = estimate_stages(looked, store, replace(H100, cores=2, start=0))["v_probes"]
+    assert gpu.seconds == pytest.approx(one.seconds), "units take turns on a GPU"
+
+
+def test_the_papers_model_on_one_h100_takes_days_and_says_what_dominates(home, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "med_pq", "--on", "h100", "--json"])
+    assert ended.value.code == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    cost = document["cost"]
+    probes, training = cost["v_probes"], cost["checkpoint"]
+    arithmetic = 12 * 100_000 * 26 * (358 + 110) * 4 * 12 * 12 * 768**2
+    assert arithmetic / 67e12 / 3600 < probes["low"] / 3600 < probes["high"] / 3600 < 3.5 * arithmetic / 67e12 / 3600
+    assert 8 < training["low"] / 3600 < training["high"] / 3600 < 30
+    assert training["tokens"] == pytest.approx(29e9, rel=0.03)
+    assert max(cost, key=lambda stage: cost[stage]["bytes"]) == "activation_cache"
+    assert 20e9 < max(one["memory"] for one in cost.values()) < 80e9
+    assert "Assumed, not measured" in document["cost_basis"]
+
+
+def test_speeds_are_kept_with_the_machines_name_and_a_damaged_file_is_none(home, monkeypatch):
+    monkeypatch.setattr("igsm_pipeline.planning.speeds.platform.node", lambda: "host/1")
+    assert read_speeds(home) is None
+    assert write_speeds(H100, home) == home / "speeds" / "host_1.json"
+    assert read_speeds(home) == H100
+    for text in ("{", "[]", "{}", '{"rates": 3}'):
+        speeds_path(home).write_text(text)
+        assert read_speeds(home) is None
+
+
+def test_rates_between_two_widths_lie_between_theirs():
+    low, _ = H100.rate(FORWARD, 272, "fp32")
+    ends = [H100.rate(FORWARD, width, "fp32") for width in (10, 96, 768, 4096)]
+    assert ends[0] == ends[1] == (pytest.approx(67e12 * 0.4 / 8), pytest.approx(67e12 * 0.7 / 8))
+    assert ends[2] == ends[3]
+    assert low == pytest.approx((ends[1][0] * ends[2][0]) ** 0.5, rel=0.01)
+    assert H100.rate(TRAINING, 768, "bf16")[1] == pytest.approx(989e12 * 0.45)
+    with pytest.raises(NotFound, match="must be one of h100"):
+        find_known("a100")
+
+
+def test_a_busy_machine_is_told_from_an_idle_one(monkeypatch):
+    for load, longer in ((0.3, 1.0), (8.0, 1.5), (32.0, 3.0)):
+        monkeypatch.setattr("igsm_pipeline.planning.speeds.os.getloadavg", lambda load=load: (load, 0.0, 0.0))
+        assert busy(H100) == longer
+
+
+def test_the_first_plan_measures_the_machine_once_and_a_refused_one_does_not(home, monkeypatch, capsys):
+    measured = []
+
+    def measure() -> Speeds:
+        measured.append(1)
+        return replace(H100, machine="just measured", memory=0.0)
+
+    speeds_path(home).unlink()
+    monkeypatch.setattr("igsm_pipeline.planning.measuring.measure_speeds", measure)
+    declare(home, "budget: {disk_gb: 0.01}")
+    for words, code in ((["plan", "mine"], 2), (["plan", "mini"], 0), (["plan", "mini"], 0), (["doctor", "--measure"], None)):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert code in (None, ended.value.code)
+    assert len(measured) == 2, "by the first plan that is not refused, and by doctor"
+    shown = capsys.readouterr().out
+    assert "time: just measured (H100" in " ".join(shown.split())
+    assert "speed: H100" in " ".join(shown.split())
+
+
+@pytest.mark.slow
+def test_a_machine_is_measured_in_every_kind_of_work():
+    found = measure_speeds("cpu")
+    assert found.memory == 0
+    for kind in (TRAINING, PROBING, FORWARD, DECODING):
+        for low, high in found.rates[kind].values():
+            assert 1e7 < low < high < 1e14
+    assert found.rates[DECODING][96] < found.rates[FORWARD][96]
+
+
+def test_a_disk_too_small_is_said_in_gigabytes_as_people_write_them(home, monkeypatch):
+    assert [gigabytes(count) for count in (2e7, 1.234e9, 113.4e9)] == ["0.02 GB", "1.2 GB", "113 GB"]
+    monkeypatch.setattr("igsm_pipeline.planning.estimates.shutil.disk_usage", lambda _: SimpleNamespace(free=5e9))
+    store = Store.at_home()
+    with pytest.raises(BadSettings, match=r"must have 11\d GB free, got .5\.0 GB.*activation_cache, the largest with 10\d GB"):
+        check_plan(plan(find_member("med_pq"), store), store)
+
+
+def finish(store: Store, problems: int, seconds: float) -> None:
+    """A finished training set of some problems that took some seconds."""
+    unit = find_unit_of(problems)
+    with store.write(unit) as writing:
+        writing.counts["problems"] = problems
+    rewrite_seconds(store, unit, seconds)
 
 
 def find_unit_of(problems: int):

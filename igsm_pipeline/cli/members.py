@@ -1,14 +1,15 @@
-"""Commands about members of experiments: run, plan, status, report."""
+"""Commands about members of experiments: run, plan, status, report, publish."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igsm_pipeline.cli.app import AsJson, Deep, Members, Quiet, SomeMembers, Stages, app, console, plans_of, print_json
+from igsm_pipeline.cli.app import AsJson, Deep, Members, Quiet, SomeMembers, Stages, app, complete_members, console, plans_of, print_json
 from igsm_pipeline.cli.streams import be_quiet, is_quiet, remark
 from igsm_pipeline.errors import IgsmError, StoreError
 
@@ -116,6 +117,28 @@ def report(
     typer.echo(path)
     if show:
         typer.launch(path.as_uri())
+
+
+@app.command()
+def publish(
+    member: Annotated[str, typer.Argument(help="A member.", autocompletion=complete_members)],
+    out: Annotated[Path, typer.Option(help="The folder to be, or one that was published before.")],
+) -> None:
+    """Write a member's model, probes, results and report as one folder for the Hugging Face Hub, with a model card."""
+    from igsm_pipeline.errors import BadInput
+    from igsm_pipeline.experiments.experiment import find_members
+    from igsm_pipeline.store import Store
+    from igsm_pipeline.toolbox.publishing import publish as publish_member
+
+    found = find_members([member])
+    if len(found) > 1:
+        raise BadInput("MEMBER", "must be one member", member, f"name one of its {len(found)}, such as {found[0].key}")
+    done = publish_member(found[0], Store.at_home(), out)
+    for one in done.missing:
+        typer.echo(f"missing: {one}", err=True)
+    if done.missing:
+        typer.echo(f"compute what is missing with `igsm run {found[0].key}`, then publish again", err=True)
+    typer.echo(f"{done.folder} ({done.bytes / 1e6:.1f} MB)")
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:

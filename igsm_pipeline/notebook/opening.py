@@ -9,14 +9,17 @@ from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.notebook.member import MemberMind
 from igsm_pipeline.notebook.mind import FolderMind, Mind
+from igsm_pipeline.notebook.published import PublishedMind
 from igsm_pipeline.store import Store
+from igsm_pipeline.toolbox.published import is_published
 
 CONFIG = "config.json"
 """A folder that holds this is the folder of a model."""
 
 
 def open_mind(named: str | os.PathLike[str]) -> Mind:
-    """Open what an experiment has found, or a model in a folder. Nothing is computed, and nothing is read before it is asked for.
+    """Open what an experiment has found, what was published of it, or a model in a folder. Nothing is computed, and nothing is
+    read before it is asked for.
 
     >>> import igsm_pipeline as igsm
     >>> igsm.open("mini")
@@ -27,7 +30,7 @@ def open_mind(named: str | os.PathLike[str]) -> Mind:
             the folder, as ``igsm solve --model`` takes it.
 
     Returns:
-        A ``MemberMind`` for a member, a ``FolderMind`` for a folder.
+        A ``MemberMind`` for a member, a ``PublishedMind`` for a folder that ``igsm publish`` wrote, a ``FolderMind`` for another folder.
 
     Raises:
         NotFound: neither a member nor a folder with a model.
@@ -35,7 +38,7 @@ def open_mind(named: str | os.PathLike[str]) -> Mind:
     """
     folder = Path(named)
     if (folder / CONFIG).is_file():
-        return FolderMind(folder)
+        return PublishedMind(folder) if is_published(folder) else FolderMind(folder)
     if not isinstance(named, str) or folder.is_dir() or os.sep in named:
         raise NotFound(
             f"no model in {folder}: the folder must hold {CONFIG}; name the folder of a checkpoint, or a member (`igsm status` lists them)"

@@ -2,6 +2,7 @@
 
 dataset.py      problems as JSON lines or Parquet
 solving.py      ``igsm solve``: a problem in words -> the model's solution, judged; solver.py finds the model, completions.py asks it
+publishing.py   ``igsm publish``: a member as a folder for the Hugging Face Hub; model_card.py writes its cards, published.py reads it again
 gallery.py      example problems as a page
 law_tables.py   statistics of the data law, for comparison
 project.py      ``igsm init``: a project anywhere, and the files that it begins with

@@ -52,7 +52,7 @@ def check_markers(tokenizer: Any, name: str) -> None:
         BadCheckpoint: it lacks one of the special tokens.
     """
     known = tokenizer.get_vocab()
-    missing = [special for special in (*(SPECIALS[one] for one in (BEGIN, SOLUTION, ANSWER)), _end_of(tokenizer)) if special not in known]
+    missing = [special for special in (*(SPECIALS[one] for one in (BEGIN, SOLUTION, ANSWER)), end_of_text(tokenizer)) if special not in known]
     if missing:
         raise BadCheckpoint(f"tokenizer of {name}", "must have the tokens that mark problem, solution, answer and end", missing, "add them by name")
 
@@ -72,7 +72,7 @@ def write_solution(model: PreTrainedModel, tokenizer: Any, text: str, *, max_len
     known, ids = tokenizer.get_vocab(), prompt_ids(tokenizer, text)
     if len(ids) >= max_length:
         raise BadInput("problem", f"must take fewer than {max_length} tokens", len(ids), "ask about a shorter one")
-    eos = int(known[_end_of(tokenizer)])
+    eos = int(known[end_of_text(tokenizer)])
     made = complete(model, [np.array(ids)], max_tokens=max_length, max_length=max_length, eos=eos)
     written = made.tokens[0].astype(np.int64)
     ends = np.flatnonzero(written == known[SPECIALS[ANSWER]])
@@ -89,7 +89,7 @@ def prompt_ids(tokenizer: Any, text: str) -> list[int]:
     """
     way_out = "ask a model of this world and modulus"
     try:
-        ids: list[int] = tokenizer(f"{_end_of(tokenizer)}{SPECIALS[BEGIN]}{text}{SPECIALS[SOLUTION]}", add_special_tokens=False)["input_ids"]
+        ids: list[int] = tokenizer(f"{end_of_text(tokenizer)}{SPECIALS[BEGIN]}{text}{SPECIALS[SOLUTION]}", add_special_tokens=False)["input_ids"]
     except Exception as error:  # the tokenizers library raises nothing narrower for a word that it does not know
         raise BadInput("problem", "must be made of words that the model's tokenizer has", str(error), way_out) from None
     held = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -99,6 +99,6 @@ def prompt_ids(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _end_of(tokenizer: Any) -> str:
-    """The end of text: by our name, else what the tokenizer calls its end."""
+def end_of_text(tokenizer: Any) -> str:
+    """The token that ends a document: by our name, else what the tokenizer calls its end."""
     return SPECIALS[END] if SPECIALS[END] in tokenizer.get_vocab() else str(tokenizer.eos_token)

@@ -15,6 +15,7 @@ from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.store import Store, read_manifest
 from igsm_pipeline.toolbox.completions import load_tokenizer
+from igsm_pipeline.toolbox.published import is_published, read_published
 from igsm_pipeline.world import World, load_world
 
 
@@ -55,7 +56,14 @@ def find_solver(named: str) -> Solver:
 
 
 def trained_on(folder: Path) -> tuple[FamilySettings | None, World | None]:
-    """Family and world of a checkpoint that lies in a store; None for what its manifest does not lead to."""
+    """Family and world of a checkpoint that lies in a store or was published; None for what its manifest does not lead to.
+
+    Raises:
+        BadInput: it was published in a form that this version does not know.
+    """
+    if is_published(folder):
+        published = read_published(folder)
+        return published.family, published.world
     try:
         manifest = read_manifest(folder)
     except StoreError:

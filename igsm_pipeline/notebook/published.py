@@ -1,0 +1,177 @@
+"""The mind of a published member: its model, its tables and its probes, all from one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from igsm_pipeline.errors import BadInput, did_you_mean
+from igsm_pipeline.notebook.mind import FolderMind
+from igsm_pipeline.probes.settings import Arm
+from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.tasks import TaskName
+from igsm_pipeline.toolbox.published import REPORT, read_published
+from igsm_pipeline.world import World
+
+if TYPE_CHECKING:
+    from igsm_pipeline.notebook.probe import Probe
+    from igsm_pipeline.problems.record import ProblemBatch
+
+
+class PublishedMind(FolderMind):
+    """What ``igsm publish`` wrote, read without a store and without a run. ``igsm.open`` makes one.
+
+    Tables are those of a member's mind, slices told apart by the column ``slice``. What was not published is refused with what was.
+
+    Args:
+        folder: the published folder.
+
+    Raises:
+        BadInput: it was published in a form that this version does not know.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.published = read_published(folder)
+
+    def __repr__(self) -> str:
+        return f"<published {self.published.member} in {self.checkpoint}: tables, model, probes>"
+
+    @property
+    def family(self) -> FamilySettings:
+        """The problems that it was trained on.
+
+        >>> published.family.modulus
+        5
+        """
+        return self.published.family
+
+    @property
+    def world(self) -> World:
+        """The names in its problems.
+
+        >>> len(published.world.hierarchies) > 0
+        True
+        """
+        return self.published.world
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The slices that it was evaluated on.
+
+        >>> "op<=max" in published.slices
+        True
+        """
+        return self.published.evaluation.slices
+
+    @property
+    def report(self) -> Path:
+        """The report, one HTML page that loads nothing from elsewhere.
+
+        >>> published.report.name
+        'report.html'
+        """
+        return self.checkpoint / REPORT
+
+    def batch(self, slice: str) -> ProblemBatch:
+        """The problems of a slice, drawn anew: the same ones in the same order, as objects.
+
+        >>> published.batch("op=max")[0].op == published.family.op_max
+        True
+
+        Args:
+            slice: one that the model was evaluated on.
+
+        Raises:
+            BadInput: it was not evaluated on it.
+        """
+        import numpy as np
+
+        from igsm_pipeline.problems import generate
+        from igsm_pipeline.problems.record import ProblemBatch
+
+        if slice not in self.slices:
+            near = did_you_mean(slice, self.slices)
+            raise BadInput("slice", f"must be one of {', '.join(self.slices)}", slice, near or "name one of these")
+        records = np.concatenate([part.records for part in generate(self.published.slice_settings(slice), self.world)])
+        return ProblemBatch(records, self.world, self.family.modulus)
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A table of ``results/``, whole; its card says what the columns mean.
+
+        >>> published.table("verdicts").height == published.verdicts().height
+        True
+
+        Args:
+            name: of the file, without ``.parquet``.
+
+        Raises:
+            NotFound: it was not published.
+        """
+        return pl.read_parquet(self.published.table(name), glob=False)
+
+    def verdicts(self, slice: str | None = None, *, beams: int | None = None) -> pl.DataFrame:
+        """What became of each solution; ``problem`` is the row of the problem in ``batch(slice)``.
+
+        >>> set(published.verdicts(beams=1)["slice"]) == set(published.slices)
+        True
+
+        Args:
+            slice: None: all.
+            beams: 1 is greedy; None: all.
+        """
+        rows = _of(self.table("verdicts"), "slice", slice)
+        return rows if beams is None else rows.filter(pl.col("beams") == beams)
+
+    def scores(self, slice: str | None = None, task: TaskName | None = None) -> pl.DataFrame:
+        """How well the probes read, with 95% intervals, per task, probe, layer, slice and subset.
+
+        >>> published.scores("op<=max", "nece").filter(probe="v_probe", subset="all").height > 0
+        True
+
+        Args:
+            slice: None: all that are probed.
+            task: None: all.
+        """
+        return _of(_of(self.table("probe_metrics"), "slice", slice), "task", task)
+
+    def probe(self, task: TaskName, *, arm: Arm = "trained", device: str = "cpu") -> Probe:
+        """The V-probe of a task, ready to be asked.
+
+        >>> said = published.probe("nece").ask(published.batch("op<=max").take(slice(0, 1)))
+        >>> said.select("name", "label", "prediction", "score").height > 0
+        True
+
+        Args:
+            task: nece, dep, known, value, can_next or nece_next.
+            arm: ``trained``, or ``random``: the probe of the control, with random weights below it.
+            device: where to compute.
+
+        Raises:
+            NotFound: it was not published.
+        """
+        import torch
+
+        from igsm_pipeline.notebook.probe import Probe
+
+        published = self.published
+        model = self.checkpoint if arm == "trained" else published.control
+        asked = QuerySettings(family=self.family, task=task, candidates=published.probes.candidates)
+        return Probe(asked, published.tokens, self.world, published.probe(f"{task}-{arm}"), model, torch.device(device))
+
+
+def _of(table: pl.DataFrame, column: str, value: str | None) -> pl.DataFrame:
+    """The rows of one value; of all where none is asked for.
+
+    Raises:
+        BadInput: no row has it.
+    """
+    if value is None:
+        return table
+    known = table[column].unique(maintain_order=True).to_list()
+    if value not in known:
+        raise BadInput(column, f"must be one of {', '.join(known)}", value, did_you_mean(value, known) or "name one of these")
+    return table.filter(pl.col(column) == value)

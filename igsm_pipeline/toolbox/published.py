@@ -1,0 +1,146 @@
+"""A folder that ``igsm publish`` wrote, read: what was published, of which problems, and where its parts lie.
+
+Everything is read from the folder itself: no experiment file, no store and no training is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from igsm_pipeline.errors import BadInput, NotFound
+from igsm_pipeline.experiments.sections import EvaluationSection, ProbesSection
+from igsm_pipeline.experiments.slices import slice_set
+from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.tokens import TokenSettings
+from igsm_pipeline.world import World, load_world
+from igsm_pipeline.world.write import WORLD_FILE
+
+PROVENANCE = "manifest.json"
+"""Says what the folder is; a store's unit has a file of the same name, with other fields."""
+KIND = "published igsm member"
+FORMAT = 1
+CONTROL, PROBES, RESULTS, REPORT = "control", "probes", "results", "report.html"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published member.
+
+    Attributes:
+        folder: where it lies.
+        provenance: what its manifest says.
+    """
+
+    folder: Path
+    provenance: Mapping[str, Any]
+
+    @property
+    def member(self) -> str:
+        """The member's key where it was trained."""
+        return str(self.provenance["member"])
+
+    @cached_property
+    def family(self) -> FamilySettings:
+        """The problems that it was trained on."""
+        return FamilySettings.parse(self._section("family"), f"{self._path}: family")
+
+    @cached_property
+    def tokens(self) -> TokenSettings:
+        """How it reads text."""
+        return TokenSettings.parse(self._section("tokens"), f"{self._path}: tokens")
+
+    @cached_property
+    def evaluation(self) -> EvaluationSection:
+        """What it was asked to solve."""
+        return EvaluationSection.parse(self._section("evaluation"), f"{self._path}: evaluation")
+
+    @cached_property
+    def probes(self) -> ProbesSection:
+        """What its states were asked."""
+        return ProbesSection.parse(self._section("probes"), f"{self._path}: probes")
+
+    @cached_property
+    def world(self) -> World:
+        """The names in its problems, from the copy in the folder."""
+        return load_world(self.folder / WORLD_FILE)
+
+    @property
+    def control(self) -> Path:
+        """The random control's folder.
+
+        Raises:
+            NotFound: it was not published.
+        """
+        return self._part(CONTROL, "control")
+
+    def probe(self, name: str) -> Path:
+        """The folder of a V-probe, ``TASK-ARM``.
+
+        Raises:
+            NotFound: it was not published; the message lists those that were.
+        """
+        return self._part(f"{PROBES}/{name}", "probe")
+
+    def table(self, name: str) -> Path:
+        """The file of a table of results.
+
+        Raises:
+            NotFound: it was not published; the message lists those that were.
+        """
+        return self._part(f"{RESULTS}/{name}.parquet", "table")
+
+    def slice_settings(self, name: str) -> ProblemSetSettings:
+        """The problem set of a slice that it was evaluated on; drawn anew, it has the same problems in the same order."""
+        asked = self.evaluation
+        return slice_set(name, asked.slices, self.family, num_problems=asked.num_problems, per_op=asked.problems_per_op, seed=asked.seed)
+
+    def _part(self, name: str, what: str) -> Path:
+        path = self.folder / name
+        if not path.exists():
+            there = ", ".join(sorted(one.stem if one.suffix == ".parquet" else one.name for one in path.parent.glob("*"))) or "nothing"
+            raise NotFound(f"no {what} {path.stem!r} was published in {self.folder}: {path.parent.name} holds {there}")
+        return path
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / PROVENANCE
+
+    def _section(self, name: str) -> Any:
+        return self.provenance["settings"][name]
+
+
+def is_published(folder: Path) -> bool:
+    """Whether ``igsm publish`` wrote this folder."""
+    return _read(folder).get("kind") == KIND
+
+
+def read_published(folder: Path) -> Published:
+    """The published member in a folder.
+
+    Raises:
+        BadInput: there is none, or it was written in a form that this version does not know.
+    """
+    said, path = _read(folder), folder / PROVENANCE
+    if said.get("kind") != KIND:
+        raise BadInput(str(path), "must be that of a published member", said.get("kind"), "name a folder that `igsm publish` wrote")
+    if said.get("format") != FORMAT:
+        raise BadInput(f"{path}: format", f"must be {FORMAT}", said.get("format"), "publish it again, or use the version that published it")
+    settings = said.get("settings")
+    lacking = [name for name in ("family", "tokens", "evaluation", "probes") if not isinstance(settings, dict) or name not in settings]
+    if lacking or not isinstance(said.get("member"), str):
+        raise BadInput(str(path), "must say member and settings", f"no {', '.join(lacking) or 'member'}", "publish it again")
+    return Published(folder, said)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """What the manifest of any folder says; nothing where there is none, or none that can be read."""
+    try:
+        said = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}

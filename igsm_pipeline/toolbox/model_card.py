@@ -231,7 +231,7 @@ def _load(facts: Facts) -> Iterator[str]:
     yield "import igsm_pipeline as igsm"
     yield ""
     yield 'mind = igsm.open(".")  # this folder'
-    yield "problem = igsm.generate(1, family=mind.family, world=mind.world, split="test")[0]"
+    yield 'problem = igsm.generate(1, family=mind.family, world=mind.world, split="test")[0]'
     yield "print(mind.solve(problem).verdict)"
     yield "```"
     yield ""

@@ -140,7 +140,7 @@ def gather_table(table: Table, parts: Iterable[tuple[Mapping[str, Any], Path]]) 
         None where no folder has such a file.
     """
     declared = [column.name for column in table.columns if column.stored]
-    derived = {column.name: said[1] for column in table.columns if not column.stored and (said := _FROM_LABEL.fullmatch(column.sql))}
+    derived = {column.name: match[1] for column in table.columns if not column.stored and (match := _FROM_LABEL.fullmatch(column.sql))}
     found = []
     for labels, folder in parts:
         for path in sorted(folder.glob(table.files)):

@@ -11,7 +11,7 @@ import typer
 
 from igsm_pipeline.cli.app import AsJson, Deep, Members, Quiet, SomeMembers, Stages, app, complete_members, console, plans_of, print_json
 from igsm_pipeline.cli.streams import be_quiet, is_quiet, remark
-from igsm_pipeline.errors import IgsmError, StoreError
+from igsm_pipeline.errors import BadInput, IgsmError, StoreError
 
 if TYPE_CHECKING:
     from igsm_pipeline.planning.planner import Plan
@@ -125,7 +125,6 @@ def publish(
     out: Annotated[Path, typer.Option(help="The folder to be, or one that was published before.")],
 ) -> None:
     """Write a member's model, probes, results and report as one folder for the Hugging Face Hub, with a model card."""
-    from igsm_pipeline.errors import BadInput
     from igsm_pipeline.experiments.experiment import find_members
     from igsm_pipeline.store import Store
     from igsm_pipeline.toolbox.publishing import publish as publish_member

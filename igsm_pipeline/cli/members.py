@@ -46,7 +46,7 @@ def run(
 
         code = run_members([plan.member.key for plan in wanted], stages)
     if code == 0:
-        from igsm_pipeline.reports.headline import headline
+        from igsm_pipeline.toolbox.headline import headline
 
         for plan in plans:
             for line in headline(plan.member, store):

@@ -9,4 +9,6 @@ project.py      ``igsm init``: a project anywhere, and the files that it begins 
 doctor.py       what is wrong with this installation
 garbage.py      what of the store nobody needs
 console.py      tables for the terminal
+headline.py     what a run ends with
+grid.py         members of a grid side by side
 """

@@ -95,11 +95,15 @@ def begin(row: Row, pieces: Ids, starts: Numbers, layout: Numbers, item_starts: 
             work["owners"][layer, item] = owner
             work["owner_heads"][layer, item] = pieces[starts[owner]]
         for item in range(MAX_WIDTH):
-            _, thing, _ = name_parts(row, 0, layer, 0, item, layout, item_starts)
-            work["things"][layer, item] = thing if item < row["widths"][layer + 1] else 0
+            work["things"][layer, item] = 0
+            if item < row["widths"][layer + 1]:
+                _, thing, _ = name_parts(row, 0, layer, 0, item, layout, item_starts)
+                work["things"][layer, item] = thing
         for target in range(layer + 1, MAX_LAYERS):
-            _, category, _ = name_parts(row, 1, layer, 0, target, layout, item_starts)
-            work["things"][layer, MAX_WIDTH + target] = category if row["widths"][target] > 0 else 0
+            work["things"][layer, MAX_WIDTH + target] = 0
+            if row["widths"][target] > 0:
+                _, category, _ = name_parts(row, 1, layer, 0, target, layout, item_starts)
+                work["things"][layer, MAX_WIDTH + target] = category
     work["taken"] = work["valued"] = work["defined"] = work["unnecessary"] = work["sentence"] = work["steps"] = 0
     work["necessary"] = order_mask(row["order"], row["num_necessary"])
 

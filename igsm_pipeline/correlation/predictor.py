@@ -1,4 +1,4 @@
-"""Will this solution be wrong? Asked at the end of the question, before a word of it is written.
+"""Will this solution be wrong? GivenProblem at the end of the question, before a word of it is written.
 
 Ours: the paper correlates mistakes with probes where they happen; here a logistic regression sees only what the nece probe says of every candidate
 at the end of the question, and is scored out of fold by AUROC against what anybody could know (the number of operations, the length of the prompt).

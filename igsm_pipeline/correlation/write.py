@@ -48,7 +48,7 @@ def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path],
             (nece, can_next, nece_next); what a missing probe would answer is left out.
         writing: where the files go.
     """
-    asked = _Asked(settings, inputs)
+    asked = _ProbedModel(settings, inputs)
     parts = parts_of(inputs, "generations")
     outlooks: dict[str, Outlook] = {}
     for part in tqdm(parts, desc="error correlation", unit="slice"):
@@ -78,7 +78,7 @@ class _Written:
     documents: WrittenDocuments
 
     @classmethod
-    def read(cls, part: str, settings: CorrelationSettings, inputs: Mapping[str, Path], asked: _Asked) -> _Written:
+    def read(cls, part: str, settings: CorrelationSettings, inputs: Mapping[str, Path], asked: _ProbedModel) -> _Written:
         batch = read_problems(folder_of(inputs, "problems", part), asked.world, settings.family.modulus)
         made = pq.read_table(folder_of(inputs, "generations", part) / "generations.parquet", columns=["problem", "tokens", "text"])
         verdicts = pq.read_table(folder_of(inputs, "verdicts", part) / "verdicts.parquet")
@@ -90,7 +90,7 @@ class _Written:
 
 
 @dataclass
-class _Asked:
+class _ProbedModel:
     """The model, its probes, and their answers so far."""
 
     settings: CorrelationSettings

@@ -147,7 +147,7 @@ class MemberMind(Mind):
             ``step``, ``loss``, ``lr``, ``tokens``, ``grad_norm``, ``tokens_per_s``; where the monitor problems were solved also
             ``monitor_accuracy``, the share of fully correct solutions over all ops.
         """
-        from igsm_pipeline.training.metrics import read_metrics
+        from igsm_pipeline.training.curves import read_metrics
 
         names = ("step", "loss", "lr", "tokens", "grad_norm", "tokens_per_s")
         steps: dict[int, dict[str, float | None]] = {}

@@ -6,7 +6,7 @@ import pyarrow as pa
 import torch
 from transformers import PreTrainedModel
 
-from igsm_pipeline.probes.inputs import make_predictions
+from igsm_pipeline.probes.files import make_predictions
 from igsm_pipeline.probes.v_probe import VProbe, predict
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import list_queries

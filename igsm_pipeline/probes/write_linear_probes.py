@@ -18,7 +18,7 @@ from igsm_pipeline.activations.cache import CachedStates
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statistics
 from igsm_pipeline.model.device import pick_device
-from igsm_pipeline.probes.inputs import PROBES, SELECTION
+from igsm_pipeline.probes.files import PROBES, SELECTION
 from igsm_pipeline.probes.linear import LinearProbe, fit_probe
 from igsm_pipeline.probes.settings import LinearProbeSettings
 from igsm_pipeline.probes.stage import SELECTION as SELECTION_TABLE
@@ -46,7 +46,7 @@ def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path
         StageFailed: there are no training queries, or the cache holds others.
     """
     cache, device = CachedStates(inputs["activations"]), pick_device(settings.device)
-    asked = {task: _Asked.read(inputs["queries"], task, settings, cache) for task in settings.tasks}
+    asked = {task: _TrainingQueries.read(inputs["queries"], task, settings, cache) for task in settings.tasks}
     tensors: dict[str, Tensor] = {}
     rows: list[dict[str, Any]] = []
     with tqdm(total=len(asked) * len(cache.layers), desc=f"linear probes {settings.arm}", unit="fit", mininterval=1.0) as progress:
@@ -63,14 +63,14 @@ def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path
     writing.counts.update(probes=len(rows), training_queries=sum(len(one.rows) for one in asked.values()))
 
 
-class _Asked:
+class _TrainingQueries:
     """A task's training queries: rows of the cache, labels, and which are held out."""
 
     def __init__(self, rows: NDArray[np.int64], label: NDArray[np.int64], held: NDArray[np.bool_], num_classes: int) -> None:
         self.rows, self.label, self.held, self.num_classes = torch.from_numpy(rows), torch.from_numpy(label), torch.from_numpy(held), num_classes
 
     @classmethod
-    def read(cls, folder: Path, task: str, settings: LinearProbeSettings, cache: CachedStates) -> _Asked:
+    def read(cls, folder: Path, task: str, settings: LinearProbeSettings, cache: CachedStates) -> _TrainingQueries:
         queries = read_queries(folder, task)
         if not len(queries):
             raise StageFailed(f"linear_probes: there must be training queries of {task}, got none; draw more problems for the probes")

@@ -19,7 +19,7 @@ from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.dense import map_mental_state
-from igsm_pipeline.probes.inputs import (
+from igsm_pipeline.probes.files import (
     DISTANCES,
     MENTAL_STATE,
     METRICS,
@@ -30,7 +30,7 @@ from igsm_pipeline.probes.inputs import (
     read_tokens,
 )
 from igsm_pipeline.probes.linear import LinearProbe
-from igsm_pipeline.probes.metrics import Majority, score_distances, score_predictions
+from igsm_pipeline.probes.scoring import Majority, score_distances, score_predictions
 from igsm_pipeline.probes.settings import ARMS, Arm, ScoreSettings
 from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict, read_description
 from igsm_pipeline.problems.files import write_parquet

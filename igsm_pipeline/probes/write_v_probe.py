@@ -12,7 +12,7 @@ from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
-from igsm_pipeline.probes.inputs import LOSSES, read_tokens
+from igsm_pipeline.probes.files import LOSSES, read_tokens
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import save_probe
 from igsm_pipeline.probes.v_training import train_v_probe

@@ -6,6 +6,7 @@
 - ``law/``: how problems are drawn. ``describe/``: what drawn problems are like.
 - ``settings``: a family and a problem set; ``files``: problem sets as Parquet; ``write``: the stage; ``workers``: files by several processes.
 - ``kernel``: the decorator that compiles, and its types.
+- ``stage``: the stage as declared; ``checks``: what must hold of its units.
 
 The names below are loaded when they are first used. So a plan, which needs settings alone, does not wait for the compiler.
 """

@@ -5,4 +5,5 @@
 - ``draw``: which queries are asked; ``settings``: how many, of which parameters.
 - ``documents``: the tokens that stand before a query; ``sequences``: queries packed into rows that share their problem's tokens.
 - ``write``: the stage, which writes the queries of a problem set.
+- ``stage``: the stage as declared; ``checks``: what must hold of its units.
 """

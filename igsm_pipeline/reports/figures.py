@@ -22,8 +22,8 @@ from matplotlib.ticker import MaxNLocator
 from igsm_pipeline.intervals.interval import Interval, from_columns
 from igsm_pipeline.intervals.share import share
 from igsm_pipeline.reports.findings import Row
-from igsm_pipeline.reports.tables import Accuracy, score, whole_scores
-from igsm_pipeline.training.metrics import ops_of, slices_of
+from igsm_pipeline.reports.paper_rows import Accuracy, score, whole_scores
+from igsm_pipeline.training.curves import ops_of, slices_of
 
 INK = "#7a7f8c"
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from igsm_pipeline.store import Store, Unit, read_manifest
-from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.curves import read_metrics
 
 Row = dict[str, Any]
 _ROLE = re.compile(r"(?P<stage>[a-z_]+)[ :/.]*(?P<name>.*)")

@@ -10,7 +10,7 @@ from igsm_pipeline.intervals.interval import Interval, from_columns
 from igsm_pipeline.reports import figures
 from igsm_pipeline.reports.findings import Findings, Row
 from igsm_pipeline.reports.page import Markup, Page
-from igsm_pipeline.reports.tables import PROBES, score, whole_scores
+from igsm_pipeline.reports.paper_rows import PROBES, score, whole_scores
 
 Show = Callable[[str, Figure, str], None]
 """Draws a figure: file name, figure, caption."""

@@ -14,8 +14,8 @@ from igsm_pipeline.reports.findings import Findings, Row
 from igsm_pipeline.reports.graphs import counts, dependency_graph
 from igsm_pipeline.reports.page import Markup, Page
 from igsm_pipeline.reports.paper import FIGURE_3
+from igsm_pipeline.reports.paper_rows import Accuracy, accuracy_by_op, accuracy_rows, errors_by_slice
 from igsm_pipeline.reports.settings import ReportSettings
-from igsm_pipeline.reports.tables import Accuracy, accuracy_by_op, accuracy_rows, errors_by_slice
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.text import render_problem, render_question
 

@@ -12,12 +12,12 @@ from igsm_pipeline.intervals.share import share
 from igsm_pipeline.problems.checks import repeats_by_set
 from igsm_pipeline.problems.describe.op_law import op_law
 from igsm_pipeline.reports import figures as drawn
-from igsm_pipeline.reports import tables
+from igsm_pipeline.reports import paper_rows
 from igsm_pipeline.reports.data_figures import bins_by_split, fill_histogram, ops_against_law, ops_of_shards, runs_against_chance
 from igsm_pipeline.reports.findings import Findings, read_column
 from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.tokens.checks import shard_summaries
-from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.curves import read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,8 +74,8 @@ def verdicts(run: StageUnits) -> dict[str, Figure]:
     verdicts = Findings.read({f"{unit.stage}/{unit.name}": run.store.path(unit) for unit in run.units}).verdicts()
     op_max = max(int(unit.inputs["problems"].settings["family"]["op_max"]) for unit in run.units)
     return {
-        "accuracy per slice": drawn.accuracy_bars(tables.accuracy_rows(verdicts)),
-        "accuracy per op": drawn.accuracy_per_op(tables.accuracy_by_op(verdicts), op_max),
+        "accuracy per slice": drawn.accuracy_bars(paper_rows.accuracy_rows(verdicts)),
+        "accuracy per op": drawn.accuracy_per_op(paper_rows.accuracy_by_op(verdicts), op_max),
     }
 
 

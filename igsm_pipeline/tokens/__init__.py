@@ -5,6 +5,7 @@
 - ``walk``: a record as a list of fragments; ``emission``: records as token ids.
 - ``windows``: documents as training windows; ``shards``: windows on disk; ``write``: the stage.
 - ``tokenizer``: the files that ``transformers.AutoTokenizer`` loads. ``settings``: segmentation, vocabulary, windows.
+- ``stage``: the stage as declared; ``checks``: what must hold of its units.
 
 The functions below are loaded when they are first used. So a plan, which needs settings alone, does not wait for the compiler.
 """

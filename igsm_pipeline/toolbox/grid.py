@@ -18,7 +18,7 @@ from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.reports import figures
 from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Page
-from igsm_pipeline.reports.tables import accuracy_rows
+from igsm_pipeline.reports.paper_rows import accuracy_rows
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 
 SEED_AXES = frozenset({"training.seed", "seed"})

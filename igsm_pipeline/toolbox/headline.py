@@ -5,7 +5,7 @@ from __future__ import annotations
 from igsm_pipeline.experiments.experiment import Member
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.reports.findings import finished_verdicts
-from igsm_pipeline.reports.tables import accuracy_rows
+from igsm_pipeline.reports.paper_rows import accuracy_rows
 from igsm_pipeline.store import Store
 
 

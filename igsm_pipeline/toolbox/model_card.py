@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from igsm_pipeline.reports.findings import Row
-from igsm_pipeline.reports.tables import Accuracy, accuracy_by_op, accuracy_rows, score, whole_scores
+from igsm_pipeline.reports.paper_rows import Accuracy, accuracy_by_op, accuracy_rows, score, whole_scores
 from igsm_pipeline.stage import Table
 
 TAGS = ["igsm", "synthetic-math", "reasoning", "interpretability", "probing"]

@@ -74,7 +74,7 @@ class Solved:
 
 
 @dataclass(frozen=True)
-class Asked:
+class GivenProblem:
     """A problem as text, and what is needed to read it.
 
     Attributes:
@@ -113,7 +113,7 @@ def choose_problem(
     world: str | None,
     lenient: bool,
     modulus: int | None,
-) -> Asked:
+) -> GivenProblem:
     """The problem in a file's content, or a freshly drawn one of the test split.
 
     What is not said is taken from what the model was trained on, else from med and the world igsm.
@@ -136,13 +136,13 @@ def choose_problem(
         names = named_world(given.origin) if given is not None and not world and not lenient else load_world(world or "igsm", lenient=lenient)
     kind = solver.family if solver is not None and solver.family is not None and family is None else read_family(family or "med")
     if given is None:
-        return Asked(draw_problem_text(kind, names, op, seed), names, modulus or kind.modulus)
+        return GivenProblem(draw_problem_text(kind, names, op, seed), names, modulus or kind.modulus)
     found: set[Spelling] = set()
     text = problem_text(given, names, kind.format, found)
-    return Asked(text, names, modulus or named_modulus(given.origin) or kind.modulus, tuple(sorted(found)))
+    return GivenProblem(text, names, modulus or named_modulus(given.origin) or kind.modulus, tuple(sorted(found)))
 
 
-def solve_problem(asked: Asked, solver: Solver, *, max_length: int = 2048) -> Solved:
+def solve_problem(asked: GivenProblem, solver: Solver, *, max_length: int = 2048) -> Solved:
     """Have a model solve a problem, and judge it; ``max_length`` bounds the tokens of problem and solution together.
 
     Raises:

@@ -30,8 +30,8 @@ from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.processes.stopping import Stopped as StopSignal
 from igsm_pipeline.processes.stopping import remember_stops
 from igsm_pipeline.training.batches import BatchOrder, EndlessWindows, Windows, labels_of
+from igsm_pipeline.training.curves import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.lanes import Lanes
-from igsm_pipeline.training.metrics import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, set_learning_rate
 from igsm_pipeline.training.packed import can_pack, packed_loss_sum
 from igsm_pipeline.training.processes import Ranks, agreed_stop, joined_ranks

@@ -21,8 +21,8 @@ from igsm_pipeline.tokens.fragments import NUM_SPECIALS
 from igsm_pipeline.tokens.shards import open_shards
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.training.batches import Windows
+from igsm_pipeline.training.curves import read_metrics
 from igsm_pipeline.training.loop import Specials, train
-from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.monitor import make_monitor
 from igsm_pipeline.training.ranks import joined_by_others
 from igsm_pipeline.training.settings import CheckpointSettings

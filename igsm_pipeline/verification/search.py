@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from igsm_pipeline.text.solution import HEAD, LAST, NAME, NUMBER, OPERAND, RIGHT_SIDE, STEP, SYMBOL
-from igsm_pipeline.verification.tables import Known, Tables
+from igsm_pipeline.verification.lookup import Known, Tables
 from igsm_pipeline.verification.verdict import Error
 
 Value = tuple[int, int]

@@ -10,8 +10,8 @@ import re
 from string import ascii_letters
 
 from igsm_pipeline.problems.problem import Problem
+from igsm_pipeline.verification.lookup import Tables, tables_of
 from igsm_pipeline.verification.search import Leniency, Progress, Search
-from igsm_pipeline.verification.tables import Tables, tables_of
 from igsm_pipeline.verification.verdict import Error, Verdict
 
 _LETTERS, _OPERATORS = frozenset(ascii_letters), frozenset("+-*")

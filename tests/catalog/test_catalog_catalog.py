@@ -19,7 +19,7 @@ from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
 from igsm_pipeline.errors import NotFound, StoreError
 from igsm_pipeline.intervals.share import share
-from igsm_pipeline.probes.metrics import DISTANCE_SCHEMA, METRICS_SCHEMA
+from igsm_pipeline.probes.scoring import DISTANCE_SCHEMA, METRICS_SCHEMA
 from igsm_pipeline.queries.draw import QUERY_SCHEMA
 from igsm_pipeline.store import Store, Unit
 

@@ -10,7 +10,7 @@ import pytest
 
 from igsm_pipeline.defs.tracking.runs import Curves, metric_values
 from igsm_pipeline.store import Store, Unit
-from igsm_pipeline.training.metrics import METRICS
+from igsm_pipeline.training.curves import METRICS
 
 LOOK = {"step": 4, "accuracy": {"1": [3, 4], "12": [1, 4]}, "slices": {"op=max+1": [1, 2], "reask": [0, 2]}}
 

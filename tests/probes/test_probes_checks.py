@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from igsm_pipeline.probes.checks import beats_random, linear_probes_chosen, v_probes_trained
-from igsm_pipeline.probes.metrics import METRICS_SCHEMA
+from igsm_pipeline.probes.scoring import METRICS_SCHEMA
 from igsm_pipeline.probes.stage import LOSSES, SELECTION
 
 VALUE = ("value", "op<=max")

@@ -13,7 +13,7 @@ from igsm_pipeline.activations.write import write_activations
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ControlSettings, ModelSettings
 from igsm_pipeline.model.write import write_control
-from igsm_pipeline.probes.metrics import KEY_COLUMNS, METRICS_SCHEMA
+from igsm_pipeline.probes.scoring import KEY_COLUMNS, METRICS_SCHEMA
 from igsm_pipeline.probes.settings import LinearProbeSettings, ScoreSettings, VProbeSettings
 from igsm_pipeline.probes.write_linear_probes import write_linear_probes
 from igsm_pipeline.probes.write_scores import write_scores

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from igsm_pipeline.probes.metrics import METRICS_SCHEMA, score_distances, score_predictions
+from igsm_pipeline.probes.scoring import METRICS_SCHEMA, score_distances, score_predictions
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.reports.page import foreign_references

@@ -21,7 +21,7 @@ from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.toolbox.completions import Written, write_solution
 from igsm_pipeline.toolbox.dataset import problem_rows
 from igsm_pipeline.toolbox.solver import find_solver
-from igsm_pipeline.toolbox.solving import Asked, Solved, problem_text, read_problem, solve_problem
+from igsm_pipeline.toolbox.solving import GivenProblem, Solved, problem_text, read_problem, solve_problem
 from igsm_pipeline.verification import verify
 from igsm_pipeline.verification.rows.spelling import Spelling
 from igsm_pipeline.world import load_world
@@ -47,7 +47,7 @@ def test_the_solution_is_what_the_pipeline_generates(folder: tuple[Path, TokenSe
     table = build_table(world, FAMILY.modulus, folder[1])
     emitted = emit(batch, table, "pq")
     for row in range(2):
-        asked = Asked(document(batch[row], "pq").prompt, world, FAMILY.modulus)
+        asked = GivenProblem(document(batch[row], "pq").prompt, world, FAMILY.modulus)
         solved = solve_problem(asked, solver, max_length=400)
         made = complete(solver.model, [emitted.prompt(row)], max_tokens=400, max_length=400, eos=table.eos).tokens[0]
         assert (solved.written.solution, solved.written.answer) == table.decode_completion(made)

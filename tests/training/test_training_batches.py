@@ -12,7 +12,7 @@ import pytest
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.training.batches import IGNORED, BatchOrder, labels_of
-from igsm_pipeline.training.metrics import METRICS, MetricsLog, flat_accuracy_warning, read_metrics
+from igsm_pipeline.training.curves import METRICS, MetricsLog, flat_accuracy_warning, read_metrics
 from igsm_pipeline.training.muon import Muon
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, split_parameters
 from igsm_pipeline.training.settings import TrainingSettings

@@ -24,8 +24,8 @@ from igsm_pipeline.errors import StoreError
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.store import Store, Unit
+from igsm_pipeline.training.curves import read_metrics
 from igsm_pipeline.training.loop import train
-from igsm_pipeline.training.metrics import read_metrics
 from igsm_pipeline.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.slow

@@ -22,8 +22,8 @@ from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.training import state as states
+from igsm_pipeline.training.curves import METRICS, read_metrics
 from igsm_pipeline.training.loop import Stopped, train
-from igsm_pipeline.training.metrics import METRICS, read_metrics
 from igsm_pipeline.training.settings import TrainingSettings
 
 SEED = 11

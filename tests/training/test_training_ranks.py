@@ -11,7 +11,7 @@ import torch
 from test_training_stream import settings_of, stream_of, write_inputs
 
 from igsm_pipeline.store import Writing
-from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.curves import read_metrics
 from igsm_pipeline.training.ranks import joined_by_others, num_processes
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
 from igsm_pipeline.training.write import write_checkpoint

@@ -20,7 +20,7 @@ from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings, build_table, emit
 from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.training import loop
-from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.curves import read_metrics
 from igsm_pipeline.training.monitor import make_monitor
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
 from igsm_pipeline.training.write import write_checkpoint

@@ -23,7 +23,7 @@ from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings
 from igsm_pipeline.tokens.shards import Shards, open_shards
 from igsm_pipeline.tokens.write import write_shards
-from igsm_pipeline.training.metrics import read_metrics
+from igsm_pipeline.training.curves import read_metrics
 from igsm_pipeline.training.settings import CheckpointSettings, StreamSettings, TrainingSettings
 from igsm_pipeline.training.stream import ShardMaker, StreamedWindows
 from igsm_pipeline.training.write import write_checkpoint

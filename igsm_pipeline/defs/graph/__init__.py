@@ -1,7 +1,8 @@
-"""The asset graph.
+"""The asset graph that Dagster loads and shows.
 
-assets.py      one asset per stage: the pipeline on one screen
+assets.py      one asset per stage, made from the declarations
 partitions.py  the experiments' members
-results.py     what Dagster shows of a stage; tables.py and plots.py make it; checks.py judges it
+results.py     what Dagster shows of a stage
+shown.py       its table and plots as Markdown
 retries.py     which faults are tried again
 """

@@ -178,7 +178,7 @@ def judge(score: Score, champion: Any) -> tuple[bool, str]:
 def _log_verdicts(client: MlflowClient, run_id: str, version: str, units: list[Unit], store: Store) -> None:
     """Two tables for MLflow's page of the run: accuracy by slice and op with n and intervals, and first errors by slice."""
     from igsm_pipeline.reports.findings import finished_verdicts  # noqa: PLC0415  (as above)
-    from igsm_pipeline.reports.tables import accuracy_by_op, accuracy_rows, errors_by_slice  # noqa: PLC0415
+    from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, errors_by_slice  # noqa: PLC0415
 
     verdicts = finished_verdicts(units, store)
     rows = [*accuracy_rows(verdicts), *accuracy_by_op(verdicts)]

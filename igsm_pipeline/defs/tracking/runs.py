@@ -25,7 +25,7 @@ from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.running.stage_runs import StageRun, run_stage
 from igsm_pipeline.store import Store, Unit, find_home, locked, write_atomically
-from igsm_pipeline.training.metrics import ops_of, read_metrics, slices_of
+from igsm_pipeline.training.curves import ops_of, read_metrics, slices_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

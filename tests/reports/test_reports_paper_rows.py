@@ -5,7 +5,7 @@ import math
 import pytest
 
 from igsm_pipeline.intervals.share import share
-from igsm_pipeline.reports.tables import accuracy_by_op, accuracy_rows, mean, whole_scores
+from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, mean, whole_scores
 
 
 def verdict(part, op, correct, beams=1, extra=0):

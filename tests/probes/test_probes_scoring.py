@@ -16,7 +16,7 @@ from igsm_pipeline.errors import BadInput
 from igsm_pipeline.intervals import bootstrap
 from igsm_pipeline.intervals.interval import UNDEFINED
 from igsm_pipeline.intervals.share import share
-from igsm_pipeline.probes.metrics import METRICS_SCHEMA, Majority, score_distances, score_predictions
+from igsm_pipeline.probes.scoring import METRICS_SCHEMA, Majority, score_distances, score_predictions
 
 CLASSES = st.integers(2, 5)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from igsm_pipeline.probes.metrics import FLAG_COLUMNS, KEY_COLUMNS
+from igsm_pipeline.probes.scoring import FLAG_COLUMNS, KEY_COLUMNS
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.documents import GoldDocuments

@@ -1,0 +1,25 @@
+"""The house: every room says what it is for and lists its files, and no file is longer than one sitting."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import igsm_pipeline
+
+PACKAGE = Path(igsm_pipeline.__file__).parent
+ROOMS = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
+LONGEST = 400
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(PACKAGE)))
+def test_every_room_says_what_it_is_for_and_lists_its_files(room: Path) -> None:
+    sign = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    assert len(sign.splitlines()[0]) > 20
+    within = {path.name for path in room.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert not {name for name in within if name not in sign and f"``{name.removesuffix('.py')}``" not in sign}
+
+
+def test_no_file_is_longer_than_four_hundred_lines() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert not {str(path): lines for path, lines in lengths.items() if lines > LONGEST}

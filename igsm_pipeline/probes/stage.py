@@ -120,7 +120,18 @@ MENTAL_STATE = Table(
     "mental_state",
     "the dense map: one row per problem, task, position and parameter, with what the V-probe says at every step",
     "mental_state*.parquet",
-    (SLICE, *KEY, LABEL, Column("name", "string", "of parameter A"), *PREDICTION),
+    (
+        SLICE,
+        *KEY,
+        LABEL,
+        Column("name", "string", "of parameter A"),
+        *PREDICTION,
+        Column("probe", "string", "v_probe", shown=False),
+        Column("layer", "int32", "null: the last one", shown=False),
+        Column("op", "uint8", "operations of the problem", shown=False),
+        Column("necessary", "bool", "A is necessary for the answer", shown=False),
+        Column("distance", "uint8", "shortest dependency path from the query to A; null for unnecessary A", shown=False),
+    ),
 )
 
 

@@ -14,6 +14,7 @@ import pytest
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.probes.v_training import STATE
+from igsm_pipeline.running.child import SHOWS_PROGRESS
 from igsm_pipeline.running.runner import run_units
 from igsm_pipeline.store import PARTIAL, Store, Unit
 
@@ -40,7 +41,7 @@ def prepare(home: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Unit, Path, di
     for stage in ("world", "problem_sets", "probe_queries", "control"):
         run_units(member, stage, store)
     unit = find_unit(member, "v_probes", UNIT)
-    return unit, store.path(unit), {**os.environ, "OMP_NUM_THREADS": "1"}
+    return unit, store.path(unit), {**os.environ, "OMP_NUM_THREADS": "1", SHOWS_PROGRESS: "1"}
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ shards: {num_problems: 80000, window: 128}
 model: {layers: 2, heads: 2, head_width: 16, partial_rotary_factor: 0.5}
 training: {num_steps: 120, batch_windows: 8, warmup_steps: 2, checkpoint_every_steps: 1000, accuracy_every_steps: 40, precision: fp32}
 evaluation: {num_problems: 160, problems_per_op: 8, monitor_per_op: 4, max_tokens: 160, slices: ["op<=max"]}
-probes: {tasks: [nece, value], slices: ["op<=max"], num_problems: 64, num_steps: 150, batch_problems: 8, per_problem: 4, starts: 1}
+probes: {tasks: [nece, value], slices: ["op<=max"], num_problems: 64, num_steps: 900, batch_problems: 8, per_problem: 4, starts: 1}
 """
 
 

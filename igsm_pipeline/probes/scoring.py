@@ -1,6 +1,6 @@
 """How good is a probe, on which queries, and how sure are we? Predictions in, one table of scores out.
 
-Every score carries n, the number of problems and a 95% interval bootstrapped by problem (``probes.bootstrap``). "Positive" is label 1; for the
+Every score carries n, the number of problems and a 95% interval bootstrapped by problem (``intervals.bootstrap``). "Positive" is label 1; for the
 task ``value``, whose classes are 0..M-1 and M for "not known yet", it is every known value.
 """
 

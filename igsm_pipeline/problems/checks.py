@@ -12,9 +12,14 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from igsm_pipeline.problems import read_problems
 from igsm_pipeline.problems.describe.op_law import chi_square, longest_likely_run, longest_run, op_law
+from igsm_pipeline.problems.describe.statistics import problem_keys
+from igsm_pipeline.problems.files import from_table
+from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.store import Unit
+from igsm_pipeline.world import load_world
 
 LEAST_P = 1e-9
 """Ours: a chi-square test fails below this; a big data set has thousands of files, and none may stop a run by chance."""
@@ -98,11 +103,6 @@ def no_repeats(run: StageUnits) -> Outcome:
 
 def repeats_by_set(run: StageUnits) -> dict[str, tuple[int, int]]:
     """Problem set -> how many of the problems of its first file (at most ``_REPEATS_LOOKED_AT``) repeat an earlier one, and how many these are."""
-    from igsm_pipeline.problems.describe.statistics import problem_keys  # noqa: PLC0415
-    from igsm_pipeline.problems.files import from_table  # noqa: PLC0415  (the compiler)
-    from igsm_pipeline.problems.record import ProblemBatch  # noqa: PLC0415
-    from igsm_pipeline.world import load_world  # noqa: PLC0415
-
     found = {}
     for unit in run.units:
         world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
@@ -114,6 +114,12 @@ def repeats_by_set(run: StageUnits) -> dict[str, tuple[int, int]]:
 
 def _problem_files(run: StageUnits, unit: Unit) -> list[Path]:
     return sorted(run.store.path(unit).glob("problems-*.parquet"))
+
+
+def problems_of(run: StageUnits, unit: Unit, modulus: int) -> ProblemBatch:
+    """The problems that a unit reads, or those that it is, with their world's names."""
+    world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
+    return read_problems(run.store.path(unit.inputs.get("problems", unit)), world, modulus)
 
 
 def table_files(run: StageUnits) -> Iterator[tuple[Unit, Path]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems.checks import problems_of
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.draw import list_queries
 from igsm_pipeline.queries.settings import QuerySetSettings, QuerySettings
@@ -16,7 +16,6 @@ from igsm_pipeline.queries.tasks import TASKS, TaskName
 from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.store import Unit
-from igsm_pipeline.world import load_world
 
 SAMPLED_PROBLEMS = 256
 _Z_LIMIT = 6.0
@@ -62,9 +61,7 @@ def _log_chance_of(label: int, batch: ProblemBatch, settings: QuerySettings) -> 
 
 def _sample(run: StageUnits, unit: Unit, settings: QuerySetSettings) -> ProblemBatch:
     """The first problems that a unit asks about, at most ``SAMPLED_PROBLEMS``."""
-    world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
-    batch = read_problems(run.store.path(unit.inputs["problems"]), world, settings.family.modulus)
-    return batch.take(slice(0, min(SAMPLED_PROBLEMS, settings.first or SAMPLED_PROBLEMS)))
+    return problems_of(run, unit, settings.family.modulus).take(slice(0, min(SAMPLED_PROBLEMS, settings.first or SAMPLED_PROBLEMS)))
 
 
 def label_shares(run: StageUnits) -> Outcome:

@@ -12,7 +12,6 @@ from igsm_pipeline.problems.checks import op_faults, table_column, table_files
 from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.store import Unit
 
-_Z_LIMIT = 6.0
 _MOST_LOST = 0.5
 
 

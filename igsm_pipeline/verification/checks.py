@@ -8,12 +8,11 @@ import pyarrow.parquet as pq
 
 from igsm_pipeline import text
 from igsm_pipeline.errors import BadProblem
-from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems.checks import problems_of
 from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.verification.token_path import problem_from_text
 from igsm_pipeline.verification.verdict import Error
 from igsm_pipeline.verification.verifier import verify
-from igsm_pipeline.world import load_world
 
 SAMPLE = 16
 _COMPARED = ("correct", "error", "sentence", "final_answer_correct", "unnecessary_parameters", "unnecessary_operations")
@@ -24,14 +23,13 @@ def gold_solutions_verify(run: StageUnits) -> Outcome:
     error: Error | BadProblem | None
     wrong, judged = [], 0
     for unit in run.units:
-        world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
-        batch = read_problems(run.store.path(unit), world, unit.settings["family"]["modulus"])
+        batch = problems_of(run, unit, unit.settings["family"]["modulus"])
         for index in np.linspace(0, len(batch) - 1, min(SAMPLE, len(batch)), dtype=int).tolist():
             problem, record = batch[index], batch.records[index]
             answer = int(record["values"][record["order"][record["num_necessary"] - 1]])
             judged += 1
             try:
-                error = verify(problem_from_text(problem, world)[0], text.render_solution(problem), answer).error
+                error = verify(problem_from_text(problem, batch.world)[0], text.render_solution(problem), answer).error
             except BadProblem as refused:  # a record that no text can be made of
                 error = refused
             if error is not None:
@@ -62,15 +60,14 @@ def texts_agree(run: StageUnits) -> Outcome:
     """A sample of every slice is judged again, by the route that reads texts: the same verdicts as the stage found from token ids."""
     wrong, judged = [], 0
     for unit in run.units:
-        world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
-        batch = read_problems(run.store.path(unit.inputs["problems"]), world, unit.settings["modulus"])
+        batch = problems_of(run, unit, unit.settings["modulus"])
         columns = ["problem", "solution", "answer", "finished"]
         generations = pq.read_table(run.store.path(unit.inputs["generations"]) / "generations.parquet", columns=columns).to_pylist()
         verdicts = pq.read_table(run.store.path(unit) / "verdicts.parquet", columns=list(_COMPARED)).to_pylist()
         for index in np.linspace(0, len(verdicts) - 1, min(SAMPLE, len(verdicts)), dtype=int).tolist():
             made = generations[index]
             finished = made["finished"] and made["answer"] is not None  # without an answer a completion is truncated at best
-            problem, _ = problem_from_text(batch[made["problem"]], world)
+            problem, _ = problem_from_text(batch[made["problem"]], batch.world)
             verdict = verify(problem, made["solution"], made["answer"], finished=finished)
             judged += 1
             if any(verdicts[index][name] != getattr(verdict, name) for name in _COMPARED):

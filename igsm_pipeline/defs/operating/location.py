@@ -1,6 +1,6 @@
 """The code location: assets, jobs, schedule, sensors and the one resource.
 
-Steps run in the run's own process unless a Ray cluster is named (``defs.executors``): the work is in child processes anyway, and this saves
+Steps run in the run's own process unless a Ray cluster is named (``defs.operating.executors``): the work is in child processes anyway, and this saves
 seconds per step.
 """
 

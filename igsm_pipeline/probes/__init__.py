@@ -1,16 +1,16 @@
-"""Probes: V-probes and linear probes, how they are trained and how good they are.
+"""Probes: they read from a model's states what it knows about a problem. This room trains them and scores them.
 
-v_probe.py              a rank-8 change of the embedding and a linear head
-v_training.py           trains it, resumable, from several starts
-linear.py               a linear probe on cached states
-weights.py              probe weights on disk
-scoring.py              predictions in, scores with intervals by problem out
-dense.py                every parameter at every step
-files.py                what the stages of probes read and write
+v_probe.py              the V-probe: a low-rank update of the model's input embedding, and a linear head
+v_training.py           trains a V-probe from several starts; a stopped training resumes
+linear.py               the linear probe: a linear classifier on cached states, the baseline
+weights.py              writes weights to disk
+scoring.py              turns predictions into scores with confidence intervals
+dense.py                asks a V-probe about every parameter at every step
+files.py                reads the stages' inputs, and makes the rows of predictions.parquet
 write_v_probe.py        the stage v_probes
 write_linear_probes.py  the stage linear_probes
 write_scores.py         the stage probe_scores
-settings.py             what its units depend on
-stage.py                the three stages as declared
-checks.py               what must hold of its units
+settings.py             the settings of the three stages
+stage.py                the declarations of the three stages
+checks.py               the checks of their outputs
 """

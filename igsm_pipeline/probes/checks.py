@@ -1,4 +1,4 @@
-"""What must hold of probes: whole and finite; their layers chosen as declared; scores better than the same probe on random weights."""
+"""Checks of probes: all weights are there and finite, the chosen layer is the best one, and probes beat the same probes on random weights."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ COMPARED = ("v_probe", "linear")
 
 
 def headline_scores(run: StageUnits) -> list[dict[str, Any]]:
-    """One row of the metrics per task, slice and probe, over all its queries: the V-probe, and the linear probe at its chosen layer.
+    """The rows of the metrics that stand for each task and slice: one for the V-probe, and one for the linear probe at its chosen layer.
 
-    The layer is the one that held-out training problems chose: the test slice has no say in what stands for a probe. The task ``value`` is
-    read on what is known.
+    Each row covers all queries of its task and slice. The layer was chosen on held-out training problems, not on the slice.
     """
     rows = [row for path in run.tables() if path.name == "metrics.parquet" for row in pq.read_table(path).to_pylist()]
     return [row for row in rows if row["subset"] == "all" and row["op"] is None and row["probe"] in COMPARED and row["chosen"] is not False]
@@ -28,7 +27,7 @@ def headline_scores(run: StageUnits) -> list[dict[str, Any]]:
 def beats_random(run: StageUnits) -> Outcome:
     """Each task's V-probe, and its linear probe at the chosen layer, beats the same probe on random weights on every slice.
 
-    The interval of the paired difference must lie above 0. A probe that was not compared with its control fails.
+    The whole interval of the paired difference must be above 0. The check also fails if no probe was compared with its control.
     """
     rows = [row for row in headline_scores(run) if row["balanced_accuracy_gain"] is not None]
     gains = {f"{row['task']} on {row['slice']}, {row['probe']}": round(row["balanced_accuracy_gain"], 4) for row in rows}
@@ -38,28 +37,28 @@ def beats_random(run: StageUnits) -> Outcome:
 
 
 def v_probes_trained(run: StageUnits) -> Outcome:
-    """Every V-probe took all its steps; its losses and its weights are finite."""
+    """Every V-probe was trained for all its steps, and its losses and weights are finite."""
     wrong = []
     for unit in run.units:
         folder, steps = run.store.path(unit), unit.settings["num_steps"]
         losses = pq.read_table(folder / "losses.parquet")
         if losses["step"].to_pylist() != list(range(steps)):
-            wrong.append(f"{unit.name}: its losses must be those of steps 0 to {steps - 1}, {losses.num_rows} are there")
+            wrong.append(f"{unit.name}: its losses must be those of steps 0 to {steps - 1}, got {losses.num_rows} rows")
         if not np.isfinite(losses["loss"].to_numpy()).all():
-            wrong.append(f"{unit.name}: a loss is not finite")
+            wrong.append(f"{unit.name}: every loss must be finite")
         wrong += [f"{unit.name}: {fault}" for fault in _weight_faults(folder / "probe.safetensors", ("rows", "directions", "weight", "bias"))]
-    return Outcome(not wrong, "; ".join(wrong) or f"{len(run.units)} V-probes took all their steps", {"probes": len(run.units)})
+    return Outcome(not wrong, "; ".join(wrong) or f"{len(run.units)} V-probes were trained for all their steps", {"probes": len(run.units)})
 
 
 def linear_probes_chosen(run: StageUnits) -> Outcome:
-    """Every task has a probe on every layer, with finite weights; the chosen layer is the best on the held-out problems, the lowest of equals."""
+    """Every task has a finite probe on every layer, and the chosen layer is the best on the held-out problems (of equal ones the lowest)."""
     wrong, probes = [], 0
     for unit in run.units:
         folder, layers = run.store.path(unit), dict[str, list[dict[str, Any]]]()
         for row in pq.read_table(folder / "selection.parquet").to_pylist():
             layers.setdefault(row["task"], []).append(row)
         if set(layers) != set(unit.settings["tasks"]) or len({tuple(row["layer"] for row in rows) for rows in layers.values()}) > 1:
-            wrong.append(f"{unit.name}: selection.parquet must have the same layers for each of {', '.join(unit.settings['tasks'])}")
+            wrong.append(f"{unit.name}: selection.parquet must list the same layers for each of {', '.join(unit.settings['tasks'])}")
         for task, rows in layers.items():
             best = max(rows, key=lambda row: (row["balanced_accuracy"] or 0, -row["layer"]))
             if [row["layer"] for row in rows if row["chosen"]] != [best["layer"]]:
@@ -71,7 +70,7 @@ def linear_probes_chosen(run: StageUnits) -> Outcome:
 
 
 def _weight_faults(path: Path, names: Iterable[str]) -> Iterator[str]:
-    """What is wrong with a file of weights: missing tensors, values that are not finite, or the file itself."""
+    """Say what is wrong with a file of weights: it cannot be read, a tensor is missing, or a value is not finite."""
     try:
         with safe_open(path, framework="numpy") as weights:
             there = set(weights.keys())

@@ -1,4 +1,4 @@
-"""The dense map: what a trained V-probe says of every parameter at every step of a few problems."""
+"""The dense map: the answers of a trained V-probe about every parameter, at every step of a few problems."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from igsm_pipeline.queries.settings import QuerySettings
 def map_mental_state(
     probe: VProbe, model: PreTrainedModel, documents: GoldDocuments, settings: QuerySettings, *, part: str, device: torch.device, max_tokens: int
 ) -> pa.Table:
-    """Every query of a task there is, over all candidates and positions, with what the probe says.
+    """Ask a probe every possible query of its task about some problems: all candidates at all positions.
 
     Args:
-        probe: trained for the task.
+        probe: a probe that was trained for the task.
         model: the frozen model, on ``device``.
-        documents: the problems; a few, since every parameter is asked at every step.
-        settings: task and candidate set (``per_problem`` and the seed play no part).
-        part: the slice that the problems begin.
+        documents: the problems. Take a few: each parameter is asked about at each step.
+        settings: they give the task and the candidate set; ``per_problem`` and the seed are not used.
+        part: name of the slice that the problems come from.
         device: where to compute.
-        max_tokens: padded tokens per pass.
+        max_tokens: most tokens per forward pass, padding included.
 
     Returns:
-        The columns of predictions.parquet and ``name``, the name of parameter A; sorted by the queries' key.
+        The columns of predictions.parquet, and ``name``, the name of parameter A. Rows are sorted by the queries' key.
     """
     batch = documents.batch
     queries = list_queries(batch, settings)

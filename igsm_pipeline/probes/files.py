@@ -1,4 +1,4 @@
-"""How the stages of probes find their inputs, and the tables that they share."""
+"""What the stages of this room share: names of files, reading the inputs, rows of predictions."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ PROBES, SELECTION, LOSSES = "probes.safetensors", "selection.parquet", "losses.p
 def read_tokens(
     family: FamilySettings, tokens: TokenSettings, inputs: Mapping[str, Path], model: Path, tasks: Iterable[str]
 ) -> dict[str, QueryTokens]:
-    """The queries of each task over one problem set, ready to be packed, from the inputs ``world``, ``problems`` and ``queries``.
+    """Read the queries of some tasks over one problem set, as token sequences.
 
     Args:
-        family, tokens: as the problems were made and the model reads them.
-        inputs: folders by role.
-        model: folder of the model, whose own tokenizer counts where the tokens say so.
-        tasks: whose queries.
+        family: settings that the problems were drawn with.
+        tokens: settings that the model's texts were tokenized with.
+        inputs: folders by role; ``world``, ``problems`` and ``queries`` are read.
+        model: folder of the model. Its own tokenizer is used if ``tokens`` ask for it.
+        tasks: names of the tasks.
+
+    Returns:
+        Task -> queries.
     """
     world = load_world(inputs["world"] / WORLD_FILE)
     table = build_table(world, family.modulus, tokens, model)
@@ -44,14 +48,15 @@ def read_tokens(
 def make_predictions(
     queries: pa.Table, prediction: NDArray[np.integer], score: NDArray[np.floating], *, probe: str, layer: int | None, part: str
 ) -> pa.Table:
-    """Rows of predictions.parquet: the queries' keys, label and flags with what a probe said of them.
+    """Make the rows of predictions.parquet: the queries' keys, labels and flags, beside the answers of one probe.
 
     Args:
         queries: rows of a queries table.
-        prediction, score: shape (num_queries,).
+        prediction: predicted classes, shape (num_queries,).
+        score: probability of label 1, or of the predicted class where a task has more than two; shape (num_queries,).
         probe: "v_probe", "random", "linear" or "linear_random".
-        layer: null for V-probes.
-        part: the slice.
+        layer: the layer that a linear probe reads; None for V-probes.
+        part: name of the slice.
     """
     names = [*KEY_COLUMNS, "label", *FLAG_COLUMNS, *(name for name in ("known",) if name in queries.column_names)]
     one = pa.array(np.zeros(len(queries), dtype=np.int8))

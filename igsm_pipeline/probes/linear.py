@@ -1,9 +1,11 @@
-"""Can a straight cut through one layer's states tell? Logistic (two classes) and multinomial probes, without touching the model.
+"""Linear probes: logistic (two classes) and multinomial classifiers on the states of one layer; the model stays as it is.
 
-The objective is mean cross-entropy plus ``l2 / 2`` times the squared weights (biases free) on standardised features, minimised over the whole
-batch by L-BFGS, so a fit has no learning rate, no order of examples and one answer. Ours: linear probes stand beside the paper's V-probes as
-a baseline without any trained embedding update; and L-BFGS runs in coordinates where the objective is about as curved in every direction, which
-changes no answer and takes a tenth of the iterations (states of a transformer are far from round).
+A fit minimises mean cross-entropy plus ``l2 / 2`` times the squared weights (biases are not penalised) on standardised features. L-BFGS sees the
+whole batch at once, so there is no learning rate and no order of examples, and the minimum is unique.
+
+Ours: linear probes are a baseline beside the paper's V-probes; they train no embedding. L-BFGS works in coordinates in which the objective curves
+about equally in all directions. That does not move the minimum and saves nine of ten iterations, because the states of a transformer vary much
+more in some directions than in others.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from igsm_pipeline.errors import BadInput
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """A fitted probe on raw states: ``logits = states @ weight.T + bias``.
+    """A fitted probe for raw (not standardised) states: ``logits = states @ weight.T + bias``.
 
     Attributes:
         weight: shape (num_outputs, d_model); one output for two classes (the logit of label 1), else one per class.
@@ -33,9 +35,14 @@ class LinearProbe:
     bias: Tensor
 
     def predict(self, states: Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Predicted classes and scores, shape (num_states,) each.
+        """Predict the class of each state.
 
-        The score is the probability of label 1 for two classes, else that of the predicted class.
+        Args:
+            states: shape (num_states, d_model).
+
+        Returns:
+            Predicted classes and scores, shape (num_states,) each. The score is the probability of label 1 for two classes, and that of the
+            predicted class for more.
         """
         logits = states.to(self.weight) @ self.weight.T + self.bias
         if logits.shape[1] == 1:
@@ -50,7 +57,7 @@ class LinearProbe:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], prefix: str) -> LinearProbe:
-        """Inverse of ``tensors``.
+        """Rebuild the probe that ``tensors`` took apart.
 
         Raises:
             KeyError: no probe has that prefix.
@@ -59,17 +66,17 @@ class LinearProbe:
 
 
 def fit_probe(states: Tensor, labels: Tensor, num_classes: int, *, l2: float = 1e-3, max_iterations: int = 200) -> LinearProbe:
-    """Fit one probe; deterministic.
+    """Fit one probe. The same inputs give the same probe.
 
     Args:
         states: shape (num_states, d_model), any float type, on the device to compute on.
         labels: classes 0..num_classes-1, shape (num_states,).
-        num_classes: 2 gives a logistic probe, more a multinomial one.
-        l2: weight of the penalty, on standardised features; scikit-learn's C is 1 / (num_states * l2).
+        num_classes: 2 gives a logistic probe, more give a multinomial one.
+        l2: weight of the penalty on squared weights, for standardised features; scikit-learn's C is 1 / (num_states * l2).
         max_iterations: most L-BFGS iterations.
 
     Raises:
-        BadInput: there is nothing to fit.
+        BadInput: there are no states.
     """
     if not len(states):
         raise BadInput("training states", "must not be empty", 0, "draw more probe queries")
@@ -105,7 +112,7 @@ def fit_probe(states: Tensor, labels: Tensor, num_classes: int, *, l2: float = 1
 
 
 def _rounding(features: Tensor, num_classes: int, l2: float) -> Tensor:
-    """B such that weights u of ``features @ B`` see a Hessian near the identity at the start; shape (d_model, d_model)."""
+    """The matrix B, (d_model, d_model), for which the objective on ``features @ B`` has a Hessian close to the identity at weight 0."""
     spread = (1 - 1 / num_classes) / num_classes
     wide = features.double()
     hessian = spread * (wide.T @ wide) / len(wide) + l2 * torch.eye(wide.shape[1], dtype=wide.dtype, device=wide.device)

@@ -1,7 +1,7 @@
-"""How good is a probe, on which queries, and how sure are we? Predictions in, one table of scores out.
+"""Scores of probes: a table of predictions goes in, a table of scores with confidence intervals comes out.
 
-Every score carries n, the number of problems and a 95% interval bootstrapped by problem (``intervals.bootstrap``). "Positive" is label 1; for the
-task ``value``, whose classes are 0..M-1 and M for "not known yet", it is every known value.
+Each row has the number of queries, the number of problems, and 95% intervals, bootstrapped by problem (``intervals.bootstrap``). A query is positive
+if its label is 1. In the task ``value``, whose classes are 0..M-1 and M for "not known yet", it is positive if the value is known.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from igsm_pipeline.probes.stage import DISTANCES, METRICS
 from igsm_pipeline.queries.tasks import TASKS
 
 KEY_COLUMNS = ("problem", "task", "position", "parameter", "parameter_b")
-"""What tells two queries of one slice apart."""
+"""Two queries of one slice differ in at least one of these columns."""
 
 FLAG_COLUMNS = ("op", "necessary", "distance")
-"""What predictions carry over from their queries: operations of the problem (int), parameter in the necessary set (bool or null),
-shortest path to the query (int or null)."""
+"""Columns that predictions copy from their queries: operations of the problem (int), whether the parameter is necessary (bool or null), and the
+length of the shortest path from the query to it (int or null)."""
 
 REQUIRED_COLUMNS = (*KEY_COLUMNS, "label", "prediction", "score", "probe", "layer", "slice", *FLAG_COLUMNS)
 SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc")
@@ -56,14 +56,14 @@ DISTANCE_SCHEMA = DISTANCES.schema()
 
 @dataclass(frozen=True)
 class Majority:
-    """The majority guess: the commonest class of the training labels, and the training share of positives as its score."""
+    """A guess that reads no state: the most common class of the training labels. Its score is the share of positive training labels."""
 
     prediction: int
     positive_share: float
 
     @classmethod
     def of(cls, counts: NDArray[np.integer]) -> Majority:
-        """The guess that training labels suggest; the lowest of equally common classes, class 0 without labels.
+        """The guess from training labels. Of equally common classes it takes the lowest; without labels it takes class 0.
 
         Args:
             counts: how often each class occurred, (num_classes,).
@@ -74,7 +74,7 @@ class Majority:
 
 @dataclass(frozen=True)
 class _Queries:
-    """Predictions of one probe, layer, task and slice as arrays of equal length, in key order."""
+    """Predictions of one probe, layer, task and slice: arrays of equal length, sorted by key."""
 
     label: Ints
     prediction: Ints
@@ -84,8 +84,8 @@ class _Queries:
     necessary: Ints
     """1 yes, 0 no, -1 unknown."""
 
-    def take(self, mask: NDArray[np.bool_]) -> _Queries:
-        return _Queries(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
+    def take(self, rows: NDArray[np.bool_] | slice) -> _Queries:
+        return _Queries(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def guess(self, majority: Majority, num_classes: int) -> _Queries:
         score = majority.positive_share if num_classes == 2 else 1.0
@@ -105,20 +105,22 @@ def score_predictions(
     seed: int = 0,
     num_resamples: int = NUM_RESAMPLES,
 ) -> pa.Table:
-    """Scores of every probe, layer, task and slice of a predictions table, whole and by subset and op.
+    """Score every probe, layer, task and slice of a predictions table: over all queries, by subset, and by number of operations.
 
     Args:
-        predictions: ``REQUIRED_COLUMNS``; problem ids are unique within a slice; ``score`` is the probability of label 1 (two classes) or of the
-            predicted class (``value``); ``layer`` is null for V-probes.
-        modulus: M, which gives ``value`` its classes.
+        predictions: a table with ``REQUIRED_COLUMNS``. Problem ids are unique within a slice; ``score`` is the probability of label 1 (two classes)
+            or of the predicted class (``value``); ``layer`` is null for V-probes.
+        modulus: M, the number of values; ``value`` has M + 1 classes.
         candidates: name of the candidate set, copied into every row.
-        majority: task -> the majority guess, for rows with probe "majority" and layer null.
-        chosen: (task, probe) -> the layer that stands for it.
-        controls: probe -> its control; where both are in the table on the same queries, the row has ``balanced_accuracy_gain`` (paired bootstrap).
+        majority: task -> majority guess; each gives rows with probe "majority" and layer null.
+        chosen: (task, probe) -> its chosen layer.
+        controls: probe -> its control. If both were asked the same queries, rows of the probe have ``balanced_accuracy_gain`` (paired bootstrap).
+        seed: seed of the bootstrap.
+        num_resamples: number of bootstrap resamples.
 
     Returns:
-        ``METRICS_SCHEMA``. Subsets: all; necessary and unnecessary (figure 7b) where the flag is known; known (task ``value``: queries whose
-        parameter is known). Rows with an op stand beside those of subset all wherever a slice holds more than one op.
+        A table with ``METRICS_SCHEMA``. Subsets are: all; necessary and unnecessary (figure 7b) if the flag is known; known (task ``value``
+        only: queries whose value is known). If a slice has problems of several op, the subset all also has a row for each op.
 
     Raises:
         BadInput: a column is missing, or a probe and its control were asked different queries.
@@ -148,13 +150,15 @@ def score_predictions(
 
 
 def score_distances(predictions: pa.Table, *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> pa.Table:
-    """Figures 10 and 14: accuracy of the nece probe on necessary parameters by distance 1..8 to the query, per probe, layer and slice.
+    """Score the task nece on necessary parameters by their distance to the query, 1 to 8, per probe, layer and slice (figures 10 and 14).
 
     Args:
-        predictions: ``REQUIRED_COLUMNS``; rows of other tasks, unnecessary parameters and other distances are passed over.
+        predictions: a table with ``REQUIRED_COLUMNS``; rows of other tasks, of unnecessary parameters and of other distances are skipped.
+        seed: seed of the bootstrap.
+        num_resamples: number of bootstrap resamples.
 
     Returns:
-        ``DISTANCE_SCHEMA``, one row per probe, layer, slice and distance that occurs.
+        A table with ``DISTANCE_SCHEMA``: one row per probe, layer, slice and distance that occurs.
 
     Raises:
         BadInput: a column is missing.
@@ -169,17 +173,12 @@ def score_distances(predictions: pa.Table, *, seed: int = 0, num_resamples: int 
     keys = ["task", "probe", "layer", "slice", "distance"]
     by_problem = chosen.group_by([*keys, "problem"]).aggregate([("hit", "sum"), ("hit", "count")])
     by_problem = by_problem.sort_by([(key, "ascending") for key in [*keys, "problem"]])
-    rows: dict[tuple[Any, ...], list[tuple[float, int]]] = {}
-    columns = [by_problem[key].to_pylist() for key in keys]
-    for key, hits, count in zip(zip(*columns, strict=True), by_problem["hit_sum"].to_pylist(), by_problem["hit_count"].to_pylist(), strict=True):
-        rows.setdefault(key, []).append((hits, count))
+    sums = np.stack([by_problem["hit_sum"].to_numpy(), by_problem["hit_count"].to_numpy()], axis=1)
     table = []
-    for key, pairs in rows.items():
-        statistics = np.array(pairs, dtype=np.float64)
-        scored = interval(statistics, mean_of, seed=seed, num_resamples=num_resamples)
-        table.append(
-            {**dict(zip(keys, key, strict=True)), "n": int(statistics[:, 1].sum()), "num_problems": len(pairs), **scored.columns("accuracy")}
-        )
+    for values, rows in _runs(by_problem, keys):
+        scored = interval(sums[rows], mean_of, seed=seed, num_resamples=num_resamples)
+        counts = {"n": int(sums[rows, 1].sum()), "num_problems": len(sums[rows])}
+        table.append({**dict(zip(keys, values, strict=True)), **counts, **scored.columns("accuracy")})
     return pa.Table.from_pylist(table, schema=DISTANCE_SCHEMA)
 
 
@@ -189,13 +188,19 @@ def _require(table: pa.Table, columns: tuple[str, ...]) -> None:
         raise BadInput("predictions", f"must have the columns {', '.join(columns)}", f"no {', '.join(missing)}", "add them from the queries table")
 
 
+def _runs(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], slice]]:
+    """Groups of a table that is sorted by some columns: their values, and the rows that have them."""
+    groups = table.group_by(list(columns), use_threads=False).aggregate([([], "count_all")])  # one thread keeps the order of the rows
+    start = 0
+    for *values, count in zip(*(groups[name].to_pylist() for name in (*columns, "count_all")), strict=True):
+        yield tuple(values), slice(start, start := start + count)
+
+
 def _split(predictions: pa.Table) -> dict[tuple[str, str, int | None, str], tuple[_Queries, pa.Table]]:
-    """The queries of every (task, probe, layer, slice), in key order, with their keys."""
-    order = [(name, "ascending") for name in ("task", "probe", "layer", "slice", *KEY_COLUMNS)]
-    table = predictions.select(list(REQUIRED_COLUMNS)).sort_by(order).combine_chunks()
-    if not len(table):
-        return {}
-    arrays = _Queries(
+    """The queries of every (task, probe, layer, slice) in key order, and their keys."""
+    by = ("task", "probe", "layer", "slice")
+    table = predictions.select(list(REQUIRED_COLUMNS)).sort_by([(name, "ascending") for name in (*by, *KEY_COLUMNS)]).combine_chunks()
+    everything = _Queries(
         label=_ints(table["label"]),
         prediction=_ints(table["prediction"]),
         score=table["score"].to_numpy().astype(np.float64),
@@ -203,17 +208,8 @@ def _split(predictions: pa.Table) -> dict[tuple[str, str, int | None, str], tupl
         op=_ints(table["op"]),
         necessary=_ints(pc.fill_null(pc.cast(table["necessary"], pa.int8()), -1)),
     )
-    names = [pc.fill_null(pc.cast(table[name], pa.string()), "").combine_chunks().dictionary_encode() for name in ("task", "probe", "layer", "slice")]
-    codes = np.stack([name.indices.to_numpy() for name in names])
-    starts = np.flatnonzero(np.concatenate([[True], (codes[:, 1:] != codes[:, :-1]).any(0)]))
-    ends = np.append(starts[1:], len(table))
     keys = table.select(list(KEY_COLUMNS))
-    groups = {}
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        task, probe, _, part = (name.dictionary[int(code)].as_py() for name, code in zip(names, codes[:, start], strict=True))
-        taken = _Queries(*(getattr(arrays, name)[start:end] for name in _Queries.__dataclass_fields__))
-        groups[task, probe, table["layer"][start].as_py(), part] = (taken, keys.slice(start, end - start))
-    return groups
+    return {(task, probe, layer, part): (everything.take(rows), keys[rows]) for (task, probe, layer, part), rows in _runs(table, by)}
 
 
 def _ints(column: pa.ChunkedArray) -> Ints:
@@ -244,7 +240,7 @@ def _subsets(queries: _Queries, task: str, num_classes: int) -> Iterator[_Subset
 def _scores(
     queries: _Queries, subsets: Sequence[_Subset], num_classes: int, control: _Queries | None, seed: int, num_resamples: int
 ) -> list[dict[str, Any]]:
-    """Every score of some subsets of one probe's queries, all resampled at once: the slice's problems are drawn, whatever they hold of a subset."""
+    """Every score of some subsets of one probe's queries. All subsets share the resamples, which draw from all problems of the slice."""
     problems, index = np.unique(queries.problem, return_inverse=True)
     parts = [_Part(queries, control, mask, index, len(problems), num_classes) for _, _, mask in subsets]
     if len(problems) < 2:
@@ -258,7 +254,7 @@ class _Part:
     """One subset of a probe's queries.
 
     Attributes:
-        statistics: per problem of the slice, what every score needs: class statistics, those of the control, and AUROC's.
+        statistics: the sums per problem of the slice that all scores are computed from: class statistics, those of the control, and those of AUROC.
     """
 
     def __init__(
@@ -278,7 +274,7 @@ class _Part:
         self.statistics = np.concatenate(blocks, axis=1)
 
     def row(self, sums: Floats | None) -> dict[str, Any]:
-        """The subset's columns of ``METRICS_SCHEMA``, from resampled sums of its statistics; without intervals where there are none."""
+        """The subset's cells of ``METRICS_SCHEMA``. ``sums`` are the resampled sums of its statistics; None gives scores without intervals."""
         width = 3 * self.num_classes
         positive, hit = _positive(self.queries, self.num_classes), self.queries.label == self.queries.prediction
         row: dict[str, Any] = {"n": len(hit), "num_problems": self.num_problems, "positives": int(positive.sum())}
@@ -301,7 +297,7 @@ class _Part:
 
 
 def _gain_of(sums: Floats) -> Floats:
-    """Balanced accuracy of a probe less that of its control, from the summed class statistics of both."""
+    """Balanced accuracy of a probe minus that of its control, from the summed class statistics of both."""
     middle = sums.shape[1] // 2
     return balanced_accuracy_of(sums[:, :middle]) - balanced_accuracy_of(sums[:, middle:])
 

@@ -1,4 +1,4 @@
-"""The stages ``linear_probes``, ``v_probes`` and ``probe_scores``: reading the model's mind."""
+"""The stages ``linear_probes``, ``v_probes`` and ``probe_scores`` as declared."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from igsm_pipeline.queries.stage import KEY, LABEL, TASK
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived, with_interval
 from igsm_pipeline.store import Unit
 
-PROBE = Column("probe", "string", "v_probe, linear; their controls on a random model: random, linear_random; majority guess: majority")
-LAYER = Column("layer", "int32", "whose states are read, 0 is the embedding; null for V-probes (last layer) and the majority")
+PROBE = Column("probe", "string", "v_probe or linear; random or linear_random, the same probes on a random model; majority, the majority guess")
+LAYER = Column("layer", "int32", "the layer whose states are read, 0 is the embedding; null for V-probes (last layer) and the majority guess")
 SLICE = Column("slice", "string", "evaluation slice")
 NUMBER = Column("n", "int64", "queries")
-PROBLEMS = Column("num_problems", "int64", "problems they belong to")
+PROBLEMS = Column("num_problems", "int64", "problems that the queries belong to")
 PREDICTION = (
-    Column("prediction", "int16", "what the probe says"),
-    Column("score", "float", "probability of label 1; for value that of the predicted class"),
+    Column("prediction", "int16", "the class that the probe predicts"),
+    Column("score", "float", "probability of label 1; in the task value, of the predicted class"),
 )
 
 SELECTION = Table(
     "layer_selection",
-    "one row per task and layer of the linear probes: how the layer was chosen",
+    "one row per task and layer of the linear probes: the scores that chose the layer",
     "selection.parquet",
     (
         derived("model", "VARCHAR", "trained or random", "u.labels->>'arm'"),
         TASK,
-        Column("layer", "int32", "whose states are read, 0 is the embedding"),
-        Column("n", "int64", "held-out queries of the training problems"),
-        Column("balanced_accuracy", "double", "on them"),
-        Column("chosen", "bool", "the best of the task's layers there, the lowest of equals"),
+        Column("layer", "int32", "the layer whose states are read, 0 is the embedding"),
+        Column("n", "int64", "queries of held-out training problems"),
+        Column("balanced_accuracy", "double", "on those queries"),
+        Column("chosen", "bool", "the best of the task's layers, of equal ones the lowest"),
     ),
     result=True,
 )
@@ -52,8 +52,8 @@ LOSSES = Table(
     (
         derived("task", "VARCHAR", "nece, dep, known, value, can_next or nece_next", "u.labels->>'task'"),
         derived("model", "VARCHAR", "trained or random", "u.labels->>'arm'"),
-        Column("step", "int64", "of the probe's training, from 0"),
-        Column("loss", "float", "of the probe at that step"),
+        Column("step", "int64", "step of the probe's training, from 0"),
+        Column("loss", "float", "training loss of the step"),
     ),
 )
 PREDICTIONS = Table(
@@ -80,7 +80,7 @@ METRICS = Table(
         TASK,
         PROBE,
         LAYER,
-        Column("chosen", "bool", "the layer that stands for a linear probe, chosen on held-out training problems; null where nothing was to choose"),
+        Column("chosen", "bool", "whether the layer is the task's chosen one (on held-out training problems); null if there is no choice"),
         Column("candidates", "string", "candidate set: graph, existing, text or all"),
         SLICE,
         Column("subset", "string", "all, necessary, unnecessary, known"),
@@ -88,7 +88,7 @@ METRICS = Table(
         NUMBER,
         PROBLEMS,
         Column("positives", "int64", "queries with label 1 (value: known)"),
-        Column("negatives", "int64", "the others"),
+        Column("negatives", "int64", "all other queries"),
         *with_interval("accuracy", "share of right predictions"),
         *with_interval("balanced_accuracy", "mean recall over the classes that occur"),
         *with_interval("mcc", "Matthews' correlation"),
@@ -96,7 +96,7 @@ METRICS = Table(
         Column("accuracy_positive", "double", "accuracy on positives"),
         Column("accuracy_negative", "double", "accuracy on negatives"),
         Column("ece", "double", "expected calibration error, 15 bins"),
-        *with_interval("balanced_accuracy_gain", "balanced accuracy less that of the random control on the same queries"),
+        *with_interval("balanced_accuracy_gain", "balanced accuracy minus that of the random control on the same queries"),
     ),
     result=True,
 )
@@ -118,16 +118,16 @@ DISTANCES = Table(
 )
 MENTAL_STATE = Table(
     "mental_state",
-    "the dense map: one row per problem, task, position and parameter, with what the V-probe says at every step",
+    "the dense map: one row per problem, task, position and parameter, with the V-probe's answer",
     "mental_state*.parquet",
     (
         SLICE,
         *KEY,
         LABEL,
-        Column("name", "string", "of parameter A"),
+        Column("name", "string", "name of parameter A"),
         *PREDICTION,
         Column("probe", "string", "v_probe", shown=False),
-        Column("layer", "int32", "null: the last one", shown=False),
+        Column("layer", "int32", "null: V-probes read the last layer", shown=False),
         Column("op", "uint8", "operations of the problem", shown=False),
         Column("necessary", "bool", "A is necessary for the answer", shown=False),
         Column("distance", "uint8", "shortest dependency path from the query to A; null for unnecessary A", shown=False),
@@ -136,28 +136,28 @@ MENTAL_STATE = Table(
 
 
 def _cached_size(unit: Unit) -> tuple[int, int]:
-    """Width and layers, the embedding counted as one, of the states that a unit reads."""
+    """Width and number of layers (the embedding counts as one) of the states that a unit reads."""
     return size_behind(next(one for one in unit.inputs.values() if one.stage == "activation_cache"))
 
 
 def _linear_disk(unit: Unit) -> float:
-    """A probe per task and layer, of as many classes as the modulus has, and one."""
+    """Bytes of a probe per task and layer, each with modulus + 1 classes."""
     width, layers = _cached_size(unit)
     return 4.0 * len(unit.settings["tasks"]) * layers * (width + 1) * (int(unit.settings["modulus"]) + 1)
 
 
 def _v_probe_disk(unit: Unit) -> float:
-    """The low-rank update of the embedding and the head, with a state to resume from."""
+    """Bytes of the embedding's update, of the head, and of the state that a training resumes from."""
     return 4 * (1 + STATE_COPIES) * float(unit.settings["rank"]) * (VOCABULARY["bpe"] + size_behind(unit)[0] + 64.0)
 
 
 def _scores_disk(unit: Unit) -> float:
-    """A prediction per query, layer and arm."""
+    """Bytes of a prediction per query, layer and arm."""
     return 2 * (size_behind(unit)[1] + 1) * 6.0 * queries_behind(unit.inputs.values()) + 1e6
 
 
 def _linear_work(unit: Unit) -> float:
-    """A hundred steps of L-BFGS over the states of every layer, for every class of every task."""
+    """Operations of a hundred steps of L-BFGS over the states of every layer, for every class of every task."""
     width, layers = _cached_size(unit)
     classes = sum(int(unit.settings["modulus"]) + 1 if task == "value" else 1 for task in unit.settings["tasks"])
     queries = sum(asked_problems(one) * int(one.settings["per_problem"]) for one in queries_of(unit))
@@ -165,13 +165,13 @@ def _linear_work(unit: Unit) -> float:
 
 
 def _linear_memory(unit: Unit) -> float:
-    """The states of one layer and task, a few times over."""
+    """Bytes of a few copies of the states of one layer and task."""
     queries = sum(asked_problems(one) * int(one.settings["per_problem"]) for one in queries_of(unit))
     return 12.0 * queries * _cached_size(unit)[0]
 
 
 def _v_probe_work(unit: Unit) -> float:
-    """Forward, and backward to the embedding alone, of every document with its queries, at every step of every start."""
+    """Operations of a forward pass, and a backward pass to the embedding, over the documents and queries of every step of every start."""
     (asked,) = queries_of(unit)
     settings, length = unit.settings, shared_length(unit, asked, 1)
     steps = int(settings["num_steps"]) + (int(settings["starts"]) - 1) * min(int(settings["start_steps"]), int(settings["num_steps"]))
@@ -179,14 +179,14 @@ def _v_probe_work(unit: Unit) -> float:
 
 
 def _v_probe_memory(unit: Unit) -> float:
-    """The weights, what the forward pass of a batch keeps, and its mask."""
+    """Bytes of the weights, of what the forward pass of a batch keeps, and of its mask."""
     (asked,) = queries_of(unit)
     rows, length, network = int(unit.settings["batch_problems"]), 2 * shared_length(unit, asked, 1), network_behind(unit)
     return network.bytes + network.kept(rows * length, unit.settings["precision"]) + 8.0 * rows * length**2
 
 
 def _scores_work(unit: Unit) -> float:
-    """Every document with the queries of one task behind it, for every V-probe."""
+    """Operations of a forward pass over every document and its queries, for every V-probe."""
     probes = sum(role.startswith("v_probes") for role in unit.inputs)
     (asked,) = queries_of(unit)
     length = shared_length(unit, asked, 1)
@@ -200,11 +200,15 @@ LINEAR_PROBES = Stage(
     write="igsm_pipeline.probes.write_linear_probes:write_linear_probes",
     group="mind",
     kinds=("pytorch", "parquet"),
-    words="A linear probe per task and layer on the cached states: the baseline of V-probing, and the layers of figure 10.",
+    words="A linear probe per task and layer on the cached states: the baseline for V-probes; figure 10 shows its layers.",
     reads=(Read("queries", "probe_queries"), Read("activations", "activation_cache")),
     tables=(SELECTION,),
     checks=(
-        Check("linear_probes_chosen", "Each layer's probe is finite; the best one is chosen.", "igsm_pipeline.probes.checks:linear_probes_chosen"),
+        Check(
+            "linear_probes_chosen",
+            "Every layer has a finite probe, and the best layer is chosen.",
+            "igsm_pipeline.probes.checks:linear_probes_chosen",
+        ),
     ),
     disk=_linear_disk,
     work=_linear_work,
@@ -221,10 +225,10 @@ V_PROBES = Stage(
     write="igsm_pipeline.probes.write_v_probe:write_v_probe",
     group="mind",
     kinds=("pytorch", "parquet"),
-    words="V-probing: a rank-8 update of the input embedding and a linear head read the model's mind, beside random weights (figures 7 and 12).",
+    words="One V-probe per task and model: a rank-8 update of the input embedding and a linear head; also on random weights (figures 7 and 12).",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("queries", "probe_queries"), Read("model", "checkpoint"), Read("model", "control")),
     tables=(LOSSES,),
-    checks=(Check("v_probes_trained", "Each probe took all its steps and is finite.", "igsm_pipeline.probes.checks:v_probes_trained"),),
+    checks=(Check("v_probes_trained", "Every probe was trained for all its steps and is finite.", "igsm_pipeline.probes.checks:v_probes_trained"),),
     disk=_v_probe_disk,
     work=_v_probe_work,
     arithmetic=PROBING,
@@ -251,7 +255,11 @@ PROBE_SCORES = Stage(
         Read("v_probes"),
     ),
     tables=(PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE),
-    checks=(Check("beats_random", "Better than the same probe on random weights.", "igsm_pipeline.probes.checks:beats_random", blocking=False),),
+    checks=(
+        Check(
+            "beats_random", "Every probe is better than the same probe on random weights.", "igsm_pipeline.probes.checks:beats_random", blocking=False
+        ),
+    ),
     disk=_scores_disk,
     work=_scores_work,
     arithmetic=FORWARD,

@@ -1,11 +1,11 @@
-"""V-probing: does a frozen model's last state, at the end of an appended query, know the answer?
+"""The V-probe: it appends a query to a text and reads the answer from the frozen model's last state at the query's end.
 
-The probe is a rank-r update of the input embedding, which lets the model read the query's markers, and a linear head on the
-last layer's state (after the final norm) at [END]. The model's weights are frozen, and so small an update cannot solve the
-task by itself: the control, a randomly initialised model with a probe of its own, shows how far it gets without pretraining.
+The probe has two trained parts: a rank-r update of the input embedding, which lets the model read the query's markers, and a linear head on the
+last layer's state (after the final norm) at [END]. The model's weights are frozen. So small an update cannot solve the task by itself; the
+control, a probe of the same shape on a randomly initialised model, shows how far it gets without pretraining.
 
-Source: figures 7 and 12 (arXiv:2407.20311). Ours: the initial values (the update starts at 0 but for the markers, see ``settle_markers``), and
-that each task has a pass of its own: the embedding updates differ between tasks, so tasks cannot share one exactly.
+Source: figures 7 and 12 (arXiv:2407.20311). Ours: the initial values (the update starts at 0, except for the markers; see ``settle_markers``), and
+one forward pass per task, because the embedding update differs from task to task.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from igsm_pipeline.queries.sequences import QueryTokens
 
 WEIGHTS, DESCRIPTION = "probe.safetensors", "probe.json"
 _SIZE = 0.5
-"""Of the directions at the start; at 1 the first steps move embeddings further than they are long (LOG.md)."""
+"""Initial size of the directions; at 1 the first steps change embeddings by more than their own length (LOG.md)."""
 
 
 class VProbe(nn.Module):
-    """Rank-r embedding update and linear head.
+    """A rank-r update of the input embedding, and a linear head.
 
     Args:
         vocab_size: rows of the model's embedding.
-        d_model: its width.
-        num_classes: of the task: 2, or M + 1 for value.
-        rank: r.
-        seed: the initial values are a function of it, of ``start`` and of the sizes.
-        start: number of the start; starts share nothing.
+        d_model: width of the model.
+        num_classes: classes of the task: 2, or M + 1 for value.
+        rank: the rank r.
+        seed: together with ``start`` and the sizes it decides the initial values.
+        start: number of the start; each start has initial values of its own.
     """
 
     def __init__(self, vocab_size: int, d_model: int, num_classes: int, rank: int, seed: int, start: int = 0) -> None:
@@ -58,11 +58,11 @@ class VProbe(nn.Module):
 
     @torch.no_grad()
     def settle_markers(self, model: PreTrainedModel, markers: Sequence[int], used: Tensor) -> None:
-        """Let the update start by taking the markers' mean embedding to that of the tokens in use.
+        """Set the update so that the markers' mean embedding moves to the mean of the tokens in use.
 
-        Training never shows the markers, and with tied embeddings pushes what it never shows far out along one direction (in a small model to four
-        times the length of other embeddings), where a state is mostly that direction and steps are small beside it. One of the r directions brings
-        them back; what tells them apart stays.
+        The model has never seen the markers in training. With tied embeddings, training pushes unseen tokens far out along one direction (in a small
+        model to four times the length of other embeddings), and learning from there is slow. One of the r directions undoes that push for all
+        markers; their differences stay.
 
         Args:
             model: the frozen model.
@@ -90,12 +90,12 @@ class VProbe(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Classes of the task."""
+        """How many classes the task has."""
         return len(self.bias)
 
 
 def fit_sizes(model: PreTrainedModel) -> tuple[int, int]:
-    """(vocab_size, d_model) that a probe of this model has."""
+    """The sizes (vocab_size, d_model) of a probe on this model."""
     weight: Tensor = model.get_input_embeddings().weight
     return weight.shape[0], weight.shape[1]
 
@@ -104,10 +104,19 @@ def fit_sizes(model: PreTrainedModel) -> tuple[int, int]:
 def predict(
     probe: VProbe, model: PreTrainedModel, tokens: QueryTokens, *, device: torch.device, max_tokens: int, bf16: bool = False
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """A probe's answers to all queries.
+    """Ask a probe all queries.
+
+    Args:
+        probe: a trained probe.
+        model: the model that it was trained on, on ``device``.
+        tokens: the queries.
+        device: where to compute.
+        max_tokens: most tokens per forward pass, padding included.
+        bf16: compute matrix products of the model in bfloat16.
 
     Returns:
-        prediction (class), int16, and score, float32, both (num_queries,): the probability of label 1 (two classes) or of the predicted class.
+        Predicted classes, int16, and scores, float32, (num_queries,) each. The score is the probability of label 1 for two classes, and that of
+        the predicted class for more.
     """
     prediction, score = np.zeros(len(tokens), np.int16), np.zeros(len(tokens), np.float32)
     for rows in split_into_passes(tokens, np.arange(len(tokens.problems)), max_tokens):
@@ -121,7 +130,7 @@ def predict(
 
 
 def save_probe(probe: VProbe, folder: Path, task: str, **more: Any) -> None:
-    """Write probe.json (task, sizes and what else the caller states of the probe, as JSON values) and probe.safetensors into a folder."""
+    """Write probe.safetensors and probe.json (task, sizes, and ``more`` as JSON values) into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (rank, width), vocab_size = probe.directions.shape, len(probe.rows)
     sizes = {"task": task, "rank": rank, "vocab_size": vocab_size, "d_model": width, "num_classes": probe.num_classes}
@@ -130,7 +139,7 @@ def save_probe(probe: VProbe, folder: Path, task: str, **more: Any) -> None:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What probe.json says.
+    """Read probe.json: the probe's task, sizes and training settings.
 
     Raises:
         BadCheckpoint: the folder holds no probe.
@@ -142,7 +151,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def load_probe(folder: Path, device: torch.device | str = "cpu") -> VProbe:
-    """The probe that ``save_probe`` wrote; its predictions are the same.
+    """Load a probe that ``save_probe`` wrote.
 
     Raises:
         BadCheckpoint: the folder holds no probe.

@@ -1,4 +1,4 @@
-"""The V-probe's training loop: seeded, checkpointed, and after a kill -9 continued as if nothing had happened."""
+"""Trains a V-probe: seeded, with saved states, so that a killed training resumes and gives the same probe."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from igsm_pipeline.queries.sequences import QueryTokens
 
 STATE = "state.safetensors"
 SETTLED_BY = 64
-"""Problems whose tokens stand for those in use."""
+"""How many problems are read to find the tokens in use."""
 _POOL = 16
-"""Batches that are formed together, problems of like length side by side: less padding."""
+"""How many batches are formed together, from problems sorted by length, so that there is less padding."""
 
 
 class Batches:
-    """Which problems are seen at which step: a function of the seed and the step alone.
+    """The problems of each step. They depend on the seed and the step alone.
 
-    Every epoch is a fresh permutation; what is left over after its last whole batch is dropped.
+    Every epoch is a new permutation; problems that do not fill a last whole batch are left out of that epoch.
     """
 
     def __init__(self, lengths: NDArray[np.int64], batch_problems: int, seed: int) -> None:
@@ -40,7 +40,7 @@ class Batches:
         self._epoch, self._plan = -1, np.empty((0, self.size), np.int64)
 
     def at(self, step: int) -> NDArray[np.int64]:
-        """Problems of a step (indices), rising."""
+        """Indices of the problems of a step, in ascending order, (batch,)."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             self._epoch, self._plan = epoch, self._shuffle(epoch)
@@ -56,7 +56,7 @@ class Batches:
 
 @dataclass
 class _Course:
-    """One start's way through a training: the probe, its optimizer, and the losses of the steps behind it, (num_steps,)."""
+    """The training of one start: its probe, its optimizer, the losses, (num_steps,), and how many steps are done."""
 
     probe: VProbe
     optimizer: torch.optim.Optimizer
@@ -65,7 +65,7 @@ class _Course:
 
 
 class _Training:
-    """What all starts share: the frozen model, the queries, and which batch and rate each step has."""
+    """What all starts share: the frozen model, the queries, and the batch and the learning rate of each step."""
 
     def __init__(self, settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, num_classes: int, device: torch.device) -> None:
         self.settings, self.model, self.tokens, self.num_classes, self.device = settings, freeze(model), tokens, num_classes, device
@@ -74,7 +74,7 @@ class _Training:
         self.used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
 
     def begin(self, start: int) -> _Course:
-        """A course with no step behind it."""
+        """A new course, no step done."""
         settings = self.settings
         probe = VProbe(*fit_sizes(self.model), self.num_classes, settings.rank, settings.seed, start).to(self.device)
         probe.settle_markers(self.model, self.tokens.table.probe_markers, self.used)
@@ -104,23 +104,23 @@ def train_v_probe(
 ) -> tuple[VProbe, NDArray[np.float32]]:
     """Train one probe on one frozen model.
 
-    With several ``starts`` each does the first ``start_steps`` steps on the same batches, and the one whose loss over the last quarter of them is
-    least goes on. Held-out data are not looked at.
+    With several ``starts``, each one takes the first ``start_steps`` steps on the same batches. The start with the lowest mean loss over the last
+    quarter of them is trained to the end. Only training data decide.
 
     Args:
-        settings: the recipe.
-        model: on ``device``; it is frozen and put into evaluation mode.
+        settings: how to train.
+        model: the model, on ``device``; it is frozen and put into evaluation mode.
         tokens: the training queries.
-        num_classes: of the task.
-        folder: keeps ``state.safetensors`` while training; a state found there is continued (trials, short as they are, are done anew).
+        num_classes: classes of the task.
+        folder: holds ``state.safetensors`` during training. If a state is there, training resumes from it; unfinished trials begin again.
         device: where to train.
-        label: what the progress bar calls the run.
+        label: name of the run on the progress bar.
 
     Returns:
         The probe, and the loss of every step, float32, (num_steps,).
 
     Raises:
-        Stopped: a signal asked for it; the state is saved, unless the starts were still being tried.
+        Stopped: a signal asked the training to stop. The state has been saved, except during the trials.
     """
     training, state = _Training(settings, model, tokens, num_classes, device), folder / STATE
     trial = min(settings.start_steps, settings.num_steps) if settings.starts > 1 else 0
@@ -136,7 +136,7 @@ def train_v_probe(
 
         course = training.begin(0)
         _restore(state, course)
-        if course.done:  # steps of before count as done, and not towards the rate
+        if course.done:  # earlier steps count as done, but not towards the bar's speed
             progress.initial = progress.n = course.done + others
             progress.refresh()
         elif trial:
@@ -157,7 +157,7 @@ def train_v_probe(
 
 
 def _save(path: Path, course: _Course) -> None:
-    """Write parameters, optimiser moments and losses; the old state stays until the new one is whole."""
+    """Save parameters, optimizer moments and losses; the old state stays until the new one is complete."""
     tensors = {"losses": course.losses[: course.done].clone()}
     for name, parameter in course.probe.named_parameters():
         tensors[name] = parameter.detach()
@@ -167,7 +167,7 @@ def _save(path: Path, course: _Course) -> None:
 
 
 def _restore(path: Path, course: _Course) -> None:
-    """Let a course take over a saved state, if there is one."""
+    """Load a saved state into a course, if there is one."""
     if not path.exists():
         return
     with safe_open(path, framework="pt") as state:

@@ -1,4 +1,4 @@
-"""Tensors on disk, each file whole or not there."""
+"""Weights on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from igsm_pipeline.store import written_whole
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write a safetensors file; its folder is made where it is missing."""
+    """Write tensors into one safetensors file; a missing folder is made, and an interrupted write leaves no half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as temporary:
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)

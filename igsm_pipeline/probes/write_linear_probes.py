@@ -1,4 +1,4 @@
-"""The stage ``linear_probes``: every task on every cached layer of one model."""
+"""The stage ``linear_probes``: it fits a linear probe per task and cached layer of one model."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ SELECTION_SCHEMA = SELECTION_TABLE.schema()
 
 
 def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write probes.safetensors (``TASK.layer_K.weight`` and ``.bias``) and selection.parquet (``SELECTION_SCHEMA``).
+    """Fit the probes; write probes.safetensors (``TASK.layer_K.weight`` and ``.bias``) and selection.parquet (``SELECTION_SCHEMA``).
 
-    Some of the training problems are held out of every fit; the layer that reads a task best there stands for it in comparisons, so that no slice
-    chooses its own layer.
+    No fit sees the held-out training problems. The layer with the best balanced accuracy there is the task's chosen layer, which comparisons
+    use; so no evaluation slice chooses its own layer.
 
     Args:
-        settings: what to fit.
-        inputs: ``queries`` and ``activations`` of the training problems.
+        settings: which tasks, and how to fit.
+        inputs: folders: ``queries`` and ``activations`` of the training problems.
         writing: where the files go.
 
     Raises:
-        StageFailed: there are no training queries, or the cache holds others.
+        StageFailed: a task has no training queries, or the cache lacks the states of a query.
     """
     cache, device = CachedStates(inputs["activations"]), pick_device(settings.device)
     asked = {task: _TrainingQueries.read(inputs["queries"], task, settings, cache) for task in settings.tasks}
@@ -64,7 +64,7 @@ def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path
 
 
 class _TrainingQueries:
-    """A task's training queries: rows of the cache, labels, and which are held out."""
+    """The training queries of one task: their rows in the cache, their labels, and which of them are held out."""
 
     def __init__(self, rows: NDArray[np.int64], label: NDArray[np.int64], held: NDArray[np.bool_], num_classes: int) -> None:
         self.rows, self.label, self.held, self.num_classes = torch.from_numpy(rows), torch.from_numpy(label), torch.from_numpy(held), num_classes
@@ -76,7 +76,7 @@ class _TrainingQueries:
             raise StageFailed(f"linear_probes: there must be training queries of {task}, got none; draw more problems for the probes")
         problem = queries["problem"].to_numpy()
         held = hold_out(int(problem.max()) + 1, settings.held_out, settings.seed)[problem]
-        held &= not held.all()  # of a handful of problems, all may be drawn: then none is held out, and the first layer stands for the task
+        held &= not held.all()  # with a handful of problems, all may be drawn: then none is held out, and the first layer is chosen
         label = queries["label"].to_numpy().astype(np.int64)
         return cls(cache.rows_of(queries), label, held, TASKS[task].classes(settings.modulus))
 
@@ -91,7 +91,7 @@ class _TrainingQueries:
 
 
 def hold_out(num_problems: int, share: float, seed: int) -> NDArray[np.bool_]:
-    """Which problems no fit sees, (num_problems,); one draw per problem row, so that a longer set begins with the draws of a shorter one."""
+    """Draw the problems that are held out of the fits: a mask of shape (num_problems,). A longer set begins with the draws of a shorter one."""
     return np.asarray(seeding.generator(seed, "linear_probes.held_out").random(num_problems) < share)
 
 

@@ -1,4 +1,4 @@
-"""The stage ``probe_scores``: what every trained probe says of one slice, and how good that is."""
+"""The stage ``probe_scores``: it asks every trained probe the queries of one slice and scores the answers."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ LINEAR_NAMES: Mapping[Arm, str] = {"trained": "linear", "random": "linear_random
 
 
 def write_scores(settings: ScoreSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write predictions.parquet, metrics.parquet, distances.parquet and mental_state.parquet (``probes.dense``) of one slice.
+    """Write predictions.parquet, metrics.parquet, distances.parquet and mental_state.parquet (see ``probes.dense``) of one slice.
 
     Args:
-        settings: whom to ask.
-        inputs: ``world``, ``problems`` and ``queries`` of the slice; per arm (trained, random) ``model:ARM``, ``activations:ARM`` of the slice,
-            ``linear_probes:ARM`` and, per task, ``v_probes:TASK ARM``.
+        settings: the slice, its tasks, and how to score.
+        inputs: folders: ``world``, and ``problems`` and ``queries`` of the slice; for each arm (trained, random) ``model:ARM``,
+            ``activations:ARM`` of the slice and ``linear_probes:ARM``; for each task and arm ``v_probes:TASK ARM``.
         writing: where the files go.
     """
     scorer = _Scorer(settings, inputs)
@@ -83,12 +83,12 @@ def write_scores(settings: ScoreSettings, inputs: Mapping[str, Path], writing: W
 
 
 class _Scorer:
-    """The probes and queries of one slice.
+    """Asks the probes about one slice.
 
     Attributes:
         asked: task -> queries.
-        chosen: (task, probe) -> the layer that stands for a linear probe.
-        maps: dense maps made so far.
+        chosen: (task, probe) -> the chosen layer of a linear probe.
+        maps: the dense maps that ``ask_v_probes`` has made so far.
     """
 
     def __init__(self, settings: ScoreSettings, inputs: Mapping[str, Path]) -> None:
@@ -103,12 +103,12 @@ class _Scorer:
                         self.chosen[row["task"], LINEAR_NAMES[arm]] = row["layer"]
 
     def majority(self, task: str) -> dict[str, Majority]:
-        """The task's majority guess, from the labels that its V-probes were trained on; none where there is no V-probe."""
+        """The majority guess by task, from the labels that the task's V-probes were trained on; empty if it has no V-probe."""
         folders = [folder for role, folder in self.inputs.items() if role.startswith(f"v_probes:{task} ")]
         return {task: Majority.of(np.array(read_description(folders[0])["label_counts"]))} if folders else {}
 
     def ask_linear_probes(self) -> Iterator[tuple[str, pa.Table]]:
-        """(task, predictions) of every layer and arm."""
+        """Yield (task, predictions) for every layer and arm."""
         for arm in ARMS:
             if f"linear_probes:{arm}" not in self.inputs:
                 continue
@@ -123,7 +123,7 @@ class _Scorer:
                     yield task, make_predictions(tokens.queries, *said, probe=LINEAR_NAMES[arm], layer=layer, part=self.settings.slice)
 
     def ask_v_probes(self) -> Iterator[tuple[str, pa.Table]]:
-        """(task, predictions) of every arm; the trained ones also fill ``maps``."""
+        """Yield (task, predictions) for every arm; probes of the trained model also fill ``maps``."""
         settings = self.settings
         for arm in ARMS:
             tasks = [task for task in self.asked if f"v_probes:{task} {arm}" in self.inputs]

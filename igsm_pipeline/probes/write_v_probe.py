@@ -1,4 +1,4 @@
-"""The stage ``v_probes``: the V-probe of one task, trained on one model."""
+"""The stage ``v_probes``: it trains the V-probe of one task on one model."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from igsm_pipeline.store import Writing
 
 
 def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write probe.safetensors, probe.json (sizes, the recipe, how often each label occurred in training) and losses.parquet.
+    """Train one V-probe; write probe.safetensors, probe.json (sizes, settings, counts of the training labels) and losses.parquet.
 
     Args:
-        settings: the recipe.
-        inputs: ``world``, ``model`` (a checkpoint or the control), ``problems`` and ``queries`` to train on.
-        writing: where the files go; a half-trained probe in it is continued.
+        settings: the task and how to train.
+        inputs: folders: ``world``, ``model`` (a checkpoint or the control), and ``problems`` and ``queries`` to train on.
+        writing: where the files go. A half-trained probe in its folder is trained further.
 
     Raises:
         StageFailed: there are no training queries.

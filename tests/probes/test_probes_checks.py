@@ -86,8 +86,8 @@ def test_a_v_probe_that_took_all_its_steps_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("losses", "weight", "told"),
     [
-        ([0.7, 0.6], 1.0, "its losses must be those of steps 0 to 2, 2 are there"),
-        ([0.7, float("nan"), 0.5], 1.0, "a loss is not finite"),
+        ([0.7, 0.6], 1.0, "its losses must be those of steps 0 to 2, got 2 rows"),
+        ([0.7, float("nan"), 0.5], 1.0, "every loss must be finite"),
         ([0.7, 0.6, 0.5], float("inf"), "directions holds a value that is not finite"),
     ],
 )

@@ -21,7 +21,6 @@ from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.stage import Outcome, StageUnits
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.world import load_world
-from igsm_pipeline.world.write import WORLD_FILE
 
 SAMPLE = 16
 SHARING_TOLERANCE = 2e-3
@@ -51,7 +50,7 @@ def largest_gap(settings: Mapping[str, Any], inputs: Mapping[str, Path], cache: 
         sample: queries of each task to look at, evenly spaced.
     """
     parsed = ActivationSettings.parse(settings, "activation_cache")
-    world = load_world(inputs["world"] / WORLD_FILE)
+    world = load_world(inputs["world"])
     batch = read_problems(inputs["problems"], world, parsed.family.modulus)
     table = build_table(world, parsed.family.modulus, parsed.tokens, inputs["model"])
     documents, model, cached = GoldDocuments(batch, table, parsed.family.format), freeze(load(inputs["model"])), CachedStates(cache)

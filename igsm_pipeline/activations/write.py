@@ -26,7 +26,6 @@ from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.world import load_world
-from igsm_pipeline.world.write import WORLD_FILE
 
 PROBLEMS_PER_FILE = 4096
 """How much a crash can cost, and how much is in memory at once; readers join the files."""
@@ -46,7 +45,7 @@ def write_activations(settings: ActivationSettings, inputs: Mapping[str, Path], 
         writing: where the files go; files of an earlier attempt are kept.
     """
     device = pick_device(settings.device)
-    world = load_world(inputs["world"] / WORLD_FILE)
+    world = load_world(inputs["world"])
     batch = read_problems(inputs["problems"], world, settings.family.modulus)
     table = build_table(world, settings.family.modulus, settings.tokens, inputs["model"])
     queries = distinct_queries([read_queries(inputs["queries"], task) for task in settings.tasks])

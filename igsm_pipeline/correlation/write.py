@@ -34,7 +34,6 @@ from igsm_pipeline.stage import folder_of, parts_of
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
 from igsm_pipeline.world import load_world
-from igsm_pipeline.world.write import WORLD_FILE
 
 CORRELATION, PREDICTOR, EVENTS = "correlation.parquet", "mistake_predictor.parquet", "events.parquet"
 
@@ -100,7 +99,7 @@ class _ProbedModel:
 
     def __post_init__(self) -> None:
         self.device = pick_device(self.settings.device)
-        self.world = load_world(self.inputs["world"] / WORLD_FILE)
+        self.world = load_world(self.inputs["world"])
 
     @cached_property
     def table(self) -> TokenTable:

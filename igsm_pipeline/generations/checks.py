@@ -49,7 +49,7 @@ def room_to_answer(run: StageUnits) -> Outcome:
         shares[unit.name] = round(float(cut.mean()), 4) if len(cut) else 0.0
         if not cut.any():
             continue
-        world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
+        world = load_world(run.store.path(unit.inputs["world"]))
         tokens = build_table(world, settings.family.modulus, settings.tokens, run.store.path(unit.inputs["checkpoint"]))
         batch = read_problems(run.store.path(unit.inputs["problems"]), world, settings.family.modulus)
         emitted = emit(batch, tokens, settings.family.format)

@@ -20,7 +20,6 @@ from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table, emit
 from igsm_pipeline.world import load_world
-from igsm_pipeline.world.write import WORLD_FILE
 
 GENERATIONS = "generations.parquet"
 
@@ -36,7 +35,7 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
         inputs: ``world``, ``problems``, ``checkpoint``.
         writing: where the file goes.
     """
-    world = load_world(inputs["world"] / WORLD_FILE)
+    world = load_world(inputs["world"])
     batch = read_problems(inputs["problems"], world, settings.family.modulus)
     table = build_table(world, settings.family.modulus, settings.tokens, inputs["checkpoint"])
     emitted = emit(batch, table, settings.family.format)

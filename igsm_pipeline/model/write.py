@@ -26,7 +26,7 @@ def write_control(settings: ControlSettings, inputs: Mapping[str, Path], writing
         writing: where it goes.
     """
     path = None if settings.model.path is None else Path(settings.model.path)
-    table = build_table(load_world(inputs["world"] / "world.json"), settings.family.modulus, settings.tokens, path)
+    table = build_table(load_world(inputs["world"]), settings.family.modulus, settings.tokens, path)
     if path is None:
         model: PreTrainedModel = build(settings.model, table.size, CONTEXT, settings.seed, bos=table.bos, eos=table.eos, stream=STREAM)
     else:

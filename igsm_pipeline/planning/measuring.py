@@ -29,7 +29,7 @@ from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import build, fuse_activations
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.planning.speeds import MEASURED_WIDTHS, Speeds
-from igsm_pipeline.problems.workers import default_workers
+from igsm_pipeline.processes.pools import usable_cores
 
 LEAST_S = 0.5
 SHAPES = dict(zip(MEASURED_WIDTHS, ((4, 20, 96), (12, 4, 256)), strict=True))
@@ -64,7 +64,7 @@ def measure_speeds(device_name: str = "auto") -> Speeds:
     try:
         for width, (heads, rows, length) in SHAPES.items():
             for kind, rate in _measure_width(width, heads, rows, length, device).items():
-                lanes = default_workers() * _LOOP_SHARE if kind == TRAINING and not on_gpu else 1.0
+                lanes = usable_cores() * _LOOP_SHARE if kind == TRAINING and not on_gpu else 1.0
                 rates.setdefault(kind, {})[width] = _around(rate * lanes)
     finally:
         torch.set_num_threads(threads)
@@ -75,7 +75,7 @@ def measure_speeds(device_name: str = "auto") -> Speeds:
         basis=f"measured on this machine for some seconds, {now:%Y-%m-%d %H:%M} UTC",
         start=_seconds_to_start(),
         core=core,
-        cores=default_workers(),
+        cores=usable_cores(),
         rates=rates,
         memory=float(torch.cuda.get_device_properties(device).total_memory) if on_gpu else 0.0,
     )

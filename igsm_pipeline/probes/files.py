@@ -17,7 +17,6 @@ from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import load_world
-from igsm_pipeline.world.write import WORLD_FILE
 
 PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE = "predictions.parquet", "metrics.parquet", "distances.parquet", "mental_state.parquet"
 PROBES, SELECTION, LOSSES = "probes.safetensors", "selection.parquet", "losses.parquet"
@@ -38,7 +37,7 @@ def read_tokens(
     Returns:
         Task -> queries.
     """
-    world = load_world(inputs["world"] / WORLD_FILE)
+    world = load_world(inputs["world"])
     table = build_table(world, family.modulus, tokens, model)
     batch = read_problems(inputs["problems"], world, family.modulus)
     documents = GoldDocuments(batch, table, family.format)

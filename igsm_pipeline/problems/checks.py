@@ -105,7 +105,7 @@ def repeats_by_set(run: StageUnits) -> dict[str, tuple[int, int]]:
     """Problem set -> how many of the problems of its first file (at most ``_REPEATS_LOOKED_AT``) repeat an earlier one, and how many these are."""
     found = {}
     for unit in run.units:
-        world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
+        world = load_world(run.store.path(unit.inputs["world"]))
         records = from_table(pq.read_table(_problem_files(run, unit)[0]).slice(0, _REPEATS_LOOKED_AT))
         contents = problem_keys(ProblemBatch(records, world, unit.settings["family"]["modulus"]))
         found[unit.name] = len(contents) - len(np.unique(contents)), len(contents)
@@ -118,7 +118,7 @@ def _problem_files(run: StageUnits, unit: Unit) -> list[Path]:
 
 def problems_of(run: StageUnits, unit: Unit, modulus: int) -> ProblemBatch:
     """The problems that a unit reads, or those that it is, with their world's names."""
-    world = load_world(run.store.path(unit.inputs["world"]) / "world.json")
+    world = load_world(run.store.path(unit.inputs["world"]))
     return read_problems(run.store.path(unit.inputs.get("problems", unit)), world, modulus)
 
 

@@ -6,9 +6,6 @@ its process and renamed when whole, so a worker that was killed leaves nothing t
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -16,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from igsm_pipeline.errors import TransientFault
-from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
+from igsm_pipeline.processes.pools import begin_worker, worker_pool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -70,24 +67,6 @@ def map_in_order(work: Callable[[T], R], items: Iterable[T], workers: int, begin
         raise TransientFault("a worker process was killed (out of memory?); run again, or with --jobs 1") from None
 
 
-def default_workers() -> int:
-    """Processes that this machine lets us have."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _begin_with(begin: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     begin_worker()
     begin(*arguments)
-
-
-def begin_worker() -> None:
-    """Let a worker leave Ctrl-C to its parent and end when the parent does."""
-    leave_stops_to_parent()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

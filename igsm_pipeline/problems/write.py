@@ -36,7 +36,7 @@ def write_problem_set(settings: ProblemSetSettings, inputs: Mapping[str, Path], 
         StageFailed: the split or the family holds no such problem.
         TransientFault: a worker was killed.
     """
-    world = load_world(inputs["world"] / "world.json")
+    world = load_world(inputs["world"])
     per_file = settings.block_size * BLOCKS_PER_FILE
     num_files = -(-settings.num_problems // per_file)
     remove_leftovers(writing.folder)

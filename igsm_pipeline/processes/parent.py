@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -25,11 +26,12 @@ def end_with(parent: int, number: signal.Signals) -> None:
 
 
 def die_with_parent() -> None:
-    """End this process as soon as its parent does. Call it in the main thread of a process that was started as a child.
+    """End this process as soon as its parent ends. Call it in the main thread of a child process.
 
-    The kernel sends SIGKILL on Linux; elsewhere the parent's id is watched.
+    On Linux the kernel sends SIGKILL; elsewhere a thread watches the parent's id.
     """
-    parent = os.getppid()
+    started_by = multiprocessing.parent_process()
+    parent = os.getppid() if started_by is None else started_by.pid or 0
     if sys.platform == "linux":
         end_with(parent, signal.SIGKILL)
         return

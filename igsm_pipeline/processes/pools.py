@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,13 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
+from igsm_pipeline.processes.parent import die_with_parent
 from igsm_pipeline.processes.stopping import heard_stop
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -55,7 +62,8 @@ def end_workers(pool: ProcessPoolExecutor, patience_s: float = 0.0) -> None:
         process.join()
 
 
-def leave_stops_to_parent() -> None:
-    """In a worker: Ctrl-C and a closed terminal, which reach every process of the terminal, are the parent's affair; it sends SIGTERM."""
+def begin_worker() -> None:
+    """Set up a worker process: it ends with its parent, and ignores Ctrl-C and a closed terminal, on which the parent sends it SIGTERM."""
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

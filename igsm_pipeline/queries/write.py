@@ -15,12 +15,11 @@ from igsm_pipeline.queries.settings import QuerySetSettings
 from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.store import Writing, written_whole
 from igsm_pipeline.world import load_world
-from igsm_pipeline.world.write import WORLD_FILE
 
 
 def write_queries(settings: QuerySetSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write queries-TASK.parquet for the inputs ``world`` and ``problems``; counts problems and, over all tasks, queries and positive labels."""
-    batch = read_problems(inputs["problems"], load_world(inputs["world"] / WORLD_FILE), settings.family.modulus).take(slice(settings.first))
+    batch = read_problems(inputs["problems"], load_world(inputs["world"]), settings.family.modulus).take(slice(settings.first))
     rows, positives = 0, 0
     for task in settings.tasks:
         path = queries_file(writing.folder, task)

@@ -20,11 +20,12 @@ from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments.experiment import Member, find_members
 from igsm_pipeline.planning.flow import STAGES, find_stage, units_of
 from igsm_pipeline.planning.planner import find_unit, stages_of
+from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.processes.stopping import hear_stops, heard_stop, leave, stop_code
 from igsm_pipeline.running.child import SHOWS_PROGRESS
 from igsm_pipeline.running.faults import DONE, exit_code
 from igsm_pipeline.running.judging import judge, stop_at_failures
-from igsm_pipeline.running.runner import COMPUTED, HIT, run_units, usable_cores
+from igsm_pipeline.running.runner import COMPUTED, HIT, run_units
 from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.store import Store
 

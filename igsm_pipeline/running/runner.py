@@ -15,8 +15,7 @@ from igsm_pipeline.errors import IgsmError, StageFailed, TransientFault, UnitLoc
 from igsm_pipeline.experiments.experiment import Member
 from igsm_pipeline.experiments.folders import remember_folder
 from igsm_pipeline.planning.flow import find_stage, units_of
-from igsm_pipeline.processes import die_with_parent
-from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
+from igsm_pipeline.processes.pools import begin_worker, worker_pool
 from igsm_pipeline.processes.stopping import STATE_PATIENCE_S, Stopped, hear_stops, heard_stop
 from igsm_pipeline.running.faults import may_pass
 from igsm_pipeline.stage import load_object
@@ -138,13 +137,8 @@ def run_units(
     if beside < 2:
         return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
     os.environ["OMP_NUM_THREADS"] = "1"  # the processes below are one thread each
-    with worker_pool(beside, _begin_worker, patience_s=STATE_PATIENCE_S) as pool:
+    with worker_pool(beside, begin_worker, patience_s=STATE_PATIENCE_S) as pool:
         return list(pool.map(_run_beside, units, [store] * len(units)))
-
-
-def _begin_worker() -> None:
-    die_with_parent()
-    leave_stops_to_parent()
 
 
 def _run_beside(unit: Unit, store: Store) -> UnitResult:
@@ -178,11 +172,6 @@ def is_unfinished(member: Member, store: Store) -> bool:
 
 def _mark(member: Member, store: Store) -> Path:
     return store.root.parent / ".dagster" / "unfinished" / member.key
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _result(unit: Unit, store: Store, state: str, reasons: tuple[str, ...], started: float) -> UnitResult:

@@ -76,7 +76,7 @@ class _Source:
 @lru_cache(maxsize=1)
 def _open_source(settings: ShardSettings, world_folder: Path, problems_folder: Path) -> _Source:
     """The source of a unit's shards, opened once per process."""
-    world = load_world(world_folder / "world.json")
+    world = load_world(world_folder)
     return _Source(world, build_table(world, settings.family.modulus, settings.tokens), _Rows(problems_folder))
 
 

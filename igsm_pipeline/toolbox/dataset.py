@@ -22,7 +22,8 @@ from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, genera
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.problems.record import ProblemBatch, Records
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
-from igsm_pipeline.problems.workers import default_workers, map_in_order
+from igsm_pipeline.problems.workers import map_in_order
+from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.store import written_whole
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
@@ -185,7 +186,7 @@ def write_dataset(
 def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "compact"], make: Callable[[Rows], T], workers: int) -> Iterator[T]:
     """The problems of a set, some at a time and in order, as ``make`` gives them; a bar counts them on a terminal."""
     parts = (batch.take(slice(first, first + _PART)).records for batch in generate(settings, world) for first in range(0, len(batch), _PART))
-    workers = workers or default_workers()
+    workers = workers or usable_cores()
     table = build_table(world, settings.family.modulus, TokenSettings(vocab=vocab))
     with tqdm(desc="problems", total=settings.num_problems, unit=" problems", leave=False, disable=None) as bar:
         if workers == 1 or settings.num_problems < _ALONE:

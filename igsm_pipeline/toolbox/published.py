@@ -18,7 +18,6 @@ from igsm_pipeline.experiments.slices import slice_set
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.tokens import TokenSettings
 from igsm_pipeline.world import World, load_world
-from igsm_pipeline.world.write import WORLD_FILE
 
 PROVENANCE = "manifest.json"
 """Says what the folder is; a store's unit has a file of the same name, with other fields."""
@@ -67,7 +66,7 @@ class Published:
     @cached_property
     def world(self) -> World:
         """The names in its problems, from the copy in the folder."""
-        return load_world(self.folder / WORLD_FILE)
+        return load_world(self.folder)
 
     @property
     def control(self) -> Path:

@@ -46,7 +46,7 @@ from igsm_pipeline.toolbox.model_card import Facts, card_text, results_card
 from igsm_pipeline.toolbox.published import CONTROL, FORMAT, KIND, PROBES, PROVENANCE, REPORT, RESULTS, Published, is_published, read_published
 from igsm_pipeline.toolbox.solving import draw_problem_text
 from igsm_pipeline.verification.stage import VERDICTS
-from igsm_pipeline.world.write import WORLD_FILE
+from igsm_pipeline.world.world import WORLD_FILE
 
 CARD = "README.md"
 MODEL_FILES = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "*token*.json", "vocab.json", "merges.txt")

@@ -70,6 +70,6 @@ def trained_on(folder: Path) -> tuple[FamilySettings | None, World | None]:
         return None, None
     if manifest["stage"] != "checkpoint":
         return None, None
-    names = folder.resolve().parents[1] / "world" / manifest["inputs"]["world"]["fingerprint"] / "world.json"
-    world = load_world(names) if names.is_file() else None
+    names = folder.resolve().parents[1] / "world" / manifest["inputs"]["world"]["fingerprint"]
+    world = load_world(names) if names.is_dir() else None
     return FamilySettings.parse(manifest["settings"]["family"], f"{folder} family"), world

@@ -26,8 +26,7 @@ from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.problems.law.blocks import BlockMaker
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
-from igsm_pipeline.processes import die_with_parent
-from igsm_pipeline.processes.pools import leave_stops_to_parent, worker_pool
+from igsm_pipeline.processes.pools import begin_worker, worker_pool
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
 from igsm_pipeline.tokens.windows import pack
 from igsm_pipeline.training.settings import StreamSettings
@@ -169,8 +168,7 @@ _maker: ShardMaker | None = None
 def _prepare(maker: ShardMaker) -> None:
     """Make this process a worker: it ends with its parent and leaves Ctrl-C to it."""
     global _maker  # noqa: PLW0603  (a worker's one piece of state: tables and scratch memory that every shard needs)
-    die_with_parent()
-    leave_stops_to_parent()
+    begin_worker()
     _maker = maker
 
 

@@ -52,7 +52,7 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     """
     if "WORLD_SIZE" in os.environ:
         die_with_parent()
-    world = load_world(inputs["world"] / "world.json")
+    world = load_world(inputs["world"])
     if settings.model.path is not None:
         copy_foreign(settings, Path(settings.model.path), world, writing)
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from igsm_pipeline.outputs import check_output
-from igsm_pipeline.problems.workers import default_workers
+from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.verification.files import VerdictWriter, judge_file
 from igsm_pipeline.verification.rows.hints import Sample, find_hints
 from igsm_pipeline.verification.rows.judging import Judging
@@ -37,7 +37,7 @@ def verify_to_end(path: Path, judging: Judging, *, out: Path | None = None, work
         if out is not None:
             check_output(out, inputs=(path,))
             writer = stack.enter_context(VerdictWriter(out))
-        outcomes = judge_file(path, judging, samples, workers or default_workers())
+        outcomes = judge_file(path, judging, samples, workers or usable_cores())
         for one in tqdm(outcomes, desc="rows", unit=" rows", leave=False, disable=None):
             tally.add(one)
             if writer is not None:

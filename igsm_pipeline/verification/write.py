@@ -42,7 +42,7 @@ def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writin
     Raises:
         BadProblem: a generation is of a problem that the set does not hold.
     """
-    world = load_world(inputs["world"] / "world.json")
+    world = load_world(inputs["world"])
     problems = read_problems(inputs["problems"], world, settings.modulus)
     generations = pq.read_table(inputs["generations"] / "generations.parquet", columns=["problem", "tokens", "finished", "solution", "answer"])
     rows = generations["problem"].to_numpy().astype(np.int64)

@@ -15,6 +15,7 @@ from igsm_pipeline.errors import BadWorld, NotFound
 from igsm_pipeline.settings import canonical_json
 from igsm_pipeline.world.rules import check_document
 
+WORLD_FILE = "world.json"
 MAX_FILE_BYTES = 16 << 20
 
 
@@ -125,7 +126,7 @@ def load_world(source: str | Path = "igsm", *, lenient: bool = False) -> World:
     """The world of a built-in name or a file.
 
     Args:
-        source: a name of ``builtin_worlds()``, or else a path (relative ones count from the current folder).
+        source: a name of ``builtin_worlds()``, or else the path of a file, or of a folder that holds ``world.json``.
         lenient: accept other people's looser names; a file that says ``"lenient": true`` itself asks for the same.
 
     Raises:
@@ -135,7 +136,9 @@ def load_world(source: str | Path = "igsm", *, lenient: bool = False) -> World:
     if isinstance(source, str) and source in builtin_worlds():
         label, data = f"{source}.json", files("igsm_pipeline.world").joinpath(f"{source}.json").read_bytes()
     else:
-        label, data = str(source), _read(Path(source))
+        within = Path(source) / WORLD_FILE
+        path = within if within.is_file() else Path(source)
+        label, data = str(path), _read(path)
     return parse_world(data, label, lenient=lenient)
 
 

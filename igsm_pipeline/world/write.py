@@ -8,12 +8,11 @@ from pathlib import Path
 
 from igsm_pipeline.store import Writing, write_atomically
 from igsm_pipeline.world.settings import WorldSettings
-
-WORLD_FILE = "world.json"
+from igsm_pipeline.world.world import WORLD_FILE
 
 
 def write_world(settings: WorldSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write ``world.json``; ``load_world(folder / "world.json")`` gives the world back, leniency included.
+    """Write ``world.json``; ``load_world(folder)`` gives the world back, leniency included.
 
     Raises:
         NotFound, BadWorld, BadSettings: as ``WorldSettings.load``.

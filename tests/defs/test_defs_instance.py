@@ -8,6 +8,7 @@ from igsm_pipeline.defs.operating.ui import check_free
 from igsm_pipeline.defs.tracking.registry import Score, judge
 from igsm_pipeline.defs.tracking.runs import clean_name, flatten, metric_values
 from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.intervals.interval import Interval
 
 
 @dg.job
@@ -48,7 +49,7 @@ def test_old_runs_go_but_for_those_that_made_an_assets_latest_materialization():
 
 
 def score(test_set="a", low=0.8, high=0.9):
-    return Score(test_set, 100, (low + high) / 2, low, high)
+    return Score(test_set, Interval((low + high) / 2, low, high, 100))
 
 
 class Version:

@@ -13,11 +13,12 @@ import pytest
 from igsm_pipeline.defs.tracking.registry import Score, judge, register
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import Store
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
 
-OLD = Score("set-a", 1000, 0.70, 0.67, 0.73)
+OLD = Score("set-a", Interval(0.70, 0.67, 0.73, 1000))
 
 
 def champion(score: Score | None) -> SimpleNamespace:
@@ -27,11 +28,11 @@ def champion(score: Score | None) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("new", "wins", "why"),
     [
-        (Score("set-a", 1000, 0.78, 0.75, 0.81), True, "better than version 3 beyond doubt"),
-        (Score("set-a", 1000, 0.74, 0.71, 0.77), False, "not better than version 3 beyond doubt"),
-        (Score("set-a", 1000, 0.60, 0.57, 0.63), False, "not better"),
-        (Score("set-a", 1000, 0.76, 0.73, 0.79), False, "not better"),
-        (Score("set-b", 1000, 0.99, 0.98, 1.00), False, "another test set"),
+        (Score("set-a", Interval(0.78, 0.75, 0.81, 1000)), True, "better than version 3 beyond doubt"),
+        (Score("set-a", Interval(0.74, 0.71, 0.77, 1000)), False, "not better than version 3 beyond doubt"),
+        (Score("set-a", Interval(0.60, 0.57, 0.63, 1000)), False, "not better"),
+        (Score("set-a", Interval(0.76, 0.73, 0.79, 1000)), False, "not better"),
+        (Score("set-b", Interval(0.99, 0.98, 1.00, 1000)), False, "another test set"),
     ],
 )
 def test_a_champion_gives_way_only_to_a_better_one_beyond_doubt_on_its_own_test_set(new: Score, wins: bool, why: str) -> None:

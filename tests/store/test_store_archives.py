@@ -8,27 +8,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from reference.two_units import READER, SOURCE, fill
 
 from igsm_pipeline.errors import BadInput, StoreError
-from igsm_pipeline.store import MANIFEST, Store, Unit
+from igsm_pipeline.store import MANIFEST, Store
 from igsm_pipeline.store.archives import export_units, import_units
-
-SOURCE = Unit("problem_sets", "train", 1, {"num_problems": 3})
-READER = Unit("token_shards", "train", 1, {"window": 64}, {"problems": SOURCE})
-
-
-def fill(store: Store, unit: Unit, text: str = "data") -> None:
-    with store.write(unit) as writing:
-        (writing.folder / "part").mkdir(exist_ok=True)
-        (writing.folder / "part" / "a.bin").write_text(text)
-
-
-@pytest.fixture
-def full(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    fill(store, SOURCE)
-    fill(store, READER)
-    return store
 
 
 def test_exported_units_arrive_fresh_and_a_second_import_changes_nothing(full: Store, tmp_path: Path) -> None:

@@ -7,26 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from reference.two_units import READER, SOURCE
 
 from igsm_pipeline.store import Store, Unit, housekeeping
 from igsm_pipeline.store.housekeeping import find_garbage, remove_garbage
-
-SOURCE = Unit("problem_sets", "train", 1, {"num_problems": 3})
-READER = Unit("token_shards", "train", 1, {"window": 64}, {"problems": SOURCE})
-
-
-def fill(store: Store, unit: Unit, text: str = "data") -> None:
-    with store.write(unit) as writing:
-        (writing.folder / "part").mkdir(exist_ok=True)
-        (writing.folder / "part" / "a.bin").write_text(text)
-
-
-@pytest.fixture
-def full(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "store")
-    fill(store, SOURCE)
-    fill(store, READER)
-    return store
 
 
 def test_garbage_is_what_is_not_wanted_and_a_wanted_half_done_unit_is_kept(full: Store) -> None:

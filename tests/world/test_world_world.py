@@ -56,6 +56,11 @@ def test_a_folder_is_no_world(tmp_path: Path) -> None:
         load_world(tmp_path)
 
 
+def test_a_folder_that_holds_a_world_file_is_read(tmp_path: Path) -> None:
+    written = write(strict_document(), tmp_path, "world.json")
+    assert load_world(tmp_path) == load_world(written)
+
+
 def test_content_decides_the_hash_and_layout_does_not(tmp_path: Path) -> None:
     document = strict_document()
     one = load_world(write(document, tmp_path, "one.json"))

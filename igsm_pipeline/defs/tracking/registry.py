@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from igsm_pipeline.defs.tracking.runs import Tracking, git_revision, mlflow_folder, read_note
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import Member, find_member
+from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.intervals.share import share
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import Store, Unit, library_versions, write_atomically
 
@@ -31,31 +33,33 @@ class Score:
 
     Attributes:
         test_set: fingerprint of the problem set.
-        n: problems.
-        accuracy, low, high: share of fully correct solutions, with its 95% interval.
+        correct: share of fully correct solutions.
     """
 
     test_set: str
-    n: int
-    accuracy: float
-    low: float
-    high: float
+    correct: Interval
+
+    def values(self) -> dict[str, Any]:
+        """The score as plain values."""
+        return {"test_set": self.test_set, "n": self.correct.n, **self.correct.columns("accuracy", "")}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Score:
+        """The score that ``values`` took apart; numbers may be strings, as in MLflow's tags."""
+        return cls(values["test_set"], Interval(*(float(values[name]) for name in ("accuracy", "low", "high")), int(values["n"])))
 
     def tags(self) -> dict[str, str]:
         """The score as tags of a model version."""
-        return {f"igsm.{name}": str(value) for name, value in asdict(self).items()}
+        return {f"igsm.{name}": str(value) for name, value in self.values().items()}
 
     @classmethod
     def of_tags(cls, tags: Mapping[str, str]) -> Score | None:
-        """The score in the tags of a model version; None where they hold none."""
-        if "igsm.test_set" not in tags:
-            return None
-        values = {name: float(tags[f"igsm.{name}"]) for name in ("accuracy", "low", "high")}
-        return cls(tags["igsm.test_set"], int(tags["igsm.n"]), **values)
+        """The score in the tags of a model version; None if there is none."""
+        return cls.of({name.removeprefix("igsm."): value for name, value in tags.items()}) if "igsm.test_set" in tags else None
 
     def beats(self, other: Score) -> bool:
-        """True iff the same test set leaves no doubt that this is better: the intervals do not touch."""
-        return self.test_set == other.test_set and self.low > other.high
+        """Whether this score is better beyond doubt: the test set is the same, and the intervals do not touch."""
+        return self.test_set == other.test_set and self.correct.low > other.correct.high
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,12 @@ def register(tracking: Tracking, member: str) -> Registration:
     note = mlflow_folder() / "registered" / f"{checkpoint.fingerprint}.json"
     if note.is_file():
         old = json.loads(note.read_text())
-        known = Registration(**{**old, "score": Score(**old["score"]), "hit": True})
+        known = Registration(**{**old, "score": Score.of(old["score"]), "hit": True})
         if known.content == manifest["content"] and known.score == score:
             return known
     registration = _register(tracking, found, units, checkpoint, manifest, score, store)
     note.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(note, json.dumps(asdict(registration)).encode())
+    write_atomically(note, json.dumps({**asdict(registration), "score": score.values()}).encode())
     return registration
 
 
@@ -118,14 +122,14 @@ def score_of(member: Member, units: list[Unit], store: Store) -> Score:
     Raises:
         NotFound: the member does not evaluate that slice.
     """
-    from igsm_pipeline.intervals.share import share  # noqa: PLC0415
     from igsm_pipeline.reports.findings import read_column  # noqa: PLC0415  (keeps the code location light)
 
     for unit in units:
         if unit.stage == "verdicts" and unit.name.startswith(TEST_SLICE) and unit.inputs["generations"].settings.get("beam", 1) == 1:
             correct = read_column(store.path(unit), "verdicts", "correct")
             found = share(sum(correct), len(correct))
-            return Score(unit.inputs["problems"].fingerprint, len(correct), round(found.value, 6), round(found.low, 6), round(found.high, 6))
+            rounded = Interval(round(found.value, 6), round(found.low, 6), round(found.high, 6), found.n)
+            return Score(unit.inputs["problems"].fingerprint, rounded)
     raise NotFound(f"{member.key} evaluates no {TEST_SLICE} with beam 1, which the registry compares models by; add it to evaluation.slices")
 
 

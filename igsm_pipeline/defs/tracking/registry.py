@@ -46,7 +46,8 @@ class Score:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Score:
         """The score that ``values`` took apart; numbers may be strings, as in MLflow's tags."""
-        return cls(values["test_set"], Interval(*(float(values[name]) for name in ("accuracy", "low", "high")), int(values["n"])))
+        value, low, high = (float(values[name]) for name in ("accuracy", "low", "high"))
+        return cls(values["test_set"], Interval(value, low, high, int(values["n"])))
 
     def tags(self) -> dict[str, str]:
         """The score as tags of a model version."""

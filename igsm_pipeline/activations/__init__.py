@@ -1,10 +1,10 @@
-"""States of the frozen model where something is read, kept per layer.
+"""Activations: the frozen model's states at the places that are read, cached per layer.
 
-forward.py   one pass for all queries of a problem, prefixes shared
+forward.py   one forward pass for all queries of a problem; they share the problem's tokens
 batches.py   which problems go through the model together
 cache.py     the files of a cache and their keys
-settings.py  what its units depend on
-stage.py     the stage as declared
-write.py     the stage's code
-checks.py    what must hold of its units
+settings.py  the settings of the stage
+stage.py     the declaration of the stage
+write.py     the code of the stage
+checks.py    the checks of its output
 """

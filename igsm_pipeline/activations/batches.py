@@ -1,4 +1,4 @@
-"""How queries are divided into passes: by problem, within a budget of padded tokens."""
+"""Divides queries into forward passes: by problem, at most so many tokens each."""
 
 from __future__ import annotations
 

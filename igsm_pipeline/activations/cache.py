@@ -1,4 +1,4 @@
-"""An activation cache on disk: its files, its keys, and how a layer's states are found for some queries."""
+"""An activation cache on disk: its files, its keys, and reading the states of some queries."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from numpy.typing import NDArray
 from igsm_pipeline.errors import StageFailed
 
 QUERY_KEY = ("problem", "position", "parameter", "parameter_b")
-"""What tells two states at [END] apart; which task asked is no part of it."""
+"""Two states at [END] differ in at least one of these columns; all tasks share them."""
 SENTENCE_KEY = ("problem", "position")
 _LAYER = re.compile(r"layer_(\d+)")
 
 
 def states_file(folder: Path, kind: Literal["queries", "sentences"] | str, number: int) -> Path:
-    """The number-th file of the states at [END] or at sentence ends."""
+    """The path of the number-th file of states at [END] (queries) or at sentence ends (sentences)."""
     return folder / f"{kind}-{number:05d}.parquet"
 
 
 def query_keys(queries: pa.Table) -> NDArray[np.int64]:
-    """``QUERY_KEY`` as one number that keeps its order, int64, (num_queries,)."""
+    """``QUERY_KEY`` as one number per query with the same order, int64, (num_queries,)."""
     problem, position, first, second = (queries[name].to_numpy().astype(np.int64) for name in QUERY_KEY)
     keys: NDArray[np.int64] = problem << 31 | position << 16 | first << 8 | second
     return keys
 
 
 def layers_of(cache: Path) -> list[int]:
-    """The layers that an activation cache holds, rising.
+    """The layers that an activation cache has, in ascending order.
 
     Raises:
-        StageFailed: it holds none.
+        StageFailed: it has none.
     """
     names = pq.read_schema(_files(cache)[0]).names
     return sorted(int(match[1]) for match in map(_LAYER.fullmatch, names) if match)
 
 
 class CachedStates:
-    """The states at [END] that an activation cache holds.
+    """The states at [END] in an activation cache.
 
     Args:
-        cache: a finished unit's folder.
+        cache: folder of a finished unit.
 
     Raises:
-        StageFailed: it holds no states.
+        StageFailed: it has no states.
     """
 
     def __init__(self, cache: Path) -> None:
@@ -57,10 +57,10 @@ class CachedStates:
         self._keys = query_keys(pa.concat_tables(pq.read_table(path, columns=list(QUERY_KEY)) for path in _files(cache)))
 
     def rows_of(self, queries: pa.Table) -> NDArray[np.int64]:
-        """Which row of ``layer`` belongs to each query, (num_queries,).
+        """The row of ``layer`` that belongs to each query, (num_queries,).
 
         Raises:
-            StageFailed: the cache holds other queries.
+            StageFailed: the cache lacks a query's state.
         """
         wanted = query_keys(queries)
         rows = np.searchsorted(self._keys, wanted)
@@ -69,7 +69,7 @@ class CachedStates:
         return rows
 
     def layer(self, layer: int) -> NDArray[np.float32]:
-        """All states of one layer, (num_states, d_model)."""
+        """All states of one layer, float32, (num_states, d_model)."""
         name = f"layer_{layer}"
         column = pa.concat_tables(pq.read_table(path, columns=[name]) for path in _files(self.cache))[name]
         return np.concatenate(list(_blocks(column))).astype(np.float32).reshape(-1, column.type.list_size)

@@ -1,4 +1,4 @@
-"""Does a cache hold what plain passes give? A sample of its states against one sequence per query, without a mask, a branch or a shared prefix."""
+"""Checks of an activation cache: a sample of its states is compared with plain forward passes, one per query, that share nothing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from igsm_pipeline.world import load_world
 
 SAMPLE = 16
 SHARING_TOLERANCE = 2e-3
-"""Cached states are float16: eleven bits."""
+"""Largest difference allowed, relative to the largest state: cached states are float16, which keeps eleven bits."""
 
 
 def sharing_is_exact(run: StageUnits) -> Outcome:
-    """A sample of cached states equals those of one plain pass per query; looked at when the states were just computed."""
+    """A sample of cached states equals those of one plain pass per query. The check runs when the states have just been computed."""
     if run.hit:
         return Outcome(True, "as when the states were computed")
     gaps = {}
@@ -41,13 +41,13 @@ def sharing_is_exact(run: StageUnits) -> Outcome:
 
 
 def largest_gap(settings: Mapping[str, Any], inputs: Mapping[str, Path], cache: Path, *, sample: int) -> float:
-    """The largest difference between a cached state and that of a plain pass, over the largest entry of its layer's plain states.
+    """The largest difference between a cached state and that of a plain pass, divided by the largest entry of the layer's plain states.
 
     Args:
-        settings: of the cache's unit.
+        settings: settings of the cache's unit.
         inputs: folders of its inputs.
-        cache: its folder.
-        sample: queries of each task to look at, evenly spaced.
+        cache: folder of the cache.
+        sample: queries per task to compare, evenly spaced.
     """
     parsed = ActivationSettings.parse(settings, "activation_cache")
     world = load_world(inputs["world"])

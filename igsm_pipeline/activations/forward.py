@@ -1,4 +1,4 @@
-"""One pass of a frozen model over prefix-shared sequences, and the states that probes read from it."""
+"""One forward pass of a frozen model over sequences that share prefixes, and the states that probes read from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from igsm_pipeline.queries.sequences import PADDING, SHARED, Sequences
 
 @dataclass(frozen=True)
 class SequenceBatch:
-    """``queries.sequences.Sequences`` as tensors of one device; see there for the fields."""
+    """``queries.sequences.Sequences`` as tensors on one device; the fields are explained there."""
 
     ids: Tensor
     positions: Tensor
@@ -33,10 +33,10 @@ class SequenceBatch:
 
 
 def attention_mask(branch: Tensor, limit: Tensor) -> Tensor:
-    """Who sees whom: bool, (batch, 1, length, length), true where the token of axis 2 sees that of axis 3.
+    """Which tokens attend to which: bool, (batch, 1, length, length), true where the token of axis 2 sees that of axis 3.
 
-    A token of the shared part sees the shared tokens up to itself; one of a branch the shared tokens up to its read position and its branch up to
-    itself; padding sees padding only, so that no row is empty.
+    A shared token sees the shared tokens up to itself. A token of a branch sees the shared tokens up to the branch's read position, and the branch
+    up to itself. Padding sees padding, so that no row is empty.
     """
     column = torch.arange(branch.shape[1], device=branch.device)
     shared = (branch[:, None, :] == SHARED) & (column <= limit[:, :, None])
@@ -45,7 +45,7 @@ def attention_mask(branch: Tensor, limit: Tensor) -> Tensor:
 
 
 def freeze(model: PreTrainedModel) -> PreTrainedModel:
-    """The model in evaluation mode, its activations fused, no weight of it asking for a gradient (changed in place)."""
+    """Put a model into evaluation mode, with fused activations and no gradients for its weights; the model is changed in place."""
     model.eval()
     fuse_activations(model)
     return model.requires_grad_(False)
@@ -59,10 +59,10 @@ def embed(model: PreTrainedModel, ids: Tensor) -> Tensor:
 
 
 def end_states(model: PreTrainedModel, batch: SequenceBatch, embedded: Tensor) -> Tensor:
-    """States of the last layer, after the final norm, at every query's [END]: (num_queries, d_model); differentiable in ``embedded``.
+    """States of the last layer, after the final norm, at every query's [END]: (num_queries, d_model). Differentiable in ``embedded``.
 
-    As ``final_states`` read there, and cheaper: nothing reads the last layer elsewhere, so of a GPT-NeoX model it is computed there only
-    (its keys and values at every position).
+    The result equals ``final_states`` at these positions. It is cheaper for GPT-NeoX models: the last layer is computed only at these positions
+    (its keys and values at all).
     """
     if isinstance(model, GPTNeoXForCausalLM):
         return _end_states_of_neox(model.gpt_neox, batch, embedded)
@@ -82,9 +82,9 @@ def _end_states_of_neox(model: GPTNeoXModel, batch: SequenceBatch, embedded: Ten
 
 
 def _last_layer_at_ends(layer: GPTNeoXLayer, batch: SequenceBatch, states: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """A layer's output where queries end, (num_queries, d_model): queries of its attention there, keys and values everywhere.
+    """A layer's output where queries end, (num_queries, d_model). Its attention has queries there only, and keys and values everywhere.
 
-    The ends of each row are gathered into (batch, most ends of a row) first, so that the attention stays one product per row.
+    The ends of each row are gathered into (batch, most ends of a row) first, so that attention is one product per row.
     """
     number = torch.bincount(batch.rows, minlength=len(states))
     place = torch.arange(len(batch.rows), device=states.device) - (number.cumsum(0) - number)[batch.rows]
@@ -117,7 +117,7 @@ def final_states(model: PreTrainedModel, batch: SequenceBatch, embedded: Tensor)
 def layer_states(model: PreTrainedModel, batch: SequenceBatch, layers: tuple[int, ...]) -> dict[int, Tensor]:
     """States of some layers at every position, (batch, length, d_model) each.
 
-    Layer 0 is the embeddings, layer l the output of the l-th; the last is taken after the final norm.
+    Layer 0 is the embeddings, layer l is the output of the l-th layer; the last one is taken after the final norm.
     """
     found = model.base_model(
         inputs_embeds=embed(model, batch.ids),
@@ -130,7 +130,7 @@ def layer_states(model: PreTrainedModel, batch: SequenceBatch, layers: tuple[int
 
 
 def num_layers_of(model: PreTrainedModel) -> int:
-    """Transformer layers of a model."""
+    """The number of transformer layers of a model."""
     return int(model.config.num_hidden_layers)
 
 

@@ -1,4 +1,4 @@
-"""Whose states are kept, and which."""
+"""Settings: which states are kept."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from igsm_pipeline.tokens.settings import TokenSettings
 
 
 class ActivationSettings(Settings):
-    """States at [END] of every query and at every sentence end, per layer.
+    """Which states to keep: at [END] of every query and at every sentence end, per layer.
 
-    Ours: all of it (the paper reads the last layer only).
+    Ours: the paper reads the last layer only.
     """
 
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
-    tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1, description="whose queries are read; a state that several tasks read is kept once")
-    arm: Literal["trained", "random"] = Field("trained", description="what the model is; copied into names only")
-    layers: tuple[int, ...] | None = Field(None, description="layers to keep, 0 the embeddings; null for all")
-    device: str = runtime_field("auto", why="where the arithmetic is done; results differ by rounding only")
-    max_tokens: int = runtime_field(16384, why="padded tokens per pass; passes do not see one another", ge=64)
+    tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1, description="tasks whose queries are read; a state that several need is kept once")
+    arm: Literal["trained", "random"] = Field("trained", description="which model is read; used in names only")
+    layers: tuple[int, ...] | None = Field(None, description="layers to keep, 0 is the embeddings; null keeps all")
+    device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
+    max_tokens: int = runtime_field(16384, why="most tokens per forward pass, padding included; passes are independent", ge=64)

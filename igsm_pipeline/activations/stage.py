@@ -1,4 +1,4 @@
-"""The stage ``activation_cache``: states of the frozen model where something is read."""
+"""The stage ``activation_cache`` as declared."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ def _disk(unit: Unit) -> float:
 
 
 def _length(unit: Unit) -> float:
-    """Tokens of a row; of the places that queries are read at about half are shared by several tasks."""
+    """Tokens of a row; several tasks share about half of the positions that queries are read at."""
     (asked,) = queries_of(unit)
     return shared_length(unit, asked, len(asked.settings["tasks"]) / 2)
 
 
 def _work(unit: Unit) -> float:
-    """Every row once, and as much again by two thirds to write the states down (read off a finished ``mini``)."""
+    """Operations of a forward pass over every row, and two thirds more for writing the states (measured on a finished ``mini``)."""
     length = _length(unit)
     return 1.7 * sum(map(asked_problems, queries_of(unit))) * length * network_behind(unit).forward(length)
 
 
 def _memory(unit: Unit) -> float:
-    """The weights, and states of all layers for one pass."""
+    """Bytes of the weights, and of the states of all layers for one pass."""
     network = network_behind(unit)
     return network.bytes + 4.0 * float(unit.runtime.get("max_tokens", 16384)) * network.width * (network.layers + 12)
 
 
 _PROBLEM = Column("problem", "int32", "row of the problem in its set, from 0")
-_POSITION = Column("position", "int16", "solution sentences read; 0 is the end of the question")
-_STATES = Column("layer_*", "", "state after each layer, float16, 0 the embedding; d_model numbers")
+_POSITION = Column("position", "int16", "number of solution sentences read; 0 is the end of the question")
+_STATES = Column("layer_*", "", "state after each layer, 0 is the embedding; float16 list of d_model numbers")
 
 STAGE = Stage(
     name="activation_cache",
@@ -42,12 +42,12 @@ STAGE = Stage(
     write="igsm_pipeline.activations.write:write_activations",
     group="mind",
     kinds=("pytorch", "parquet"),
-    words="States of the frozen model where queries and sentences end, per layer, for the trained model and for random weights.",
+    words="States of the frozen model at the ends of queries and sentences, per layer, for the trained model and for random weights.",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("queries", "probe_queries"), Read("model", "checkpoint"), Read("model", "control")),
     tables=(
         Table(
             "query_states",
-            "one row per place that a query is read at",
+            "one row per position that a query is read at",
             "queries-*.parquet",
             (
                 _PROBLEM,

@@ -1,4 +1,4 @@
-"""The stage ``activation_cache``: the states that linear probes read and those at sentence ends, and no others."""
+"""The stage ``activation_cache``: it writes the states at the ends of queries and sentences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from igsm_pipeline.tokens import build_table
 from igsm_pipeline.world import load_world
 
 PROBLEMS_PER_FILE = 4096
-"""How much a crash can cost, and how much is in memory at once; readers join the files."""
+"""Queries per file: what is lost in a crash and what is in memory at once; readers join the files."""
 
 States = dict[int, NDArray[np.float16]]
 
@@ -36,13 +36,13 @@ States = dict[int, NDArray[np.float16]]
 def write_activations(settings: ActivationSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write queries-*.parquet and sentences-*.parquet: keys and, per layer, a column ``layer_K`` of float16 lists of length d_model.
 
-    All tasks share one pass: the frozen model has no part of a probe in it, so the state at the end of " A [END]" is the same whoever asks,
-    and what several tasks ask comes once.
+    All tasks share one forward pass: the frozen model contains no part of a probe, so the state at the end of " A [END]" is the same for every task.
+    A query that several tasks ask is kept once.
 
     Args:
         settings: which states.
-        inputs: ``world``, ``problems``, ``queries`` and ``model``, a checkpoint or the control.
-        writing: where the files go; files of an earlier attempt are kept.
+        inputs: folders: ``world``, ``problems``, ``queries`` and ``model``, a checkpoint or the control.
+        writing: where the files go; finished files of an earlier attempt are kept.
     """
     device = pick_device(settings.device)
     world = load_world(inputs["world"])
@@ -67,9 +67,9 @@ def write_activations(settings: ActivationSettings, inputs: Mapping[str, Path], 
 
 
 def distinct_queries(tables: Sequence[pa.Table]) -> pa.Table:
-    """The queries of several tasks, each once, as the columns ``QUERY_KEY``, rising.
+    """The queries of several tasks, each once, with the columns ``QUERY_KEY``, sorted.
 
-    Two tasks that ask for the same parameter after the same tokens read one state; dep, which reads elsewhere, is told by its parameter B.
+    Two tasks that ask about the same parameter after the same tokens read one state; dep reads elsewhere and differs by its parameter B.
     """
     joined = pa.concat_tables(table.select(list(QUERY_KEY)) for table in tables)
     _, first = np.unique(query_keys(joined), return_index=True)
@@ -79,11 +79,11 @@ def distinct_queries(tables: Sequence[pa.Table]) -> pa.Table:
 def read_states(
     model: PreTrainedModel, tokens: QueryTokens, layers: tuple[int, ...], device: torch.device, max_tokens: int
 ) -> tuple[States, States, pa.Table]:
-    """States of every layer where queries and sentences end.
+    """Compute the states of every layer where queries and sentences end.
 
     Returns:
         The states at [END] of every query, per layer, shape (num_queries, d_model), in the order of the queries; those at the end of the question and
-        of every sentence of their problems, shape (num_stops, d_model); and the keys of the latter, ``SENTENCE_KEY``, rising.
+        of every sentence of their problems, shape (num_stops, d_model); and the keys of the latter, ``SENTENCE_KEY``, sorted.
     """
     width = int(model.config.hidden_size)
     asked = {layer: np.zeros((len(tokens), width), np.float16) for layer in layers}

@@ -1,11 +1,11 @@
-"""Do mistakes show in the mind before they show in the text? What models wrote, against what probes read off their states.
+"""Error correlation: compares a model's mistakes with what probes read from its states before it made them (figure 8).
 
-written.py    a model's own solutions as documents that queries can be asked in
-mistakes.py   which parameters a model wrote without need, and where it first went wrong
-rates.py      how often the probe said so, there and elsewhere
-predictor.py  will this solution be wrong? From the probes at the end of the question alone
-settings.py   what its units depend on
-stage.py      the stage as declared
-write.py      the stage's code
-checks.py     what must hold of its units
+written.py    the model's own solutions as documents that queries can be asked in
+mistakes.py   finds the unnecessary parameters and the first wrong parameter of a solution
+rates.py      how often a probe shares the model's mistake, compared with other queries
+predictor.py  predicts from the states at the end of the question whether the solution will be wrong
+settings.py   the settings of the stage
+stage.py      the declaration of the stage
+write.py      the code of the stage
+checks.py     the checks of its output
 """

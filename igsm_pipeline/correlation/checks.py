@@ -1,4 +1,4 @@
-"""What must hold of the error correlation: its counts are those of the verdicts, its rates are rates."""
+"""Checks of the error correlation: its counts agree with the verdicts and the events, and its rates are between 0 and 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RATES = ("rate", "low", "high", "baseline_rate", "baseline_low", "baseline_high
 
 
 def counts_agree(run: StageUnits) -> Outcome:
-    """Wrong solutions are those of the verdicts, events are as many as ``events.parquet`` lists, and rates lie between 0 and 1."""
+    """Counts of wrong solutions agree with the verdicts, counts of events with ``events.parquet``, and rates are between 0 and 1."""
     wrong, rows = [], 0
     for unit in run.units:
         folder = run.store.path(unit)
@@ -31,7 +31,7 @@ def counts_agree(run: StageUnits) -> Outcome:
 
 
 def _totals(listed: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:
-    """Events by figure, task and slice, with those of all slices together."""
+    """Events by figure, task and slice, and by figure and task over all slices."""
     total = Counter(listed)
     for (figure, task, _), number in listed.items():
         total[figure, task, "all"] += number
@@ -41,9 +41,9 @@ def _totals(listed: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, st
 def _faults(row: dict[str, Any], events: Counter[tuple[str, str, str]], failed: dict[str, int]) -> list[str]:
     found = []
     if row["n"] != (number := events[row["figure"], row["task"], row["slice"]]):
-        found.append(f"{row['n']} events, events.parquet lists {number}")
+        found.append(f"{row['n']} events, but events.parquet lists {number}")
     if row["figure"] == "b" and row["solutions"] != failed[row["slice"]]:
-        found.append(f"{row['solutions']} wrong solutions, the verdicts have {failed[row['slice']]}")
+        found.append(f"{row['solutions']} wrong solutions, but the verdicts have {failed[row['slice']]}")
     if row["num_problems"] > row["solutions"]:
         found.append(f"events in {row['num_problems']} of {row['solutions']} solutions")
     return [*found, *(f"{rate} is {row[rate]}" for rate in _RATES if row[rate] is not None and not 0 <= row[rate] <= 1)]

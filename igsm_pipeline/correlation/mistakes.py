@@ -1,6 +1,6 @@
-"""Events in what a model wrote: parameters computed without need, and the first parameter that went wrong.
+"""Finds what went wrong in a model's solutions: unnecessary parameters, and the first wrong parameter.
 
-Parameters are codes of ``queries.facts``. Nothing here looks at the model's states.
+Parameters are given by their codes (``queries.facts``). The model's states are not used here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Mistake:
 
     Attributes:
         problem: row of the problem.
-        sentence: index of its sentence; so many sentences stand before it.
+        sentence: index of the sentence that defines it.
         parameter: its code.
         known: codes that the sentences before it define.
     """
@@ -40,19 +40,19 @@ class Mistake:
 
 
 def codes_by_name(batch: ProblemBatch, row: int) -> dict[str, int]:
-    """Code of every parameter of a problem by its name."""
+    """Map the name of every parameter of a problem to its code."""
     problem, record = batch[row], batch.records[row]
     return {problem.name(parameter): id_of(record, parameter) for parameter in (*problem.instances, *problem.abstracts)}
 
 
 def written_codes(text: str, codes: dict[str, int], num_sentences: int | None = None) -> frozenset[int]:
-    """Codes that the first sentences of a solution text define; names that the problem lacks are passed over."""
+    """Codes that a solution defines, in its first ``num_sentences`` sentences if given; names that the problem lacks are skipped."""
     names = [match["name"] for match in HEAD.finditer(text)][:num_sentences]
     return frozenset(codes[name] for name in names if name in codes)
 
 
 def find_mistakes(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) -> list[Mistake]:
-    """The first wrong parameter of each wrong solution, where the verdict names one that the problem has; rising by problem.
+    """Find the first wrong parameter of each wrong solution, if the verdict names one and the problem has it; sorted by problem.
 
     Args:
         batch: the problems.
@@ -71,7 +71,7 @@ def find_mistakes(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) -> 
 
 
 def find_unnecessary(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) -> dict[int, frozenset[int]]:
-    """Of each correct solution with unnecessary parameters: problem row -> codes of these."""
+    """Find the unnecessary parameters of the correct solutions: problem row -> their codes."""
     facts, found = analyse(batch.records), {}
     columns = [verdicts[name].to_pylist() for name in ("problem", "correct", "unnecessary_parameters")]
     for row, correct, unnecessary in zip(*columns, strict=True):
@@ -82,17 +82,17 @@ def find_unnecessary(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) 
 
 
 def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: TaskName, candidates: Candidates) -> tuple[pa.Table, NDArray[np.bool_]]:
-    """Queries about every candidate at the sentence of each mistake, the model's own text standing before it.
+    """Make queries about every candidate at the sentence of each mistake, after the model's own text.
 
     Args:
         batch: the problems.
-        mistakes: rising by problem, one each.
-        task: one of two answers, asked at steps (can_next or nece_next).
-        candidates: who is asked about beside the wrong parameters.
+        mistakes: sorted by problem, at most one each.
+        task: can_next or nece_next.
+        candidates: which parameters are asked about, besides the wrong ones.
 
     Returns:
-        Queries (the key columns of ``queries.draw.QUERY_SCHEMA`` and ``label``), labelled by what the model has written, not by the generator's
-        solution; and which of them ask about the wrong parameter itself while its label is false.
+        The queries (key columns of ``queries.draw.QUERY_SCHEMA``, and ``label``), and a mask of those that ask about a wrong parameter whose
+        label is false. Labels follow from what the model has written, not from the generator's solution.
     """
     rows = np.array([mistake.problem for mistake in mistakes], dtype=np.int64)
     facts = analyse(batch.records[rows])
@@ -109,7 +109,7 @@ def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: TaskName
 def make_queries(
     task: TaskName, problem: NDArray[np.integer], position: NDArray[np.integer], codes: NDArray[np.integer], label: NDArray[np.generic]
 ) -> pa.Table:
-    """A table of queries about one parameter each, in the types of ``QUERY_SCHEMA``."""
+    """Make a table of queries about one parameter each, with the types of ``QUERY_SCHEMA``."""
     columns = {
         "problem": problem,
         "task": pa.array([task] * len(codes), pa.string()),

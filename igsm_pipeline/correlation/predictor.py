@@ -1,7 +1,7 @@
-"""Will this solution be wrong? GivenProblem at the end of the question, before a word of it is written.
+"""Predicts whether a solution will be wrong, at the end of the question, before the model writes.
 
-Ours: the paper correlates mistakes with probes where they happen; here a logistic regression sees only what the nece probe says of every candidate
-at the end of the question, and is scored out of fold by AUROC against what anybody could know (the number of operations, the length of the prompt).
+Ours: the paper looks at probes where a mistake happens. Here a logistic regression sees only the nece probe's answers about all candidates at the end
+of the question. It is scored out of fold, by AUROC, beside predictors that need no probe: the number of operations and the length of the prompt.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from igsm_pipeline.seeding import generator
 PREDICTOR_SCHEMA = PREDICTOR.schema()
 PROBE_FEATURES = ("most_uncertain", "mean_uncertainty", "num_uncertain", "num_necessary", "expected_necessary", "num_candidates")
 FEATURE_SETS = {"probes": (0,), "op": (1,), "length": (2,), "op+length": (1, 2), "probes+op+length": (0, 1, 2)}
-"""Which of the blocks (probe features, op, length) each predictor sees."""
+"""The groups of features (probes, op, length) that each predictor sees."""
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is known of each problem of a slice before its solution, and what became of it. The first axis is always problem.
+    """What is known about each problem of a slice before its solution, and how the solution turned out. The first axis is the problem.
 
     Attributes:
         probes: features of the probe's scores, ``PROBE_FEATURES``, shape (num_problems, 6).
@@ -47,21 +47,21 @@ class Outlook:
 
     @classmethod
     def joined(cls, outlooks: list[Outlook]) -> Outlook:
-        """Several slices as one."""
+        """Join several slices into one."""
         return cls(*(np.concatenate([getattr(one, name) for one in outlooks]) for name in cls.__dataclass_fields__))
 
     def features(self, name: str) -> NDArray[np.float64]:
-        """The columns of one of ``FEATURE_SETS``."""
+        """The features of one of ``FEATURE_SETS``, (num_problems, num_features)."""
         blocks = (self.probes, self.op[:, None], self.length[:, None])
         return np.concatenate([blocks[block] for block in FEATURE_SETS[name]], axis=1)
 
 
 def probe_features(problem: NDArray[np.integer], score: NDArray[np.floating], num_problems: int) -> NDArray[np.float64]:
-    """``PROBE_FEATURES`` of each problem from the probability that each of its candidates is necessary; zeros without candidates.
+    """Compute ``PROBE_FEATURES`` of each problem from the probe's scores of its candidates; zeros if it has none.
 
     Args:
         problem: problem row of each query.
-        score: probability that its candidate is necessary.
+        score: probability that the candidate is necessary.
         num_problems: rows of the result.
     """
     uncertainty = 1 - np.abs(2 * score.astype(np.float64) - 1)
@@ -77,12 +77,12 @@ def probe_features(problem: NDArray[np.integer], score: NDArray[np.floating], nu
 
 
 def draw_folds(num_problems: int, num_folds: int, seed: int) -> NDArray[np.int64]:
-    """A fold for each problem row, sizes equal to one; rows of longer sets do not share folds with those of shorter ones."""
+    """Draw a fold for each problem row, shape (num_problems,); the sizes of folds differ by at most one."""
     return generator(seed, "correlation folds").permutation(num_problems) % num_folds
 
 
 def predict_out_of_fold(features: NDArray[np.float64], target: NDArray[np.bool_], fold: NDArray[np.int64], *, l2: float) -> NDArray[np.float32]:
-    """The probability of the target for each row, from a logistic regression fitted on the other folds. Shape (num_rows,)."""
+    """The probability of the target for each row, (num_rows,), by a logistic regression that was fitted on the other folds."""
     states, score = torch.from_numpy(features.astype(np.float32)), np.zeros(len(target), np.float32)
     labels = torch.from_numpy(target.astype(np.int64))
     for one in np.unique(fold):
@@ -95,7 +95,7 @@ def predict_out_of_fold(features: NDArray[np.float64], target: NDArray[np.bool_]
 
 
 def predictor_rows(part: str, outlook: Outlook, *, l2: float, min_events: int, seed: int = 0, num_resamples: int = 1000) -> list[dict[str, Any]]:
-    """A row of ``PREDICTOR_SCHEMA`` per target and feature set; AUROC is null where either kind of solution is rarer than ``min_events``."""
+    """One row of ``PREDICTOR_SCHEMA`` per target and feature set; AUROC is null if fewer than ``min_events`` solutions have, or lack, the target."""
     rows = []
     for target, chosen in (("wrong", np.ones(len(outlook.wrong), bool)), ("redundant", ~outlook.wrong)):
         kept = Outlook(*(getattr(outlook, name)[chosen] for name in Outlook.__dataclass_fields__))

@@ -1,4 +1,4 @@
-"""Figure 8 as numbers: how often a probe shares the model's mistake, against how often it makes the same one elsewhere."""
+"""The numbers of figure 8: how often a probe shares the model's mistake, and how often it errs in the same way elsewhere."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CORRELATION_SCHEMA = CORRELATION.schema()
 
 @dataclass(frozen=True)
 class Answers:
-    """A probe's answers in the solutions of one kind and slice.
+    """A probe's answers about the solutions of one kind in one slice.
 
     Attributes:
         figure: "a" or "b".
-        task: what was asked.
+        task: the task of the queries.
         part: the slice.
-        solutions: how many solutions are of the kind.
+        solutions: number of solutions of the kind.
         problem: problem of each query; shape (num_queries,), as the next three.
-        event: the query is about what the model did wrong.
-        label: the truth.
+        event: whether the query is about what the model did wrong.
+        label: the true answer.
         prediction: the probe's answer.
     """
 
@@ -42,7 +42,7 @@ class Answers:
 
     @classmethod
     def joined(cls, answers: Sequence[Answers], part: str = "all") -> Answers:
-        """Several slices of one figure and task as one; their problems stay apart."""
+        """Join the answers of several slices, for one figure and task; problems of different slices stay different."""
         width = 1 + max((int(one.problem.max(initial=0)) for one in answers), default=0)
         problem = np.concatenate([one.problem + width * number for number, one in enumerate(answers)])
         arrays = [np.concatenate([getattr(one, name) for one in answers]) for name in ("event", "label", "prediction")]
@@ -50,7 +50,7 @@ class Answers:
 
 
 def rate_row(answers: Answers, *, seed: int = 0, num_resamples: int = 1000) -> dict[str, Any]:
-    """One row of ``CORRELATION_SCHEMA``; rates are null where there is nothing to count."""
+    """Make one row of ``CORRELATION_SCHEMA``; a rate is null if there is nothing to count."""
     inside = np.isin(answers.problem, np.unique(answers.problem[answers.event]))
     problems, index = np.unique(answers.problem[inside], return_inverse=True)
     event, label, said = answers.event[inside], answers.label[inside] == 1, answers.prediction[inside] == 1
@@ -73,7 +73,7 @@ def rate_row(answers: Answers, *, seed: int = 0, num_resamples: int = 1000) -> d
 
 
 def rate_table(answers: Sequence[Answers], *, seed: int = 0, num_resamples: int = 1000) -> pa.Table:
-    """A row per figure, task and slice, and one for all slices of each figure and task together."""
+    """Make a row per figure, task and slice, and one per figure and task over all slices."""
     groups: dict[tuple[str, str], list[Answers]] = {}
     for one in answers:
         groups.setdefault((one.figure, one.task), []).append(one)

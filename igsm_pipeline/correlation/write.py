@@ -1,4 +1,4 @@
-"""The stage ``error_correlation``: figure 8 and the mistake predictor, on a model's own generations."""
+"""The stage ``error_correlation``: it computes figure 8 and the mistake predictor on a model's own generations."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path],
     """Write correlation.parquet (``CORRELATION``), mistake_predictor.parquet (``PREDICTOR``) and events.parquet.
 
     Args:
-        settings: what to compute.
-        inputs: ``world``, ``checkpoint``, per slice ``problems:SLICE``, ``generations:SLICE`` and ``verdicts:SLICE``, and per task ``v_probes:TASK``
-            (nece, can_next, nece_next); what a missing probe would answer is left out.
+        settings: how to compute.
+        inputs: folders: ``world``, ``checkpoint``; for each slice ``problems:SLICE``, ``generations:SLICE`` and ``verdicts:SLICE``; for each task
+            (nece, can_next, nece_next) ``v_probes:TASK``. Without a task's probe its rows are left out.
         writing: where the files go.
     """
     asked = _ProbedModel(settings, inputs)
@@ -68,7 +68,7 @@ def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path],
 
 @dataclass(frozen=True)
 class _Written:
-    """A slice's problems with what the model wrote and what became of it; ``texts`` and ``completions`` by problem row."""
+    """The problems of a slice, the model's solutions and their verdicts; ``texts`` and ``completions`` are by problem row."""
 
     part: str
     batch: ProblemBatch
@@ -90,7 +90,7 @@ class _Written:
 
 @dataclass
 class _ProbedModel:
-    """The model, its probes, and their answers so far."""
+    """The model, its probes, and the answers that they have given so far."""
 
     settings: CorrelationSettings
     inputs: Mapping[str, Path]
@@ -114,14 +114,14 @@ class _ProbedModel:
         return {task: load_probe(folder_of(self.inputs, "v_probes", task), self.device) for task in parts_of(self.inputs, "v_probes")}
 
     def ask(self, task: str, batch: ProblemBatch, queries: pa.Table, documents: Documents) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        """Predictions and scores of a task's probe, one per query."""
+        """Predictions and scores of a task's probe, (num_queries,) each."""
         if not len(queries):
             return np.zeros(0, np.int16), np.zeros(0, np.float32)
         tokens = QueryTokens(batch, queries, documents, self.table)
         return predict(self.probes[task], self.model, tokens, device=self.device, max_tokens=self.settings.max_tokens)
 
     def look_ahead(self, written: _Written) -> Outlook:
-        """Figure 8 (a), and what the predictor sees: nece of every candidate at the end of the question."""
+        """Ask nece about every candidate at the end of the question: for figure 8 (a) and the predictor."""
         settings, batch = self.settings, written.batch
         queries = list_queries(batch, QuerySettings(family=settings.family, task="nece", candidates=settings.candidates))
         prediction, score = self.ask("nece", batch, queries, GoldDocuments(batch, self.table, settings.family.format))
@@ -148,7 +148,7 @@ class _ProbedModel:
         )
 
     def look_back(self, written: _Written) -> None:
-        """Figure 8 (b): can_next and nece_next of every candidate at the sentence of the first wrong parameter."""
+        """Ask can_next and nece_next about every candidate at the sentence of the first wrong parameter: for figure 8 (b)."""
         mistakes = find_mistakes(written.batch, written.verdicts, written.texts)
         wrong = len(written.verdicts) - int(written.verdicts["correct"].to_numpy(zero_copy_only=False).sum())
         for task in MISTAKE_TASKS:

@@ -1,4 +1,4 @@
-"""What a model wrote, as documents: the prompt's tokens and the model's own after them, with the "." of each sentence it closed."""
+"""A model's solutions as documents: the tokens of the prompt, then those that the model wrote; each "." ends a sentence."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from igsm_pipeline.tokens import Emitted, TokenTable, emit
 
 @dataclass(frozen=True)
 class WrittenDocuments:
-    """Problems with a model's solutions; see ``queries.documents.Documents``.
+    """Problems with a model's solutions. Queries can be asked in them as in the generator's documents (``queries.documents.Documents``).
 
     Attributes:
         batch: the problems.
         completions: token ids that the model wrote after each problem's prompt, one array per problem; the end of text may be missing.
-        table: token ids.
-        format: of the prompts.
+        table: the token ids of names and words.
+        format: order of problem and question in the prompts.
     """
 
     batch: ProblemBatch
@@ -30,7 +30,7 @@ class WrittenDocuments:
     format: Literal["pq", "qp"]
 
     def take(self, rows: NDArray[np.integer]) -> Emitted:
-        """The documents of some rows, in the order given."""
+        """The documents of some rows, in the given order."""
         gold = emit(self.batch.take(rows), self.table, self.format)
         written = [np.asarray(self.completions[int(row)], dtype=np.uint32) for row in rows]
         ids: list[NDArray[np.uint32]] = []
@@ -50,7 +50,7 @@ class WrittenDocuments:
         )
 
     def _dots(self, completion: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Places of the "." tokens before the answer."""
+        """Indices of the "." tokens before the answer."""
         answers = np.flatnonzero(np.isin(completion, (self.table.answer, self.table.eos)))
         solution = completion[: answers[0]] if len(answers) else completion
         return np.flatnonzero(solution == self.table.dot)

@@ -1,7 +1,7 @@
-"""What a model writes: its solutions of the problems of a slice.
+"""Generations: the solutions that a model writes for the problems of a slice.
 
-settings.py  what its units depend on
-stage.py     the stage as declared
-write.py     the stage's code
-checks.py    what must hold of its units
+settings.py  the settings of the stage
+stage.py     the declaration of the stage
+write.py     the code of the stage
+checks.py    the checks of its output
 """

@@ -1,4 +1,4 @@
-"""What must hold of generations: a completion per problem within its limit, and room enough for a right one."""
+"""Checks of generations: every problem has one completion within the limit, and the limit leaves room for a right one."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from igsm_pipeline.world import load_world
 
 
 def one_per_problem(run: StageUnits) -> Outcome:
-    """Every problem of a slice has one completion, in the order of the set; prompt and completion together keep within ``max_tokens``.
+    """Every problem of a slice has one completion, in the order of the set, and prompt and completion together have at most ``max_tokens`` tokens.
 
-    A prompt that is longer than ``max_tokens`` by itself has an empty completion.
+    A prompt that is longer than ``max_tokens`` has an empty completion.
     """
     wrong, completions = [], 0
     for unit in run.units:
         table = pq.read_table(_file(run, unit), columns=["problem", "prompt_tokens", "tokens"])
         problems = sum(pq.read_metadata(path).num_rows for path in problem_files(run.store.path(unit.inputs["problems"])))
         if table["problem"].to_pylist() != list(range(problems)):
-            wrong.append(f"{unit.name}: its rows must be the problems 0 to {problems - 1}, each once; {table.num_rows} rows are others")
+            wrong.append(f"{unit.name}: its rows must be the problems 0 to {problems - 1}, each once; got {table.num_rows} other rows")
         written, limit = pc.list_value_length(table["tokens"]).to_numpy(), unit.settings["max_tokens"]
         over = int(((written > 0) & (table["prompt_tokens"].to_numpy() + written > limit)).sum())
         if over:
@@ -37,9 +37,9 @@ def one_per_problem(run: StageUnits) -> Outcome:
 
 
 def room_to_answer(run: StageUnits) -> Outcome:
-    """No completion was cut off before it was as long as the problem's reference solution; the share that was cut off is shown per slice.
+    """No completion was cut off before it was as long as the problem's reference solution; the share of cut completions is shown per slice.
 
-    A completion that is cut off later than that is the model's own fault: it wrote more than it had to. Ours: the reference solution as the measure.
+    A completion that is cut off later has written more than it had to. Ours: comparing with the reference solution.
     """
     short, shares = [], {}
     for unit in run.units:

@@ -1,4 +1,4 @@
-"""How completions are made."""
+"""Settings: how completions are made."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from igsm_pipeline.tokens.settings import TokenSettings
 
 
 class GenerationSettings(Settings):
-    """One slice's completions.
+    """How to complete the problems of one slice.
 
     Source: greedy (beam 1) or beam 4 with sampling, context 2048.
     """
 
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
-    beam: int = Field(1, ge=1, le=16, description="1: greedy; more: beam search with sampling")
+    beam: int = Field(1, ge=1, le=16, description="1 is greedy; more is beam search with sampling")
     max_tokens: int = Field(2048, ge=16, description="most tokens of prompt and completion together")
-    seed: int = Field(0, ge=0, description="of the sampling; without meaning for greedy")
-    device: str = runtime_field("auto", why="where the arithmetic is done; results differ by rounding only")
-    batch_size: int = runtime_field(0, why="prompts decoded together, 0 chooses; results do not depend on it but for ties", ge=0)
+    seed: int = Field(0, ge=0, description="seed of the sampling; not used by greedy")
+    device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
+    batch_size: int = runtime_field(0, why="prompts decoded together, 0 chooses; results depend on it in ties only", ge=0)

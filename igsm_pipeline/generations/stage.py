@@ -1,4 +1,4 @@
-"""The stage ``generations``: what the model writes."""
+"""The stage ``generations`` as declared."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ SMALL_GROUPS = 4
 
 
 def _document(unit: Unit) -> float:
-    """Tokens of an average document of the slice, within what may be written."""
+    """Tokens of an average document of the slice, at most ``max_tokens``."""
     (op,) = (mean_op(one.settings) for one in unit.inputs.values() if one.stage == "problem_sets")
     return min(float(unit.settings["max_tokens"]), document_tokens(unit.settings["tokens"], op))
 
 
 def _work(unit: Unit) -> float:
-    """Every token of the solutions; prompts are read at a tenth of the price. Beams are decoded for prompts of one length, so in small groups."""
+    """Operations for every token of the solutions; a token of a prompt costs a tenth. Beams decode prompts of one length, so in small groups."""
     document, share, beam = _document(unit), solution_share(unit.settings["tokens"]), int(unit.settings["beam"])
     written = document * (share * (beam if beam == 1 else SMALL_GROUPS * beam) + (1 - share) / 10)
     return problems_behind(unit) * written * network_behind(unit).forward(document, head=True)
 
 
 def _memory(unit: Unit) -> float:
-    """The weights, and keys and values in fp32 of all rows, half as long again as the average document."""
+    """Bytes of the weights, and of keys and values in fp32 for all rows, at one and a half times the average document's length."""
     network, rows = network_behind(unit), min(problems_behind(unit), DECODED_TOGETHER)
     return network.bytes + 8.0 * rows * 1.5 * _document(unit) * network.layers * network.width
 
@@ -57,9 +57,9 @@ GENERATIONS = Table(
         BEAMS,
         PROBLEM,
         Column("prompt_tokens", "int32", "tokens of the prompt"),
-        Column("tokens", "", "ids after the prompt, the end of text included where it came", shown=False),
+        Column("tokens", "", "ids after the prompt, including the end of text if it was written", shown=False),
         derived("completion_tokens", "INTEGER", "tokens written", "len(tokens)"),
-        Column("finished", "bool", "the model closed its answer"),
+        Column("finished", "bool", "whether the model wrote the end of text"),
         Column("solution", "string", "text before the answer marker", shown=False),
         Column("answer", "string", "text after the answer marker; null without one", shown=False),
         Column("text", "string", "solution and answer"),

@@ -1,4 +1,4 @@
-"""The stage ``generations``: a checkpoint writes solutions of one problem set."""
+"""The stage ``generations``: a checkpoint writes solutions for one problem set."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ GENERATIONS = "generations.parquet"
 def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write generations.parquet, one row per problem.
 
-    Columns: problem (row of the problem set), prompt_tokens, tokens (ids after the prompt, the end of text included where it came), finished (it
-    came), solution (text before the answer marker), answer (text after it, null without one), text (both).
+    Columns: problem (row of the problem set), prompt_tokens, tokens (ids after the prompt, including the end of text if it was written), finished (it
+    was written), solution (text before the answer marker), answer (text after it, null without one), text (both).
 
     Args:
         settings: how to complete.
-        inputs: ``world``, ``problems``, ``checkpoint``.
+        inputs: folders: ``world``, ``problems``, ``checkpoint``.
         writing: where the file goes.
     """
     world = load_world(inputs["world"])
@@ -56,7 +56,7 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
 
 
 def generations_table(made: Completions, prompt_tokens: NDArray[np.integer], table: TokenTable) -> pa.Table:
-    """The rows of generations.parquet."""
+    """Make the rows of generations.parquet."""
     parts = [table.decode_completion(tokens) for tokens in made.tokens]
     return pa.table(
         {

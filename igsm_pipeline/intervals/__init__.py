@@ -1,6 +1,6 @@
-"""Confidence intervals: how sure a number is.
+"""Confidence intervals of shares and scores.
 
-interval.py   a value with its interval, and how it is written
-share.py      a share of successes, Wilson's interval
-bootstrap.py  anything else, resampled by problem
+interval.py   a value with its interval, and its text form
+share.py      shares of successes, with Wilson's interval
+bootstrap.py  all other scores, resampled by problem
 """

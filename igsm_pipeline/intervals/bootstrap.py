@@ -1,10 +1,10 @@
-"""Intervals by resampling problems: queries of one problem are not independent, problems are.
+"""Bootstrap intervals that resample problems, because queries of one problem are not independent.
 
 Every score here is a function of sums over problems, so one resample costs one row of a matrix product:
-``sums = weights @ statistics`` with ``weights[b, p]`` the number of times that resample b holds problem p.
+``sums = weights @ statistics``, where ``weights[b, p]`` is how many times resample b has problem p.
 
-Ours: percentile intervals at 95% of 1,000 resamples; a score at the end of its scale, where every resample agrees and the
-percentiles would claim certainty, takes Wilson's interval with the problems as trials.
+Ours: percentile intervals at 95% from 1,000 resamples. At the end of a scale (0 or 1) all resamples agree and percentiles would have no width;
+there the interval is Wilson's, with the problems as trials.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def _weights(num_problems: int, rows: int, seed: int, block: int) -> NDArray[np.
 
 
 def resample_sums(statistics: NDArray[np.floating], *, seed: int = 0, num_resamples: int = NUM_RESAMPLES) -> Floats:
-    """Sums of per-problem statistics over bootstrap resamples of the problems.
+    """Sum per-problem statistics over bootstrap resamples of the problems.
 
-    The resamples depend on the number of problems and the seed only, so two calls on the same problems are paired.
+    The resamples depend on the number of problems and the seed alone, so two calls for the same problems are paired.
 
     Args:
         statistics: shape (num_problems, num_statistics).
@@ -64,15 +64,17 @@ def interval(
     resampled: Floats | None = None,
     num_problems: int | None = None,
 ) -> Interval:
-    """A score of summed statistics with its percentile bootstrap interval.
+    """Compute a score of summed statistics with its percentile bootstrap interval.
 
     Args:
         statistics: per problem, shape (num_problems, num_statistics).
         score: sums (any, num_statistics) -> scores (any,); nan where undefined.
-        exact: the score itself where ``score`` of the plain sums only approximates it.
+        exact: the score itself, if ``score`` of the plain sums only approximates it.
         scale: the ends of the score's scale.
-        resampled: sums from ``resample_sums`` of the same statistics, to share them between scores.
-        num_problems: how many of the problems have anything to say; all by default.
+        seed: seed of the bootstrap.
+        num_resamples: number of resamples.
+        resampled: sums from ``resample_sums`` of the same statistics, if several scores share them.
+        num_problems: how many problems have data; by default all.
     """
     num_problems = len(statistics) if num_problems is None else num_problems
     if num_problems == 0:
@@ -97,12 +99,12 @@ def mean_of(sums: Floats) -> Floats:
 
 
 def sum_by_problem(values: NDArray[np.generic], problem: Ints, num_problems: int) -> Floats:
-    """Sums of one value per query by problem index, shape (num_problems,)."""
+    """Sum one value per query by problem, shape (num_problems,)."""
     return np.asarray(np.bincount(problem, weights=values.astype(np.float64), minlength=num_problems), dtype=np.float64)
 
 
 def class_statistics(label: Ints, prediction: Ints, problem: Ints, *, num_problems: int, num_classes: int) -> Floats:
-    """What accuracy, balanced accuracy and MCC need of each problem.
+    """The sums per problem that accuracy, balanced accuracy and MCC are computed from.
 
     Args:
         label, prediction: classes 0..num_classes-1, shape (num_queries,).
@@ -142,7 +144,7 @@ def balanced_accuracy_of(sums: Floats) -> Floats:
 
 
 def mcc_of(sums: Floats) -> Floats:
-    """Matthews' correlation (multi-class form; 0 where truth or prediction is constant) from summed class statistics."""
+    """Matthews' correlation (multi-class form; 0 if truth or prediction is constant) from summed class statistics."""
     true, hit, predicted = _thirds(sums)
     total = true.sum(1)
     covariance = hit.sum(1) * total - (true * predicted).sum(1)
@@ -152,14 +154,14 @@ def mcc_of(sums: Floats) -> Floats:
 
 
 def _mean_ranks(scores: NDArray[np.floating]) -> Floats:
-    """Ranks from 1, ties sharing their mean."""
+    """Ranks from 1; equal scores share their mean rank."""
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return np.asarray((ends - (counts - 1) / 2)[inverse], dtype=np.float64)
 
 
 def auroc(label: Ints, score: NDArray[np.floating]) -> float:
-    """Area under the ROC curve of scores for labels 0/1, ties counting half; nan where a class is absent."""
+    """Area under the ROC curve of scores for labels 0 and 1; ties count half. It is nan if a class is absent."""
     positive = label == 1
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
     if num_positive == 0 or num_negative == 0:
@@ -182,7 +184,7 @@ def auroc_interval(
 
 
 def auroc_statistics(label: Ints, score: NDArray[np.floating], problem: Ints, *, num_problems: int) -> tuple[float, Floats]:
-    """AUROC, and per problem what ``auroc_of`` needs, shape (num_problems, 4): placements and number of positives, and of negatives."""
+    """AUROC, and the sums per problem for ``auroc_of``, (num_problems, 4): placements and number of positives, then of negatives."""
     exact = auroc(label, score)
     if math.isnan(exact):
         return exact, np.zeros((num_problems, 4))
@@ -196,7 +198,7 @@ def auroc_statistics(label: Ints, score: NDArray[np.floating], problem: Ints, *,
 
 
 def auroc_of(exact: float) -> Callable[[Floats], Floats]:
-    """AUROC to first order from summed ``auroc_statistics``, given its exact value on the whole."""
+    """The function from summed ``auroc_statistics`` to AUROC, exact to first order, given the exact AUROC of the whole."""
 
     def first_order(sums: Floats) -> Floats:
         return _ratio(sums[:, 0], sums[:, 1]) + _ratio(sums[:, 2], sums[:, 3]) - exact
@@ -205,7 +207,7 @@ def auroc_of(exact: float) -> Callable[[Floats], Floats]:
 
 
 def calibration_error(event: NDArray[np.generic], probability: NDArray[np.floating], *, num_bins: int = 15) -> float:
-    """Expected calibration error over equal-width bins: mean |share of events - mean probability|, weighted by bin size; nan without data."""
+    """Expected calibration error over bins of equal width: mean |share of events - mean probability|, weighted by bin size; nan without data."""
     if len(event) == 0:
         return math.nan
     bins = np.clip((probability * num_bins).astype(np.int64), 0, num_bins - 1)

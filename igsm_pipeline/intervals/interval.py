@@ -1,4 +1,4 @@
-"""A number with its 95% interval, and how it is written."""
+"""A number with its 95% interval, and its text form."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Interval(NamedTuple):
     """A value with its 95% interval.
 
     Attributes:
-        value: nan where it is not defined (no data).
-        low: the interval's low end; nan where there is none (one observation only).
-        high: its high end.
-        n: what the interval counts: trials of a share, problems of a resampled score.
+        value: the number; nan if it is undefined (no data).
+        low: low end of the interval; nan if there is none (a single observation).
+        high: high end of the interval.
+        n: the number of observations: trials of a share, problems of a resampled score.
     """
 
     value: float
@@ -23,15 +23,15 @@ class Interval(NamedTuple):
 
     @property
     def hits(self) -> int:
-        """Successes, of a share."""
+        """The number of successes behind a share."""
         return round(self.value * self.n) if self.n else 0
 
     def shown(self, digits: int = 2, scale: float = 1.0) -> str:
-        """As text: ``0.15 (0.11 to 0.19)``; without an interval the value alone; "-" where there is none.
+        """The number as text: ``0.15 (0.11 to 0.19)``. Without an interval it is the value alone, and "-" if the value is undefined.
 
         Args:
-            digits: behind the point.
-            scale: what the numbers are multiplied by; 100 gives percent.
+            digits: digits after the decimal point.
+            scale: factor for the numbers; 100 gives percent.
         """
         if math.isnan(self.value):
             return "-"
@@ -40,13 +40,13 @@ class Interval(NamedTuple):
         return f"{scale * self.value:.{digits}f}{ends}"
 
     def percent(self) -> str:
-        """As text, in percent: ``97.3 (96.1 to 98.2)``."""
+        """The number as text in percent: ``97.3 (96.1 to 98.2)``."""
         return self.shown(1, 100)
 
     def columns(self, name: str, ends: str | None = None) -> dict[str, float | None]:
-        """As cells of a table: ``name``, ``<ends>_low`` and ``<ends>_high`` (``ends`` is ``name`` if not given; "" gives ``low`` and ``high``).
+        """The number as cells of a table: ``name``, ``<ends>_low``, ``<ends>_high`` (``ends`` is ``name`` by default; "" gives ``low``, ``high``).
 
-        What is not defined is None.
+        Undefined numbers are None.
         """
         before = f"{name}_" if ends is None else f"{ends}_" if ends else ""
         cells = {name: self.value, f"{before}low": self.low, f"{before}high": self.high}
@@ -57,6 +57,6 @@ UNDEFINED = Interval(math.nan, math.nan, math.nan)
 
 
 def from_columns(value: float | None, low: float | None, high: float | None) -> Interval:
-    """An interval from cells of a table, where None says undefined."""
+    """Make an interval from cells of a table; None means undefined."""
     cells = [math.nan if cell is None else float(cell) for cell in (value, low, high)]
     return Interval(cells[0], cells[1], cells[2])

@@ -27,11 +27,11 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 def share(hits: int, n: int) -> Interval:
-    """A share of independent trials with Wilson's interval; of no trials it is undefined, between 0 and 1.
+    """The share of successes in independent trials, with Wilson's interval. Without trials the share is undefined, between 0 and 1.
 
     Args:
-        hits: successes.
-        n: trials.
+        hits: number of successes.
+        n: number of trials.
 
     Raises:
         ValueError: not 0 <= hits <= n.

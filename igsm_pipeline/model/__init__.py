@@ -1,13 +1,13 @@
-"""The model: GPT-2 with rotary positions or any causal model from a folder, loaded, saved and decoded.
+"""The model: GPT-2 with rotary positions, or any causal model from a folder. This room builds, loads, saves and decodes it.
 
-gpt2_rotary.py  builds, loads and saves
-control.py      the same architecture with fresh weights
+gpt2_rotary.py  builds, loads and saves the model
+control.py      builds the control: the same architecture with fresh weights
 decoding.py     greedy completions of many prompts
 beams.py        completions by beam search with sampling
-kv_cache.py     keys and values of what was read
-device.py       where the arithmetic is done
-settings.py     what its units depend on
-stage.py        the stage as declared
-write.py        the stage's code
-checks.py       what must hold of its units
+kv_cache.py     the cache of keys and values that decoding uses
+device.py       picks the device to compute on
+settings.py     the settings of models and of the stage control
+stage.py        the declaration of the stage control
+write.py        the code of the stage control
+checks.py       the checks of model folders
 """

@@ -1,4 +1,4 @@
-"""Beam search with sampling, by transformers' own ``generate``."""
+"""Completions by beam search with sampling; transformers' own ``generate`` does the search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.model.decoding import Completions
 
 BATCH_PROMPTS = 32
-"""Prompts decoded together; fixed, since the draws of a batch depend on it."""
+"""Prompts that are decoded together. It is fixed, because a batch's random draws depend on it."""
 
 
 def complete_with_beams(
@@ -27,9 +27,9 @@ def complete_with_beams(
     seed: int,
     progress: Callable[[int], Any] = lambda finished: None,
 ) -> Completions:
-    """Completions by beam search with sampling; arguments as for ``complete``, ``beams`` at least 2.
+    """Complete prompts by beam search with sampling; arguments as for ``complete``, ``beams`` at least 2.
 
-    Prompts of equal length are decoded together. The draws are a function of the seed and of the prompts.
+    Prompts of equal length are decoded together. The random draws depend on the seed and the prompts alone.
     """
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     tokens: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)] * len(prompts)

@@ -1,4 +1,4 @@
-"""What must hold of model folders: they load, and their weights are finite."""
+"""Checks of model folders: they load, and their weights are finite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from igsm_pipeline.stage import Outcome, StageUnits
 
 
 def checkpoint_loads(run: StageUnits) -> Outcome:
-    """The weights are readable and finite; a checkpoint just trained is loaded as a model, too."""
+    """The weights are readable and finite. A checkpoint that was just trained must also load as a model."""
     tensors = 0
     for folder in run.folders():
         try:

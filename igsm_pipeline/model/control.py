@@ -1,4 +1,4 @@
-"""The random control: a model's architecture without its training."""
+"""Builds the control: a model's architecture with random weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ STREAM = "control"
 
 
 def build_control(checkpoint: Path, seed: int) -> PreTrainedModel:
-    """A freshly initialised model, fp32 on the CPU, of the architecture that a checkpoint folder's config.json describes.
+    """Build a freshly initialised model, fp32 on the CPU, with the architecture that a checkpoint folder's config.json describes.
 
-    GPT-NeoX models get GPT-2's initialisation, as ours have before training, drawn from a stream of its own; other architectures their own. The
-    weights are a function of the configuration and the seed; torch's own random state is left as it was.
+    GPT-NeoX models get GPT-2's initialisation, as our models do before training, from a random stream of its own. Other architectures get their own
+    initialisation. The weights depend on the configuration and the seed alone; torch's random state is not changed.
     """
     config = AutoConfig.from_pretrained(checkpoint, local_files_only=True, trust_remote_code=False)
     with torch.random.fork_rng(devices=[]):

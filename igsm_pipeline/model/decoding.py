@@ -1,7 +1,7 @@
-"""Prompts -> completions: greedy, batched, with a key-value cache; finished sequences leave the batch.
+"""Greedy completions of many prompts: batched, with a key-value cache; finished rows leave the batch.
 
-Prompts of like length go together; prompts of equal length are read together without padding, and decoding aligns all rows at the right end.
-Positions count from each prompt's own start. A row's result depends on the other rows by floating-point rounding only.
+Prompts of similar length are decoded together. Prompts of equal length are read together without padding; decoding aligns all rows at the right end.
+Positions count from each prompt's own start. Other rows change a row's result by floating-point rounding only.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _LEAVE = 8
 
 @dataclass(frozen=True)
 class Completions:
-    """What a model wrote.
+    """The completions that a model wrote.
 
     Attributes:
-        tokens: per prompt the new ids (uint32), the end of text included where it came.
-        finished: whether it came; shape (num_prompts,).
+        tokens: the new ids of each prompt (uint32), including the end of text if it was written.
+        finished: whether the end of text was written; shape (num_prompts,).
     """
 
     tokens: list[NDArray[np.uint32]]
@@ -45,16 +45,16 @@ def complete(
     batch_size: int = 0,
     progress: Callable[[int], Any] = lambda finished: None,
 ) -> Completions:
-    """Greedy completions.
+    """Complete prompts greedily.
 
     Args:
         model: any causal model of transformers, in evaluation mode.
         prompts: ids per prompt, none empty.
         max_tokens: most new tokens of one completion.
         eos: id that ends a completion.
-        max_length: most tokens of prompt and completion together; None: no such limit.
-        batch_size: prompts decoded together; 0 chooses. Results do not depend on it but for ties of the largest logit.
-        progress: called with the number of prompts that were finished since the last call.
+        max_length: most tokens of prompt and completion together; None: no limit.
+        batch_size: prompts that are decoded together, 0 chooses; results depend on it only where two logits tie.
+        progress: called with the number of prompts that were finished since its last call.
     """
     size = batch_size or (512 if model.device.type == "cuda" else 128)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -70,7 +70,7 @@ def complete(
 
 
 def read_prompts(model: PreTrainedModel, prompts: Sequence[NDArray[Any]]) -> tuple[RoomyCache, Tensor]:
-    """Read prompts sorted by length: the cache, right-aligned, and the logits after each prompt's last token, shape (batch, vocabulary)."""
+    """Read prompts, sorted by length: the cache, aligned at the right end, and the logits after each prompt's last token, (batch, vocabulary)."""
     parts, logits = [], []
     for _, group in groupby(prompts, key=len):
         cache = RoomyCache()
@@ -81,7 +81,7 @@ def read_prompts(model: PreTrainedModel, prompts: Sequence[NDArray[Any]]) -> tup
 
 
 def next_logits(model: PreTrainedModel, ids: Tensor, cache: RoomyCache, pads: Tensor, any_pads: bool) -> Tensor:
-    """Logits after one more token per row.
+    """Compute the logits after one more token per row, (batch, vocabulary).
 
     Args:
         model: the model.

@@ -1,4 +1,4 @@
-"""Where the arithmetic is done."""
+"""Picks the device to compute on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from igsm_pipeline.errors import BadSettings
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device of a name; ``auto`` is a GPU where there is one (of several, that of ``local_rank``), else the CPU.
+    """The torch device of a name; ``auto`` is a GPU if there is one (of several, number ``local_rank``), else the CPU.
 
     Raises:
-        BadSettings: a device that this machine does not have.
+        BadSettings: this machine does not have the device.
     """
     if name == "auto":
         return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")

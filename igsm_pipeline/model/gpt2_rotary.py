@@ -1,7 +1,7 @@
 """GPT2-l-h with rotary positions, as a stock ``GPTNeoXForCausalLM``.
 
-``build`` makes one with fresh weights, ``save`` writes a folder that plain ``AutoModelForCausalLM.from_pretrained`` loads,
-``load`` reads such a folder (or any other causal model's) and checks it. Nothing is pickled.
+``build`` makes a model with fresh weights, ``save`` writes a folder that plain ``AutoModelForCausalLM.from_pretrained`` loads,
+``load`` reads such a folder (or that of any other causal model) and checks it. Nothing is pickled.
 
 Source: the architecture (arXiv:2407.20311, app. F) and GPT-2's initialisation: N(0, 0.02), projections into the residual stream
 divided by sqrt(2 l), biases 0. Ours: GPT-NeoX without parallel residuals is that architecture, and loads everywhere.
@@ -31,16 +31,16 @@ CONFIG = "config.json"
 def build(
     settings: ModelSettings, vocab_size: int, context: int, seed: int, *, bos: int | None = None, eos: int | None = None, stream: str = "model.init"
 ) -> GPTNeoXForCausalLM:
-    """A model with fresh fp32 weights on the CPU, in training mode.
+    """Build a model with fresh fp32 weights on the CPU, in training mode.
 
     Args:
         settings: layers, heads and so on; ``path`` is not read here.
         vocab_size: rows of the (tied) embedding.
         context: longest sequence the configuration promises.
-        seed: the weights are a function of it, the same for every version of torch's layers and any device.
+        seed: decides the weights; they are the same on any device and with any version of torch's layers.
         bos: id that opens a document, for the configuration.
         eos: id that ends it.
-        stream: names the stream of draws; models of different streams share nothing.
+        stream: name of the random stream; streams are independent.
     """
     config = GPTNeoXConfig(
         vocab_size=vocab_size,
@@ -69,7 +69,7 @@ def build(
 
 @torch.no_grad()
 def initialise(model: GPTNeoXForCausalLM, seed: int, stream: str) -> None:
-    """Draw a model's weights anew, in place, by GPT-2's initialisation: a function of its configuration, the seed and the stream."""
+    """Draw a model's weights anew, in place, by GPT-2's initialisation; they depend on its configuration, the seed and the stream."""
     config = model.config
     generator = torch.Generator().manual_seed(seeding.torch_seed(seed, stream))
     for name, parameter in model.named_parameters():
@@ -84,16 +84,16 @@ def initialise(model: GPTNeoXForCausalLM, seed: int, stream: str) -> None:
 
 
 def rotary_frequencies(head_width: int, partial_rotary_factor: float, theta: float) -> Tensor:
-    """The rotary formula: theta^(-2 i / r) for i < r / 2, r the rotated dimensions of a head. Shape (r / 2,), float32."""
+    """The frequencies of rotary positions: theta^(-2 i / r) for i < r / 2; r is the number of rotated dimensions of a head. Float32, (r / 2,)."""
     rotated = int(head_width * partial_rotary_factor)
     return torch.tensor([theta ** (-2 * i / rotated) for i in range(rotated // 2)], dtype=torch.float64).float()
 
 
 def check_rotary(model: PreTrainedModel) -> None:
-    """Assert that every rotary buffer of a GPT-NeoX model holds the formula's values (other architectures are left alone).
+    """Check that every rotary buffer of a GPT-NeoX model has the formula's values; other architectures are not checked.
 
     Raises:
-        BadCheckpoint: one does not; such a model would silently read its positions wrongly.
+        BadCheckpoint: a buffer has other values; the model would read positions wrongly without any error.
     """
     config = model.config
     if config.model_type != "gpt_neox" or config.rope_parameters["rope_type"] != "default":
@@ -114,7 +114,7 @@ def check_rotary(model: PreTrainedModel) -> None:
 def save(model: PreTrainedModel, folder: Path) -> None:
     """Write config.json, generation_config.json and model.safetensors into an existing or new folder.
 
-    The configuration names its rotary positions twice, for transformers 5 and for what reads the names of before (see ``legacy_keys``).
+    The configuration names its rotary settings twice: for transformers 5, and under older names (see ``legacy_keys``).
     """
     model.save_pretrained(folder, safe_serialization=True)
     path = folder / CONFIG
@@ -123,15 +123,15 @@ def save(model: PreTrainedModel, folder: Path) -> None:
 
 
 def legacy_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The rotary settings of a config.json under the names of transformers 4 and of vLLM, to stand beside ``rope_parameters``.
+    """The rotary settings of a config.json under the names of transformers 4 and of vLLM, to be added beside ``rope_parameters``.
 
-    Ours: transformers 4 passes over ``rope_parameters`` in silence, takes its defaults and writes nonsense; transformers 5 passes over these.
+    Ours: transformers 4 ignores ``rope_parameters``, takes its defaults and writes nonsense; transformers 5 ignores these keys.
 
     Args:
         config: the parsed config.json.
 
     Returns:
-        Keys to add; none where ``rope_parameters`` is missing or differs by kind of layer, which the names of before cannot say.
+        Keys to add; none if ``rope_parameters`` is missing or differs between kinds of layers, which the older names cannot express.
     """
     rope = config.get("rope_parameters")
     if not isinstance(rope, Mapping) or "rope_theta" not in rope:
@@ -145,7 +145,7 @@ def legacy_keys(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """A causal model from a folder, in evaluation mode, with SDPA attention; weights from safetensors only, no code from the folder is run.
+    """Load a causal model from a folder, in evaluation mode, with SDPA attention. Weights come from safetensors only; no code of the folder is run.
 
     Raises:
         BadCheckpoint: the folder is not a causal model, misses weights, or its rotary buffers are wrong.

@@ -1,6 +1,6 @@
-"""A key-value cache that is written in place and can lose rows: what batched decoding needs, for any transformers model.
+"""A key-value cache for batched decoding with any transformers model: it is written in place, and rows can be removed.
 
-The stock dynamic cache copies all keys and values at every token; this one writes the new ones into room left for them and hands out views.
+The stock dynamic cache copies all keys and values at every token. This one keeps free room, writes new ones into it and returns views.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers carries no
         return self.keys[:, :, :end], self.values[:, :, :end]
 
     def reserve(self, length: int) -> None:
-        """Make room for this many positions, and some more when it must grow."""
+        """Make room for this many positions; a cache that must grow gets some more."""
         room = self.keys.shape[2]
         if length <= room:
             return
@@ -50,11 +50,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers carries no
         self.values = torch.cat([self.values, self.values.new_zeros(*extra, self.values.shape[-1])], dim=2)
 
     def get_seq_length(self) -> int:
-        """Filled positions."""
+        """How many positions are filled."""
         return self.length
 
     def keep_rows(self, rows: Tensor, first: int) -> None:
-        """Keep these batch rows in this order (repeats allowed), and positions from ``first`` on."""
+        """Keep these batch rows in this order (a row may repeat), and the positions from ``first`` on."""
         self.keys = self.keys[:, :, first : self.length].index_select(0, rows)
         self.values = self.values[:, :, first : self.length].index_select(0, rows)
         self.length -= first
@@ -69,13 +69,13 @@ class RoomyCache(Cache):  # type: ignore[misc]  # transformers carries no types
         super().__init__(layer_class_to_replicate=RoomyLayer)
 
     def keep_rows(self, rows: Tensor, first: int = 0) -> None:
-        """Keep these batch rows, and positions from ``first`` on, in every layer."""
+        """Keep these batch rows, and the positions from ``first`` on, in every layer."""
         for layer in self.layers:
             layer.keep_rows(rows, first)
 
 
 def joined(parts: list[RoomyCache], length: int) -> RoomyCache:
-    """One cache of several with different filled lengths: rows one below the other, positions aligned at the right end, zeros to the left."""
+    """Join caches with different filled lengths into one: rows one below the other, aligned at the right end, zeros on the left."""
     if len(parts) == 1 and parts[0].layers[0].length == length:
         return parts[0]
     whole = RoomyCache()

@@ -1,4 +1,4 @@
-"""Which model: the paper's GPT2-l-h, or any causal language model from a folder."""
+"""Settings: which model, the paper's GPT2-l-h or any causal language model from a folder."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class ModelSettings(Settings):
     layers: int = Field(12, ge=1, le=200, description="l of GPT2-l-h")
     heads: int = Field(12, ge=1, le=200, description="h of GPT2-l-h")
     head_width: int = Field(64, ge=2, le=256, description="width of a head; the model's width is heads * head_width")
-    mlp_ratio: int = Field(4, ge=1, le=16, description="width of the hidden MLP layer over the model's")
+    mlp_ratio: int = Field(4, ge=1, le=16, description="width of the hidden MLP layer, as a multiple of the model's width")
     partial_rotary_factor: float = Field(0.25, gt=0, le=1, description="fraction of a head's width that is rotated")
-    rope_theta: float = Field(10_000.0, gt=1, description="base of the rotary frequencies; short windows are read better with a small one")
-    initializer_range: float = Field(0.02, gt=0, le=1, description="standard deviation of fresh weights; GPT-2's 0.02 belongs to widths near 768")
-    dropout: float = Field(0.0, ge=0, lt=1, description="of embeddings, attention weights and residual branches")
+    rope_theta: float = Field(10_000.0, gt=1, description="base of the rotary frequencies; short windows learn better with a small one")
+    initializer_range: float = Field(0.02, gt=0, le=1, description="standard deviation of fresh weights; GPT-2's 0.02 suits widths near 768")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout of embeddings, attention weights and residual branches")
     path: str | None = Field(None, description="folder of a foreign causal model; the other fields are then ignored")
 
     @model_validator(mode="after")
@@ -50,22 +50,22 @@ class ModelSettings(Settings):
         return self.heads * self.head_width
 
     def canonical(self) -> dict[str, Any]:
-        """As the base class; a foreign checkpoint enters by the hash of its content, never by its path."""
+        """As in the base class; a foreign checkpoint is represented by the hash of its content, not by its path."""
         if self.path is None:
             return super().canonical()
         return {"checkpoint": checkpoint_hash(Path(self.path))}
 
 
 class ControlSettings(Settings):
-    """The random control: an architecture and the seed of its weights. Source: GPT-2's initialisation, as before training."""
+    """The control: an architecture, and the seed of its weights. Source: GPT-2's initialisation, as before training."""
 
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
-    model: ModelSettings = Field(default_factory=ModelSettings, description="the architecture; of a foreign model that of its config.json")
+    model: ModelSettings = Field(default_factory=ModelSettings, description="the architecture; for a foreign model, that of its config.json")
     seed: int = Field(0, ge=0, description="of the weights")
 
     def runtime(self) -> dict[str, Any]:
-        """A foreign model's path, which the canonical form leaves out, in its whole section."""
+        """The path of a foreign model with its whole section, because the canonical form leaves it out."""
         return {"model": self.model.model_dump(mode="json")} if self.model.path is not None else {}
 
 
@@ -73,7 +73,7 @@ def checkpoint_hash(folder: Path) -> str:
     """The content hash of a model folder: SHA-256 over the names and bytes of config.json, the safetensors files and the tokenizer's.
 
     Raises:
-        BadCheckpoint: there are none.
+        BadCheckpoint: config.json or the weights are missing.
     """
     files = sorted([*folder.glob("config.json"), *folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")])
     if len(files) < 2 or files[0].parent / "config.json" not in files:

@@ -1,4 +1,4 @@
-"""The stage ``control``: the model without its training."""
+"""The stage ``control`` as declared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STAGE = Stage(
     write="igsm_pipeline.model.write:write_control",
     group="mind",
     kinds=("pytorch", "huggingface"),
-    words="The same architecture with fresh random weights, as GPT-2 draws them: what a probe reads there, training has not put there.",
+    words="The same architecture with random weights, as GPT-2 draws them. A probe of it shows what a probe can read without any training.",
     reads=(Read("world"),),
     checks=(Check("control_loads", "Weights are readable and finite.", "igsm_pipeline.model.checks:checkpoint_loads"),),
     disk=lambda unit: 4.0 * network_of(unit).parameters,

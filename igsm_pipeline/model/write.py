@@ -1,4 +1,4 @@
-"""The stage ``control``: the random model that every probe is run on for comparison, written once."""
+"""The stage ``control``: it writes the random model that every probe is compared on."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from igsm_pipeline.world import load_world
 
 
 def write_control(settings: ControlSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write a model folder as a checkpoint's, with fresh weights.
+    """Write a model folder like that of a checkpoint, with random weights.
 
     Args:
-        settings: the architecture and the seed; a foreign model's config.json is followed and its tokenizer copied.
-        inputs: ``world``; no checkpoint, so that no training run makes the control stale.
-        writing: where it goes.
+        settings: the architecture and the seed. For a foreign model, its config.json gives the architecture and its tokenizer is copied.
+        inputs: folders: ``world``. There is no checkpoint among them, so that a new training leaves the control fresh.
+        writing: where the files go.
     """
     path = None if settings.model.path is None else Path(settings.model.path)
     table = build_table(load_world(inputs["world"]), settings.family.modulus, settings.tokens, path)

@@ -1,6 +1,6 @@
-"""Processes that compute: how they hear a stop, and how those that they started end with them.
+"""Processes that compute: how they react to stop signals, and how the processes that they started end with them.
 
-parent.py    not outliving the process that started this one
+parent.py    ends a process together with its parent
 stopping.py  what SIGINT, SIGTERM and SIGHUP do
 pools.py     worker processes that end with the work
 """

@@ -1,4 +1,4 @@
-"""Not outliving the process that started this one. Without torch, so that processes that only make data stay small."""
+"""Ends a process together with its parent. It imports no torch, so that processes that only make data stay small."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def end_with(parent: int, number: signal.Signals) -> None:
-    """Let the kernel send this process a signal as soon as the thread that started it, of process ``parent``, ends (Linux only).
+    """Let the kernel send this process a signal when the thread of process ``parent`` that started it ends (Linux only).
 
-    One system call, its library loaded beforehand: fit for a child that has not yet begun its program.
+    It is one system call of a library that is already loaded, so a child may call it before it starts its program.
     """
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, number)

@@ -1,4 +1,4 @@
-"""Worker processes that end with the work: waited for when it ends well or fails, ended when it is stopped."""
+"""Worker processes that end with the work: waited for if it ends or fails, ended if it is stopped."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def usable_cores() -> int:
 def worker_pool(
     workers: int, initializer: Callable[..., object], initargs: tuple[Any, ...] = (), *, patience_s: float = 0.0
 ) -> Iterator[ProcessPoolExecutor]:
-    """A pool of spawned processes (no state is inherited) for the block.
+    """A pool of spawned processes (they inherit no state) for the block.
 
-    When the block ends, or fails by an error, what has begun is waited for and what has not is dropped. When it is stopped (a signal), the workers
-    get SIGTERM, and SIGKILL after ``patience_s`` seconds.
+    If the block ends or fails, work that has begun is waited for, and the rest is dropped. If it is stopped by a signal, the workers get SIGTERM, and
+    SIGKILL after ``patience_s`` seconds.
 
     Args:
-        workers: processes.
-        initializer: called in each of them first.
+        workers: number of processes.
+        initializer: called first in each of them.
         initargs: its arguments.
-        patience_s: seconds that a stopped worker may take to save its state.
+        patience_s: seconds that a stopped worker has to save its state.
     """
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=initializer, initargs=initargs)
     try:
@@ -48,8 +48,8 @@ def worker_pool(
 
 
 def end_workers(pool: ProcessPoolExecutor, patience_s: float = 0.0) -> None:
-    """Cancel what waits and end every worker of a pool, by SIGKILL after ``patience_s`` seconds."""
-    processes = list((pool._processes or {}).values())  # Python 3.14 has terminate_workers; before, there is no public way
+    """Cancel waiting work and end every worker of a pool; after ``patience_s`` seconds by SIGKILL."""
+    processes = list((pool._processes or {}).values())  # Python 3.14 has terminate_workers; earlier versions have no public way
     pool.shutdown(wait=False, cancel_futures=True)
     deadline = time.monotonic() + patience_s
     for process in processes:

@@ -1,11 +1,10 @@
 """Stop signals: SIGINT (Ctrl-C), SIGTERM (a machine that shuts down) and SIGHUP (a closed terminal).
 
-What a user gets: the first one ends the work gently, with its state saved, within seconds; a second Ctrl-C ends it at once. The exit code is 128 plus
-the signal's number.
+The first signal ends the work within seconds, its state saved; a second Ctrl-C ends it at once. The exit code is 128 plus the signal's number.
 
-Ours: a signal raises ``Stopped`` in the main thread, as Ctrl-C does in any Python program. Beside it a thread watches the clock, because the main
-thread may be deep in a library's code, or a library (Dagster) may have put its own handlers in the place of ours: Python writes the number of every
-signal into a pipe, which this thread reads. When the patience is over it kills what was started and leaves.
+Ours: a signal raises ``Stopped`` in the main thread, like Ctrl-C in any Python program. A thread watches the clock meanwhile, because the main
+thread may be busy in a library's code, or a library (Dagster) may have replaced our handlers. Python writes the number of every signal into a pipe,
+which this thread reads. When the time is over, it kills the processes that were started, and ends this one.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from typing import Any, NoReturn
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 7.0
-"""Seconds from the first signal until a process that has no state to save is ended."""
+"""Seconds from the first signal until a process without a state to save is ended."""
 STATE_PATIENCE_S = 60.0
-"""Seconds that saving a state may take."""
+"""Seconds that a process has to save a state."""
 AT_ONCE_S = 1.5
-"""Seconds that a process has after a second signal, or when its patience is over, to say how it ended."""
+"""Seconds that a process has to report how it ended, after a second signal or when its time is over."""
 _TWICE_S = 0.3
 
 
@@ -43,38 +42,38 @@ def stop_code(number: int) -> int:
 
 
 def stopped_by(code: int) -> int:
-    """The signal that stopped a process, by its exit code, negative where the signal killed it; 0 where none did."""
+    """The signal that stopped a process, from its exit code (negative if the signal killed it); 0 if none did."""
     number = -code if code < 0 else code - 128
     return number if number in STOPS else 0
 
 
 def leave(code: int) -> NoReturn:
-    """End a stopped process without the seconds that libraries take to tidy up; what was written is flushed."""
+    """End a stopped process at once, its output flushed, without the seconds that libraries take to clean up."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
-    gc.collect()  # pools unregister their semaphores, which nobody else removes
+    gc.collect()  # pools unregister their semaphores here; nothing else removes them
     os._exit(code)
 
 
 def heard_stop() -> int:
-    """The number of the first stop signal that this process has heard; 0 for none."""
+    """The number of the first stop signal that this process has received; 0 if none."""
     return _hearing.first if _hearing is not None else 0
 
 
 @dataclass
 class _Hearing:
-    """What one process has heard.
+    """The signals that this process has received, and how it reacts.
 
     Attributes:
-        farewell: the line to leave with where the main thread cannot say it.
+        farewell: the line to print at the end if the main thread cannot print one.
         pipe: the writing end of the pipe of signals.
-        before: the handlers that were there.
-        old_pipe: the pipe that was there; -1 for none.
+        before: the earlier handlers.
+        old_pipe: the earlier pipe; -1 for none.
         first: the first signal; 0 for none.
         since: when it came (monotonic seconds).
-        patience_s: seconds from it until the end.
-        groups: process groups that end with this process -> seconds they may take.
+        patience_s: seconds from then until the process is ended.
+        groups: process groups that end with this process -> seconds that they may take.
     """
 
     farewell: Callable[[int], str]
@@ -93,7 +92,7 @@ class _Hearing:
     _terminals: list[int] = field(default_factory=lambda: [stream for stream in (1, 2) if os.isatty(stream)])
 
     def note(self, number: int) -> None:
-        """Remember the first signal; what nobody reads any more (a closed terminal, the pipe of a dead parent) is not written to."""
+        """Remember the first signal. A stream that is not read any more (a closed terminal, the pipe of a dead parent) is closed to writing."""
         if not self.first:
             self.first, self.since = number, time.monotonic()
         orphan = os.getppid() != self._parent
@@ -109,13 +108,13 @@ class _Hearing:
         raise Stopped(number)
 
     def on_hangup(self, number: int, _frame: FrameType | None) -> None:
-        """Do what SIGINT does, whoever handles that at the moment."""
+        """Do what SIGINT does, whichever handler it has at the moment."""
         self.note(number)
         self._own += 1
         signal.raise_signal(signal.SIGINT)
 
     def watch(self, pipe: int) -> None:
-        """Read the signals that come; end the process when a second one does, or when the first was long ago."""
+        """Read signals as they come; end the process at the second one, or when the time after the first is over."""
         while True:
             limit = max([self.patience_s, *self.groups.values()]) + (2.0 if self.groups else 0.0)
             left = max(0.0, self.since + limit - time.monotonic()) if self.first else None
@@ -147,7 +146,7 @@ class _Hearing:
             self.end_at_once()
 
     def end_at_once(self) -> None:
-        """Kill what this process started and leave, if the main thread does not do so itself in a moment."""
+        """Kill the processes that this one started, and end it unless the main thread does so in a moment."""
         for group in list(self.groups):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
@@ -157,7 +156,7 @@ class _Hearing:
         os._exit(stop_code(self.first or signal.SIGINT))
 
     def end_soon(self) -> None:
-        """The main thread has said its last; what is left is the interpreter's end."""
+        """Give the interpreter a last moment to end; the main thread has finished."""
         for number in self.before:
             signal.signal(number, _ignore)
         self.groups.clear()
@@ -174,13 +173,13 @@ def _say_stopped(number: int) -> str:
 
 @contextlib.contextmanager
 def hear_stops(numbers: Sequence[signal.Signals] = STOPS, farewell: Callable[[int], str] = _say_stopped) -> Iterator[None]:
-    """While the block runs, let stop signals raise ``Stopped`` in the main thread, and end the process should that not be enough.
+    """While the block runs, stop signals raise ``Stopped`` in the main thread; if that is not enough, the process is ended.
 
-    Within another such block, and outside the main thread, it does nothing. After a stop the process is expected to end: its clock goes on.
+    Inside another such block, and outside the main thread, this does nothing. After a stop the process is expected to end: its clock keeps running.
 
     Args:
-        numbers: the signals to hear. SIGHUP is left alone where it is ignored (``nohup``).
-        farewell: signal -> the line on standard error where the main thread cannot say one.
+        numbers: the signals. SIGHUP is not touched if it is ignored (``nohup``).
+        farewell: signal -> the line on standard error if the main thread cannot print one.
     """
     global _hearing  # noqa: PLW0603  (signals are a matter of the whole process)
     if _hearing is not None or threading.current_thread() is not threading.main_thread():
@@ -204,7 +203,7 @@ def hear_stops(numbers: Sequence[signal.Signals] = STOPS, farewell: Callable[[in
 
 
 def leave_stops_alone() -> None:
-    """Hear nothing more and put back the handlers of before: the caller sees to signals himself."""
+    """Stop listening, and restore the earlier handlers: the caller handles signals from here on."""
     global _hearing  # noqa: PLW0603
     if _hearing is not None:
         for number, handler in _hearing.before.items():
@@ -216,11 +215,11 @@ def leave_stops_alone() -> None:
 
 @contextlib.contextmanager
 def ending_with(group: int, patience_s: float) -> Iterator[None]:
-    """While the block runs, a process group is killed when this process has to end at once.
+    """While the block runs, kill a process group if this process has to end at once.
 
     Args:
-        group: its id.
-        patience_s: seconds that it may take to end by itself after the first signal.
+        group: id of the process group.
+        patience_s: seconds that it has to end by itself after the first signal.
     """
     hearing = _hearing
     if hearing is not None:
@@ -234,11 +233,11 @@ def ending_with(group: int, patience_s: float) -> Iterator[None]:
 
 @dataclass
 class StopRequest:
-    """Signals that are remembered instead of raised.
+    """Remembers stop signals instead of raising them.
 
     Attributes:
-        signals: those that came.
-        raising: True while a signal is to raise ``Stopped`` after all, in work that can be left at any point.
+        signals: the signals that came.
+        raising: whether a signal raises ``Stopped`` at present, because the work can be interrupted at any point.
     """
 
     signals: list[int] = field(default_factory=list)
@@ -246,7 +245,7 @@ class StopRequest:
 
     @contextlib.contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Let a signal raise ``Stopped`` while the block runs, also one that came before."""
+        """While the block runs, let a signal raise ``Stopped``, even one that came earlier."""
         self.raising = True
         try:
             if self.signals:
@@ -258,7 +257,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def remember_stops() -> Iterator[StopRequest]:
-    """Turn stop signals into a request while the block runs (main thread only), for work that has a state to save. A second one is not held back."""
+    """While the block runs, record stop signals instead of raising (main thread only), for work with a state to save. A second ends the process."""
     request, hearing = StopRequest(), _hearing
     if threading.current_thread() is not threading.main_thread():
         yield request
@@ -288,4 +287,4 @@ def remember_stops() -> Iterator[StopRequest]:
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """A handler, and not SIG_IGN, so that the watching thread still learns of a second signal."""
+    """A handler that does nothing; unlike SIG_IGN it lets the watching thread see a second signal."""

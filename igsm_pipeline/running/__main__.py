@@ -1,8 +1,8 @@
 """``python -m igsm_pipeline.running run MEMBER --stage STAGE [--unit NAME] [--jobs N]``: compute without Dagster.
 
 Progress goes to stderr. The last line of stdout is one JSON object: ``{"member", "stage", "computed", "hit", "seconds", "units": [...]}``.
-Exit codes: 0 done (or nothing to do), 1 a fault in the program, 2 refused (bad settings, stale input, full disk), 75 a fault that may pass (worth
-another try), 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
+Exit codes: 0 done (or nothing to do), 1 a fault in the program, 2 refused (bad settings, stale input, full disk), 75 a fault that may disappear (try
+again), 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.store import Store
 
 YIELDING = 10
-"""How much nicer than its parent a process is that makes data on all cores, so that a training beside it keeps its pace."""
+"""Added to the niceness of a process that makes data on all cores, so that a training beside it keeps its speed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--unit", help="only the unit of this name; takes one --stage")
     run.add_argument("--jobs", type=int, default=1, help="processes where a stage can use several; 0 for all cores (default: 1)")
     run.add_argument(
-        "--checks", choices=("stop", "note"), default="stop", help="what follows where a blocking check fails: stop, or note it for who shows it"
+        "--checks", choices=("stop", "note"), default="stop", help="if a blocking check fails: stop, or only note it for a caller that shows it"
     )
     options = parser.parse_args(arguments)
     if arguments is None and options.stage and all(name in STAGES and STAGES[name].yields for name in options.stage):
-        os.nice(YIELDING)  # this process was started for these stages alone
+        os.nice(YIELDING)  # this process computes these stages and nothing else
     if SHOWS_PROGRESS not in os.environ and not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_DISABLE", "1")  # frames of a bar are for terminals
+        os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are for terminals
     with hear_stops():
         code = _compute(options)
         if number := heard_stop():

@@ -1,10 +1,10 @@
-"""Heavy work as a child process that cannot outlive its parent and stops gently.
+"""Runs heavy work in a child process that ends with its parent and stops gently.
 
-A stage of a member is computed by ``python -m igsm_pipeline.running run MEMBER --stage STAGE --jobs N``: one seam that only builds
-a command (``stage_command``), so that another launcher (torchrun, a container) has one place to stand in. The child's progress bars pass through.
+A stage of a member is computed by ``python -m igsm_pipeline.running run MEMBER --stage STAGE --jobs N``. ``stage_command`` builds this command and is
+the one place to change for another launcher (torchrun, a container). The child's progress bars are passed on.
 
-Ours: a stopped run sends the child one SIGINT and waits, because training writes a state to resume from; a second stop, or the end of the
-patience, kills the child and all that it started. A killed parent takes its child along (Linux), because an orphaned trainer holds the unit's lock
+Ours: a stopped run sends the child one SIGINT and waits, because training saves a state to resume from. A second stop, or too long a wait,
+kills the child and all its processes. On Linux a killed parent takes its child along, because an orphaned training would keep the unit's lock
 and the memory.
 """
 
@@ -25,36 +25,36 @@ from igsm_pipeline.running.faults import failure_of
 from igsm_pipeline.running.runner import JOBS
 
 GRACE_S = STATE_PATIENCE_S + 5.0
-"""Seconds that a stopped child has before it is killed; it ends itself earlier, after seconds where it has no state to save."""
+"""Seconds that a stopped child has before it is killed. A child without a state to save ends within seconds by itself."""
 SHOWS_PROGRESS = "IGSM_SHOWS_PROGRESS"
-"""Environment variable: "1" where a parent passes this process's standard error on to a terminal."""
+"""Environment variable: "1" if a parent passes this process's standard error on to a terminal."""
 _TAIL_BYTES = 8192
 
 
 def stage_command(member: str, stage: str) -> list[str]:
-    """The command that computes the stale units of one stage of one member, on as many cores as ``IGSM_JOBS`` says (default: all)."""
+    """The command that computes the stale units of one stage of one member, on ``IGSM_JOBS`` cores (default: all)."""
     return [sys.executable, "-m", "igsm_pipeline.running", "run", member, "--stage", stage, "--jobs", os.environ.get(JOBS, "0"), "--checks", "note"]
 
 
 def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = None, tick_s: float = 2.0, grace_s: float = GRACE_S) -> None:
-    """Run a command to its end, its standard error passed through.
+    """Run a command to its end, and pass its standard error on.
 
     Args:
         command: program and arguments.
         on_tick: called every ``tick_s`` seconds while it runs.
         tick_s: seconds between calls.
-        grace_s: after an interrupt, seconds the child has to finish by itself before it is killed.
+        grace_s: seconds that the child has to finish after an interrupt, before it is killed.
 
     Raises:
-        StageFailed: it ended with a non-zero status; the message holds its last line.
-        TransientFault: so it did, by a fault that may pass.
+        StageFailed: it ended with a non-zero status; the message has its last line.
+        TransientFault: the same, for a fault that may disappear in a rerun.
     """
     parent = os.getpid()
     process = subprocess.Popen(
         command,
-        stdout=subprocess.DEVNULL,  # a summary for machines; the store says the same
+        stdout=subprocess.DEVNULL,  # a summary for programs; the store has the same
         stderr=subprocess.PIPE,
-        process_group=0,  # Ctrl-C in a terminal reaches this process alone, so that the child gets exactly one SIGINT
+        process_group=0,  # Ctrl-C in a terminal reaches this process only, so the child gets exactly one SIGINT
         preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (system calls, their library loaded beforehand)
         env={**os.environ, "PYTHONUNBUFFERED": "1", **_progress()},
     )
@@ -83,9 +83,9 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
 
 
 def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
-    """Interrupt a process, wait for it; kill it after ``grace_s`` seconds, or when the waiting is interrupted.
+    """Interrupt a process and wait for it; kill it after ``grace_s`` seconds, or if the waiting is interrupted.
 
-    Where it leads a process group of its own, the whole group is killed.
+    If the process leads a process group of its own, the whole group is killed.
     """
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -107,14 +107,14 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _progress() -> dict[str, str]:
-    """Variables of a child's progress bars: drawn as wide as the terminal is, or not at all where there is none."""
+    """Environment variables for a child's progress bars: as wide as the terminal, or off if there is none."""
     if os.environ.get(SHOWS_PROGRESS) != "1":
         return {"TQDM_DISABLE": "1"}
     return {"TQDM_NCOLS": str(shutil.get_terminal_size((120, 24)).columns), "TQDM_MININTERVAL": "0.5"}
 
 
 def _pass_through(process: subprocess.Popen[bytes], tail: bytearray, stopping: threading.Event) -> None:
-    """Hand on what a child says, until it is being stopped: then one line of the parent's says it all."""
+    """Pass on the child's output until it is being stopped; from then on the parent's one line is enough."""
     assert process.stderr is not None
     while chunk := os.read(process.stderr.fileno(), 65536):
         if not stopping.is_set():
@@ -125,8 +125,8 @@ def _pass_through(process: subprocess.Popen[bytes], tail: bytearray, stopping: t
 
 
 def die_with(parent: int) -> None:
-    """In a child, before it runs its program: hear SIGINT and SIGTERM again, should the parent have been started deaf to them (``nohup``, ``&``),
-    and get SIGTERM when process ``parent`` dies (Linux)."""
+    """Called in a child before its program starts: restore SIGINT and SIGTERM, which a parent in the background (``nohup``, ``&``) may ignore,
+    and ask for SIGTERM when process ``parent`` ends (Linux)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with(parent, signal.SIGTERM)

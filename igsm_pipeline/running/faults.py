@@ -1,7 +1,7 @@
-"""Which faults may pass by themselves, and what a process says of its end by its exit code.
+"""Which faults may disappear in a rerun, and how an exit code reports the end of a process.
 
-A rerun helps where the machine was at fault (a worker was killed, the memory was full) and nowhere else: a bad setting, a full disk or a
-program error would fail in the same way again, hours later.
+A rerun helps if the machine was at fault (a worker was killed, the memory was full). It does not help after a bad setting, a full disk or a
+program error: these would fail again, hours later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PASSING_SIGNALS = frozenset((signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, sig
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same work, started again, may succeed: the fault lies in the machine and not in settings, data or program."""
+    """Whether the same work may succeed when it is started again: the machine was at fault, not settings, data or program."""
     if isinstance(error, IgsmError):
         return isinstance(error, TransientFault)
     if isinstance(error, OSError):
@@ -45,9 +45,9 @@ def exit_code(error: IgsmError) -> int:
 
 
 def failure_of(status: int, message: str) -> StageFailed:
-    """The error for a process that ended with a status other than 0 (negative: the signal that killed it, as ``subprocess`` has it).
+    """The error for a process that ended with a status other than 0 (negative: the signal that killed it, as in ``subprocess``).
 
-    A process that was stopped while the one that waits for it was not (a preemption) may be started again: its state is saved.
+    A process that was stopped while its parent was not (a preemption) may be started again: its state is saved.
     """
     if status == TRANSIENT or stopped_by(status) or (status < 0 and -status in _PASSING_SIGNALS):
         return TransientFault(message)

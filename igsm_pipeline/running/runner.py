@@ -30,15 +30,15 @@ JOBS = "IGSM_JOBS"
 
 @dataclass(frozen=True)
 class UnitResult:
-    """What became of a unit.
+    """The result of running a unit.
 
     Attributes:
         stage, name, fingerprint: which unit.
-        state: "hit" (was fresh, nothing was done) or "computed".
+        state: "hit" (it was fresh, nothing was done) or "computed".
         reasons: why it was computed.
-        seconds: time spent here, waiting for another writer included.
+        seconds: time spent here, including waiting for another process that writes it.
         content: hash of the unit's files.
-        counts: what its stage counted.
+        counts: the counts that its stage reported.
     """
 
     stage: str
@@ -56,13 +56,13 @@ class UnitResult:
 
 
 def compute(unit: Unit, inputs: Mapping[str, Path], writing: Writing, *, workers: int = 1) -> None:
-    """Run a unit's stage function into ``writing.folder``; imports the stage's code, torch included.
+    """Run a unit's stage function into ``writing.folder``; this imports the stage's code, torch included.
 
     Args:
         unit: what to compute.
         inputs: role -> folder of the finished input.
-        writing: where it goes.
-        workers: processes that a stage may share the unit among, where it can. Cannot change a result.
+        writing: where the files go.
+        workers: processes that a stage may divide the unit between, if it can. The result is the same.
     """
     stage = find_stage(unit.stage)
     function: Callable[..., None] = load_object(stage.write)
@@ -74,17 +74,17 @@ def compute(unit: Unit, inputs: Mapping[str, Path], writing: Writing, *, workers
 
 
 def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str], None] = lambda line: None) -> UnitResult:
-    """Make a unit fresh: nothing where it is, else compute it (or wait for the process that is doing so).
+    """Make a unit fresh. A fresh unit is left alone; a stale one is computed, or waited for if another process computes it.
 
     Args:
         unit: the unit; its inputs must be fresh.
-        store: where it goes.
-        workers: processes that may share the unit, where its stage can. Cannot change a result.
-        say: told, in a line each, why the unit is computed and whom it waits for.
+        store: the store that gets it.
+        workers: processes that may share the unit, if its stage can. The result is the same.
+        say: called with a line of text: why the unit is computed, or which process it waits for.
 
     Raises:
-        StageFailed: an input is stale, or the stage failed; what it had done is kept for the next run.
-        TransientFault: it failed by something that may pass.
+        StageFailed: an input is stale, or the stage failed; what was done is kept for the next run.
+        TransientFault: it failed by a fault that may disappear in a rerun.
         StoreError: the disk is full, or the store cannot be written.
     """
     started, waited_for = time.monotonic(), ""
@@ -111,7 +111,7 @@ def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str],
             raise
         except Exception as error:
             if heard_stop():
-                raise Stopped(heard_stop()) from None  # what broke (a worker, a pipe) broke by the stop
+                raise Stopped(heard_stop()) from None  # a worker or a pipe broke because of the stop
             kind = TransientFault if may_pass(error) else StageFailed
             raise kind(f"{unit.stage} {unit.name} failed: {type(error).__name__}: {error}; see the lines above, a rerun resumes it") from error
 
@@ -124,9 +124,9 @@ def run_units(
     Args:
         member: the member.
         stage: the stage; the stages before it must be fresh.
-        store: where the units lie.
-        unit_name: only the unit of that name.
-        jobs: processes: units side by side where the stage allows it (never on one GPU), or shares of one unit. Cannot change a result.
+        store: the store of the units.
+        unit_name: only the unit with this name.
+        jobs: processes: for units side by side if the stage allows it (never on one GPU), or for parts of one unit. The results are the same.
         say: as for ``run_unit``.
     """
     remember_folder(store.root.parent, member.path.parent)
@@ -136,27 +136,27 @@ def run_units(
     beside = min(jobs, num_stale) if find_stage(stage).parallel and not (find_stage(stage).torch and has_gpu()) else 1
     if beside < 2:
         return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
-    os.environ["OMP_NUM_THREADS"] = "1"  # the processes below are one thread each
+    os.environ["OMP_NUM_THREADS"] = "1"  # each process below uses one thread
     with worker_pool(beside, begin_worker, patience_s=STATE_PATIENCE_S) as pool:
         return list(pool.map(_run_beside, units, [store] * len(units)))
 
 
 def _run_beside(unit: Unit, store: Store) -> UnitResult:
-    """In a worker: a unit that hears the parent's SIGTERM."""
+    """In a worker process: compute a unit, and stop on the parent's SIGTERM."""
     with hear_stops((signal.SIGTERM,), farewell=lambda _: ""):
         return run_unit(unit, store)
 
 
 def has_gpu() -> bool:
-    """Whether this machine has an NVIDIA GPU, told without torch. Units that would use it are computed one after another: its memory is for one."""
+    """Whether this machine has an NVIDIA GPU; found without torch. Units that use it are computed one after another: they share its memory."""
     return GPU.exists()
 
 
 @contextmanager
 def unfinished(member: Member, store: Store) -> Iterator[None]:
-    """A mark, while the block runs and after it fails or dies, that a run of a member did not come to its end.
+    """Mark a member as unfinished while the block runs; the mark stays if the block fails or the process dies.
 
-    What comes after the last stage (catalog, registry) leaves no unit that could be stale; the mark makes the next run do it again.
+    The catalog and the registry, which come after the last stage, leave no unit that could be stale; the mark makes the next run do them again.
     """
     mark = _mark(member, store)
     mark.parent.mkdir(parents=True, exist_ok=True)
@@ -166,7 +166,7 @@ def unfinished(member: Member, store: Store) -> Iterator[None]:
 
 
 def is_unfinished(member: Member, store: Store) -> bool:
-    """Whether the last run of a member that was marked by ``unfinished`` failed or died."""
+    """Whether the last run of a member within ``unfinished`` failed or died."""
     return _mark(member, store).exists()
 
 

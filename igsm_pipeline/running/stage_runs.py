@@ -1,7 +1,7 @@
-"""One stage of one member, brought up to date: what every asset does.
+"""Brings one stage of one member up to date; every Dagster asset does this.
 
-The store decides what is stale; this module asks it, has the stale units computed by a child process, and tells what happened.
-Settings are read here, in the worker, so that an edited experiment file counts at once.
+The store decides what is stale. This module has a child process compute it, and reports the result. Settings are read in the worker, so that an
+edited experiment file counts at once.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from igsm_pipeline.store import Store, Unit
 
 @dataclass(frozen=True)
 class StageRun(StageUnits):
-    """A stage of a member, fresh and judged.
+    """A stage of a member, fresh and checked.
 
     Attributes:
-        member: the experiment's member; its stage may have no units there.
-        seconds: wall-clock time of bringing it up to date.
-        outcomes: what each of its checks found.
+        member: the experiment's member; the stage may have no units there.
+        seconds: wall-clock seconds of bringing it up to date.
+        outcomes: the outcome of each check.
     """
 
     member: Member = field(kw_only=True)
@@ -37,7 +37,7 @@ class StageRun(StageUnits):
     outcomes: Mapping[Check, Outcome] = field(default_factory=dict)
 
     def line(self) -> str:
-        """One readable line: hit or computed, counts, seconds."""
+        """One line of text: hit or computed, counts, seconds."""
         counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in self.counts.items())
         done = "fresh" if self.hit else f"computed {len(self.stale)} of {len(self.units)}" if len(self.units) > 1 else "computed"
         return f"{self.member.key}  {self.stage.name:<17} {done:<18} {self.seconds:8.1f} s  {counts}".rstrip()
@@ -47,13 +47,13 @@ def run_stage(member: str, stage: str, on_tick: Callable[[], None] | None = None
     """Bring one stage of one member up to date.
 
     Args:
-        member: its key.
-        stage: the stage's name.
+        member: key of the member.
+        stage: name of the stage.
         on_tick: called every two seconds while the stage is being computed.
 
     Raises:
         NotFound: no such member.
-        BadInput, StoreError: the member's plan cannot come to its end here (``check_plan``); nothing was computed.
+        BadInput, StoreError: the member's plan cannot be completed here (``check_plan``); nothing was computed.
         StageFailed: the child failed, or left a unit stale.
     """
     found, store, started = find_member(member), Store.at_home(), time.monotonic()

@@ -1,20 +1,20 @@
-"""Training from scratch: windows in, a checkpoint out, resumable to the bit.
+"""Training: it trains a model from scratch on windows of tokens. A stopped training resumes and gives the same bits.
 
 loop.py        the training loop
-steps.py       one optimizer step from micro-batches
-packed.py      the loss on a CPU, on real tokens alone
-batches.py     which windows a step reads
-lanes.py       micro-batches side by side on a CPU
-stream.py      windows made while training
-optimizers.py  AdamW or Muon, and the schedule
-muon.py        Muon
-monitor.py     problems solved while training
-curves.py      metrics.jsonl and clock.jsonl
+steps.py       one optimizer step, computed in micro-batches
+packed.py      the loss on a CPU, computed without padding
+batches.py     which windows each step reads
+lanes.py       several micro-batches at once on a CPU
+stream.py      windows that are made during the training
+optimizers.py  AdamW or Muon, and the learning-rate schedule
+muon.py        the Muon optimizer
+monitor.py     solves problems during the training
+curves.py      writes and reads metrics.jsonl and clock.jsonl
 state.py       training states on disk
-processes.py   ranks and signals
-ranks.py       several processes, started by the first
-other_rank.py  the program of the others
-settings.py    what its units depend on
-stage.py       the stage as declared
-write.py       the stage's code
+processes.py   joins the processes that train together
+ranks.py       starts the other processes
+other_rank.py  the program of the other processes
+settings.py    the settings of the stage
+stage.py       the declaration of the stage
+write.py       the code of the stage
 """

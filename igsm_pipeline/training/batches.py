@@ -1,7 +1,7 @@
-"""Which windows a step reads, and which of their tokens carry loss: pure functions of the step.
+"""Which windows a step reads, and which of their tokens have a label. Both depend on the step's number alone.
 
-Ours: a seeded permutation of all windows per epoch, cut into steps; a step may straddle two epochs. An endless source (``num_windows`` None) is
-read in its own order, each window once.
+Ours: each epoch is a seeded permutation of all windows, cut into steps; a step may take windows of two epochs. An endless source (``num_windows``
+is None) is read in its own order, each window once.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ class Windows(Protocol):
 
 @runtime_checkable
 class EndlessWindows(Windows, Protocol):
-    """Windows without an end, which can be taken up again far from the first one without reading those before."""
+    """Windows without an end. Reading can begin at a far window without making those before it."""
 
     def position(self, index: int) -> dict[str, int]:
-        """Where window ``index`` stands, as JSON values; the windows before it have been read."""
+        """The place of window ``index``, as JSON values; the windows before it must have been read."""
 
     def resume(self, position: Mapping[str, int]) -> None:
-        """Begin at a position of an earlier run."""
+        """Begin at a place that an earlier run recorded."""
 
 
 class BatchOrder:
-    """Step -> window numbers, for one data set, batch and seed."""
+    """The windows of each step, for one data set, batch size and seed."""
 
     def __init__(self, num_windows: int | None, batch_windows: int, seed: int) -> None:
         self.num_windows, self.batch_windows, self.seed = num_windows, batch_windows, seed
@@ -62,7 +62,7 @@ class BatchOrder:
         return self._epochs[epoch]
 
     def indices(self, step: int) -> NDArray[np.int64]:
-        """The windows of a step, counted from 0. Shape (batch_windows,)."""
+        """The numbers of the windows of a step, counted from 0; shape (batch_windows,)."""
         first = step * self.batch_windows
         places = np.arange(first, first + self.batch_windows, dtype=np.int64)
         if self.num_windows is None:
@@ -72,16 +72,16 @@ class BatchOrder:
 
 
 def labels_of(windows: NDArray[Any], lengths: NDArray[Any], solution: int | None, eos: int | None) -> NDArray[np.int64]:
-    """What each position must predict, IGNORED where it carries no loss.
+    """The token that each position must predict; IGNORED if it has no label.
 
     Args:
         windows: ids, shape (batch, window).
         lengths: real tokens per window, shape (batch,).
-        solution: id of the solution marker, when only tokens after it (up to and including ``eos``) carry loss; None: all real tokens do.
+        solution: id of the solution marker, if only tokens after it (up to and including ``eos``) have labels; None: all real tokens have.
         eos: id that ends a document; needed with ``solution``.
 
     Returns:
-        Shape (batch, window - 1): labels of positions 0 .. window - 2. A solution whose marker lies before the window carries no loss.
+        Shape (batch, window - 1): labels of positions 0 .. window - 2. If a solution's marker is in an earlier window, its tokens have no label.
     """
     labels = windows[:, 1:].astype(np.int64)
     places = np.arange(windows.shape[1], dtype=np.int64)

@@ -1,9 +1,11 @@
-"""metrics.jsonl: one JSON object a line, appended while training; and clock.jsonl, how fast it went.
+"""Writes and reads the training curves: metrics.jsonl (one JSON object per line) and clock.jsonl (the speed).
 
-Rows: ``{"step", "loss", "lr", "tokens", "grad_norm"}`` at every logged step; ``{"step", "accuracy": {op: [correct, n]},
-"slices": {slice: [correct, n]}}`` when the monitor problems were solved (``slices`` where some are watched); ``{"step", "warning": text}``.
-``step`` is the number of steps done. On resume, rows after the resumed step are cut off. ``tokens_per_s`` of a logged step lies in clock.jsonl, since
-a training that is repeated to the bit repeats everything but that; who reads rows gets them with it.
+Rows of metrics.jsonl: ``{"step", "loss", "lr", "tokens", "grad_norm"}`` for every logged step; ``{"step", "accuracy": {op: [correct, n]},
+"slices": {slice: [correct, n]}}`` when the monitor problems were solved (``slices`` only if some are watched); ``{"step", "warning": text}``.
+``step`` is the number of steps done. A resumed training removes the rows after the step that it resumes from.
+
+clock.jsonl has ``tokens_per_s`` of each logged step. It is a file of its own because a repeated training gives the same metrics but not the same
+speed. ``read_metrics`` joins the two.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class MetricsLog:
         write_atomically(folder / METRICS, "".join(_line(kept) for kept, _ in parts).encode())
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add one row; it is on disk (not necessarily synced) when this returns."""
+        """Append one row; it is written when this returns (not necessarily synced to the disk)."""
         self.rows.append(dict(row))
         kept, rate = _split(row)
         if rate:
@@ -41,7 +43,7 @@ class MetricsLog:
 
 
 def _split(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A row without its rate, and its rate (empty where it has none)."""
+    """Split a row into the row without its speed, and the speed (empty if it has none)."""
     rate = {"step": row["step"], RATE: row[RATE]} if RATE in row else {}
     return {name: value for name, value in row.items() if name != RATE}, rate
 
@@ -51,7 +53,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All whole rows of a folder, with their rates; a last line cut short by a crash is dropped, no file gives no rows."""
+    """All complete rows of a folder, with their speeds. A last line that a crash cut short is dropped; without a file there are no rows."""
     rates = {row["step"]: row[RATE] for row in _rows(folder / CLOCK)}
     return [{**row, RATE: rates[row["step"]]} if "loss" in row and row["step"] in rates else row for row in _rows(folder / METRICS)]
 
@@ -69,23 +71,23 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def ops_of(row: Mapping[str, Any]) -> dict[int, float]:
-    """The share of fully correct solutions per op in one row; empty where the row holds none."""
+    """The share of fully correct solutions per op in one row; empty if the row has none."""
     return {int(op): right / n for op, (right, n) in row.get("accuracy", {}).items() if n}
 
 
 def slices_of(row: Mapping[str, Any]) -> dict[str, float]:
-    """The share of fully correct solutions per watched slice in one row; empty where the row holds none."""
+    """The share of fully correct solutions per watched slice in one row; empty if the row has none."""
     return {name: right / n for name, (right, n) in row.get("slices", {}).items() if n}
 
 
 def flat_accuracy_warning(rows: Sequence[Mapping[str, Any]], looks: int = 3, gain: float = 0.02, fall: float = 0.02) -> str | None:
-    """A warning when accuracy stood still over the last looks while the loss fell: the sign of a model that learns text but not iGSM.
+    """Warn if accuracy did not rise over the last looks while the loss fell: then a model learns text but not iGSM.
 
     Args:
         rows: all metrics rows so far.
-        looks: how many looks back the comparison goes.
-        gain: least rise of mean accuracy that counts as progress.
-        fall: relative fall of the loss that counts as one.
+        looks: number of looks to compare over.
+        gain: smallest rise of mean accuracy that counts as progress.
+        fall: smallest relative fall of the loss that counts as one.
     """
     seen = [(row["step"], row["accuracy"]) for row in rows if "accuracy" in row]
     if len(seen) <= looks:

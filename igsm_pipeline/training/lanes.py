@@ -1,7 +1,7 @@
-"""Micro-batches side by side: on a CPU, one thread per core, each with a micro-batch of its own.
+"""Several micro-batches at once on a CPU: one thread per core, each with a micro-batch of its own.
 
-Ours: small models leave several threads inside one operation idle most of the time; a micro-batch per thread does not (benchmarks/training.py). The
-gradients are added in the order of the micro-batches, so the sum does not depend on the number of lanes.
+Ours: inside one operation of a small model, several threads are idle most of the time; with a micro-batch per thread they are not
+(benchmarks/training.py). Gradients are added in the order of the micro-batches, so the sum does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Lanes(Generic[Part]):
     """Adds up the gradients of the parts of a batch.
 
     Attributes:
-        loss_of: part -> (what is differentiated, what is reported), both scalars.
-        parameters: whose ``grad`` is filled.
-        count: threads, each of which runs its operations on one core; 1: no thread is started.
+        loss_of: part -> (the scalar to differentiate, the scalar to report).
+        parameters: the parameters whose ``grad`` is filled.
+        count: number of threads, each on one core; 1 starts no thread.
     """
 
     def __init__(self, loss_of: Callable[[Part], tuple[Tensor, Tensor]], parameters: list[nn.Parameter], count: int) -> None:
@@ -52,7 +52,7 @@ class Lanes(Generic[Part]):
         return total
 
     def _in_order(self, parts: Iterable[Part], pool: ThreadPoolExecutor) -> Iterator[_Done]:
-        """The parts' results in the order of the parts, no more than two per thread waiting."""
+        """Yield the results in the order of the parts; at most two parts per thread are waiting."""
         waiting: deque[Future[_Done]] = deque()
         for part in parts:
             if len(waiting) == 2 * self.count:

@@ -1,9 +1,9 @@
 """The training loop.
 
-Why a plain loop: states must be read without pickle, a killed run must continue bit for bit on a CPU, and batches must not depend on
-the number of processes. ``transformers.Trainer`` and ``accelerate`` keep optimizer and random states as pickles and shard data by their own
-samplers, and Lightning Fabric's checkpoints are ``torch.save`` files; meeting the three points through any of them means replacing most of it.
-What is left is short: a step is a pure function of (weights, moments, step number), so the state is exactly these.
+Why a plain loop: states must be readable without pickle, a killed run must continue bit for bit on a CPU, and batches must not depend on
+the number of processes. ``transformers.Trainer`` and ``accelerate`` pickle optimizer and random states and shard data by samplers of their own;
+Lightning Fabric's checkpoints are ``torch.save`` files. Meeting the three points with any of them means replacing most of it. What remains is
+short: a step is a function of (weights, moments, step number), and the state is exactly these.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ _log = logging.getLogger(__name__)
 
 
 SAVE_EVERY_S = 600.0
-"""Seconds after which a state is saved whatever ``checkpoint_every_steps`` says, so that a kill costs minutes where a step takes long."""
+"""Seconds after which a state is saved even before ``checkpoint_every_steps``, so that a kill costs minutes only."""
 
 
 class Stopped(StageFailed):
-    """Training was asked to stop; its state is saved and a rerun resumes."""
+    """A signal asked training to stop; its state is saved and a rerun resumes."""
 
 
 class _Abandoned(Exception):
-    """A step was left between two micro-batches; weights and moments are as before it."""
+    """A step was abandoned between two micro-batches; weights and moments are as before it."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class Trainer:
         self.backbone = torch.compile(self.model.base_model) if settings.compile else self.model.base_model
         self.packs = not settings.compile and can_pack(self.model, ranks.device, settings.precision)
         self.dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.modules())
-        alone = ranks.device.type != "cpu" or settings.compile or self.dropout  # whose random state is one for all threads
+        alone = ranks.device.type != "cpu" or settings.compile or self.dropout  # these share one random state between threads
         self.abandons: Callable[[], bool] = lambda: False
         self.lanes = Lanes(self._loss, self.parameters, 1 if alone else torch.get_num_threads())
 
     def _loss(self, part: tuple[Tensor, Tensor, int]) -> tuple[Tensor, Tensor]:
-        """What is differentiated, and the summed loss, of one micro-batch."""
+        """The scalar to differentiate and the summed loss of one micro-batch."""
         ids, wanted, scale = part
         if self.packs:
             loss = packed_loss_sum(self.model, ids, wanted)
@@ -138,7 +138,7 @@ class Trainer:
 
 
 def default_micro_batch(device: torch.device, window: int, *, whole: bool) -> int:
-    """Windows per forward pass: 64k tokens of them on a GPU; on a CPU 0, the cut that feeds all lanes alike, or with ``whole`` windows 1k tokens."""
+    """Windows per forward pass: 64k tokens on a GPU; on a CPU 0, which gives all threads equal work, or with ``whole`` windows 1k tokens."""
     if device.type == "cuda":
         return max(1, (1 << 16) // window)
     return max(1, (1 << 10) // window) if whole else 0
@@ -158,18 +158,18 @@ def train(
     Args:
         model: trained in place; moved to the device.
         data: windows by number.
-        settings: all about training.
-        folder: takes metrics.jsonl and state/.
+        settings: how to train.
+        folder: gets metrics.jsonl and state/.
         specials: needed for ``loss_on: solution``.
-        monitor: called on rank 0 every ``accuracy_every_steps`` and after the last step.
+        monitor: called in the first process every ``accuracy_every_steps`` and after the last step.
 
     Returns:
-        ``{"steps", "tokens", "seconds", "loss", "resumed_step"}``; tokens are real ones, all processes together.
+        ``{"steps", "tokens", "seconds", "loss", "resumed_step"}``; tokens without padding, of all processes together.
 
     Raises:
         BadSettings: fewer windows per step than processes.
         StageFailed: the loss is not finite.
-        Stopped: a signal asked for it; the state is saved.
+        Stopped: a signal asked training to stop; the state is saved.
     """
     with joined_ranks(settings.device) as ranks, remember_stops() as stop, ThreadPoolExecutor(1, "batches") as reader:
         trainer = Trainer(model, settings, ranks)
@@ -208,7 +208,7 @@ def train(
                 save_state(folder, step, trainer.model, trainer.optimizers, extra)
 
         def look(step: int) -> bool:
-            """Solve the monitor problems; False where a stop cut it short."""
+            """Solve the monitor problems; False if a stop interrupted it."""
             if monitor is not None and metrics is not None:
                 try:
                     with stop.interrupting():
@@ -263,7 +263,7 @@ def train(
 
 
 def look_at_accuracy(model: PreTrainedModel, step: int, monitor: Monitor, metrics: MetricsLog) -> None:
-    """Solve the monitor problems and write the accuracy row, and a warning row where accuracy stands still while the loss falls."""
+    """Solve the monitor problems; write the accuracy row, and a warning row if accuracy does not rise while the loss falls."""
     model.eval()
     metrics.append({"step": step, **monitor(model)})
     model.train()
@@ -274,7 +274,7 @@ def look_at_accuracy(model: PreTrainedModel, step: int, monitor: Monitor, metric
 
 
 def summary(step: int, results: list[StepResult], rate: float, tokens: int, seconds: float) -> dict[str, Any]:
-    """A metrics row over some steps: loss is the mean per loss-bearing token, grad_norm the mean."""
+    """A metrics row over some steps: loss is the mean per token with a label, grad_norm the mean."""
     weights = [result.loss_tokens for result in results]
     loss = sum(result.loss * weight for result, weight in zip(results, weights, strict=True)) / max(1, sum(weights))
     return {

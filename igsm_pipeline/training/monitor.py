@@ -1,6 +1,6 @@
-"""How many problems a model solves while it is trained.
+"""Measures during training how many problems the model solves.
 
-Source: the loss cannot tell a broken model from a good one; every step of a solution is verified. Ours: a fixed, balanced set of problems,
+Source: the loss does not show whether a model solves problems, so every step of its solutions is verified. Ours: a fixed, balanced set of problems,
 solved greedily.
 """
 
@@ -23,13 +23,13 @@ from igsm_pipeline.verification.token_path import TokenVerifier, joined
 
 @dataclass(frozen=True)
 class SolveMonitor:
-    """Called with a model: {"accuracy": op -> [fully correct, n], "slices": slice -> [fully correct, n]}.
+    """Solves a fixed set of problems. Call it with a model; it returns {"accuracy": op -> [correct, n], "slices": slice -> [correct, n]}.
 
     Attributes:
-        verifier: judges completions of the problems that are solved.
-        groups: ("accuracy", op) of each in-distribution problem, ("slices", slice's name) of the others.
-        prompts: [50256, 222] ... [223] of each.
-        max_tokens: longest completion.
+        verifier: verifies the completions.
+        groups: ("accuracy", op) for each in-distribution problem, ("slices", name of the slice) for the others.
+        prompts: ids of each prompt: [50256, 222] ... [223].
+        max_tokens: most tokens of a completion.
         eos: id that ends a completion.
     """
 
@@ -40,7 +40,7 @@ class SolveMonitor:
     eos: int
 
     def __call__(self, model: PreTrainedModel) -> dict[str, dict[str, list[int]]]:
-        """Solve every problem greedily; a solution counts when all its steps and its answer are right. Kinds without a problem are left out."""
+        """Solve every problem greedily. A solution is correct if all its steps and its answer are. Groups without a problem are left out."""
         with tqdm(total=len(self.prompts), desc="monitor", unit="problem", leave=False) as bar:
             written = complete(model, self.prompts, max_tokens=self.max_tokens, eos=self.eos, progress=bar.update)
         correct = self.verifier.judge(*joined(written.tokens), written.finished).correct
@@ -55,7 +55,7 @@ class SolveMonitor:
 def make_monitor(
     settings: CheckpointSettings, batch: ProblemBatch, table: TokenTable, slices: Mapping[str, ProblemBatch] | None = None
 ) -> SolveMonitor:
-    """The first ``monitor_problems_per_op`` problems of every op level of a problem set, and of each slice."""
+    """Make a monitor of the first ``monitor_problems_per_op`` problems of every op of a problem set, and of each slice."""
     most = settings.training.monitor_problems_per_op
     ops = batch.records["op"].astype(np.int64)
     levels = [np.flatnonzero(ops == op)[:most] for op in np.unique(ops)]

@@ -1,9 +1,9 @@
-"""Muon: momentum whose update is brought near an orthogonal matrix by Newton-Schulz iterations.
+"""Muon: an optimizer whose update is momentum, made nearly orthogonal by Newton-Schulz iterations.
 
 Source: Jordan et al. 2024 (coefficients, Nesterov momentum), Liu et al. 2025 (updates scaled by 0.2 sqrt(max(rows, columns)) to the size of
-AdamW's). Ours: the same function as ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"``, which iterates in bfloat16, matrix by
-matrix; on a CPU without bfloat16 units that costs more than the model. Here matrices of one shape go together, in float32 on CPUs and in
-bfloat16 on GPUs.
+AdamW's). Ours: the function is that of ``torch.optim.Muon`` with ``adjust_lr_fn="match_rms_adamw"``. That one iterates in bfloat16, one matrix after
+the other, which costs more than the model on a CPU without bfloat16 units. Here matrices of one shape are iterated together, in float32 on CPUs and
+in bfloat16 on GPUs.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         params: matrices.
-        lr: learning rate, as of AdamW.
-        weight_decay: decoupled, times the learning rate.
-        momentum: of the gradient's running mean.
+        lr: learning rate, comparable to AdamW's.
+        weight_decay: decoupled; it is multiplied by the learning rate.
+        momentum: decay of the gradient's running mean.
     """
 
     def __init__(self, params: Iterable[nn.Parameter], *, lr: float, weight_decay: float, momentum: float) -> None:
@@ -42,7 +42,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """One step with the gradients at hand; a closure is called first, and its value returned."""
+        """Take one step with the current gradients. A closure is called first, and its value is returned."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -71,7 +71,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrices: Tensor) -> Tensor:
-    """U V^T of each matrix U S V^T, to within singular values of about 0.7 to 1.2.
+    """Make each matrix U S V^T nearly orthogonal: U V^T, with singular values between about 0.7 and 1.2.
 
     Args:
         matrices: shape (n, rows, columns).

@@ -1,7 +1,7 @@
 """AdamW or Muon over a model's parameters, and the learning-rate schedule.
 
-Source: AdamW, warm-up and cosine. Ours: matrices and embeddings decay, biases and norms do not; Muon (``training.muon``) takes every matrix of
-the layers, its updates scaled to AdamW's size so that both share one learning rate.
+Source: AdamW, warm-up and cosine. Ours: matrices and embeddings decay, biases and norms do not; Muon (``training.muon``) updates every matrix of
+the layers. Its updates are scaled to AdamW's size, so that both use one learning rate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from igsm_pipeline.training.settings import TrainingSettings
 
 
 def split_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter], dict[str, nn.Parameter]]:
-    """Parameters by name as (hidden matrices, embeddings, biases and norms); tied ones once."""
+    """Parameters by name as (hidden matrices, embeddings, biases and norms); tied parameters appear once."""
     embeddings = {id(parameter) for module in model.modules() if isinstance(module, nn.Embedding) for parameter in module.parameters()}
     head = getattr(model, "get_output_embeddings", lambda: None)()
     if isinstance(head, nn.Module):
@@ -48,7 +48,7 @@ def make_optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch.
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
-    """The rate of a step, counted from 0: linear from peak / warmup_steps to the peak, then a cosine that ends at floor x peak in the last step."""
+    """The learning rate of a step, counted from 0: it rises linearly to the peak, then falls by a cosine to floor x peak in the last step."""
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
     rest = max(1, settings.num_steps - 1 - settings.warmup_steps)
@@ -57,7 +57,7 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
 
 
 def set_learning_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
-    """Give every group of every optimizer this rate."""
+    """Set the learning rate of every optimizer."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = rate

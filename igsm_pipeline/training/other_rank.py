@@ -1,4 +1,4 @@
-"""One of the other processes of a training, which ``ranks.joined_by_others`` starts; it reads its work from the standard input."""
+"""The program of the other processes of a training, which ``ranks.joined_by_others`` starts; it reads its work from standard input."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from igsm_pipeline.training.write import write_checkpoint
 
 
 def main() -> None:
-    """Train as one of the others; the work comes as JSON on the standard input."""
+    """Train as one of the other processes; standard input holds the work as JSON."""
     work = json.load(sys.stdin)
     settings = CheckpointSettings.parse(work["settings"], "checkpoint")
-    with contextlib.suppress(Stopped):  # the first process tells of it
+    with contextlib.suppress(Stopped):  # the first process reports it
         write_checkpoint(settings, {role: Path(path) for role, path in work["inputs"].items()}, Writing(Path(work["folder"]), True))
 
 

@@ -1,8 +1,8 @@
-"""The loss of a micro-batch on a CPU, computed on its real tokens alone: same function and gradients to rounding, about 1.4 times as fast.
+"""The loss of a micro-batch on a CPU without computing its padding: the same loss and gradients to rounding, about 1.4 times as fast.
 
-Small models spend more time between their matrix products than in them. Here the windows of a micro-batch lie one after the other without padding
-(attention aside, which needs a rectangle), queries, keys and values are rotated and laid out in one pass, and GELU and its slope come from one
-polynomial. Only what follows the last label of a window is left out, and no label depends on it.
+Small models spend more time between their matrix products than in them. Here the windows of a micro-batch follow each other without padding
+(except in attention, which needs a rectangle), queries, keys and values are rotated and laid out in one pass, and GELU and its slope come from one
+polynomial. Tokens after the last label of a window are left out; no label depends on them.
 
 Ours: all of it. The formula is that of ``transformers`` for GPT-NeoX with ``gelu_new``.
 """
@@ -45,7 +45,7 @@ HALF, ONE, LIMIT = np.float32(0.5), np.float32(1), np.float32(9)
 
 @kernel(nogil=True, fastmath=True, error_model="numpy")
 def gelu_and_slope(x: Floats, y: Floats, slope: Floats) -> None:
-    """GELU (tanh form) of each x, and its derivative there. All of one length."""
+    """Compute GELU (tanh form) of each x, and its derivative; all arrays have one length."""
     for i in range(len(x)):
         v = x[i]
         square = v * v
@@ -86,7 +86,7 @@ def lay_out(qkv: Floats, lengths: NDArray[np.int64], cos: Floats, sin: Floats, q
 
 @kernel(nogil=True, fastmath=True, error_model="numpy")
 def lay_back(qkv: Floats, lengths: NDArray[np.int64], cos: Floats, sin: Floats, q: Floats, k: Floats, v: Floats) -> None:
-    """The transpose of ``lay_out``: gradients of q, k and v into that of qkv."""
+    """The transpose of ``lay_out``: it turns the gradients of q, k and v into that of qkv."""
     heads, width, half = q.shape[2], q.shape[3], cos.shape[1]
     n = 0
     for b in range(q.shape[0]):
@@ -109,11 +109,11 @@ def lay_back(qkv: Floats, lengths: NDArray[np.int64], cos: Floats, sin: Floats, 
 
 
 class Gelu(torch.autograd.Function):
-    """GELU, tanh form."""
+    """GELU in its tanh form."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        """Any shape, contiguous."""
+        """Compute GELU of a contiguous tensor of any shape."""
         y, slope = torch.empty_like(x), torch.empty_like(x)
         gelu_and_slope(x.view(-1).numpy(), y.view(-1).numpy(), slope.view(-1).numpy())
         ctx.save_for_backward(slope)
@@ -127,7 +127,7 @@ class Gelu(torch.autograd.Function):
 
 
 class LayOut(torch.autograd.Function):
-    """Packed (token, 3 heads width) to rotated q, k, v, each of shape (window, head, position, width)."""
+    """Turns packed (token, 3 heads width) into rotated q, k, v, each of shape (window, head, position, width)."""
 
     @staticmethod
     def forward(
@@ -141,7 +141,7 @@ class LayOut(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
-        """Of q, k and v into that of qkv."""
+        """Turn the gradients of q, k and v into that of qkv."""
         q, k, v = (gradient.transpose(1, 2).contiguous() for gradient in gradients)
         qkv = torch.empty(ctx.shape)
         lay_back(qkv.view(-1, q.shape[2], 3, q.shape[3]).numpy(), ctx.lengths, ctx.cos, ctx.sin, q.numpy(), k.numpy(), v.numpy())
@@ -149,7 +149,7 @@ class LayOut(torch.autograd.Function):
 
 
 class TakeRows(torch.autograd.Function):
-    """Rows of a matrix, each at most once."""
+    """Takes rows of a matrix, each at most once."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class TakeRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Put back, 0 elsewhere."""
+        """Put the gradients back into their rows; other rows get 0."""
         return gradients[0].new_zeros(ctx.shape).index_copy_(0, ctx.saved_tensors[0], gradients[0]), None
 
 
@@ -170,7 +170,7 @@ _take_rows: Callable[[Tensor, Tensor], Tensor] = TakeRows.apply
 
 
 def can_pack(model: PreTrainedModel, device: torch.device, precision: str) -> bool:
-    """Whether ``packed_loss_sum`` is the model's loss: our architecture without dropout, on a CPU in fp32, with compiled kernels."""
+    """Whether ``packed_loss_sum`` can compute the model's loss: our architecture without dropout, on a CPU in fp32, with compiled kernels."""
     config = model.config
     return bool(
         device.type == "cpu"
@@ -186,12 +186,12 @@ def can_pack(model: PreTrainedModel, device: torch.device, precision: str) -> bo
 
 
 def packed_loss_sum(model: Any, ids: Tensor, labels: Tensor) -> Tensor:
-    """Summed cross-entropy over the labelled positions, as ``steps.loss_sum``. Scalar, float32.
+    """Sum the cross-entropy over the positions with a label, as ``steps.loss_sum`` does. Returns a float32 scalar.
 
     Args:
         model: a ``GPTNeoXForCausalLM`` that ``can_pack``.
         ids: shape (windows, positions), int64.
-        labels: the same shape, negative where there is none.
+        labels: the same shape, negative for positions without a label.
     """
     number, longest = ids.shape
     base, heads = model.base_model, model.config.num_attention_heads

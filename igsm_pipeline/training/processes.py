@@ -1,7 +1,7 @@
-"""The training process among others: ranks and signals.
+"""Joins the processes that train together, and lets them agree on a stop.
 
-Under ``torch.distributed.run`` every process joins one group; alone there is none. A signal asks for a stop, on which all ranks agree by an
-all-reduced flag, so that they checkpoint after the same step.
+Under ``torch.distributed.run`` every process joins one group; a single process joins none. After a signal to any process, all of them agree on the
+stop by an all-reduced flag, so that they save their state after the same step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from igsm_pipeline.processes.stopping import StopRequest
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among ``size``; rank 0 writes files."""
+    """This process among ``size`` processes; the one of rank 0 writes files."""
 
     rank: int
     size: int
@@ -29,13 +29,13 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and draws the bar."""
+        """Whether this process writes files and draws the progress bar."""
         return self.rank == 0
 
 
 @contextlib.contextmanager
 def joined_ranks(device_name: str) -> Iterator[Ranks]:
-    """Join the process group that the environment describes (gloo on CPUs, NCCL on GPUs), leave it at the end; alone: one rank."""
+    """Join the process group that the environment describes (gloo on CPUs, NCCL on GPUs), and leave it at the end of the block; alone: one rank."""
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = pick_device(device_name, int(os.environ.get("LOCAL_RANK", "0")))
     if size == 1 or dist.is_initialized():
@@ -44,9 +44,9 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     store = None
-    if "TORCHELASTIC_RUN_ID" not in os.environ:  # a launcher would bring its own
+    if "TORCHELASTIC_RUN_ID" not in os.environ:  # a launcher brings its own
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        patience = timedelta(minutes=5)  # a process that never comes is not waited for longer
+        patience = timedelta(minutes=5)  # how long to wait for a process that never joins
         store = dist.TCPStore(address, port, size, rank == 0, timeout=patience)  # type: ignore[attr-defined]  # public, but not marked as exported
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(hours=2))
@@ -57,7 +57,7 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
 
 
 def agreed_stop(request: StopRequest, ranks: Ranks) -> bool:
-    """True on every rank when any rank was asked to stop."""
+    """Whether any rank was asked to stop; every rank gets the same answer."""
     if ranks.size == 1:
         return bool(request.signals)
     flag = torch.tensor([float(bool(request.signals))], device=ranks.device)

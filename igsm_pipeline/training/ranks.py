@@ -1,7 +1,7 @@
-"""Several training processes on one machine, started by the one that holds the unit: one per GPU, or one per core for small models on a CPU.
+"""Starts the other processes of a training on one machine: one per GPU, or one per core for small models on a CPU.
 
-``training.other_rank`` is the program of the others; it reads what to do from standard input. All train on their part of every
-batch; only the first one writes. ``torch.distributed.run`` is not needed, and would have every process wait for the unit's lock.
+The process that holds the unit is the first; the others run ``training.other_rank`` and read their work from standard input. Each trains on its part
+of every batch; only the first writes. ``torch.distributed.run`` is not needed, and would make every process wait for the unit's lock.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from igsm_pipeline.processes.stopping import STOPS
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
 
 PATIENCE_S = 300.0
-"""How long the others may take to end after the first has."""
+"""Seconds that the other processes may take to end after the first one has ended."""
 
 
 def num_processes(settings: TrainingSettings) -> int:
-    """Processes that train together: as set, or with 0 one per GPU."""
+    """How many processes train together: the number that is set, or one per GPU if it is 0."""
     return settings.processes or max(1, torch.cuda.device_count())
 
 
 @contextlib.contextmanager
 def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], folder: Path) -> Iterator[None]:
-    """Make this process the first of ``training.processes`` while the block runs; the others do the same work in their own processes.
+    """Run ``training.processes`` processes while the block runs: this one, and others that do the same work.
 
-    Cores are shared out among them. When the block fails the others are killed, which loses nothing: they write no files.
+    The cores are divided between them. If the block fails, the others are killed; nothing is lost, since they write no files.
 
     Args:
-        settings: of the checkpoint.
-        inputs: of the checkpoint.
-        folder: where the first process writes, and all read training states from.
+        settings: settings of the checkpoint.
+        inputs: inputs of the checkpoint.
+        folder: the first process writes here, and all read training states from here.
     """
     size = num_processes(settings.training)
     if size == 1 or "WORLD_SIZE" in os.environ:
@@ -78,6 +78,6 @@ def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], f
 
 
 def _leave_stops_to_first() -> None:
-    """What reaches every process of a terminal is ignored: the first process hears it and tells the others after the step."""
+    """Ignore signals that reach every process of a terminal: the first process hears them and tells the others after the step."""
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)

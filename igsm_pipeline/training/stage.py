@@ -1,4 +1,4 @@
-"""The stage ``checkpoint``: a model trained from scratch."""
+"""The stage ``checkpoint`` as declared."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from igsm_pipeline.training.settings import CheckpointSettings
 
 
 def training_tokens(unit: Unit, fill: float | None = None) -> int:
-    """Real tokens that a training sees, padding left out; 0 for a foreign checkpoint.
+    """Tokens that a training sees, without padding; 0 for a foreign checkpoint.
 
     Args:
         unit: a checkpoint.
-        fill: real tokens over window, where the shards were counted; None: as expected of the family.
+        fill: share of real tokens in a window, if the shards have been counted; None: the share that the family is expected to have.
     """
     shards, training = unit.inputs.get("shards"), unit.settings.get("training")
     windows = shards.settings if shards is not None else unit.settings.get("stream")
@@ -37,7 +37,7 @@ def training_tokens(unit: Unit, fill: float | None = None) -> int:
 
 
 def _work(unit: Unit) -> float:
-    """Forward and backward of every token, and the monitor's solutions, written token by token at a tenth of that speed."""
+    """Operations of a forward and a backward pass over every token, and of the monitor's solutions, whose tokens cost ten times as much."""
     network, training = network_of(unit), unit.settings.get("training")
     if not training:
         return float(network.parameters)
@@ -49,7 +49,7 @@ def _work(unit: Unit) -> float:
 
 
 def _memory(unit: Unit) -> float:
-    """Weights, gradients and two moments in fp32, a copy for mixed precision, and what one forward pass keeps."""
+    """Bytes of weights, gradients and two moments in fp32, of a copy for mixed precision, and of what one forward pass keeps."""
     network, training = network_of(unit), unit.settings.get("training")
     if not training:
         return float(network.bytes)
@@ -69,7 +69,7 @@ STAGE = Stage(
     write="igsm_pipeline.training.write:write_checkpoint",
     group="model",
     kinds=("pytorch", "huggingface"),
-    words="GPT-2 with rotary positions, trained from scratch on fresh problems; fully-correct accuracy per op is watched while it learns.",
+    words="GPT-2 with rotary positions, trained from scratch on fresh problems; the share of fully correct solutions per op is measured meanwhile.",
     reads=(Read("world"), Read("monitor", "problem_sets"), Read("shards", "token_shards")),
     checks=(Check("checkpoint_loads", "Weights are readable and finite.", "igsm_pipeline.model.checks:checkpoint_loads"),),
     disk=_disk,

@@ -1,8 +1,8 @@
-"""Training states on disk: safetensors and JSON, written beside and renamed, the last two kept.
+"""Training states on disk, as safetensors and JSON; the last two are kept.
 
-``<folder>/state/step-000001000/`` holds model.safetensors, optimizer.safetensors and state.json (step, loss scale, counters, the SHA-256
-of the two files and one of itself). A state counts only if those hashes hold and its step is that of its folder; when the newest is damaged, the
-one before is taken and the damage is reported. Nothing is pickled.
+``<folder>/state/step-000001000/`` has model.safetensors, optimizer.safetensors and state.json (step, loss scale, counters, the SHA-256
+of the two files and of itself). A state is used only if these hashes and the step in its folder's name are right. If the newest state is damaged,
+the one before it is used and the damage is reported. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 def save_state(folder: Path, step: int, model: nn.Module, optimizers: list[torch.optim.Optimizer], extra: dict[str, Any]) -> None:
-    """Write the state after ``step`` steps and drop all but the last two. A crash at any moment leaves the earlier states whole.
+    """Write the state after ``step`` steps, and remove all but the last two. A crash at any moment leaves the earlier states whole.
 
     Raises:
-        OSError: the disk is full or cannot be written; the half-written state is removed, the earlier ones stay.
+        OSError: the disk is full or cannot be written; the half-written state is removed, and the earlier ones stay.
     """
     root = folder / STATE
     root.mkdir(exist_ok=True)
@@ -60,10 +60,10 @@ def save_state(folder: Path, step: int, model: nn.Module, optimizers: list[torch
 
 
 def load_newest_state(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Any] | None:
-    """Put the newest whole state into model and optimizers.
+    """Load the newest whole state into model and optimizers.
 
     Returns:
-        Its state.json (``step`` and what was given as ``extra``), or None when there is no whole state. Damaged ones are reported and removed.
+        Its state.json (``step`` and the caller's ``extra``), or None if there is no whole state. Damaged states are reported and removed.
     """
     for path in sorted((folder / STATE).glob("step-?????????"), reverse=True):
         try:
@@ -119,13 +119,13 @@ def _restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], weights:
 
 
 def _checksum(values: dict[str, Any]) -> str:
-    """SHA-256 of what state.json says beside its own checksum; a state without one was written before there were any."""
+    """SHA-256 of state.json without its own checksum; states of earlier versions have no checksum."""
     rest = json.loads(json.dumps({key: value for key, value in values.items() if key != "checksum"}))
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, data: bytes) -> str:
-    """Write a file through to the disk; returns the SHA-256 of its content."""
+    """Write a file and sync it to the disk; returns the SHA-256 of its content."""
     with path.open("wb") as stream:
         stream.write(data)
         stream.flush()

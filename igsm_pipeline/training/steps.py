@@ -1,7 +1,7 @@
-"""One optimizer step: micro-batches, the loss where there is a label, gradients summed over processes.
+"""One optimizer step: micro-batches, the loss at positions with a label, gradients summed over processes.
 
-The loss of a step is the mean over all loss-bearing tokens of the global batch, however it is cut into micro-batches and spread over processes:
-each part adds its sum, one all-reduce adds the parts and the token counts, one division follows.
+The loss of a step is the mean over all tokens with a label in the global batch, however it is cut into micro-batches and spread over processes:
+each part adds its sum, one all-reduce adds the parts and the token counts, and one division follows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from igsm_pipeline.training.batches import IGNORED
 
 PART_TOKENS = 2048
-"""Of a micro-batch on a CPU: more are no faster, and its activations stay near the caches."""
+"""Most tokens of a micro-batch on a CPU: more are not faster, and so many activations fit the caches."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did: mean loss in nats per token, its loss-bearing tokens, all its tokens, the gradient's norm before clipping."""
+    """The result of a step: mean loss in nats per token, tokens with a label, all tokens, and the gradient's norm before clipping."""
 
     loss: float
     loss_tokens: int
@@ -38,13 +38,13 @@ class StepResult:
 def micro_batches(
     windows: NDArray[Any], labels: NDArray[np.int64], lengths: NDArray[Any], size: int, *, whole: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut a batch into micro-batches, each of windows of like length.
+    """Cut a batch into micro-batches whose windows have similar lengths.
 
     Args:
         windows: ids, shape (batch, window).
         labels: shape (batch, window - 1).
         lengths: real tokens per window, shape (batch,).
-        size: most windows of a micro-batch: as few equally large ones as it allows; 0: see ``equal_work``.
+        size: most windows of a micro-batch; the batch is cut into as few, equally large ones as possible. 0: see ``equal_work``.
         whole: keep the padding that all windows of a micro-batch share, so that compiled code sees one shape.
 
     Yields:
@@ -63,19 +63,19 @@ def micro_batches(
 
 
 def equal_work(lengths: NDArray[np.int64]) -> list[int]:
-    """Where to cut windows, longest first, into an even number of parts of at most ``PART_TOKENS`` tokens each, padding included, as equal as can be.
+    """Where to cut windows, sorted from long to short, into an even number of parts of similar size, at most ``PART_TOKENS`` tokens with padding.
 
-    Even, so that two threads with a part each end together; the parts do not depend on how many threads there are.
+    The number is even so that two threads end together; the parts do not depend on the number of threads.
 
     Returns:
-        The first window of every part, rising from 0; empty for no window. A window that is longer than allowed is a part of its own.
+        The first window of every part, ascending from 0; empty without windows. A window that is too long for a part is a part of its own.
     """
     if not len(lengths):
         return []
     number = len(_cut(lengths, PART_TOKENS))
     number += number % 2
     low, high = int(lengths[0]), int(lengths[0]) * len(lengths)
-    while low < high:  # the smallest part that so many parts can have
+    while low < high:  # find the smallest size with which this many parts are enough
         middle = (low + high) // 2
         if len(_cut(lengths, middle)) > number:
             low = middle + 1
@@ -85,7 +85,7 @@ def equal_work(lengths: NDArray[np.int64]) -> list[int]:
 
 
 def _cut(lengths: NDArray[np.int64], most: int) -> list[int]:
-    """The firsts of parts that are filled one after the other, up to ``most`` tokens each."""
+    """The first windows of the parts, if they are filled one after the other with at most ``most`` tokens each."""
     firsts, first = [], 0
     while first < len(lengths):
         firsts.append(first)
@@ -94,7 +94,7 @@ def _cut(lengths: NDArray[np.int64], most: int) -> list[int]:
 
 
 def loss_sum(backbone: Callable[..., Any], head: nn.Module, ids: Tensor, labels: Tensor) -> Tensor:
-    """Summed cross-entropy over the labelled positions; the vocabulary is only computed there. Scalar, float32."""
+    """Sum the cross-entropy over the positions with a label; logits are computed only there. Returns a float32 scalar."""
     hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state
     wanted = labels != IGNORED
     logits = head(hidden[wanted])
@@ -102,14 +102,14 @@ def loss_sum(backbone: Callable[..., Any], head: nn.Module, ids: Tensor, labels:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The context of mixed precision; nothing for fp32."""
+    """The context of mixed precision; for fp32 it does nothing."""
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16 if precision == "bf16" else torch.float16)
 
 
 def reduce_gradients(parameters: list[nn.Parameter], totals: Tensor) -> None:
-    """Add gradients and totals (float64) over all processes, in place; nothing to do in a lone one."""
+    """Add gradients and totals (float64) over all processes, in place; a single process does nothing."""
     if not dist.is_initialized():
         return
     dist.all_reduce(totals)

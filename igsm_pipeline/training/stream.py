@@ -1,10 +1,10 @@
-"""Training windows made while they are read: problems, token ids and windows by worker processes, the same whoever makes them.
+"""Training windows that are made while they are read: worker processes make problems, token ids and windows; the result does not depend on them.
 
-The stream is an endless row of shards. Shard n holds, in a shuffled order, the windows that the stage ``token_shards`` would write of the blocks
-n * blocks_per_shard and following; it is a function of the settings and n. Window numbers count through the shards.
+The stream is an endless sequence of shards. Shard n has, in shuffled order, the windows that the stage ``token_shards`` would make of the blocks from
+n * blocks_per_shard on; it depends on the settings and n alone. Windows are numbered across shards.
 
-Source: fresh problems all the way. Ours: everything else. The windows of a shard are permuted by the generator that permutes epoch n of stored
-windows, so that a set of one stored shard and a stream give the same batches until the shard is read.
+Source: the paper trains on fresh problems throughout. Ours: everything else. A shard's windows are permuted by the generator that permutes epoch n of
+stored windows, so that one stored shard and a stream give the same batches until the shard has been read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from igsm_pipeline.training.settings import StreamSettings
 from igsm_pipeline.world import World
 
 Shard = tuple[NDArray[Any], NDArray[np.int32]]
-"""Ids, shape (num_windows, window), and real tokens per window, shape (num_windows,)."""
+"""A shard: ids, shape (num_windows, window), and real tokens per window, shape (num_windows,)."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class ShardMaker:
 
     Attributes:
         stream: window, alignment, seed, sizes.
-        family: of the problems.
+        family: settings of the problems.
         tokens: segmentation and vocabulary.
-        world: gives the names.
+        world: the names in the problems.
         order_seed: seed of the order within shards.
     """
 
@@ -61,14 +61,14 @@ class ShardMaker:
 
     @cached_property
     def blocks(self) -> BlockMaker:
-        """Makes the problems; those of the training set of a stored experiment of this family, block size and seed."""
+        """Makes the problems: those of the training set of a stored experiment with this family, block size and seed."""
         per_shard = self.stream.blocks_per_shard * self.stream.block_size
         return BlockMaker(
             ProblemSetSettings(family=self.family, num_problems=per_shard, block_size=self.stream.block_size, seed=self.stream.seed), self.world
         )
 
     def make(self, number: int) -> Shard:
-        """Shard ``number``, counted from 0.
+        """Make shard ``number``, counted from 0.
 
         Raises:
             StageFailed: all its problems are longer than a window.
@@ -84,11 +84,11 @@ class ShardMaker:
 
 
 class StreamedWindows:
-    """An endless source of windows; use it as a context, which owns the worker processes.
+    """An endless source of windows. Use it in a ``with`` block, which owns the worker processes.
 
     Args:
         maker: makes the shards.
-        workers: processes that make shards ahead of the reader; 0: the reader makes them when they are needed.
+        workers: processes that make shards ahead of the reader; with 0, the reader makes each shard when it is needed.
     """
 
     num_windows = None
@@ -96,8 +96,8 @@ class StreamedWindows:
     def __init__(self, maker: ShardMaker, workers: int = 1) -> None:
         self.maker, self.workers = maker, workers
         self.window = maker.stream.window
-        self._first = 0  # number of the first shard that this source knows the place of
-        self._starts = [0]  # first window of shards _first, _first + 1, ...; the last one is not made yet
+        self._first = 0  # number of the first shard whose place is known
+        self._starts = [0]  # first window of shards _first, _first + 1, ...; the last of them is not made yet
         self._shards: dict[int, Shard] = {}
         self._ahead: dict[int, Future[Shard]] = {}
         self._pool: ProcessPoolExecutor | None = None
@@ -114,18 +114,18 @@ class StreamedWindows:
         self._ahead.clear()
 
     def position(self, index: int) -> dict[str, int]:
-        """The shard that window ``index`` stands in, and that shard's first window; all windows before ``index`` have been read."""
+        """The shard of window ``index``, and that shard's first window; all windows before ``index`` must have been read."""
         place = bisect.bisect_right(self._starts, index) - 1
         return {"shard": self._first + place, "first_window": self._starts[place]}
 
     def resume(self, position: Mapping[str, int]) -> None:
-        """Begin at a position of an earlier run; shards before it are not made. Starts the workers on it."""
+        """Begin at a place that an earlier run recorded, and start the workers there; shards before it are not made."""
         self._first, self._starts = int(position["shard"]), [int(position["first_window"])]
         self._shards.clear()
         self._look_ahead(self._first)
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Windows by number, from the position of the last ``resume`` (or 0) on: ids, shape (len(indices), window), and real tokens per window.
+        """Read windows by number, from the place of the last ``resume`` (or 0) on: ids, shape (len(indices), window), and real tokens per window.
 
         Raises:
             StageFailed: a shard has no window.
@@ -155,7 +155,7 @@ class StreamedWindows:
         return self._shards[number]
 
     def _look_ahead(self, number: int) -> None:
-        """Have the workers make shard ``number`` and as many after it as there are workers."""
+        """Let the workers make shard ``number`` and, for each worker, one more."""
         if self._pool is not None:
             for one in range(number, number + self.workers):
                 if one not in self._ahead and one not in self._shards:
@@ -166,7 +166,7 @@ _maker: ShardMaker | None = None
 
 
 def _prepare(maker: ShardMaker) -> None:
-    """Make this process a worker: it ends with its parent and leaves Ctrl-C to it."""
+    """Set up a worker process."""
     global _maker  # noqa: PLW0603  (a worker's one piece of state: tables and scratch memory that every shard needs)
     begin_worker()
     _maker = maker

@@ -1,4 +1,4 @@
-"""Stage checkpoint: windows in, a trained model and its tokenizer out; a killed run goes on from its newest state."""
+"""The stage ``checkpoint``: it trains a model and writes it with its tokenizer; a killed run resumes from its newest state."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ MONITOR = "monitor"
 
 
 def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Train and write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load, with metrics.jsonl beside.
+    """Train, and write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` load, with metrics.jsonl beside the model.
 
-    A foreign checkpoint (``model.path``) is copied as it is and not trained.
-    Where several processes train together (``training.processes``) every one of them calls this; the first writes, and none outlives it.
+    A foreign checkpoint (``model.path``) is copied and not trained. If several processes train together (``training.processes``), every one of
+    them calls this function; the first writes, and the others end with it.
 
     Args:
         settings: family, tokens, model and training.
-        inputs: ``world``, ``shards`` (none where windows are streamed), ``monitor`` and ``monitor:SLICE`` (the problems that are solved while
-            training: of every op, and of some slices); of a foreign checkpoint only ``world``.
-        writing: the unit being written; its ``state/`` is where an interrupted run goes on.
+        inputs: folders: ``world``, ``shards`` (none if windows are streamed), ``monitor`` and ``monitor:SLICE`` (problems that are solved during the
+            training: of every op, and of some slices). A foreign checkpoint reads only ``world``.
+        writing: where the files go; its ``state/`` holds the states that an interrupted run resumes from.
 
     Raises:
         StageFailed: training diverged, or was asked to stop.
         BadInput: there are no shards, they were made with another token table, or a foreign model has too few embedding rows.
-        BadCheckpoint: the foreign one cannot be loaded.
+        BadCheckpoint: the foreign checkpoint cannot be loaded.
     """
     if "WORLD_SIZE" in os.environ:
         die_with_parent()
@@ -84,7 +84,7 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
 
 @contextmanager
 def training_windows(settings: CheckpointSettings, inputs: Mapping[str, Path], world: World, table: TokenTable) -> Iterator[Windows]:
-    """The windows to train on: streamed where the settings say how, else those of the ``shards`` input.
+    """The windows to train on: streamed if the settings have a stream, else those of the ``shards`` input.
 
     Raises:
         BadInput: there are no shards, or they were made with another token table.
@@ -95,7 +95,7 @@ def training_windows(settings: CheckpointSettings, inputs: Mapping[str, Path], w
             yield streamed
         return
     if "shards" not in inputs:
-        raise BadInput("checkpoint inputs", "must hold shards where nothing is streamed", sorted(inputs), "plan the member again")
+        raise BadInput("checkpoint inputs", "must hold shards unless windows are streamed", sorted(inputs), "plan the member again")
     shards = open_shards(inputs["shards"])
     if shards.vocab_size != table.size:
         raise BadInput("shards", f"must have the {table.size} ids of the token settings", shards.vocab_size, "make the shards again")
@@ -103,7 +103,7 @@ def training_windows(settings: CheckpointSettings, inputs: Mapping[str, Path], w
 
 
 def copy_foreign(settings: CheckpointSettings, path: Path, world: World, writing: Writing) -> None:
-    """Write a foreign model, its weights unchanged, and a tokenizer: its own with ``tokens.segmentation: checkpoint``, else the token table's.
+    """Copy a foreign model, and write a tokenizer: the model's own with ``tokens.segmentation: checkpoint``, else that of the token table.
 
     Raises:
         BadCheckpoint: model or tokenizer cannot be loaded, or the tokenizer lacks a special token.
@@ -124,10 +124,10 @@ def copy_foreign(settings: CheckpointSettings, path: Path, world: World, writing
 
 
 def check_ids(path: Path, table: TokenTable) -> None:
-    """Refuse a foreign model whose tokenizer, where one lies beside it, gives a fragment other ids than the table does.
+    """Refuse a foreign model whose own tokenizer, if it has one, gives a fragment other ids than the table.
 
     Raises:
-        BadInput: naming the first such fragment.
+        BadInput: it names the first such fragment.
     """
     if not (path / TOKENIZER).is_file():
         return
@@ -147,5 +147,5 @@ def check_ids(path: Path, table: TokenTable) -> None:
 def _ids_of(tokenizer: Tokenizer, text: str) -> list[int] | None:
     try:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
-    except Exception:  # the tokenizers library raises nothing narrower for a word that it does not know
+    except Exception:  # the tokenizers library raises nothing narrower for an unknown word
         return None

@@ -54,10 +54,10 @@ def test_tables_that_agree_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "told"),
     [
-        ("a", {"n": 4}, "a nece reask: 4 events, events.parquet lists 3"),
-        ("b of all", {"n": 1, "num_problems": 1}, "b can_next all: 1 events, events.parquet lists 2"),
-        ("b", {"solutions": 3}, "b can_next reask: 3 wrong solutions, the verdicts have 2"),
-        ("b of all", {"solutions": 2}, "b can_next all: 2 wrong solutions, the verdicts have 3"),
+        ("a", {"n": 4}, "a nece reask: 4 events, but events.parquet lists 3"),
+        ("b of all", {"n": 1, "num_problems": 1}, "b can_next all: 1 events, but events.parquet lists 2"),
+        ("b", {"solutions": 3}, "b can_next reask: 3 wrong solutions, but the verdicts have 2"),
+        ("b of all", {"solutions": 2}, "b can_next all: 2 wrong solutions, but the verdicts have 3"),
         ("a", {"num_problems": 3}, "a nece reask: events in 3 of 2 solutions"),
         ("b", {"rate": 1.5}, "b can_next reask: rate is 1.5"),
         ("a", {"baseline_low": float("nan")}, "a nece reask: baseline_low is nan"),

@@ -2,7 +2,7 @@
 
 Settings are what a stage's output depends on. Two settings objects that are equal in canonical form give the
 same fingerprint and therefore share one folder of the store; whatever cannot change a result (workers, device,
-evaluation batch) is declared with ``runtime_field`` and stays out of it.
+evaluation batch) is declared with ``runtime_field`` and stays out of it. A field that is added later is declared with ``added_field``.
 """
 
 from __future__ import annotations
@@ -16,11 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from igsm_pipeline.errors import BadSettings
 
 _RUNTIME = {"fingerprint": False}
+_ADDED = {"added": True}
 
 
 def runtime_field(default: Any, *, why: str, **rules: Any) -> Any:
     """A pydantic field that is left out of the fingerprint; ``why`` says why it cannot change a result."""
     return Field(default, description=why, json_schema_extra=dict(_RUNTIME), **rules)
+
+
+def added_field(default: Any, *, description: str, **rules: Any) -> Any:
+    """A pydantic field that came after units had been made without it: at its default they stay as fresh as they were.
+
+    The default must mean what the stage did before the field existed. Only another value enters the canonical form.
+    """
+    return Field(default, description=description, json_schema_extra=dict(_ADDED), **rules)
 
 
 def canonical_json(value: Any) -> str:
@@ -61,12 +70,13 @@ class Settings(BaseModel):
             raise BadSettings(f"{where}: {path}", rule, first["input"], "correct the value") from None
 
     def canonical(self) -> dict[str, Any]:
-        """The settings as JSON values, runtime fields left out at every depth."""
+        """The settings as JSON values; runtime fields, and added fields at their defaults, are left out at every depth."""
         out: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
-            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("fingerprint") is False:
+            marks, value = field.json_schema_extra, getattr(self, name)
+            if isinstance(marks, dict) and (marks.get("fingerprint") is False or (marks.get("added") is True and value == field.default)):
                 continue
-            out[name] = _plain(getattr(self, name))
+            out[name] = _plain(value)
         return out
 
     def runtime(self) -> dict[str, Any]:

@@ -58,27 +58,34 @@ def embed(model: PreTrainedModel, ids: Tensor) -> Tensor:
     return embedded
 
 
-def end_states(model: PreTrainedModel, batch: SequenceBatch, embedded: Tensor) -> Tensor:
-    """States of the last layer, after the final norm, at every query's [END]: (num_queries, d_model). Differentiable in ``embedded``.
+def end_states(model: PreTrainedModel, batch: SequenceBatch, embedded: Tensor, layer: int | None = None) -> Tensor:
+    """States of a layer at every query's [END]: (num_queries, d_model); differentiable in ``embedded``.
 
-    The result equals ``final_states`` at these positions. It is cheaper for GPT-NeoX models: the last layer is computed only at these positions
-    (its keys and values at all).
+    The result equals ``layer_states`` at these positions. It is cheaper for GPT-NeoX models: that layer is computed only at these positions
+    (its keys and values at all), and no layer after it.
+
+    Args:
+        layer: the l-th, counted from 1; None: the last, after the final norm.
     """
+    if layer == num_layers_of(model):
+        layer = None
     if isinstance(model, GPTNeoXForCausalLM):
-        return _end_states_of_neox(model.gpt_neox, batch, embedded)
+        return _end_states_of_neox(model.gpt_neox, batch, embedded, layer)
+    if layer is not None:
+        return _states_of(model, batch, embedded)[layer][batch.rows, batch.ends]
     return final_states(model, batch, embedded)[batch.rows, batch.ends]
 
 
-def _end_states_of_neox(model: GPTNeoXModel, batch: SequenceBatch, embedded: Tensor) -> Tensor:
+def _end_states_of_neox(model: GPTNeoXModel, batch: SequenceBatch, embedded: Tensor, layer: int | None) -> Tensor:
     seen = attention_mask(batch.branch, batch.limit)
     mask = torch.zeros(seen.shape, dtype=embedded.dtype, device=embedded.device).masked_fill_(~seen, float("-inf"))
     rotary = model.rotary_emb(embedded, position_ids=batch.positions)
     states = embedded
-    for layer in model.layers[:-1]:
-        states = layer(states, attention_mask=mask, position_ids=batch.positions, use_cache=False, position_embeddings=rotary)
-    states = _last_layer_at_ends(model.layers[-1], batch, states, mask, rotary)
-    found: Tensor = model.final_layer_norm(states)
-    return found
+    *before, last = model.layers[:layer]
+    for block in before:
+        states = block(states, attention_mask=mask, position_ids=batch.positions, use_cache=False, position_embeddings=rotary)
+    states = _last_layer_at_ends(last, batch, states, mask, rotary)
+    return model.final_layer_norm(states) if layer is None else states
 
 
 def _last_layer_at_ends(layer: GPTNeoXLayer, batch: SequenceBatch, states: Tensor, mask: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
@@ -119,14 +126,20 @@ def layer_states(model: PreTrainedModel, batch: SequenceBatch, layers: tuple[int
 
     Layer 0 is the embeddings, layer l is the output of the l-th layer; the last one is taken after the final norm.
     """
-    found = model.base_model(
-        inputs_embeds=embed(model, batch.ids),
+    found = _states_of(model, batch, embed(model, batch.ids))
+    return {layer: found[layer] for layer in layers}
+
+
+def _states_of(model: PreTrainedModel, batch: SequenceBatch, embedded: Tensor) -> tuple[Tensor, ...]:
+    """States of every layer at every position, from the embeddings on."""
+    found: tuple[Tensor, ...] = model.base_model(
+        inputs_embeds=embedded,
         attention_mask=attention_mask(batch.branch, batch.limit),
         position_ids=batch.positions,
         use_cache=False,
         output_hidden_states=True,
     ).hidden_states
-    return {layer: found[layer] for layer in layers}
+    return found
 
 
 def num_layers_of(model: PreTrainedModel) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from igsm_pipeline.problems.anatomy import NOTHING
 from igsm_pipeline.problems.record import ProblemBatch, id_of
 from igsm_pipeline.queries.draw import QUERY_SCHEMA
-from igsm_pipeline.queries.facts import NEVER, Asking, analyse
+from igsm_pipeline.queries.facts import NEVER, Asking, Facts, analyse
 from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.text.solution import HEAD
@@ -81,7 +81,16 @@ def find_unnecessary(batch: ProblemBatch, verdicts: pa.Table, texts: list[str]) 
     return found
 
 
-def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: TaskName, candidates: Candidates) -> tuple[pa.Table, NDArray[np.bool_]]:
+def match_groups(facts: Facts, asking: Asking) -> NDArray[np.int64]:
+    """What a query about one parameter is matched by: its missing sources (three or more count as three) and its necessity; -1: it is computed."""
+    missing = np.bitwise_count(facts.parents[asking.problem, asking.parameter] & ~asking.known).astype(np.int64)
+    necessary = facts.rank[asking.problem, asking.parameter] != NEVER
+    return np.where(asking.is_known(), -1, 2 * np.minimum(missing, 3) + necessary)
+
+
+def mistake_queries(
+    batch: ProblemBatch, mistakes: list[Mistake], task: TaskName, candidates: Candidates
+) -> tuple[pa.Table, NDArray[np.bool_], NDArray[np.int64]]:
     """Make queries about every candidate at the sentence of each mistake, after the model's own text.
 
     Args:
@@ -91,8 +100,8 @@ def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: TaskName
         candidates: which parameters are asked about, besides the wrong ones.
 
     Returns:
-        The queries (key columns of ``queries.draw.QUERY_SCHEMA``, and ``label``), and a mask of those that ask about a wrong parameter whose
-        label is false. Labels follow from what the model has written, not from the generator's solution.
+        The queries (key columns of ``queries.draw.QUERY_SCHEMA``, and ``label``), a mask of those that ask about a wrong parameter whose label is
+        false, and what each is matched by (``match_groups``). Labels follow from what the model has written, not from the generator's solution.
     """
     rows = np.array([mistake.problem for mistake in mistakes], dtype=np.int64)
     facts = analyse(batch.records[rows])
@@ -100,10 +109,11 @@ def mistake_queries(batch: ProblemBatch, mistakes: list[Mistake], task: TaskName
     matrix[np.arange(len(rows)), [mistake.parameter for mistake in mistakes]] = True
     number, codes = np.nonzero(matrix)
     known = np.array([sum(1 << code for code in mistake.known) for mistake in mistakes], dtype=np.int64)[number]
-    label = facts.answer(task, batch.modulus, Asking(number, codes, np.full(len(codes), NOTHING), known)) > 0
+    asking = Asking(number, codes, np.full(len(codes), NOTHING), known)
+    label = facts.answer(task, batch.modulus, asking) > 0
     position = np.array([mistake.sentence for mistake in mistakes], dtype=np.int16)[number]
     wrong = codes == np.array([mistake.parameter for mistake in mistakes], dtype=np.int64)[number]
-    return make_queries(task, rows[number], position, codes, label), wrong & ~label
+    return make_queries(task, rows[number], position, codes, label), wrong & ~label, match_groups(facts, asking)
 
 
 def make_queries(

@@ -1,7 +1,8 @@
 """Predicts whether a solution will be wrong, at the end of the question, before the model writes.
 
 Ours: the paper looks at probes where a mistake happens. Here a logistic regression sees only the nece probe's answers about all candidates at the end
-of the question. It is scored out of fold, by AUROC, beside predictors that need no probe: the number of operations and the length of the prompt.
+of the question. It is scored out of fold, by AUROC, beside predictors that need no probe: the number of operations, the length of the prompt, and
+the number of candidates. What the probe adds to these three is a paired gain.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ import torch
 from numpy.typing import NDArray
 
 from igsm_pipeline.correlation.stage import PREDICTOR
-from igsm_pipeline.intervals.bootstrap import auroc_interval, sum_by_problem
-from igsm_pipeline.intervals.interval import UNDEFINED
+from igsm_pipeline.intervals.bootstrap import Floats, auroc_interval, auroc_of, auroc_statistics, interval, sum_by_problem
+from igsm_pipeline.intervals.interval import UNDEFINED, Interval
 from igsm_pipeline.probes.linear import fit_probe
 from igsm_pipeline.seeding import generator
 
 PREDICTOR_SCHEMA = PREDICTOR.schema()
-PROBE_FEATURES = ("most_uncertain", "mean_uncertainty", "num_uncertain", "num_necessary", "expected_necessary", "num_candidates")
-FEATURE_SETS = {"probes": (0,), "op": (1,), "length": (2,), "op+length": (1, 2), "probes+op+length": (0, 1, 2)}
-"""The groups of features (probes, op, length) that each predictor sees."""
+PROBE_FEATURES = ("most_uncertain", "mean_uncertainty", "num_uncertain", "num_necessary", "expected_necessary")
+FEATURE_SETS = {"probes": (0,), "op": (1,), "length": (2,), "op+length": (1, 2), "surface": (1, 2, 3), "surface+probes": (0, 1, 2, 3)}
+"""The groups of features (probes, op, length, number of candidates) that each predictor sees."""
+SURFACE, BOTH = "surface", "surface+probes"
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,10 @@ class Outlook:
     """What is known about each problem of a slice before its solution, and how the solution turned out. The first axis is the problem.
 
     Attributes:
-        probes: features of the probe's scores, ``PROBE_FEATURES``, shape (num_problems, 6).
+        probes: features of the probe's scores, ``PROBE_FEATURES``, shape (num_problems, 5).
         op: operations of the problem.
         length: tokens of the prompt.
+        candidates: parameters that can be asked about.
         fold: cross-validation fold.
         wrong: the solution is not fully correct.
         redundant: it is correct and has unnecessary parameters.
@@ -41,6 +44,7 @@ class Outlook:
     probes: NDArray[np.float64]
     op: NDArray[np.float64]
     length: NDArray[np.float64]
+    candidates: NDArray[np.float64]
     fold: NDArray[np.int64]
     wrong: NDArray[np.bool_]
     redundant: NDArray[np.bool_]
@@ -51,8 +55,8 @@ class Outlook:
         return cls(*(np.concatenate([getattr(one, name) for one in outlooks]) for name in cls.__dataclass_fields__))
 
     def features(self, name: str) -> NDArray[np.float64]:
-        """The features of one of ``FEATURE_SETS``, (num_problems, num_features)."""
-        blocks = (self.probes, self.op[:, None], self.length[:, None])
+        """The columns of one of ``FEATURE_SETS``."""
+        blocks = (self.probes, self.op[:, None], self.length[:, None], self.candidates[:, None])
         return np.concatenate([blocks[block] for block in FEATURE_SETS[name]], axis=1)
 
 
@@ -73,7 +77,7 @@ def probe_features(problem: NDArray[np.integer], score: NDArray[np.floating], nu
     np.maximum.at(most, problem, uncertainty)
     count = total(np.ones(len(problem)))
     mean = total(uncertainty) / np.maximum(count, 1)
-    return np.stack([most, mean, total(uncertainty > 0.2), total(score > 0.5), total(score), count], axis=1)
+    return np.stack([most, mean, total(uncertainty > 0.2), total(score > 0.5), total(score)], axis=1)
 
 
 def draw_folds(num_problems: int, num_folds: int, seed: int) -> NDArray[np.int64]:
@@ -95,18 +99,35 @@ def predict_out_of_fold(features: NDArray[np.float64], target: NDArray[np.bool_]
 
 
 def predictor_rows(part: str, outlook: Outlook, *, l2: float, min_events: int, seed: int = 0, num_resamples: int = 1000) -> list[dict[str, Any]]:
-    """One row of ``PREDICTOR_SCHEMA`` per target and feature set; AUROC is null if fewer than ``min_events`` solutions have, or lack, the target."""
-    rows = []
+    """One row of ``PREDICTOR_SCHEMA`` per target and feature set.
+
+    AUROC is null if fewer than ``min_events`` solutions have, or lack, the target, and if the features are the same for all solutions, as op is in
+    the slice op=max.
+    """
+    how, rows = {"seed": seed, "num_resamples": num_resamples}, []
     for target, chosen in (("wrong", np.ones(len(outlook.wrong), bool)), ("redundant", ~outlook.wrong)):
         kept = Outlook(*(getattr(outlook, name)[chosen] for name in Outlook.__dataclass_fields__))
         truth = getattr(kept, target)
         positives = int(truth.sum())
+        solution, label, scores = np.arange(len(truth)), truth.astype(np.int64), {}
+        if min(positives, len(truth) - positives) >= min_events:
+            features = {name: kept.features(name) for name in FEATURE_SETS}
+            scores = {name: predict_out_of_fold(own, truth, kept.fold, l2=l2) for name, own in features.items() if np.ptp(own, axis=0).any()}
         for name in FEATURE_SETS:
-            scored = UNDEFINED
-            if min(positives, len(truth) - positives) >= min_events:
-                score = predict_out_of_fold(kept.features(name), truth, kept.fold, l2=l2)
-                solution = np.arange(len(truth))
-                scored = auroc_interval(truth.astype(np.int64), score, solution, num_problems=len(truth), seed=seed, num_resamples=num_resamples)
             sizes = {"target": target, "slice": part, "features": name, "n": len(truth), "positives": positives}
-            rows.append({**sizes, **scored.columns("auroc")})
+            scored = auroc_interval(label, scores[name], solution, num_problems=len(truth), **how) if name in scores else UNDEFINED
+            gain = _gain(label, scores[BOTH], scores[SURFACE], **how) if name == BOTH and {BOTH, SURFACE} <= scores.keys() else UNDEFINED
+            rows.append({**sizes, **scored.columns("auroc"), **gain.columns("gain")})
     return rows
+
+
+def _gain(label: NDArray[np.int64], score: NDArray[np.float32], other: NDArray[np.float32], *, seed: int, num_resamples: int) -> Interval:
+    """AUROC of one score less that of another on the same solutions, which are resampled for both at once."""
+    solution = np.arange(len(label))
+    (own, first), (others, second) = (auroc_statistics(label, one, solution, num_problems=len(label)) for one in (score, other))
+    statistics = np.concatenate([first, second], axis=1)
+
+    def difference(sums: Floats) -> Floats:
+        return auroc_of(own)(sums[:, :4]) - auroc_of(others)(sums[:, 4:])
+
+    return interval(statistics, difference, exact=own - others, scale=(-1.0, 1.0), seed=seed, num_resamples=num_resamples)

@@ -1,4 +1,8 @@
-"""The numbers of figure 8: how often a probe shares the model's mistake, and how often it errs in the same way elsewhere."""
+"""The numbers of figure 8: how often a probe shares the model's mistake, and how often it errs in the same way elsewhere.
+
+Ours: the matched comparison. Most other parameters are easy to call false, such as those that are computed already. So each event is compared
+with other false parameters of the same solutions that are not computed yet, have as many missing sources, and are as necessary or not.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,7 @@ class Answers:
         event: whether the query is about what the model did wrong.
         label: the true answer.
         prediction: the probe's answer.
+        group: what a query is matched by; -1: it is compared with nothing.
     """
 
     figure: Literal["a", "b"]
@@ -39,14 +44,22 @@ class Answers:
     event: NDArray[np.bool_]
     label: NDArray[np.int64]
     prediction: NDArray[np.int64]
+    group: NDArray[np.int64]
 
     @classmethod
     def joined(cls, answers: Sequence[Answers], part: str = "all") -> Answers:
-        """Join the answers of several slices, for one figure and task; problems of different slices stay different."""
-        width = 1 + max((int(one.problem.max(initial=0)) for one in answers), default=0)
-        problem = np.concatenate([one.problem + width * number for number, one in enumerate(answers)])
-        arrays = [np.concatenate([getattr(one, name) for one in answers]) for name in ("event", "label", "prediction")]
-        return cls(answers[0].figure, answers[0].task, part, sum(one.solutions for one in answers), problem, *arrays)
+        """Join the answers of several slices, for one figure and task; problems of different slices stay different, and are not matched."""
+        problem = _apart([one.problem for one in answers])
+        group = np.where(np.concatenate([one.group for one in answers]) < 0, -1, _apart([one.group for one in answers]))
+        event, label, prediction = (np.concatenate([getattr(one, name) for one in answers]) for name in ("event", "label", "prediction"))
+        solutions = sum(one.solutions for one in answers)
+        return cls(answers[0].figure, answers[0].task, part, solutions, problem, event, label, prediction, group)
+
+
+def _apart(numbers: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Numbers of several slices one after the other, those of each slice moved behind the others'."""
+    width = 1 + max((int(one.max(initial=0)) for one in numbers), default=0)
+    return np.concatenate([one + width * place for place, one in enumerate(numbers)])
 
 
 def rate_row(answers: Answers, *, seed: int = 0, num_resamples: int = 1000) -> dict[str, Any]:
@@ -64,11 +77,49 @@ def rate_row(answers: Answers, *, seed: int = 0, num_resamples: int = 1000) -> d
     rate, baseline = interval(sums[:, :2], mean_of, **how), interval(sums[:, 2:], mean_of, **how)
     excess = interval(sums, excess_of, scale=(-1.0, 1.0), **how)
     elsewhere = (said == label)[~event]
+    matched = _matched(answers.group[inside], event, other, said, index, len(problems), **how)
     return {
         **{"figure": answers.figure, "task": answers.task, "slice": answers.part, "solutions": answers.solutions},
         **{"n": int(event.sum()), "num_problems": len(problems), **rate.columns("rate", "")},
         **{"baseline_n": int(other.sum()), **baseline.columns("baseline_rate", "baseline"), **excess.columns("excess")},
+        **matched,
         "accuracy": float(elsewhere.mean()) if len(elsewhere) else None,
+    }
+
+
+def _matched(
+    group: NDArray[np.int64],
+    event: NDArray[np.bool_],
+    other: NDArray[np.bool_],
+    said: NDArray[np.bool_],
+    index: NDArray[np.int64],
+    num_problems: int,
+    **how: Any,
+) -> dict[str, Any]:
+    """The matched columns: every group of the others weighs as much as it has events."""
+    kept = np.intersect1d(group[event & (group >= 0)], group[other & (group >= 0)])
+    blocks = [
+        sum_by_problem(values & (group == one), index, num_problems) for one in kept.tolist() for values in (said & event, event, said & other, other)
+    ]
+    sums = np.stack(blocks, axis=1) if blocks else np.zeros((num_problems, 0))
+
+    def rates(totals: Floats) -> tuple[Floats, Floats]:
+        hits, events, other_hits, others = (totals[:, place::4] for place in range(4))
+        counted = np.where(others > 0, events, 0.0)
+        share = np.divide(other_hits, others, out=np.zeros_like(others), where=others > 0)
+        return mean_of(np.stack([np.where(others > 0, hits, 0.0).sum(1), counted.sum(1)], 1)), mean_of(
+            np.stack([(share * counted).sum(1), counted.sum(1)], 1)
+        )
+
+    def difference(totals: Floats) -> Floats:
+        own, elsewhere = rates(totals)
+        return own - elsewhere
+
+    return {
+        "matched_n": int((event & np.isin(group, kept)).sum()),
+        **interval(sums, lambda totals: rates(totals)[0], **how).columns("matched_rate", "matched_rate"),
+        **interval(sums, lambda totals: rates(totals)[1], **how).columns("matched_baseline", "matched_baseline"),
+        **interval(sums, difference, scale=(-1.0, 1.0), **how).columns("matched_excess"),
     }
 
 

@@ -36,6 +36,10 @@ CORRELATION = Table(
         Column("baseline_low", "double", "low end of its 95% interval, problems resampled"),
         Column("baseline_high", "double", "high end of its 95% interval, problems resampled"),
         *with_interval("excess", "rate minus baseline_rate; both from the same resamples"),
+        Column("matched_n", "int64", "events with other false parameters to be matched by: not computed, as many missing sources, as necessary"),
+        *with_interval("matched_rate", "rate over these events"),
+        *with_interval("matched_baseline", "rate over what they are matched by, every group weighted by its events"),
+        *with_interval("matched_excess", "matched_rate minus matched_baseline; both from the same resamples"),
         Column("accuracy", "double", "of the probe, on all queries of these solutions at this place except the events"),
     ),
     result=True,
@@ -47,10 +51,15 @@ PREDICTOR = Table(
     (
         Column("target", "string", "wrong: not fully correct; redundant: correct, with unnecessary parameters"),
         _SLICE,
-        Column("features", "string", "features of the predictor: probes, op, length, op+length, probes+op+length"),
+        Column(
+            "features", "string", "features of the predictor: probes, op, length, op+length, surface (and the number of candidates), surface+probes"
+        ),
         Column("n", "int64", "solutions"),
         Column("positives", "int64", "solutions with the target"),
-        *with_interval("auroc", "area under the ROC curve, out of fold; null if too few solutions have or lack the target"),
+        *with_interval(
+            "auroc", "area under the ROC curve, out of fold; null if too few solutions have or lack the target, or the features are constant"
+        ),
+        *with_interval("gain", "surface+probes: its AUROC minus that of surface; both from the same resamples"),
     ),
     result=True,
 )
@@ -72,7 +81,7 @@ EVENTS = Table(
 
 STAGE = Stage(
     name="error_correlation",
-    version=1,
+    version=2,
     settings=CorrelationSettings,
     write="igsm_pipeline.correlation.write:write_correlation",
     group="mind",

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.forward import freeze
-from igsm_pipeline.correlation.mistakes import MISTAKE_TASKS, find_mistakes, find_unnecessary, mistake_queries
+from igsm_pipeline.correlation.mistakes import MISTAKE_TASKS, find_mistakes, find_unnecessary, match_groups, mistake_queries
 from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA, Outlook, draw_folds, predictor_rows, probe_features
 from igsm_pipeline.correlation.rates import Answers, rate_table
 from igsm_pipeline.correlation.settings import CorrelationSettings
@@ -25,9 +25,11 @@ from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict
 from igsm_pipeline.problems import ProblemBatch, read_problems
+from igsm_pipeline.problems.anatomy import NOTHING
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.documents import Documents, GoldDocuments
 from igsm_pipeline.queries.draw import list_queries
+from igsm_pipeline.queries.facts import Asking, analyse
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.stage import folder_of, parts_of
@@ -131,7 +133,9 @@ class _ProbedModel:
         event = np.isin(problem.astype(np.int64) * 256 + parameter, list(pairs))
         inside = np.isin(problem, list(unnecessary))
         label = queries["label"].to_numpy().astype(np.int64)
-        chosen = (problem[inside].astype(np.int64), event[inside], label[inside], prediction[inside].astype(np.int64))
+        asking = Asking(problem[inside], parameter[inside], np.full(inside.sum(), NOTHING), np.zeros(inside.sum(), np.int64))
+        group = match_groups(analyse(batch.records), asking)
+        chosen = (problem[inside].astype(np.int64), event[inside], label[inside], prediction[inside].astype(np.int64), group)
         self.answers.append(Answers("a", "nece", written.part, len(unnecessary), *chosen))
         self._keep_events("a", written.part, queries, event, prediction, score)
         verdicts = written.verdicts.sort_by("problem")
@@ -140,6 +144,7 @@ class _ProbedModel:
         prompts = GoldDocuments(batch, self.table, settings.family.format).take(np.arange(len(batch))).prompt_ends
         return Outlook(
             probes=probe_features(problem, score, len(batch))[rows],
+            candidates=np.bincount(problem, minlength=len(batch))[rows].astype(np.float64),
             op=batch.records["op"][rows].astype(np.float64),
             length=prompts[rows].astype(np.float64),
             fold=draw_folds(len(batch), settings.num_folds, settings.seed)[rows],
@@ -153,10 +158,10 @@ class _ProbedModel:
         wrong = len(written.verdicts) - int(written.verdicts["correct"].to_numpy(zero_copy_only=False).sum())
         for task in MISTAKE_TASKS:
             if task in self.probes:
-                queries, event = mistake_queries(written.batch, mistakes, task, self.settings.candidates)
+                queries, event, group = mistake_queries(written.batch, mistakes, task, self.settings.candidates)
                 prediction, score = self.ask(task, written.batch, queries, written.documents)
                 problem, label = (queries[name].to_numpy().astype(np.int64) for name in ("problem", "label"))
-                self.answers.append(Answers("b", task, written.part, wrong, problem, event, label, prediction.astype(np.int64)))
+                self.answers.append(Answers("b", task, written.part, wrong, problem, event, label, prediction.astype(np.int64), group))
                 self._keep_events("b", written.part, queries, event, prediction, score)
 
     def _keep_events(

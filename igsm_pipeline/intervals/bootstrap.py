@@ -143,6 +143,12 @@ def balanced_accuracy_of(sums: Floats) -> Floats:
     return _ratio(np.nan_to_num(_ratio(hit, true)).sum(1), (true > 0).sum(1).astype(np.float64))
 
 
+def balanced_gain_of(sums: Floats) -> Floats:
+    """Balanced accuracy of one set of answers less that of another on the same queries, from the summed class statistics of both, side by side."""
+    middle = sums.shape[1] // 2
+    return balanced_accuracy_of(sums[:, :middle]) - balanced_accuracy_of(sums[:, middle:])
+
+
 def mcc_of(sums: Floats) -> Floats:
     """Matthews' correlation (multi-class form; 0 if truth or prediction is constant) from summed class statistics."""
     true, hit, predicted = _thirds(sums)

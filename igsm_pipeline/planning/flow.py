@@ -21,7 +21,7 @@ from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.stage import STAGE as GENERATIONS
 from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
-from igsm_pipeline.probes.settings import ARMS, LinearProbeSettings, ScoreSettings, VProbeSettings
+from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, VProbeSettings
 from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, V_PROBES
 from igsm_pipeline.problems.settings import ProblemSetSettings
 from igsm_pipeline.problems.stage import STAGE as PROBLEM_SETS
@@ -206,25 +206,34 @@ def wire_linear_probes(wiring: Wiring) -> None:
 
 
 def wire_v_probes(wiring: Wiring) -> None:
-    """A V-probe per task and model."""
+    """A V-probe per task and model; of nece also one per layer that the experiment names."""
     probes = wiring.settings.probes
     for task in probes.tasks:
         for arm in ARMS:
-            recipe = VProbeSettings(
-                **wiring.common,
-                task=task,
-                arm=arm,
-                num_steps=probes.num_steps,
-                batch_problems=probes.batch_problems,
-                rank=probes.rank,
-                learning_rate=probes.learning_rate,
-                warmup_steps=probes.warmup_steps,
-                starts=probes.starts,
-                start_steps=probes.start_steps,
-                weight_decay=probes.weight_decay,
-                seed=probes.seed,
-            )
-            wiring.add(V_PROBES, f"{task} {arm}", recipe, {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}, task=task, arm=arm)
+            _add_v_probe(wiring, f"{task} {arm}", task=task, arm=arm)
+    for layer in probes.layers if "nece" in probes.tasks else ():
+        _add_v_probe(wiring, f"nece layer {layer}", task="nece", arm="trained", layer=layer)
+
+
+def _add_v_probe(wiring: Wiring, name: str, *, task: TaskName, arm: Arm, **layer: int) -> None:
+    probes = wiring.settings.probes
+    recipe = VProbeSettings(
+        **wiring.common,
+        task=task,
+        arm=arm,
+        num_steps=probes.num_steps,
+        batch_problems=probes.batch_problems,
+        rank=probes.rank,
+        learning_rate=probes.learning_rate,
+        warmup_steps=probes.warmup_steps,
+        starts=probes.starts,
+        start_steps=probes.start_steps,
+        weight_decay=probes.weight_decay,
+        seed=probes.seed,
+        held_out=probes.held_out,
+        **layer,
+    )
+    wiring.add(V_PROBES, name, recipe, {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}, task=task, arm=arm, **layer)
 
 
 def wire_probe_scores(wiring: Wiring) -> None:

@@ -25,6 +25,7 @@ from igsm_pipeline.intervals.bootstrap import (
     auroc_of,
     auroc_statistics,
     balanced_accuracy_of,
+    balanced_gain_of,
     calibration_error,
     class_statistics,
     interval,
@@ -284,7 +285,7 @@ class _Part:
             "balanced_accuracy": self._interval(sums, balanced_accuracy_of, 0, width),
             "mcc": self._interval(sums, mcc_of, 0, width, scale=(-1.0, 1.0)),
             "auroc": UNDEFINED if math.isnan(self.auroc) else self._interval(sums, auroc_of(self.auroc), -4, None, exact=self.auroc),
-            "balanced_accuracy_gain": self._interval(sums, _gain_of, 0, 2 * width, scale=(-1.0, 1.0)) if self.compared else UNDEFINED,
+            "balanced_accuracy_gain": self._interval(sums, balanced_gain_of, 0, 2 * width, scale=(-1.0, 1.0)) if self.compared else UNDEFINED,
         }
         row |= {name: value for score, found in scores.items() for name, value in found.columns(score).items()}
         row["accuracy_positive"], row["accuracy_negative"] = _mean(hit[positive]), _mean(hit[~positive])
@@ -294,12 +295,6 @@ class _Part:
     def _interval(self, sums: Floats | None, score: Callable[[Floats], Floats], first: int, last: int | None, **more: Any) -> Interval:
         own = self.statistics[:, first:last]
         return interval(own, score, num_problems=self.num_problems, resampled=None if sums is None else sums[:, first:last], **more)
-
-
-def _gain_of(sums: Floats) -> Floats:
-    """Balanced accuracy of a probe minus that of its control, from the summed class statistics of both."""
-    middle = sums.shape[1] // 2
-    return balanced_accuracy_of(sums[:, :middle]) - balanced_accuracy_of(sums[:, middle:])
 
 
 def _mean(hits: NDArray[np.bool_]) -> float | None:

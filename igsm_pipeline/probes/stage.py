@@ -21,8 +21,10 @@ from igsm_pipeline.queries.stage import KEY, LABEL, TASK
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived, with_interval
 from igsm_pipeline.store import Unit
 
-PROBE = Column("probe", "string", "v_probe or linear; random or linear_random, the same probes on a random model; majority, the majority guess")
-LAYER = Column("layer", "int32", "the layer whose states are read, 0 is the embedding; null for V-probes (last layer) and the majority guess")
+PROBE = Column(
+    "probe", "string", "v_probe, v_probe_layer or linear; random or linear_random, the same probes on a random model; majority, the majority guess"
+)
+LAYER = Column("layer", "int32", "the layer whose states are read, 0 is the embedding; null for v_probe (last layer) and the majority guess")
 SLICE = Column("slice", "string", "evaluation slice")
 NUMBER = Column("n", "int64", "queries")
 PROBLEMS = Column("num_problems", "int64", "problems that the queries belong to")
@@ -55,6 +57,22 @@ LOSSES = Table(
         Column("step", "int64", "step of the probe's training, from 0"),
         Column("loss", "float", "training loss of the step"),
     ),
+)
+CURVE = Table(
+    "probe_curves",
+    "has a V-probe converged? One row per score on problems that its training held out",
+    "curve*.parquet",
+    (
+        derived("task", "VARCHAR", "nece, dep, known, value, can_next or nece_next", "u.labels->>'task'"),
+        derived("model", "VARCHAR", "trained or random", "u.labels->>'arm'"),
+        derived("layer", "INTEGER", "whose output the head reads; null: the last one", "CAST(u.labels->>'layer' AS INTEGER)"),
+        Column("step", "int64", "training steps behind the probe"),
+        Column("n", "int64", "held-out queries"),
+        Column("num_problems", "int64", "problems they belong to"),
+        *with_interval("balanced_accuracy", "mean recall over the classes that occur"),
+        *with_interval("gain_left", "balanced accuracy of the end less that of this step, the problems resampled for both at once"),
+    ),
+    result=True,
 )
 PREDICTIONS = Table(
     "predictions",
@@ -227,7 +245,7 @@ V_PROBES = Stage(
     kinds=("pytorch", "parquet"),
     words="One V-probe per task and model: a rank-8 update of the input embedding and a linear head; also on random weights (figures 7 and 12).",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("queries", "probe_queries"), Read("model", "checkpoint"), Read("model", "control")),
-    tables=(LOSSES,),
+    tables=(LOSSES, CURVE),
     checks=(Check("v_probes_trained", "Every probe was trained for all its steps and is finite.", "igsm_pipeline.probes.checks:v_probes_trained"),),
     disk=_v_probe_disk,
     work=_v_probe_work,

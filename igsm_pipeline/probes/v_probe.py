@@ -1,10 +1,10 @@
 """The V-probe: it appends a query to a text and reads the answer from the frozen model's last state at the query's end.
 
 The probe has two trained parts: a rank-r update of the input embedding, which lets the model read the query's markers, and a linear head on the
-last layer's state (after the final norm) at [END]. The model's weights are frozen. So small an update cannot solve the task by itself; the
+last layer's state (after the final norm) at [END]; figures 10 and 14 read other layers, with an update and a head for each. The model's weights are frozen. So small an update cannot solve the task by itself; the
 control, a probe of the same shape on a randomly initialised model, shows how far it gets without pretraining.
 
-Source: figures 7 and 12 (arXiv:2407.20311). Ours: the initial values (the update starts at 0, except for the markers; see ``settle_markers``), and
+Source: figures 7, 10, 12 and 14 (arXiv:2407.20311). Ours: the initial values (the update starts at 0, except for the markers; see ``settle_markers``), and
 one forward pass per task, because the embedding update differs from task to task.
 """
 
@@ -46,10 +46,12 @@ class VProbe(nn.Module):
         rank: the rank r.
         seed: together with ``start`` and the sizes it decides the initial values.
         start: number of the start; each start has initial values of its own.
+        layer: the layer whose output the head reads, counted from 1; None: the last one, after the final norm.
     """
 
-    def __init__(self, vocab_size: int, d_model: int, num_classes: int, rank: int, seed: int, start: int = 0) -> None:
+    def __init__(self, vocab_size: int, d_model: int, num_classes: int, rank: int, seed: int, start: int = 0, layer: int | None = None) -> None:
         super().__init__()
+        self.layer = layer
         generator = torch.Generator().manual_seed(seeding.torch_seed(seed, "v_probe.init", start))
         self.rows = nn.Parameter(torch.zeros(vocab_size, rank))
         self.directions = nn.Parameter(torch.randn(rank, d_model, generator=generator) * (_SIZE / math.sqrt(rank)))
@@ -84,7 +86,7 @@ class VProbe(nn.Module):
     def forward(self, model: PreTrainedModel, batch: SequenceBatch) -> Tensor:
         """Logits of every query of a batch, float32, (num_queries, num_classes)."""
         embedded = embed(model, batch.ids) + nn.functional.embedding(batch.ids, self.rows) @ self.directions
-        states = end_states(model, batch, embedded)
+        states = end_states(model, batch, embedded, self.layer)
         with torch.autocast(states.device.type, enabled=False):
             return nn.functional.linear(states.float(), self.weight, self.bias)
 
@@ -134,6 +136,7 @@ def save_probe(probe: VProbe, folder: Path, task: str, **more: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (rank, width), vocab_size = probe.directions.shape, len(probe.rows)
     sizes = {"task": task, "rank": rank, "vocab_size": vocab_size, "d_model": width, "num_classes": probe.num_classes}
+    sizes |= {} if probe.layer is None else {"layer": probe.layer}
     (folder / DESCRIPTION).write_text(json.dumps({**sizes, **more}, indent=1) + "\n")
     write_tensors(probe.state_dict(), folder / WEIGHTS)
 
@@ -158,7 +161,7 @@ def load_probe(folder: Path, device: torch.device | str = "cpu") -> VProbe:
     """
     sizes = read_description(folder)
     try:
-        probe = VProbe(sizes["vocab_size"], sizes["d_model"], sizes["num_classes"], sizes["rank"], seed=0)
+        probe = VProbe(sizes["vocab_size"], sizes["d_model"], sizes["num_classes"], sizes["rank"], seed=0, layer=sizes.get("layer"))
         probe.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadCheckpoint(

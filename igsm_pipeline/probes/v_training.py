@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
+from igsm_pipeline.probes.convergence import Curve
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import VProbe, fit_sizes
 from igsm_pipeline.probes.weights import write_tensors
@@ -64,19 +65,36 @@ class _Course:
     done: int = 0
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A probe with the record of its training.
+
+    Attributes:
+        probe: as it stands after the last step.
+        losses: of every step, float32, (num_steps,).
+        curve: its answers to the held-out queries along the way.
+    """
+
+    probe: VProbe
+    losses: NDArray[np.float32]
+    curve: Curve
+
+
 class _Training:
     """What all starts share: the frozen model, the queries, and the batch and the learning rate of each step."""
 
     def __init__(self, settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, num_classes: int, device: torch.device) -> None:
         self.settings, self.model, self.tokens, self.num_classes, self.device = settings, freeze(model), tokens, num_classes, device
-        self.batches = Batches(tokens.lengths(), settings.batch_problems, settings.seed)
+        seen = max(1, len(tokens.problems) - settings.held_out)
+        self.held = np.arange(seen, len(tokens.problems))
+        self.batches = Batches(tokens.lengths()[:seen], settings.batch_problems, settings.seed)
         self.labels = torch.from_numpy(tokens.label)
         self.used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
 
     def begin(self, start: int) -> _Course:
         """A new course, no step done."""
         settings = self.settings
-        probe = VProbe(*fit_sizes(self.model), self.num_classes, settings.rank, settings.seed, start).to(self.device)
+        probe = VProbe(*fit_sizes(self.model), self.num_classes, settings.rank, settings.seed, start, settings.layer).to(self.device)
         probe.settle_markers(self.model, self.tokens.table.probe_markers, self.used)
         optimizer = torch.optim.AdamW(probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
         return _Course(probe, optimizer, torch.zeros(settings.num_steps))
@@ -89,7 +107,7 @@ class _Training:
             group["lr"] = settings.learning_rate * rise * (1 - course.done / settings.num_steps)
         rows = self.tokens.rows_of(self.batches.at(course.done))
         batch = SequenceBatch.of(self.tokens.pack(rows), self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        with self.autocast():
             logits = course.probe(self.model, batch)
         loss = torch.nn.functional.cross_entropy(logits, self.labels[rows].to(self.device))
         course.optimizer.zero_grad(set_to_none=True)
@@ -98,14 +116,27 @@ class _Training:
         course.losses[course.done] = loss.detach()
         course.done += 1
 
+    def autocast(self) -> torch.autocast:
+        """The precision that the settings ask for."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+
+    @torch.inference_mode()
+    def score(self, course: _Course, curve: Curve) -> None:
+        """Let a probe answer the held-out queries, where this step is one of the curve's."""
+        if course.done in curve.steps:
+            with self.autocast():
+                batches = (SequenceBatch.of(self.tokens.pack(rows), self.device) for rows in curve.passes)
+                said = [course.probe(self.model, batch).argmax(-1).cpu().numpy() for batch in batches]
+            curve.answers[course.done] = np.concatenate(said).astype(np.int16)
+
 
 def train_v_probe(
     settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, *, num_classes: int, folder: Path, device: torch.device, label: str
-) -> tuple[VProbe, NDArray[np.float32]]:
+) -> Trained:
     """Train one probe on one frozen model.
 
     With several ``starts``, each one takes the first ``start_steps`` steps on the same batches. The start with the lowest mean loss over the last
-    quarter of them is trained to the end. Only training data decide.
+    quarter of them is trained to the end. Held-out problems are scored, and decide nothing.
 
     Args:
         settings: how to train.
@@ -115,9 +146,6 @@ def train_v_probe(
         folder: holds ``state.safetensors`` during training. If a state is there, training resumes from it; unfinished trials begin again.
         device: where to train.
         label: name of the run on the progress bar.
-
-    Returns:
-        The probe, and the loss of every step, float32, (num_steps,).
 
     Raises:
         Stopped: a signal asked the training to stop. The state has been saved, except during the trials.
@@ -134,8 +162,8 @@ def train_v_probe(
                 training.step(course)
                 progress.update()
 
-        course = training.begin(0)
-        _restore(state, course)
+        course, curve = training.begin(0), Curve(tokens, training.held, settings.num_steps)
+        _restore(state, course, curve)
         if course.done:  # earlier steps count as done, but not towards the bar's speed
             progress.initial = progress.n = course.done + others
             progress.refresh()
@@ -146,19 +174,21 @@ def train_v_probe(
             course = min(courses, key=lambda one: float(one.losses[trial - max(1, trial // 4) : trial].mean()))
         while course.done < settings.num_steps:
             try:
-                advance(course, min(settings.num_steps, (course.done // settings.checkpoint_every + 1) * settings.checkpoint_every))
+                saved_next = min(settings.num_steps, (course.done // settings.checkpoint_every + 1) * settings.checkpoint_every)
+                advance(course, curve.next_after(course.done, saved_next))
             except Stopped:
-                _save(state, course)
+                _save(state, course, curve)
                 raise
-            if course.done < settings.num_steps:
-                _save(state, course)
+            training.score(course, curve)
+            if saved_next == course.done < settings.num_steps:
+                _save(state, course, curve)
     state.unlink(missing_ok=True)
-    return course.probe, course.losses.numpy()
+    return Trained(course.probe, course.losses.numpy(), curve)
 
 
-def _save(path: Path, course: _Course) -> None:
-    """Save parameters, optimizer moments and losses; the old state stays until the new one is complete."""
-    tensors = {"losses": course.losses[: course.done].clone()}
+def _save(path: Path, course: _Course, curve: Curve) -> None:
+    """Save parameters, optimizer moments, losses and held-out answers; the old state stays until the new one is complete."""
+    tensors = {"losses": course.losses[: course.done].clone(), "curve": curve.tensor()}
     for name, parameter in course.probe.named_parameters():
         tensors[name] = parameter.detach()
         for moment, value in course.optimizer.state[parameter].items():
@@ -166,7 +196,7 @@ def _save(path: Path, course: _Course) -> None:
     write_tensors(tensors, path)
 
 
-def _restore(path: Path, course: _Course) -> None:
+def _restore(path: Path, course: _Course, curve: Curve) -> None:
     """Load a saved state into a course, if there is one."""
     if not path.exists():
         return
@@ -179,5 +209,7 @@ def _restore(path: Path, course: _Course) -> None:
                     value = state.get_tensor(key)
                     course.optimizer.state[parameter][moment] = value if moment == "step" else value.to(parameter.device)
         losses = state.get_tensor("losses")
+        if curve.steps:
+            curve.restore(state.get_tensor("curve"))
     course.done = len(losses)
     course.losses[: course.done] = losses

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
@@ -38,10 +39,11 @@ from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.queries.tasks import TASKS
-from igsm_pipeline.stage import folder_of
+from igsm_pipeline.stage import folder_of, parts_of
 from igsm_pipeline.store import Writing
 
 V_NAMES: Mapping[Arm, str] = {"trained": "v_probe", "random": "random"}
+LAYER_NAME, LAYER_PART = "v_probe_layer", "nece layer "
 LINEAR_NAMES: Mapping[Arm, str] = {"trained": "linear", "random": "linear_random"}
 
 
@@ -51,11 +53,12 @@ def write_scores(settings: ScoreSettings, inputs: Mapping[str, Path], writing: W
     Args:
         settings: the slice, its tasks, and how to score.
         inputs: folders: ``world``, and ``problems`` and ``queries`` of the slice; for each arm (trained, random) ``model:ARM``,
-            ``activations:ARM`` of the slice and ``linear_probes:ARM``; for each task and arm ``v_probes:TASK ARM``.
+            ``activations:ARM`` of the slice and ``linear_probes:ARM``; for each task and arm ``v_probes:TASK ARM``;
+            ``v_probes:nece layer L`` where layers are read.
         writing: where the files go.
     """
     scorer = _Scorer(settings, inputs)
-    tables = [*scorer.ask_linear_probes(), *scorer.ask_v_probes()]
+    tables = [*scorer.ask_linear_probes(), *scorer.ask_v_probes(), *scorer.ask_layers()]
     scores, distances = [], []
     for task in settings.tasks:
         said = pa.concat_tables(table for name, table in tables if name == task)
@@ -132,11 +135,24 @@ class _Scorer:
             model = freeze(load(folder_of(self.inputs, "model", arm))).to(self.device)
             for task in tqdm(tasks, desc=f"V-probes {arm}", unit="task", mininterval=1.0):
                 probe, tokens = load_probe(folder_of(self.inputs, "v_probes", f"{task} {arm}"), self.device), self.asked[task]
-                bf16 = settings.precision == "bf16"
-                said = predict(probe, model, tokens, device=self.device, max_tokens=settings.max_tokens, bf16=bf16)
+                said = self._predict(probe, model, tokens)
                 yield task, make_predictions(tokens.queries, *said, probe=V_NAMES[arm], layer=None, part=settings.slice)
                 if arm == "trained" and not TASKS[task].needs_b and settings.mapped_problems and len(tokens):
                     self.maps.append(self._map(probe, model, task, tokens))
+
+    def _predict(self, probe: VProbe, model: PreTrainedModel, tokens: QueryTokens) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+        settings = self.settings
+        return predict(probe, model, tokens, device=self.device, max_tokens=settings.max_tokens, bf16=settings.precision == "bf16")
+
+    def ask_layers(self) -> Iterator[tuple[str, pa.Table]]:
+        """(nece, predictions) of the V-probes that read one layer each."""
+        parts = [part for part in parts_of(self.inputs, "v_probes") if part.startswith(LAYER_PART)]
+        if not parts:
+            return
+        model, tokens = freeze(load(folder_of(self.inputs, "model", "trained"))).to(self.device), self.asked["nece"]
+        for layer, part in sorted((int(part.removeprefix(LAYER_PART)), part) for part in parts):
+            said = self._predict(load_probe(folder_of(self.inputs, "v_probes", part), self.device), model, tokens)
+            yield "nece", make_predictions(tokens.queries, *said, probe=LAYER_NAME, layer=layer, part=self.settings.slice)
 
     def _map(self, probe: VProbe, model: PreTrainedModel, task: str, tokens: QueryTokens) -> pa.Table:
         settings = self.settings

@@ -12,7 +12,8 @@ from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
-from igsm_pipeline.probes.files import LOSSES, read_tokens
+from igsm_pipeline.probes.convergence import curve_table
+from igsm_pipeline.probes.files import CURVE, LOSSES, read_tokens
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import save_probe
 from igsm_pipeline.probes.v_training import train_v_probe
@@ -23,6 +24,8 @@ from igsm_pipeline.store import Writing
 
 def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Train one V-probe; write probe.safetensors, probe.json (sizes, settings, counts of the training labels) and losses.parquet.
+
+    Where problems are held out, curve.parquet too: the score on them along the training.
 
     Args:
         settings: the task and how to train.
@@ -39,8 +42,12 @@ def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing:
     device = pick_device(settings.device)
     model = freeze(load(inputs["model"])).to(device)
     label = f"{settings.task} {settings.arm}"
-    probe, losses = train_v_probe(settings, model, tokens, num_classes=num_classes, folder=writing.folder, device=device, label=label)
+    trained = train_v_probe(settings, model, tokens, num_classes=num_classes, folder=writing.folder, device=device, label=label)
     shares = np.bincount(tokens.label, minlength=num_classes).tolist()
-    save_probe(probe, writing.folder, settings.task, label_counts=shares, settings=settings.canonical())
-    write_parquet(pa.table({"step": np.arange(len(losses)), "loss": losses}), writing.folder / LOSSES)
+    save_probe(trained.probe, writing.folder, settings.task, label_counts=shares, settings=settings.canonical())
+    write_parquet(pa.table({"step": np.arange(len(trained.losses)), "loss": trained.losses}), writing.folder / LOSSES)
+    if settings.held_out:
+        asked = trained.curve.rows
+        curve = curve_table(tokens.label[asked], tokens.problem[asked], trained.curve.answers, num_classes=num_classes)
+        write_parquet(curve, writing.folder / CURVE)
     writing.counts.update(task=settings.task, training_queries=len(tokens), problems=len(tokens.problems), steps=settings.num_steps)

@@ -102,15 +102,17 @@ def test_queries_at_a_mistake_are_labelled_by_what_the_model_wrote(batch, task, 
     rows = [row for row, problem in enumerate(problems) if len(problem.order) >= 2]
     names = [problems[row].name(problems[row].order[-2]) for row in rows]
     mistakes = find_mistakes(batch, _verdicts(problem=rows, sentence=[1] * len(rows), parameter=names), texts)
-    queries, event = mistake_queries(batch, mistakes, task, candidates)
+    queries, event, groups = mistake_queries(batch, mistakes, task, candidates)
     asked = {row: set() for row in rows}
-    for query, is_event in zip(queries.to_pylist(), event, strict=True):
+    for query, is_event, group in zip(queries.to_pylist(), event, groups, strict=True):
         problem, record = problems[query["problem"]], batch.records[query["problem"]]
         parameter, known = parameter_of_code(record, query["parameter"]), {problem.order[-1]}
         parents = problem.parents(parameter) if exists(problem, parameter) else ()
         label = parameter not in known and known.issuperset(parents) and (task == "can_next" or parameter in problem.necessary)
         assert query["label"] == label
         assert is_event == (parameter == problem.order[-2] and not label)
+        missing = min(3, len(set(parents) - known))
+        assert group == (-1 if parameter in known else 2 * missing + (parameter in problem.necessary))
         assert (query["position"], query["task"], query["parameter_b"]) == (1, task, 255)
         asked[query["problem"]].add(parameter)
     for row in rows:
@@ -119,5 +121,5 @@ def test_queries_at_a_mistake_are_labelled_by_what_the_model_wrote(batch, task, 
 
 
 def test_no_mistakes_make_no_queries(batch):
-    queries, event = mistake_queries(batch, [], "can_next", "existing")
-    assert (len(queries), len(event)) == (0, 0)
+    queries, event, groups = mistake_queries(batch, [], "can_next", "existing")
+    assert (len(queries), len(event), len(groups)) == (0, 0, 0)

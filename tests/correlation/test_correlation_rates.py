@@ -21,7 +21,8 @@ def _answers(seed, part="op=max", num_problems=40):
     label = (rng.random(len(problem)) < 0.3).astype(np.int64)
     event = (label == 0) & (rng.random(len(problem)) < 0.15) & (problem % 2 == 0)
     prediction = np.where(event, rng.random(len(problem)) < 0.6, np.where(rng.random(len(problem)) < 0.1, 1 - label, label)).astype(np.int64)
-    return Answers("b", "can_next", part, num_problems, problem, event, label, prediction)
+    group = rng.integers(-1, 4, len(problem))
+    return Answers("b", "can_next", part, num_problems, problem, event, label, prediction, group)
 
 
 def test_rates_count_events_and_compare_with_false_queries_of_the_same_solutions():
@@ -41,6 +42,49 @@ def test_rates_count_events_and_compare_with_false_queries_of_the_same_solutions
     assert 0 < row["excess_low"] < row["excess"] < row["excess_high"]
 
 
+def test_the_matched_comparison_weighs_every_group_of_the_others_by_its_events():
+    answers = _answers(4, num_problems=400)
+    inside = np.isin(answers.problem, answers.problem[answers.event])
+    rate = baseline = count = 0.0
+    for group in range(4):
+        events = inside & answers.event & (answers.group == group)
+        others = inside & ~answers.event & (answers.label == 0) & (answers.group == group)
+        if events.any() and others.any():
+            count += events.sum()
+            rate += answers.prediction[events].sum()
+            baseline += events.sum() * answers.prediction[others].mean()
+    row = rate_row(answers)
+    assert row["matched_n"] == count
+    assert row["matched_rate"] == pytest.approx(rate / count)
+    assert row["matched_baseline"] == pytest.approx(baseline / count)
+    assert row["matched_excess"] == pytest.approx((rate - baseline) / count)
+    assert row["matched_excess_low"] < row["matched_excess"] < row["matched_excess_high"]
+
+
+def test_a_probe_that_only_knows_the_groups_has_a_raw_excess_and_no_matched_one():
+    rng = np.random.default_rng(9)
+    problem, group = np.repeat(np.arange(500), 12), rng.integers(-1, 4, 6000)
+    label = np.zeros(6000, np.int64)
+    event = rng.random(6000) < np.where(group == 3, 0.3, 0.02) * (group >= 0)
+    prediction = (rng.random(6000) < np.where(group == 3, 0.7, 0.05)).astype(np.int64)
+    row = rate_row(Answers("b", "can_next", "op=max", 500, problem, event, label, prediction, group))
+    assert row["excess_low"] > 0.2
+    assert abs(row["matched_excess"]) < 0.06
+    assert row["matched_excess_low"] < 0 < row["matched_excess_high"]
+
+
+def test_slices_of_one_group_number_are_matched_within_their_slice():
+    size = 200
+    problem, one = np.arange(size), np.zeros(size, np.int64)
+    event = np.arange(size) % 2 == 0
+    twin = np.repeat(problem // 2, 1)
+    slices = [Answers("b", "can_next", part, size, twin, event, one, np.full(size, said), one) for part, said in (("op=max", 0), ("reask", 1))]
+    both = rate_row(Answers.joined(slices))
+    assert (both["matched_n"], both["matched_rate"], both["matched_baseline"], both["matched_excess"]) == (size, 0.5, 0.5, 0.0)
+    unmatched = rate_row(Answers("b", "can_next", "op=max", size, twin, event, one, one, np.where(event, 1, 2)))
+    assert (unmatched["matched_n"], unmatched["matched_rate"], unmatched["matched_excess"]) == (0, None, None)
+
+
 def test_slices_are_reported_apart_and_together():
     table = rate_table([_answers(2, "op=max"), _answers(3, "reask")])
     assert table.schema == CORRELATION_SCHEMA
@@ -53,7 +97,7 @@ def test_slices_are_reported_apart_and_together():
 
 def test_no_events_give_a_row_of_nulls_and_no_answers_no_row():
     empty = np.zeros(0, np.int64)
-    (row, _) = rate_table([Answers("a", "nece", "reask", 0, empty, empty.astype(bool), empty, empty)]).to_pylist()
+    (row, _) = rate_table([Answers("a", "nece", "reask", 0, empty, empty.astype(bool), empty, empty, empty)]).to_pylist()
     assert (row["n"], row["rate"], row["low"], row["excess"], row["accuracy"]) == (0, None, None, None, None)
     assert len(rate_table([])) == 0
 
@@ -61,19 +105,21 @@ def test_no_events_give_a_row_of_nulls_and_no_answers_no_row():
 def _outlook(seed, num=400, signal=2.0):
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    probes, op = rng.normal(size=(num, 6)), rng.integers(1, 8, num).astype(float)
+    probes, op = rng.normal(size=(num, 5)), rng.integers(1, 8, num).astype(float)
     wrong = signal * probes[:, 0] + 0.3 * (op - 4) + rng.logistic(size=num) > 1
     redundant = ~wrong & (rng.random(num) < 0.2)
-    return Outlook(probes, op, 50 + 10 * op + rng.integers(0, 9, num), draw_folds(num, 5, seed), wrong, redundant)
+    return Outlook(
+        probes, op, 50 + 10 * op + rng.integers(0, 9, num), rng.integers(3, 9, num).astype(float), draw_folds(num, 5, seed), wrong, redundant
+    )
 
 
 def test_the_predictor_agrees_with_scikit_learns_cross_validation():
     outlook = _outlook(5)
-    features = outlook.features("probes+op+length")
+    features = outlook.features("surface+probes")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (320 * 1e-2), tol=1e-8))
     expected = cross_val_predict(model, features, outlook.wrong, cv=PredefinedSplit(outlook.fold), method="predict_proba")[:, 1]
     np.testing.assert_allclose(predict_out_of_fold(features, outlook.wrong, outlook.fold, l2=1e-2), expected, atol=2e-3)
-    (row,) = [r for r in predictor_rows("all", outlook, l2=1e-2, min_events=5) if (r["target"], r["features"]) == ("wrong", "probes+op+length")]
+    (row,) = [r for r in predictor_rows("all", outlook, l2=1e-2, min_events=5) if (r["target"], r["features"]) == ("wrong", "surface+probes")]
     assert row["auroc"] == pytest.approx(roc_auc_score(outlook.wrong, expected), abs=1e-3)
 
 
@@ -84,6 +130,24 @@ def test_probes_that_know_beat_the_baselines_and_noise_knows_nothing():
     noise = predictor_rows("all", _outlook(7, num=2000, signal=0.0), l2=1e-2, min_events=5)
     (blind,) = [row for row in noise if (row["target"], row["features"]) == ("wrong", "probes")]
     assert blind["auroc"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_what_the_probe_adds_to_the_surface_is_a_paired_gain():
+    rows = {(row["target"], row["features"]): row for row in predictor_rows("all", _outlook(10, num=1500), l2=1e-2, min_events=5)}
+    both, surface = rows["wrong", "surface+probes"], rows["wrong", "surface"]
+    assert both["gain"] == pytest.approx(both["auroc"] - surface["auroc"])
+    assert both["gain_low"] > 0.05
+    assert surface["gain"] is None
+    noise = {(row["target"], row["features"]): row for row in predictor_rows("all", _outlook(11, num=1500, signal=0.0), l2=1e-2, min_events=5)}
+    assert noise["wrong", "surface+probes"]["gain_low"] < 0.01
+
+
+def test_constant_features_have_no_auroc():
+    outlook = _outlook(12)
+    outlook.op[:] = 4.0
+    rows = {(row["target"], row["features"]): row for row in predictor_rows("op=max", outlook, l2=1e-2, min_events=5)}
+    assert rows["wrong", "op"]["auroc"] is None
+    assert rows["wrong", "op+length"]["auroc"] is not None
 
 
 def test_out_of_fold_means_that_a_row_never_sees_its_own_target():
@@ -106,4 +170,4 @@ def test_too_few_mistakes_give_their_number_and_no_auroc():
 
 def test_probe_features_summarise_each_problem_alone():
     features = probe_features(np.array([0, 0, 2]), np.array([0.5, 1.0, 0.9]), 3)
-    np.testing.assert_allclose(features, [[1, 0.5, 1, 1, 1.5, 2], [0, 0, 0, 0, 0, 0], [0.2, 0.2, 0, 1, 0.9, 1]], atol=1e-9)
+    np.testing.assert_allclose(features, [[1, 0.5, 1, 1, 1.5], [0, 0, 0, 0, 0], [0.2, 0.2, 0, 1, 0.9]], atol=1e-9)

@@ -8,20 +8,24 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from igsm_pipeline.activations.forward import freeze
+from igsm_pipeline.activations.forward import SequenceBatch, embed, end_states, freeze, layer_states
 from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.probes import v_training
+from igsm_pipeline.probes.convergence import curve_table
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import WEIGHTS, VProbe, load_probe, predict, read_description, save_probe
-from igsm_pipeline.probes.v_training import STATE, Batches, train_v_probe
+from igsm_pipeline.probes.v_training import STATE, Batches, Trained, train_v_probe
 from igsm_pipeline.probes.write_v_probe import write_v_probe
 from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
 from igsm_pipeline.problems.write import write_problem_set
+from igsm_pipeline.processes.stopping import Stopped
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.sequences import QueryTokens
@@ -60,7 +64,8 @@ def recipe(**other: object) -> VProbeSettings:
 
 def train(training: QueryTokens, folder: Path, **other: object) -> tuple[VProbe, np.ndarray]:
     model = freeze(build(SMALL, training.table.size, 128, seed=1))
-    return train_v_probe(recipe(**other), model, training, num_classes=2, folder=folder, device=CPU, label="test")
+    trained = train_v_probe(recipe(**other), model, training, num_classes=2, folder=folder, device=CPU, label="test")
+    return trained.probe, trained.losses
 
 
 def same(one: VProbe, other: VProbe) -> bool:
@@ -113,6 +118,96 @@ def test_a_run_killed_with_sigkill_ends_bitwise_as_an_unbroken_one(training: Que
     resumed, again = train(training, tmp_path / "cut", **many)
     assert same(whole, resumed)
     assert np.array_equal(losses, again)
+
+
+def test_held_out_problems_are_scored_and_never_trained_on(training: QueryTokens, tmp_path: Path) -> None:
+    model = freeze(build(SMALL, training.table.size, 128, seed=1))
+
+    def run(held_out: int, folder: str) -> Trained:
+        settings = recipe(num_steps=24, held_out=held_out)
+        return train_v_probe(settings, model, training, num_classes=2, folder=tmp_path / folder, device=CPU, label="test")
+
+    part = run(16, "part")
+    assert sorted(part.curve.answers) == list(range(2, 25, 2))
+    held = set(training.problem[part.curve.rows].tolist())
+    assert held == set(training.problems[-16:].tolist())
+    said = predict(part.probe, model, training, device=CPU, max_tokens=4000)[0]
+    assert np.array_equal(part.curve.answers[24], said[part.curve.rows])
+    flipped = QueryTokens(
+        training.batch,
+        training.queries.set_column(
+            training.queries.column_names.index("label"),
+            "label",
+            pa.array(
+                np.where(np.isin(training.problem, list(held)), 1 - training.label, training.label), training.queries.schema.field("label").type
+            ),
+        ),
+        training.documents,
+        training.table,
+    )
+    settings = recipe(num_steps=24, held_out=16)
+    again = train_v_probe(settings, model, flipped, num_classes=2, folder=tmp_path / "flipped", device=CPU, label="test")
+    assert same(part.probe, again.probe), "labels of held-out problems reached the training"
+    assert not same(part.probe, run(0, "all").probe)
+
+
+def test_a_curve_broken_off_and_resumed_is_the_whole_one(training: QueryTokens, tmp_path: Path) -> None:
+    model = freeze(build(SMALL, training.table.size, 128, seed=1))
+    settings = recipe(num_steps=24, held_out=16)
+    how = {"num_classes": 2, "device": CPU, "label": "test"}
+    whole = train_v_probe(settings, model, training, folder=tmp_path / "whole", **how)
+    course_of = v_training._Training.step
+    steps = 0
+
+    def stopping(self: object, course: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 15:
+            raise Stopped(signal.SIGTERM)
+        course_of(self, course)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(v_training._Training, "step", stopping)
+        train_v_probe(settings, model, training, folder=tmp_path / "cut", **how)
+    resumed = train_v_probe(settings, model, training, folder=tmp_path / "cut", **how)
+    assert same(whole.probe, resumed.probe)
+    assert sorted(whole.curve.answers) == sorted(resumed.curve.answers)
+    assert all(np.array_equal(said, resumed.curve.answers[step]) for step, said in whole.curve.answers.items())
+
+
+def test_a_curve_tells_a_rising_probe_from_a_settled_one() -> None:
+    random = np.random.default_rng(0)
+    label = random.integers(2, size=4000)
+    problem = np.repeat(np.arange(400), 10)
+
+    def answer(right: float) -> np.ndarray:
+        return np.where(random.random(4000) < right, label, 1 - label).astype(np.int16)
+
+    late = answer(0.8)
+    rows = curve_table(
+        label, problem, {3: answer(0.6), 9: late, 12: np.where(random.random(4000) < 0.5, answer(0.8), late)}, num_classes=2
+    ).to_pylist()
+    assert [row["step"] for row in rows] == [3, 9, 12]
+    assert rows[0]["balanced_accuracy"] == pytest.approx(0.6, abs=0.04)
+    assert rows[0]["gain_left_low"] > 0.1
+    assert rows[1]["gain_left_low"] < 0 < rows[1]["gain_left_high"]
+    assert rows[2]["gain_left"] == 0
+
+
+def test_a_probe_of_one_layer_reads_that_layer_and_no_later_one(training: QueryTokens, tmp_path: Path) -> None:
+    model = freeze(build(SMALL, training.table.size, 128, seed=1))
+    probe = VProbe(training.table.size, 32, 2, 8, seed=0, layer=1)
+    save_probe(probe, tmp_path, "known")
+    before = predict(load_probe(tmp_path), model, training, device=CPU, max_tokens=4000)[1]
+    last = predict(VProbe(training.table.size, 32, 2, 8, seed=0), model, training, device=CPU, max_tokens=4000)[1]
+    batch = SequenceBatch.of(training.pack(np.arange(8)), CPU)
+    embedded = embed(model, batch.ids)
+    torch.testing.assert_close(end_states(model, batch, embedded, 1), layer_states(model, batch, (1,))[1][batch.rows, batch.ends])
+    torch.testing.assert_close(end_states(model, batch, embedded, 2), end_states(model, batch, embedded))
+    with torch.no_grad():
+        model.gpt_neox.layers[1].mlp.dense_4h_to_h.weight.add_(1.0)
+    assert np.array_equal(before, predict(probe, model, training, device=CPU, max_tokens=4000)[1])
+    assert not np.array_equal(last, predict(VProbe(training.table.size, 32, 2, 8, seed=0), model, training, device=CPU, max_tokens=4000)[1])
 
 
 def test_markers_start_at_the_mean_of_what_texts_contain_and_nothing_else_moves() -> None:

@@ -1,11 +1,12 @@
 """The V-probe: it appends a query to a text and reads the answer from the frozen model's last state at the query's end.
 
 The probe has two trained parts: a rank-r update of the input embedding, which lets the model read the query's markers, and a linear head on the
-last layer's state (after the final norm) at [END]; figures 10 and 14 read other layers, with an update and a head for each. The model's weights are frozen. So small an update cannot solve the task by itself; the
-control, a probe of the same shape on a randomly initialised model, shows how far it gets without pretraining.
+last layer's state (after the final norm) at [END]. Figures 10 and 14 read other layers, with an update and a head for each. The model's weights
+are frozen. So small an update cannot solve the task by itself; the control, a probe of the same shape on a randomly initialised model, shows how
+far it gets without pretraining.
 
-Source: figures 7, 10, 12 and 14 (arXiv:2407.20311). Ours: the initial values (the update starts at 0, except for the markers; see ``settle_markers``), and
-one forward pass per task, because the embedding update differs from task to task.
+Source: figures 7, 10, 12 and 14 (arXiv:2407.20311). Ours: the initial values (the update starts at 0, except for the markers; see
+``settle_markers``), and one forward pass per task, because the embedding update differs from task to task.
 """
 
 from __future__ import annotations

@@ -48,10 +48,15 @@ def make_optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch.
 
 
 def learning_rate(step: int, settings: TrainingSettings) -> float:
-    """The learning rate of a step, counted from 0: it rises linearly to the peak, then falls by a cosine to floor x peak in the last step."""
+    """The learning rate of a step, counted from 0: it rises linearly to the peak, then falls by a cosine to floor x peak in the last step.
+
+    With several cycles each does so over its share of the steps.
+    """
+    length = settings.num_steps // settings.cycles
+    step %= length
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
-    rest = max(1, settings.num_steps - 1 - settings.warmup_steps)
+    rest = max(1, length - 1 - settings.warmup_steps)
     part = min(1.0, (step - settings.warmup_steps) / rest)
     return settings.learning_rate * (settings.floor + (1 - settings.floor) * 0.5 * (1 + math.cos(math.pi * part)))
 

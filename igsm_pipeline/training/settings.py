@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
-from igsm_pipeline.settings import Settings, runtime_field
+from igsm_pipeline.settings import Settings, added_field, runtime_field
 from igsm_pipeline.tokens.settings import Alignment, TokenSettings
 
 
@@ -16,7 +16,7 @@ class TrainingSettings(Settings):
     """Optimizer, schedule, batches, and what is measured during training.
 
     Source: AdamW (0.9, 0.98), linear warm-up, cosine to 0.01 of the peak, mixed precision; med: lr 2e-3, weight decay 0.05, batch 512 x 768,
-    100,000 steps, 1,000 of warm-up; hard: weight decay 0.03, batch 256 x 1024, 200,000 steps. Ours: gradient clipping, Muon, ``loss_on``,
+    100,000 steps, 1,000 of warm-up; hard: weight decay 0.03, batch 256 x 1024, 200,000 steps. Ours: gradient clipping, Muon, ``loss_on``, ``cycles``,
     everything about measuring.
     """
 
@@ -29,6 +29,7 @@ class TrainingSettings(Settings):
     muon_momentum: float = Field(0.95, ge=0, lt=1)
     warmup_steps: int = Field(1000, ge=0)
     floor: float = Field(0.01, ge=0, le=1, description="last learning rate, as a fraction of the peak")
+    cycles: int = added_field(1, ge=1, description="how often the learning rate rises to its peak and falls; the steps are divided evenly")
     gradient_clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
     precision: Literal["fp32", "bf16", "fp16"] = Field("bf16", description="bf16 and fp16 are mixed precision: weights stay fp32")
     loss_on: Literal["all", "solution"] = Field("all", description="solution trains only on tokens after the solution marker, up to the end of text")
@@ -43,6 +44,12 @@ class TrainingSettings(Settings):
     micro_batch: int = runtime_field(0, why="windows per forward pass, 0 chooses; sums differ by rounding only", ge=0)
     processes: int = runtime_field(1, why="processes that share every batch on this machine, 0: one per GPU; sums differ by rounding only", ge=0)
     workers: int = runtime_field(1, why="processes that generate streamed blocks; the blocks do not depend on their number", ge=0)
+
+    @model_validator(mode="after")
+    def _cycles_divide_the_steps(self) -> Self:
+        if self.num_steps % self.cycles:
+            raise ValueError(f"num_steps must be a multiple of cycles, got {self.num_steps} and {self.cycles}: change one of the two")
+        return self
 
 
 class StreamSettings(Settings):

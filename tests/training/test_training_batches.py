@@ -109,6 +109,16 @@ def test_muon_takes_hidden_matrices_and_adamw_the_rest() -> None:
     assert {group["weight_decay"]: len(group["params"]) for group in adamw.param_groups} == {0.1: 1, 0.0: len(vectors)}
 
 
+def test_every_cycle_has_the_rates_of_a_training_of_its_length() -> None:
+    whole = TrainingSettings(num_steps=120, warmup_steps=5, learning_rate=2.0, cycles=3)
+    single = TrainingSettings(num_steps=40, warmup_steps=5, learning_rate=2.0)
+    assert [learning_rate(step, whole) for step in range(120)] == 3 * [learning_rate(step, single) for step in range(40)]
+    assert "cycles" not in single.canonical()
+    assert whole.canonical()["cycles"] == 3
+    with pytest.raises(ValueError, match="num_steps must be a multiple of cycles, got 100 and 3"):
+        TrainingSettings(num_steps=100, cycles=3)
+
+
 def test_schedule_warms_up_to_the_peak_and_ends_at_the_floor() -> None:
     settings = TrainingSettings(num_steps=101, warmup_steps=10, learning_rate=2.0, floor=0.01)
     rates = [learning_rate(step, settings) for step in range(101)]

@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 from igsm_pipeline.errors import BadProblem
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, MORE, TIMES, Expression, Parameter, Problem
 from igsm_pipeline.text.solution import Sentence, Step, render_sentences
+from igsm_pipeline.text.wording import STATEMENT
 
-STATEMENT = "The number of each "
 FORM_PHRASES = {MORE: " more than ", TIMES: " times as much as "}
 Format = Literal["pq", "qp"]
 

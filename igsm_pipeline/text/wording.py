@@ -14,9 +14,10 @@ from igsm_pipeline.errors import BadProblem
 from igsm_pipeline.problems.problem import MORE, TIMES
 from igsm_pipeline.text.solution import NUMBER
 
+STATEMENT = "The number of each "
 _WAY_OUT = "write it as the generator does"
 _CONSTANT = re.compile(f"(?P<constant>{NUMBER})(?:(?P<form> more than | times as much as )(?P<rest>each .+|the .+))?", re.DOTALL)
-_SUM, _DIFFERENCE, _EACH = "the sum of each ", "the difference of each ", " and each "
+SUM, DIFFERENCE, EACH = "the sum of each ", "the difference of each ", " and each "
 _FORMS = {" more than ": MORE, " times as much as ": TIMES}
 
 
@@ -42,6 +43,17 @@ def read_wording(text: str) -> tuple[tuple[Splits, ...], Splits]:
     Raises:
         BadProblem: the text has not that shape.
     """
+    statements, question = split_wording(text)
+    raw = tuple(_read_statement(number, part) for number, part in enumerate(statements))
+    return raw, tuple(_splits(question, " does "))
+
+
+def split_wording(text: str) -> tuple[list[str], str]:
+    """The statements of a problem text, each without the dot that ends it, and "{thing} does {owner}" of its question.
+
+    Raises:
+        BadProblem: the text has not that shape.
+    """
     if text.startswith(" How many "):
         end = text.find("?") + 1
         question, statements = text[:end], text[end:]
@@ -54,13 +66,11 @@ def read_wording(text: str) -> tuple[tuple[Splits, ...], Splits]:
         )
     if not (statements.startswith(" ") and statements.endswith(".")):
         raise BadProblem("statements", "must begin with a space and end with a dot", statements[:80], _WAY_OUT)
-    raw = tuple(_read_statement(number, part) for number, part in enumerate(statements[1:-1].split(". ")))
-    return raw, tuple(_splits(question[len(" How many ") : -len(" have?")], " does "))
+    return statements[1:-1].split(". "), question[len(" How many ") : -len(" have?")]
 
 
 def _read_statement(number: int, text: str) -> Splits:
-    start = "The number of each "
-    splits = tuple(_splits(text[len(start) :], " equals ")) if text.startswith(start) else ()
+    splits = tuple(_splits(text[len(STATEMENT) :], " equals ")) if text.startswith(STATEMENT) else ()
     if not splits:
         raise BadProblem(f"statement {number}", 'must be "The number of each {parameter} equals ..."', text[:80], _WAY_OUT)
     return splits
@@ -98,14 +108,14 @@ def read_expression(text: str, known: Callable[[str], bool]) -> RawExpression | 
         form, text = _FORMS[found["form"]], found["rest"]
     if text.startswith("each "):
         name = text[len("each ") :]
-        return RawExpression((name,), constant, form, False) if name and _EACH not in name and known(name) else None
-    difference = text.startswith(_DIFFERENCE)
-    if not (difference or text.startswith(_SUM)):
+        return RawExpression((name,), constant, form, False) if name and EACH not in name and known(name) else None
+    difference = text.startswith(DIFFERENCE)
+    if not (difference or text.startswith(SUM)):
         return None
-    first, *others = text[len(_DIFFERENCE if difference else _SUM) :].split(", each ")
+    first, *others = text[len(DIFFERENCE if difference else SUM) :].split(", each ")
     *others, last = (first, *others)
-    joined = last.split(_EACH)
-    if len(joined) != 2 or any(_EACH in name for name in others) or (difference and others):
+    joined = last.split(EACH)
+    if len(joined) != 2 or any(EACH in name for name in others) or (difference and others):
         return None
     names = (*others, *joined)
     return RawExpression(names, constant, form, difference) if all(map(known, names)) else None

@@ -1,6 +1,6 @@
 """What people use at a terminal or in a notebook beside the pipeline.
 
-dataset.py      problems as JSON lines or Parquet
+dataset.py      problems as JSON lines or Parquet; problem_lines.py writes the lines straight from records
 solving.py      ``igsm solve``: a problem in words -> the model's solution, judged; solver.py finds the model, completions.py asks it
 publishing.py   ``igsm publish``: a member as a folder for the Hugging Face Hub; model_card.py writes its cards, published.py reads it again
 gallery.py      example problems as a page

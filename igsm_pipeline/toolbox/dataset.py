@@ -27,6 +27,7 @@ from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.store import written_whole
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
+from igsm_pipeline.toolbox.problem_lines import fast_lines
 from igsm_pipeline.world.world import World, builtin_worlds, load_world
 
 FileFormat = Literal["jsonl", "parquet"]
@@ -50,8 +51,8 @@ SCHEMA = pa.schema(
 )
 DATASET_FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 """Suffix of a file of problems -> its format."""
-Rows = list[dict[str, Any]]
 T = TypeVar("T")
+Make = Callable[[ProblemBatch, TokenTable, FamilySettings], T]
 _PART = 512
 """Problems that a process makes at a time."""
 _ALONE = 8192
@@ -112,7 +113,7 @@ def find_problem(settings: ProblemSetSettings, world: World, key: str | None = N
 def problem_rows(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[dict[str, Any]]:
     """One row per problem, in ``SCHEMA``'s order of fields; see there for the types."""
     emitted = emit(batch, table, family.format)
-    origin = {"modulus": batch.modulus, "world": _builtin_name(batch.world), "world_hash": batch.world.content_hash}
+    origin = _origin(batch)
     for index, problem in enumerate(batch):
         yield {
             "problem": render_problem(problem),
@@ -125,6 +126,11 @@ def problem_rows(batch: ProblemBatch, table: TokenTable, family: FamilySettings)
             "token_ids": emitted.document(index).tolist(),
             **origin,
         }
+
+
+def _origin(batch: ProblemBatch) -> dict[str, Any]:
+    """What every row says of where it comes from."""
+    return {"modulus": batch.modulus, "world": _builtin_name(batch.world), "world_hash": batch.world.content_hash}
 
 
 def _builtin_name(world: World) -> str | None:
@@ -183,16 +189,14 @@ def write_dataset(
             return sum(_write_table(rows, writer) for rows in _made(settings, world, vocab, _as_table, workers))
 
 
-def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "compact"], make: Callable[[Rows], T], workers: int) -> Iterator[T]:
+def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "compact"], make: Make[T], workers: int) -> Iterator[T]:
     """The problems of a set, some at a time and in order, as ``make`` gives them; a bar counts them on a terminal."""
     parts = (batch.take(slice(first, first + _PART)).records for batch in generate(settings, world) for first in range(0, len(batch), _PART))
     workers = workers or usable_cores()
     table = build_table(world, settings.family.modulus, TokenSettings(vocab=vocab))
     with tqdm(desc="problems", total=settings.num_problems, unit=" problems", leave=False, disable=None) as bar:
         if workers == 1 or settings.num_problems < _ALONE:
-            made: Iterator[T] = (
-                make(list(problem_rows(ProblemBatch(part, world, settings.family.modulus), table, settings.family))) for part in parts
-            )
+            made: Iterator[T] = (make(ProblemBatch(part, world, settings.family.modulus), table, settings.family) for part in parts)
         else:
             made = map_in_order(_make_part, parts, workers, _begin, (settings.family, world, table, make))
         for one in made:
@@ -200,24 +204,27 @@ def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "co
             bar.update(min(_PART, settings.num_problems - bar.n))
 
 
-_own: list[tuple[FamilySettings, World, TokenTable, Callable[[Rows], Any]]] = []
+_own: list[tuple[FamilySettings, World, TokenTable, Make[Any]]] = []
 """Of a worker: what it makes, sent once."""
 
 
-def _begin(family: FamilySettings, world: World, table: TokenTable, make: Callable[[Rows], Any]) -> None:
+def _begin(family: FamilySettings, world: World, table: TokenTable, make: Make[Any]) -> None:
     _own[:] = [(family, world, table, make)]
 
 
 def _make_part(records: Records) -> Any:
     family, world, table, make = _own[0]
-    return make(list(problem_rows(ProblemBatch(records, world, family.modulus), table, family)))
+    return make(ProblemBatch(records, world, family.modulus), table, family)
 
 
-def _as_lines(rows: Rows) -> tuple[str, int]:
-    return "".join([json.dumps(row, ensure_ascii=False) + "\n" for row in rows]), len(rows)
+def _as_lines(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> tuple[str, int]:
+    if not batch.world.lenient:
+        return fast_lines(batch, table, family, _origin(batch)), len(batch)
+    return "".join([json.dumps(row, ensure_ascii=False) + "\n" for row in problem_rows(batch, table, family)]), len(batch)
 
 
-def _as_table(rows: Rows) -> pa.Table:
+def _as_table(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> pa.Table:
+    rows = problem_rows(batch, table, family)
     return pa.Table.from_pylist([{**row, "parents": list(row["parents"].items()), "values": list(row["values"].items())} for row in rows], SCHEMA)
 
 

@@ -4,6 +4,7 @@ verifier.py      text -> verdict
 search.py        the search for the first error
 verdict.py       what a verdict is
 lookup.py        what verification needs of a problem, by name
+quick_problem.py the same, straight from a text that is plainly right
 token_path.py    ids -> verdict, without text
 token_kernel.py  its kernel
 token_names.py   how it reads names

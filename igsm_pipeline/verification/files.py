@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -168,21 +168,27 @@ class VerdictWriter:
     Args:
         path: JSON lines, or Parquet where the name ends in ".parquet" (in any case).
 
+    Attributes:
+        encode: makes what ``write`` takes of some outcomes; picklable, so that other processes can do it.
+
     Raises:
         BadSettings: the name ends otherwise.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._format = path, find_format(path, VERDICT_FORMATS)
-        self._rows: list[dict[str, Any]] = []
+        self._path = path
+        self.encode: Callable[[Iterable[Judged | Refused]], bytes | pa.Table] = (
+            _encode_table if find_format(path, VERDICT_FORMATS) == "parquet" else _encode_lines
+        )
+        self._waiting: list[pa.Table] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         temporary = self._stack.enter_context(written_whole(self._path))
-        if self._format == "parquet":
+        if self.encode is _encode_table:
             self._parquet = self._stack.enter_context(pq.ParquetWriter(temporary, VERDICTS, compression="zstd"))
         else:
-            self._lines = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+            self._lines = self._stack.enter_context(temporary.open("wb"))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -190,27 +196,38 @@ class VerdictWriter:
             self._flush()
         self._stack.__exit__(kind, error, trace)
 
-    def write(self, one: Judged | Refused) -> None:
-        """Write the next row."""
-        if isinstance(one, Judged):
-            row = {"row": one.number, "op": one.op, **asdict(one.verdict), "normalised": [str(kind) for kind in one.spellings], "refused": None}
-        else:
-            row = {"row": one.number, "op": None, **_NO_VERDICT, "normalised": [], "refused": one.reason}
-        self._rows.append(row)
-        if len(self._rows) == _BATCH:
+    def write(self, encoded: bytes | pa.Table) -> None:
+        """Write the next rows, as ``encode`` gives them."""
+        if isinstance(encoded, bytes):
+            self._lines.write(encoded)
+            return
+        self._waiting.append(encoded)
+        if sum(map(len, self._waiting)) >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        if self._format == "parquet":
-            self._parquet.write_table(pa.Table.from_pylist(self._rows, VERDICTS))
-        else:
-            self._lines.writelines(json.dumps(row) + "\n" for row in self._rows)
-        self._rows.clear()
+        if self._waiting:
+            self._parquet.write_table(pa.concat_tables(self._waiting))
+            self._waiting.clear()
+
+
+def _row_of(one: Judged | Refused) -> dict[str, Any]:
+    if isinstance(one, Refused):
+        return {"row": one.number, "op": None, **_NO_VERDICT, "normalised": [], "refused": one.reason}
+    values = {name: getattr(one.verdict, name) for name in _NO_VERDICT}
+    return {"row": one.number, "op": one.op, **values, "normalised": [str(kind) for kind in one.spellings], "refused": None}
+
+
+def _encode_lines(rows: Iterable[Judged | Refused]) -> bytes:
+    return "".join([json.dumps(_row_of(one)) + "\n" for one in rows]).encode()
+
+
+def _encode_table(rows: Iterable[Judged | Refused]) -> pa.Table:
+    return pa.Table.from_pylist([_row_of(one) for one in rows], VERDICTS)
 
 
 def write_judgement(judgement: Judgement, path: Path) -> None:
     """Write the verdicts on a whole file; see ``VerdictWriter``."""
     rows: list[Judged | Refused] = [*judgement.judged, *judgement.refused]
     with VerdictWriter(path) as writer:
-        for one in sorted(rows, key=lambda row: row.number):
-            writer.write(one)
+        writer.write(writer.encode(sorted(rows, key=lambda row: row.number)))

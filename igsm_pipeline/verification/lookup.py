@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ class Tables:
     """Look-up tables of one problem.
 
     Attributes:
-        known: name -> parameter, for all that exist in the problem as its text shows it: top-layer items that the text never names are no part.
+        known: name -> parameter, for all that exist in the problem as its text shows it; ask by ``known[name]``, which may make it first.
         numbers: "n" -> (n, no parameters) for 0 <= n < M: what a constant means as an operand.
         digits: n -> "n".
         modulus: M.
@@ -37,27 +38,37 @@ class Tables:
         op: operations of the necessary part.
     """
 
+    def __init__(self, known: Mapping[str, Known], modulus: int, query: str, value: int, op: int) -> None:
+        self.known, self.modulus, self.query, self.op = known, modulus, query, op
+        self.digits, self.numbers = numbers_below(modulus)
+        self.answer = self.digits[value]
+
+    @property
+    def unlinked(self) -> Mapping[str, Known]:
+        """Name -> parameter for pairs of items in neighbouring layers without an edge; empty in tables for strict reading, which never asks."""
+        return {}
+
+
+class _ProblemTables(Tables):
+    """The tables of a ``Problem``. Top-layer items that its text never names are no part of it."""
+
     def __init__(self, problem: Problem) -> None:
         self._problem, self._unnamed = problem, _unnamed_items(problem)
         parents_of, necessary, values, name = problem.parents_as_sets, problem.necessary, problem.values, problem.name
-        self.known: dict[str, Known] = {}
+        known: dict[str, Known] = {}
         for number, (one, value) in enumerate(values.items()):
             if one.layer > 0 or one.item not in self._unnamed:
-                self.known.setdefault(name(one), Known(1 << number, parents_of[number], value, int(one not in necessary)))
-        self.modulus = problem.modulus
-        self.digits, self.numbers = _numbers_below(problem.modulus)
-        self.query, self.answer = name(problem.query), self.digits[values[problem.query]]
-        self.op = problem.op
+                known.setdefault(name(one), Known(1 << number, parents_of[number], value, int(one not in necessary)))
+        super().__init__(known, problem.modulus, name(problem.query), values[problem.query], problem.op)
 
     @cached_property
-    def unlinked(self) -> dict[str, Known]:
-        """The same as ``known`` for pairs of items in neighbouring layers without an edge (what is read strictly never asks)."""
+    def unlinked(self) -> Mapping[str, Known]:
         first = len(self._problem.values)
         return {name: Known(1 << first + number, 0, None, 1) for number, name in enumerate(_unlinked_names(self._problem, self._unnamed))}
 
 
 @lru_cache(maxsize=8)
-def _numbers_below(modulus: int) -> tuple[tuple[str, ...], dict[str, tuple[int, int]]]:
+def numbers_below(modulus: int) -> tuple[tuple[str, ...], dict[str, tuple[int, int]]]:
     """The digits of each number below the modulus, and what each means as an operand; shared by all tables, changed by none."""
     digits = tuple(map(str, range(modulus)))
     return digits, {text: (number, 0) for number, text in enumerate(digits)}
@@ -72,7 +83,7 @@ def tables_of(problem: Problem) -> Tables:
     kept: dict[str, Any] = problem.__dict__
     tables = kept.get("_verification_tables")
     if not isinstance(tables, Tables):
-        tables = kept["_verification_tables"] = Tables(problem)
+        tables = kept["_verification_tables"] = _ProblemTables(problem)
     return tables
 
 

@@ -174,7 +174,11 @@ class Search:
     def _judge_sentence(self, symbol: str, value: int, *, by_number: bool) -> Error | None:
         progress, lenient = self.progress, not self.leniency.strict
         assert self.name is not None
-        parameter: Known | None = self.tables.known.get(self.name)
+        parameter: Known | None
+        try:
+            parameter = self.tables.known[self.name]
+        except KeyError:
+            parameter = None
         if parameter is None and lenient and by_number:
             parameter = self.tables.unlinked.get(self.name)
         if parameter is None:

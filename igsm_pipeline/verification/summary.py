@@ -58,6 +58,10 @@ class _OpCounts:
             self.parameters += verdict.unnecessary_parameters
             self.operations += verdict.unnecessary_operations
 
+    def merge(self, other: _OpCounts) -> None:
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
     def summary(self, op: int | None) -> OpSummary:
         right = max(1, self.correct)
         shares = (share(self.correct, self.n), share(self.answered, self.n), share(self.redundant, self.correct))
@@ -105,6 +109,21 @@ class Tally:
             self.errors[one.verdict.error] += 1
         self._ops.setdefault(one.op, _OpCounts()).add(one)
         self._all.add(one)
+
+    def merge(self, later: Tally) -> None:
+        """Count the rows of another tally, all of which come after those of this one."""
+        self.judged += later.judged
+        self.refused += later.refused
+        self.unanswered += later.unanswered
+        self.errors += later.errors
+        self.spellings += later.spellings
+        self.reasons += later.reasons
+        for reason, rows in later.named.items():
+            named = self.named.setdefault(reason, [])
+            named += rows[: MAX_NAMED - len(named)]
+        for op, counts in later._ops.items():
+            self._ops.setdefault(op, _OpCounts()).merge(counts)
+        self._all.merge(later._all)
 
     @property
     def complete(self) -> bool:

@@ -33,7 +33,13 @@ def verify(
     Returns:
         The verdict, in time linear in the text; no text makes this raise.
     """
-    tables = tables_of(problem)
+    return verify_by(tables_of(problem), solution, answer, strict, finished=finished)
+
+
+def verify_by(
+    tables: Tables, solution: str | bytes, answer: str | bytes | int | None = None, strict: bool = True, *, finished: bool = True
+) -> Verdict:
+    """The verdict on a solution of the problem that tables are of; see ``verify``."""
     text = _as_text(solution)
     given = None if answer is None else _as_text(answer).strip()
     cut = given is None and not finished

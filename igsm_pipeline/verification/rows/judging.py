@@ -12,14 +12,15 @@ from functools import lru_cache
 from typing import Any
 
 from igsm_pipeline.errors import BadProblem
-from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.text import parse_problem
+from igsm_pipeline.verification.lookup import Tables, tables_of
+from igsm_pipeline.verification.quick_problem import quick_tables
 from igsm_pipeline.verification.rows.answers import plain_answer, split_answer
 from igsm_pipeline.verification.rows.columns import Columns, Fields
 from igsm_pipeline.verification.rows.sources import NumberedRow, parse_line
 from igsm_pipeline.verification.rows.spelling import Spelling, speller_of
 from igsm_pipeline.verification.verdict import Verdict
-from igsm_pipeline.verification.verifier import verify
+from igsm_pipeline.verification.verifier import verify_by
 from igsm_pipeline.world import World, builtin_worlds, load_world
 
 MODULUS = 23
@@ -110,11 +111,11 @@ class Judging:
             return first
         if not found and failure is not None:
             raise failure
-        problem = read_problem(text, world, modulus)
-        verdict = verify(problem, solution, inner if answer is None else answer, self.strict)
+        tables = read_tables(text, world, modulus, self.strict)
+        verdict = verify_by(tables, solution, inner if answer is None else answer, self.strict)
         if verdict.correct and answer is not None and inner is not None and inner != answer:
-            verdict = verify(problem, solution, inner, self.strict)
-        return Judged(number, problem.op, verdict, tuple(sorted(found)), answer is not None or inner is not None)
+            verdict = verify_by(tables, solution, inner, self.strict)
+        return Judged(number, tables.op, verdict, tuple(sorted(found)), answer is not None or inner is not None)
 
     def origin(self, fields: Fields) -> tuple[World, int]:
         """World and modulus of a row.
@@ -124,7 +125,7 @@ class Judging:
         """
         world, modulus = self.world, self.modulus
         if not fields.origin:
-            return world or load_world("igsm"), modulus or MODULUS
+            return world or _builtin("igsm"), modulus or MODULUS
         if modulus is None:
             modulus = named_modulus(fields.origin) or MODULUS
         return world or named_world(fields.origin), modulus
@@ -137,13 +138,25 @@ def named_world(origin: Mapping[str, Any]) -> World:
         BadProblem: it is no built-in world, or one of another content.
     """
     named, wanted = origin.get("world"), origin.get("world_hash")
-    for name in builtin_worlds() if named is None and wanted is not None else ("igsm" if named is None else str(named),):
-        if name in builtin_worlds():
-            world = load_world(name)
+    for name in _builtins() if named is None and wanted is not None else ("igsm" if named is None else str(named),):
+        if name in _builtins():
+            world = _builtin(name)
             if wanted in (None, world.content_hash):
                 return world
     got = " ".join(str(one)[:40] for one in (named, wanted) if one is not None)
     raise BadProblem("world", "must be a built-in world of that content where the row alone says which", got, "name its file with --world")
+
+
+@lru_cache(maxsize=1)
+def _builtins() -> tuple[str, ...]:
+    """The names of the built-in worlds, looked for once."""
+    return builtin_worlds()
+
+
+@lru_cache(maxsize=16)
+def _builtin(name: str) -> World:
+    """A built-in world, read once."""
+    return load_world(name)
 
 
 def respell(fields: Fields, world: World, found: set[Spelling]) -> tuple[str, str, str | None, str | None]:
@@ -171,15 +184,20 @@ def respell(fields: Fields, world: World, found: set[Spelling]) -> tuple[str, st
 
 
 @lru_cache(maxsize=128)
-def read_problem(text: str, world: World, modulus: int) -> Problem:
-    """``parse_problem``, remembered for the next rows: a file often holds many solutions of one problem."""
-    return parse_problem(text, world, modulus)
+def read_tables(text: str, world: World, modulus: int, strict: bool) -> Tables:
+    """What verification needs of a problem's text, remembered for the next rows: a file often holds many solutions of one problem.
+
+    Raises:
+        BadProblem: see ``parse_problem``.
+    """
+    quick = quick_tables(text, world, modulus) if strict else None
+    return tables_of(parse_problem(text, world, modulus)) if quick is None else quick
 
 
 def _judge_exactly(number: int, fields: Fields, world: World, modulus: int, strict: bool) -> Judged:
-    problem = read_problem(_spaced(fields.problem) + _spaced(fields.question), world, modulus)
+    tables = read_tables(_spaced(fields.problem) + _spaced(fields.question), world, modulus, strict)
     answered = fields.answer is not None and bool(fields.answer.strip())
-    return Judged(number, problem.op, verify(problem, fields.solution, fields.answer, strict), (), answered)
+    return Judged(number, tables.op, verify_by(tables, fields.solution, fields.answer, strict), (), answered)
 
 
 def _spaced(text: str) -> str:

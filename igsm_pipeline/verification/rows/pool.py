@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
+from typing import Any, TypeVar
 
 from igsm_pipeline.problems.workers import map_in_order
 from igsm_pipeline.verification.rows.columns import Columns
@@ -15,54 +16,65 @@ CHUNK = 500
 """Rows that a process takes at a time."""
 ALONE = 4000
 """Rows below which starting processes takes longer than they save."""
-Outcomes = tuple[list[Judged | Refused], list[Sample]]
+R = TypeVar("R")
+Rows = list[Judged | Refused]
+Digest = Callable[[Rows], R]
+"""What is made of the outcomes of a chunk of rows, in the process that judged them; picklable."""
 
 
 def judge_rows(rows: Iterable[NumberedRow], judging: Judging, workers: int, samples: list[Sample]) -> Iterator[Judged | Refused]:
-    """A verdict or a refusal for every row, in order; at most a few chunks of rows are in memory.
+    """A verdict or a refusal for every row, in order; arguments and errors as ``judge_chunks``."""
+    for outcomes in judge_chunks(rows, judging, workers, samples, _as_they_are):
+        yield from outcomes
+
+
+def judge_chunks(rows: Iterable[NumberedRow], judging: Judging, workers: int, samples: list[Sample], digest: Digest[R]) -> Iterator[R]:
+    """What ``digest`` makes of every chunk of rows, in order; at most a few chunks are in memory.
 
     Args:
         rows: numbered.
         judging: how.
         workers: processes; 1: this one alone. Few rows are judged in this one anyway.
         samples: takes in the first rows that are not right.
+        digest: what is made of a chunk's outcomes.
 
     Raises:
         TransientFault: a process was killed.
     """
     chunks = _chunks(rows)
     head = list(islice(chunks, ALONE // CHUNK)) if workers > 1 else []
+    made: Iterator[tuple[R, list[Sample]]]
     if workers <= 1 or sum(map(len, head)) < ALONE:
-        for chunk in (*head, *chunks) if workers > 1 else chunks:
-            yield from _taken(judge_chunk(chunk, judging), samples)
-        return
-    for outcomes in map_in_order(_judge_chunk, chain(head, chunks), workers, _begin, (judging,)):
-        yield from _taken(outcomes, samples)
+        made = (_judge(chunk, judging, digest) for chunk in chain(head, chunks))
+    else:
+        made = map_in_order(_judge_own, chain(head, chunks), workers, _begin, (judging, digest))
+    for one, wrong in made:
+        samples.extend(wrong[: MAX_SAMPLES - len(samples)])
+        yield one
 
 
-def judge_chunk(rows: list[NumberedRow], judging: Judging) -> Outcomes:
-    """The outcomes of some rows, and the first rows among them that are not right."""
+def _judge(rows: list[NumberedRow], judging: Judging, digest: Digest[R]) -> tuple[R, list[Sample]]:
+    """The digest of some rows, and the first rows among them that are not right."""
     columns = Columns(judging.columns)
     outcomes = [judging.judge(number, row, columns) for number, row in rows]
     wrong = (place for place, one in enumerate(outcomes) if isinstance(one, Refused) or not one.verdict.correct)
-    return outcomes, [(rows[place][1], outcomes[place]) for place in islice(wrong, MAX_SAMPLES)]
+    return digest(outcomes), [(rows[place][1], outcomes[place]) for place in islice(wrong, MAX_SAMPLES)]
 
 
-_own: list[Judging] = []
-"""Of a worker: how it judges, sent once."""
+_own: list[tuple[Judging, Digest[Any]]] = []
+"""Of a worker: how it judges and what it makes of it, sent once."""
 
 
-def _begin(judging: Judging) -> None:
-    _own[:] = [judging]
+def _begin(judging: Judging, digest: Digest[Any]) -> None:
+    _own[:] = [(judging, digest)]
 
 
-def _judge_chunk(rows: list[NumberedRow]) -> Outcomes:
-    return judge_chunk(rows, _own[0])
+def _judge_own(rows: list[NumberedRow]) -> tuple[Any, list[Sample]]:
+    return _judge(rows, *_own[0])
 
 
-def _taken(outcomes: Outcomes, samples: list[Sample]) -> list[Judged | Refused]:
-    samples.extend(outcomes[1][: MAX_SAMPLES - len(samples)])
-    return outcomes[0]
+def _as_they_are(outcomes: Rows) -> Rows:
+    return outcomes
 
 
 def _chunks(rows: Iterable[NumberedRow]) -> Iterator[list[NumberedRow]]:

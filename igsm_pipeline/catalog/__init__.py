@@ -1,5 +1,5 @@
-"""The results in SQL: one DuckDB file over the store.
+"""The catalog: the results in SQL, as one DuckDB file over the store.
 
-views.py    the views, their columns and what these mean
-catalog.py  builds the file, answers queries read-only
+views.py    the tables and views, with their columns and meanings
+catalog.py  builds the file, and answers read-only queries
 """

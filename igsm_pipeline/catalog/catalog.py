@@ -1,14 +1,14 @@
 """The catalog: one small DuckDB file with the results as tables, and with views over the large Parquet files of the store.
 
-Results and summaries (accuracy, probe tables, correlation, checkpoints, ``units``) need nothing but the file. Views look for the store beside the
-file that is open, wherever that lies now and whatever the working directory: DuckDB's setting ``temp_directory`` is the path of the open file with
-".tmp" behind it, the only constant of a query that tells it. Where the file is attached to another database, or that setting was changed, they
-look where the catalog was built; ``SET VARIABLE igsm_home = '/path/of/the/data/folder/'`` says otherwise, and ``open_catalog`` does so.
-The file is built aside and renamed, so a reader sees the old catalog or the new one.
+The file alone answers queries about results and summaries (accuracy, probe tables, correlation, checkpoints, ``units``). Views look for the store in
+the folder of the open file, wherever that is and whatever the working directory: DuckDB's setting ``temp_directory`` is the path of the open file with
+".tmp", and no other constant of a query contains that path. If the file is attached to another database, or the setting was changed, views
+look in the folder where the catalog was built. ``SET VARIABLE igsm_home = '/path/of/the/data/folder/'`` names another one; ``open_catalog`` sets it.
+The file is built under another name and then renamed, so a reader sees the old catalog or the new one.
 
-Ours: what ``ask`` runs can only read, and only the store. DuckDB's own locks (read-only file, allowed folders, frozen configuration) are not
-enough: COPY and EXPORT still write into an allowed folder, EXPLAIN ANALYZE runs what it explains, SET VARIABLE redirects the views. So the
-kind of each statement is looked at, too.
+Ours: ``ask`` can only read, and only the store. DuckDB's own locks (read-only file, allowed folders, frozen configuration) are not
+enough: COPY and EXPORT still write into an allowed folder, EXPLAIN ANALYZE runs what it explains, SET VARIABLE redirects the views. So ``ask``
+also looks at the kind of each statement.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from igsm_pipeline.store import Store, read_manifest, written_whole
 CATALOG = "igsm.duckdb"
 _HOME = "igsm_home"
 _OPEN = r"igsm\.duckdb\.tmp$"
-"""How DuckDB's ``temp_directory`` ends while the catalog is the open file."""
+"""The end of DuckDB's ``temp_directory`` while the catalog is the open file."""
 _EXPLAIN = re.compile(r"\s*explain\s+(?:analyze\s+)?", re.I)
 _FINGERPRINT = r"'([^/\\]+)[/\\][^/\\]+$'"
 _WILSON = """
@@ -49,11 +49,11 @@ COMMENT ON TABLE units IS 'one row per finished unit of a member: what its manif
 
 
 def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
-    """Build ``<home>/igsm.duckdb`` anew from the units of all members.
+    """Build ``<home>/igsm.duckdb`` from the units of all members.
 
     Args:
         rows: one mapping per member and unit: ``member`` (its key), ``stage``, ``name`` (of the unit), ``folder`` (the unit's, below ``home``). Units
-            without a manifest are passed over.
+            without a manifest are skipped.
         home: the data root.
 
     Returns:
@@ -81,7 +81,9 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
                 _comment(connection, "TABLE", summary.name, summary.meaning, summary.columns)
             connection.commit()
             connection.close()
-            target.resolve().with_name(target.resolve().name + ".wal").unlink(missing_ok=True)  # another client's; it belongs to the file replaced
+            target.resolve().with_name(target.resolve().name + ".wal").unlink(
+                missing_ok=True
+            )  # left by another client; it belongs to the replaced file
     except (OSError, duckdb.IOException) as error:
         raise StoreError(f"{target} cannot be written ({error}); free space or fix the folder's permissions, then build it again") from error
     except duckdb.Error as error:
@@ -93,13 +95,13 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
 
 
 def refresh_catalog(home: Path) -> str | None:
-    """Build the catalog anew from the fresh units of all members.
+    """Build the catalog from the fresh units of all members.
 
     Returns:
-        Why that failed, where an older catalog is there to be used instead (of a data root mounted read-only, say); else None.
+        None, or why it failed if an older catalog can be used instead (for a data root that is mounted read-only, say).
 
     Raises:
-        StoreError: it failed, and there is no older one.
+        StoreError: it failed, and there is no older catalog.
     """
     try:
         build_catalog(catalog_rows(Store(home / "store")), home)
@@ -111,10 +113,10 @@ def refresh_catalog(home: Path) -> str | None:
 
 
 def open_catalog(home: Path) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to ``<home>/igsm.duckdb`` whose views find their files wherever ``home`` lies now.
+    """Open a read-only connection to ``<home>/igsm.duckdb``; its views find their files wherever ``home`` is now.
 
-    It reads no file outside the store, loads no extension, sees no variables of the calling Python program, and keeps the catalog that it
-    opened when a newer one takes its place. For queries of others use ``ask``.
+    It reads no file outside the store, loads no extension, and sees no variables of the calling Python program. If a newer catalog replaces the file,
+    the connection keeps the old one. For queries that other people wrote, use ``ask``.
 
     Raises:
         NotFound: there is no catalog.
@@ -139,7 +141,7 @@ def open_catalog(home: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _store_folders(store: Path) -> Iterator[Path]:
-    """The store, and the folders elsewhere that it, its stages or its units are links to: DuckDB looks at where a file really lies."""
+    """The store, and the targets of links among its folders, stages and units: DuckDB checks where a file really is."""
     yield store
     for place in (store, *store.glob("*"), *store.glob("*/*")):
         if place.is_symlink() and place.is_dir():
@@ -147,17 +149,17 @@ def _store_folders(store: Path) -> Iterator[Path]:
 
 
 def ask(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation | None:
-    """Run queries that someone typed; nothing but reading is let through.
+    """Run queries that someone typed. Only reading is allowed.
 
     Args:
         connection: from ``open_catalog``.
         query: one or more statements: SELECT, FROM, WITH, VALUES, SHOW, DESCRIBE, SUMMARIZE, or EXPLAIN of one of these.
 
     Returns:
-        The result of the last one; None where there is none.
+        The result of the last one; None if it has none.
 
     Raises:
-        BadInput: a statement does something else, or DuckDB refuses it.
+        BadInput: a statement does something else than reading, or DuckDB refuses it.
     """
     try:
         for statement in connection.extract_statements(query):
@@ -173,7 +175,7 @@ def ask(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRel
 
 
 def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> bool:
-    """Whether a statement is a SELECT (SHOW and the like are, to DuckDB) or explains one."""
+    """Whether a statement is a SELECT (for DuckDB, SHOW and the like are), or explains one."""
     if statement.type != duckdb.StatementType.EXPLAIN:
         return bool(statement.type == duckdb.StatementType.SELECT)
     inner = connection.extract_statements(_EXPLAIN.sub("", statement.query, count=1))
@@ -181,7 +183,7 @@ def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -
 
 
 def describe_views() -> list[tuple[str, str, tuple[Column, ...]]]:
-    """Name, meaning and columns of every table and view but ``units``, for documentation."""
+    """Name, meaning and columns of every table and view except ``units``, for documentation."""
     files = [(table.name, table.meaning, view_columns(table)) for _, table in file_tables()]
     return files + [(summary.name, summary.meaning, summary.columns) for summary in SUMMARIES]
 
@@ -192,7 +194,7 @@ def _unit(row: Mapping[str, Any], home: Path) -> tuple[Any, ...] | None:
         manifest = read_manifest(folder)
     except StoreError:
         return None
-    place = folder.absolute().relative_to(home.absolute()).as_posix()  # links below the data root are not followed
+    place = folder.absolute().relative_to(home.absolute()).as_posix()  # links below the data root stay as they are
     facts = (manifest.get("bytes"), manifest.get("seconds"), manifest.get("finished"))
     return (
         row["member"],
@@ -208,7 +210,7 @@ def _unit(row: Mapping[str, Any], home: Path) -> tuple[Any, ...] | None:
 
 
 def _file_query(connection: duckdb.DuckDBPyConnection, stage: Stage, table: Table, home: Path) -> str:
-    """The query over all files of a declared table, found from the place that ``_place`` tells."""
+    """The query over all files of a declared table; ``_place`` gives the folder that they are in."""
     folders = connection.execute("SELECT DISTINCT folder FROM units WHERE stage = ? ORDER BY folder", [stage.name]).fetchall()
     paths = [f"{folder}/{path.name}" for (folder,) in folders for path in sorted((home / folder).glob(table.files))]
     columns = [(column, view_type(column)) for column in view_columns(table)]
@@ -230,7 +232,7 @@ def _source(column: Column, present: set[str]) -> str:
 
 
 def _place(home: Path) -> str:
-    """The data root as an expression that DuckDB makes constant each time that a view is read; see the module."""
+    """The data root as an expression that DuckDB evaluates each time a view is read; see the module."""
     own = "current_setting('temp_directory')"
     beside = rf"CASE WHEN regexp_matches({own}, '(^|[/\\]){_OPEN}') THEN regexp_replace({own}, '{_OPEN}', '') ELSE {_quote(_folder(home))} END"
     return f"coalesce(getvariable('{_HOME}'), {beside})"
@@ -247,7 +249,7 @@ def _search_from(connection: duckdb.DuckDBPyConnection, home: Path) -> None:
 
 
 def _folder(home: Path) -> str:
-    """The data root as it begins paths."""
+    """The data root as the beginning of a path."""
     return f"{home.resolve()}{os.sep}"
 
 

@@ -1,8 +1,8 @@
-"""What can be asked of a store in SQL: the tables and views of the catalog, each with its columns and their meaning.
+"""The tables and views of the catalog, each with its columns and their meanings.
 
-Those over files follow from the tables that the stages declare: results are tables of the catalog, whatever is large is a view over the files.
-The summaries below are tables, too. ``catalog.catalog`` makes the DuckDB file that holds them. Each has ``experiment``: the key of the member
-whose unit it reads ("mini", "depth_med.size=GPT2-4-21"). A unit that two members share appears under both.
+Most follow from the tables that the stages declare: results become tables of the catalog, and large tables become views over the files.
+The summaries below are tables, too. ``catalog.catalog`` makes the DuckDB file. Each has the column ``experiment``, the key of the member
+whose unit it reads ("mini", "depth_med.size=GPT2-4-21"). If two members share a unit, it appears under both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TYPES = {"bool": "BOOLEAN", "string": "VARCHAR", "float": "DOUBLE", "double": "
 
 @dataclass(frozen=True)
 class Summary:
-    """A table of the catalog that a query makes from the tables and views before it."""
+    """A table of the catalog that a query makes from earlier tables and views."""
 
     name: str
     meaning: str
@@ -36,12 +36,12 @@ def view_type(column: Column) -> str:
 
 
 def view_columns(table: Table) -> tuple[Column, ...]:
-    """The columns of a table that the catalog shows, the experiment first."""
+    """The columns of a table in the catalog, the experiment first."""
     return (EXPERIMENT, *(column for column in table.columns if column.shown))
 
 
 def file_tables() -> list[tuple[Stage, Table]]:
-    """Every declared table that the catalog shows, with the stage that writes it, in the order of the data flow."""
+    """Every declared table that the catalog has, with the stage that writes it, in the order of the data flow."""
     return [(stage, table) for stage in STAGES.values() for table in stage.tables if table.view]
 
 

@@ -1,9 +1,9 @@
-"""What is to be computed, declared: experiment files and the members that they make.
+"""Experiments: they declare what is to be computed. An experiment file makes one or several members.
 
-experiment.py   a declarative file -> settings -> members (``mini``, ``depth_med.GPT2-4-21.s0``)
-folders.py      where experiment files lie, and which folders a data root has seen
-sections.py     the parts of an experiment file that span stages: training set, evaluation, probes, disk budget
-slices.py       evaluation slices by name -> problem sets
+experiment.py   reads an experiment file: settings, grid, members (``mini``, ``depth_med.GPT2-4-21.s0``)
+folders.py      finds the folders of experiment files, and remembers those that a data root has used
+sections.py     the sections of an experiment file that span stages: training set, evaluation, probes, disk budget
+slices.py       turns the name of an evaluation slice into a problem set
 builtin/        the experiments that come with the package
 """
 

@@ -42,7 +42,7 @@ _NAME = re.compile(r"[A-Za-z0-9._=-]+")
 
 
 class ExperimentSettings(Settings):
-    """Everything one member is: a section per stage or group of stages, each a settings class of its own."""
+    """The settings of one member: a section per stage or group of stages, each a settings class of its own."""
 
     title: str = Field("", max_length=200, description="one line for people")
     world: WorldSettings = Field(default_factory=WorldSettings)
@@ -64,15 +64,15 @@ class ExperimentSettings(Settings):
 
 @dataclass(frozen=True)
 class Member:
-    """One cell of an experiment: what a Dagster partition, a model and a report are about.
+    """One cell of an experiment's grid. A Dagster partition, a model and a report belong to a member.
 
     Attributes:
         key: experiment name, then the label of each grid axis, joined by dots.
         experiment: name of the experiment.
         labels: grid axis -> label of this member.
-        settings: what it is.
+        settings: its settings.
         path: the file that declares it.
-        archived: kept for its history, left out of schedules.
+        archived: kept for its history, but left out of schedules.
     """
 
     key: str
@@ -85,7 +85,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One file: its members in the grid's order."""
+    """One experiment file: its members in the grid's order."""
 
     name: str
     title: str
@@ -95,22 +95,22 @@ class Experiment:
 
 
 Broken = dict[Path, IgsmError]
-"""Experiment files that cannot be used, each with why."""
+"""Experiment files that cannot be used, and why."""
 
 
 _ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What values that nobody thought of raise (lists a thousand deep, numbers of five thousand digits): the file's fault, and no other file's."""
+"""Errors that unusual values raise (lists a thousand levels deep, numbers of five thousand digits); they concern their own file only."""
 
 
 def load_experiments(broken: Broken | None = None, folders: Sequence[Path] | None = None) -> dict[str, Experiment]:
-    """All experiments by name, files in alphabetical order, built-in ones first.
+    """All experiments by name: the built-in ones first, then files in alphabetical order.
 
     Args:
-        broken: takes the files that break a rule, which are then passed over; without it the first one is raised.
-        folders: where to look; None: in ``experiment_folders()``.
+        broken: gets the files that break a rule; these are skipped. Without it, the first such file raises.
+        folders: where to look; None means ``experiment_folders()``.
 
     Raises:
-        BadSettings: a file breaks a rule; names the file, the field, the rule, the value and the way out.
+        BadSettings: a file breaks a rule; the message names the file, the field, the rule, the value and the way out.
     """
     files: dict[str, Path] = {}
     raw: dict[str, dict[str, Any]] = {}
@@ -150,26 +150,26 @@ def load_experiments(broken: Broken | None = None, folders: Sequence[Path] | Non
 
 
 def load_members(broken: Broken | None = None, folders: Sequence[Path] | None = None) -> dict[str, Member]:
-    """Every member of every experiment by key, archived ones included; ``broken`` and ``folders`` as for ``load_experiments``."""
+    """Every member of every experiment by key, including archived ones; ``broken`` and ``folders`` as for ``load_experiments``."""
     return {member.key: member for experiment in load_experiments(broken, folders).values() for member in experiment.members}
 
 
 def find_member(key: str) -> Member:
-    """One member; broken files of other experiments do not matter.
+    """Find one member. Broken files of other experiments do not matter.
 
     Raises:
-        NotFound: there is none of that key; the message lists what there is.
-        BadSettings: there may be, in a file that breaks a rule.
+        NotFound: there is no such member; the message lists all.
+        BadSettings: the member may be declared in a file that breaks a rule.
     """
     return find_members([key])[0]
 
 
 def find_members(names: list[str]) -> list[Member]:
-    """The members that are named, an experiment's name standing for all its members; each once, in the order asked for.
+    """Find members by name; an experiment's name means all its members. Each comes once, in the given order.
 
     Raises:
         NotFound: a name is neither an experiment nor a member.
-        BadSettings: a name may be that of a file which breaks a rule.
+        BadSettings: a name may be declared in a file that breaks a rule.
     """
     broken: Broken = {}
     experiments, found = load_experiments(broken), dict[str, Member]()
@@ -187,7 +187,7 @@ def find_members(names: list[str]) -> list[Member]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, which plain YAML loaders let pass."""
+    """A YAML loader that refuses a repeated key, which plain loaders accept."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -233,7 +233,7 @@ def _experiment(name: str, files: Mapping[str, Path], raw: Mapping[str, dict[str
 
 
 def _with_base(name: str, files: Mapping[str, Path], raw: Mapping[str, dict[str, Any]], seen: tuple[str, ...]) -> dict[str, Any]:
-    """The values of a file laid over those of its base, and of the base's base; a base's name, grid and archived stay its own."""
+    """Put the values of a file over those of its base, and of the base's base; name, grid and archived are not taken from a base."""
     values = copy.deepcopy(raw[name])
     base = values.pop("base", None)
     if base is None:
@@ -255,7 +255,7 @@ def _overlay(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Value:
-    """One value of a grid axis: its label and the fields it sets."""
+    """One value of a grid axis: its label, and the fields that it sets."""
 
     axis: str
     label: str
@@ -293,7 +293,7 @@ def _member(name: str, path: Path, archived: bool, values: Mapping[str, Any], ce
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
-    """Relative paths of a world file or a foreign model count from the experiment file's folder; a built-in world's name has no suffix."""
+    """Make relative paths of a world file or a foreign model relative to the experiment file's folder; a built-in world's name has no suffix."""
     for section, field in (("world", "source"), ("model", "path")):
         part = values.get(section)
         if not isinstance(part, dict):

@@ -1,4 +1,4 @@
-"""Where experiment files lie, and the folders whose experiments a data root holds units of."""
+"""The folders of experiment files, and which folders a data root has units of."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from igsm_pipeline.store import find_home, locked, write_atomically
 
 BUILTIN = Path(__file__).parent / "builtin"
 KNOWN = ".experiment_folders.json"
-"""A file of the data root: the folders of all experiments that were run there, as a JSON list of paths."""
+"""A file of the data root: a JSON list of the folders whose experiments have been run there."""
 
 
 def experiment_folders() -> list[Path]:
-    """Where experiment files lie: the built-in ones, then the user's (``IGSM_EXPERIMENTS``, else ``<data root>/experiments``).
+    """The folders of experiment files: the built-in one, then the user's (``IGSM_EXPERIMENTS``, else ``<data root>/experiments``).
 
     Raises:
-        BadSettings: IGSM_EXPERIMENTS names no folder.
+        BadSettings: IGSM_EXPERIMENTS is not a folder.
     """
     named = os.environ.get("IGSM_EXPERIMENTS")
     if named:
@@ -34,7 +34,7 @@ def experiment_folders() -> list[Path]:
 
 
 def remember_folder(home: Path, folder: Path) -> None:
-    """Note that experiments of a folder are run in a data root, so that their units are not taken for garbage when another folder is in use."""
+    """Remember that experiments of a folder are run in a data root, so that their units are not removed as garbage while another folder is in use."""
     path = folder.resolve()
     if path in (BUILTIN.resolve(), (home / "experiments").resolve()) or path in _read(home):
         return
@@ -43,7 +43,7 @@ def remember_folder(home: Path, folder: Path) -> None:
 
 
 def known_folders(home: Path) -> list[Path]:
-    """The user's folders whose experiments may have units in a data root: those in use, its own, those remembered."""
+    """The user's folders whose experiments may have units in a data root: the current one, the data root's own, and remembered ones."""
     found = dict.fromkeys(path.resolve() for path in (*experiment_folders(), home / "experiments", *_read(home)))
     return [path for path in found if path.is_dir() and path != BUILTIN.resolve()]
 

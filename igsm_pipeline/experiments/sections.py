@@ -1,4 +1,4 @@
-"""The parts of an experiment file that span several stages."""
+"""The sections of an experiment file that span several stages."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ T = TypeVar("T")
 
 
 class ShardsSection(Settings):
-    """The training set: how many problems, and how they are laid into windows."""
+    """The training set: how many problems it has, and how they are put into windows."""
 
-    num_problems: int = Field(200_000, ge=1, description="problems of the training set; without meaning when streaming")
+    num_problems: int = Field(200_000, ge=1, description="problems of the training set; not used with streaming")
     window: int = Field(768, ge=32, le=1 << 16, description="tokens per window")
     alignment: Alignment = "aligned"
-    streaming: bool = Field(False, description="fresh problems all the way, made while training; nothing is kept on disk")
+    streaming: bool = Field(False, description="make new problems throughout the training; nothing is kept on disk")
     seed: int = Field(0, ge=0, description="seed of the training problems")
 
 
 class EvaluationSection(Settings):
-    """What is asked of the trained model. Source: 4,096 problems a slice, 2,048 tokens, beams 1 and 4 (arXiv:2407.20311, app. F)."""
+    """How the trained model is evaluated. Source: 4,096 problems a slice, 2,048 tokens, beams 1 and 4 (arXiv:2407.20311, app. F)."""
 
     slices: tuple[str, ...] = ("op<=max", "op=max", "op=max+1", "op=max+2", "reask", "by_op")
     beams: tuple[int, ...] = Field((1,), min_length=1, description="1 is greedy; more is beam search with sampling")
     num_problems: int = Field(4096, ge=1, description="problems per slice")
-    problems_per_op: int = Field(256, ge=1, description="problems per op level of by_op")
-    monitor_per_op: int = Field(32, ge=1, description="problems that are watched while training, per op level and per slice of monitor_slices")
-    monitor_slices: tuple[str, ...] = Field((), description="slices that are watched while training, beside every op level up to op_max")
-    max_tokens: int = Field(2048, ge=16, description="longest prompt and completion together")
+    problems_per_op: int = Field(256, ge=1, description="problems per op of by_op")
+    monitor_per_op: int = Field(32, ge=1, description="problems that are solved during the training, per op and per slice of monitor_slices")
+    monitor_slices: tuple[str, ...] = Field((), description="slices that are solved during the training, besides every op up to op_max")
+    max_tokens: int = Field(2048, ge=16, description="most tokens of prompt and completion together")
     seed: int = Field(0, ge=0, description="seed of the evaluation problems")
 
     @field_validator("slices", "monitor_slices")
@@ -52,19 +52,19 @@ class EvaluationSection(Settings):
 
 
 class ProbesSection(Settings):
-    """What is asked of the model's states."""
+    """How the model's states are probed."""
 
     tasks: tuple[TaskName, ...] = ALL_TASKS
     candidates: Candidates = "existing"
     per_problem: int = Field(10, ge=1, le=1000, description="most queries per problem and task")
-    slices: tuple[str, ...] = Field(("op<=max", "op=max", "op=max+1"), description="evaluation slices that probes are tested on")
-    slice_problems: int | None = Field(None, ge=1, description="problems of each of these that are asked about, from the first one on; None: all")
+    slices: tuple[str, ...] = Field(("op<=max", "op=max", "op=max+1"), description="evaluation slices that probes are scored on")
+    slice_problems: int | None = Field(None, ge=1, description="ask about the first so many problems of each slice; None: about all")
     num_problems: int = Field(20_000, ge=1, description="problems that probes are trained on")
     num_steps: int = Field(VProbeSettings.model_fields["num_steps"].default, ge=1, description="training steps of a V-probe")
     batch_problems: int = Field(VProbeSettings.model_fields["batch_problems"].default, ge=1, description="problems per step of a V-probe")
-    rank: int = Field(VProbeSettings.model_fields["rank"].default, ge=1, description="of the V-probe's update of the input embedding")
+    rank: int = Field(VProbeSettings.model_fields["rank"].default, ge=1, description="rank of the V-probe's update of the input embedding")
     learning_rate: float = Field(VProbeSettings.model_fields["learning_rate"].default, gt=0, description="of a V-probe")
-    warmup_steps: int = Field(VProbeSettings.model_fields["warmup_steps"].default, ge=0, description="steps in which a V-probe's rate rises")
+    warmup_steps: int = Field(VProbeSettings.model_fields["warmup_steps"].default, ge=0, description="steps over which a V-probe's rate rises")
     starts: int = Field(VProbeSettings.model_fields["starts"].default, ge=1, le=100, description="initial values that a V-probe tries")
     start_steps: int = Field(VProbeSettings.model_fields["start_steps"].default, ge=1, description="steps of each trial of a V-probe")
     weight_decay: float = Field(VProbeSettings.model_fields["weight_decay"].default, ge=0, description="of a V-probe")
@@ -92,12 +92,12 @@ class ProbesSection(Settings):
 
 
 class BudgetSection(Settings):
-    """What a member may use; a plan that needs more is refused before anything starts."""
+    """What a member may use. A plan that needs more is refused before anything starts."""
 
-    disk_gb: float = Field(50.0, gt=0, description="most that the stale units of the member may add to the disk, in 10^9 bytes")
+    disk_gb: float = Field(50.0, gt=0, description="most disk that the stale units of the member may add, in 10^9 bytes")
 
     def canonical(self) -> dict[str, object]:
-        """Nothing: a budget changes no result."""
+        """Empty: a budget changes no result."""
         return {}
 
 

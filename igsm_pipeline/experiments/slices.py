@@ -1,14 +1,14 @@
-"""Evaluation slices: what their names mean as problem sets.
+"""Evaluation slices: turns the name of a slice into a problem set.
 
     op<=max     in distribution: op by the family's law up to op_max
     op=max      op exactly op_max
     op=max+K    op exactly op_max + K (out of distribution)
     op=N        op exactly N
-    reask       the hardest-to-shortcut set: problems of the first out-of-distribution slice with their query redrawn
+    reask       problems of the first out-of-distribution slice with another query, drawn so that shortcuts are hardest
     by_op       every op from 1 to op_max equally often; read one row per op
 
-Source: op<=max, op=max, exact ops beyond it and reask are the columns of the paper's figure 3. Ours: ``by_op``, and reask resting on op_max + 1
-where no out-of-distribution slice is listed.
+Source: op<=max, op=max, exact ops beyond it and reask are the columns of the paper's figure 3. Ours: ``by_op``, and reask with op_max + 1
+if no out-of-distribution slice is listed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ MONITOR, PROBE_TRAIN = "monitor", "probe_train"
 
 
 def check_slice(name: str) -> str:
-    """The name itself where it is a slice's.
+    """Return the name if it is that of a slice.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not.
     """
     if name not in NAMED and not _EXACT.fullmatch(name):
         raise ValueError(f"a slice must be op<=max, op=max, op=max+K, op=N, reask or by_op, not {name!r}: correct its name")
@@ -55,10 +55,10 @@ def slice_set(name: str, slices: Sequence[str], family: FamilySettings, *, num_p
 
     Args:
         name: the slice.
-        slices: all slices of the experiment; ``reask`` rests on the first of them that is out of distribution.
+        slices: all slices of the experiment; ``reask`` uses the first of them that is out of distribution.
         family: the experiment's family.
-        num_problems: size of a slice.
-        per_op: problems per op level of ``by_op``.
+        num_problems: problems of a slice.
+        per_op: problems per op of ``by_op``.
         seed: seed of the evaluation problems.
     """
     op = exact_op(name, family)

@@ -1,4 +1,4 @@
-"""What can be done with any model, wherever it came from."""
+"""What every mind can do: its model, its tokenizer, and solving a problem."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Mind(ABC):
-    """A model with its tokenizer. ``igsm.open`` makes one; the model is loaded when it is first needed.
+    """A model with its tokenizer. ``igsm.open`` makes one; the model is loaded when it is first used.
 
     Attributes:
-        name: what it was opened by.
+        name: the name that it was opened by.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Mind(ABC):
         """The folder of the model and its tokenizer.
 
         Raises:
-            NotFound: it is not trained yet.
+            NotFound: the model is not trained yet.
         """
 
     @property
@@ -38,16 +38,16 @@ class Mind(ABC):
         """The order of problem and question that the model was trained on."""
 
     def model(self, device: str = "cpu") -> PreTrainedModel:
-        """A fresh copy of the trained model, in evaluation mode.
+        """Load a new copy of the trained model, in evaluation mode.
 
         >>> mind.model().config.model_type
         'gpt_neox'
 
         Args:
-            device: where its weights go.
+            device: device for its weights.
 
-        Raises:
-            NotFound: it is not trained yet.
+            Raises:
+                NotFound: the model is not trained yet.
             BadCheckpoint: the folder's model cannot be used.
         """
         from igsm_pipeline.model.gpt2_rotary import load
@@ -55,7 +55,7 @@ class Mind(ABC):
         return load(self.checkpoint, device=device)
 
     def tokenizer(self) -> Any:
-        """The tokenizer that lies beside the model, a ``transformers`` one.
+        """The tokenizer of the model, as ``transformers`` loads it.
 
         >>> ids = mind.tokenizer()(" 4")["input_ids"]
         >>> mind.tokenizer().decode(ids)
@@ -63,25 +63,25 @@ class Mind(ABC):
 
         Raises:
             NotFound: the model is not trained yet.
-            BadCheckpoint: there is none, or it lacks the markers of documents.
+            BadCheckpoint: there is no tokenizer, or it lacks the markers of documents.
         """
         from igsm_pipeline.toolbox.completions import load_tokenizer
 
         return load_tokenizer(self.checkpoint)
 
     def solve(self, problem: Problem, *, max_length: int = 2048) -> Solved:
-        """Let the model solve a problem, greedily, and judge what it wrote.
+        """Let the model solve a problem greedily, and verify what it wrote.
 
         >>> solved = mind.solve(mind.batch("op<=max")[0])
         >>> type(solved.verdict.correct), type(solved.written.solution)
         (<class 'bool'>, <class 'str'>)
 
         Args:
-            problem: of a world whose names the model was trained on; ``igsm.parse_problem`` makes one from text.
-            max_length: most tokens of problem and solution together; ``mind.settings.evaluation.max_tokens`` is what the run allowed.
+            problem: a problem with names that the model was trained on; ``igsm.parse_problem`` makes one from text.
+            max_length: most tokens of problem and solution together; the run itself used ``mind.settings.evaluation.max_tokens``.
 
         Returns:
-            The text of the problem, what was written, and the verdict; ``.steps()`` shows it sentence by sentence.
+            The text of the problem, what the model wrote, and the verdict; ``.steps()`` shows it sentence by sentence.
 
         Raises:
             NotFound: the model is not trained yet.
@@ -103,10 +103,10 @@ class Mind(ABC):
 
 
 class FolderMind(Mind):
-    """The mind in a folder: a checkpoint of the store, or a model from elsewhere. It has no tables.
+    """The mind of a model in a folder: a checkpoint of the store, or any other model. It has no tables.
 
     Args:
-        folder: holds config.json, the weights and the tokenizer.
+        folder: folder of config.json, the weights and the tokenizer.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -126,7 +126,7 @@ class FolderMind(Mind):
 
     @property
     def format(self) -> Literal["pq", "qp"]:
-        """The order of problem and question: what the store says of the checkpoint, else pq.
+        """The order of problem and question: that of the checkpoint if the store knows it, else pq.
 
         >>> igsm.open(mind.checkpoint).format
         'pq'

@@ -1,4 +1,4 @@
-"""From a name to a mind: each kind of mind says which names it answers to."""
+"""Opens a mind by its name or folder."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.published import is_published
 
 CONFIG = "config.json"
-"""A folder that holds this is the folder of a model."""
+"""A folder with this file is the folder of a model."""
 
 
 def open_mind(named: str | os.PathLike[str]) -> Mind:
-    """Open what an experiment has found, what was published of it, or a model in a folder. Nothing is computed, and nothing is
-    read before it is asked for.
+    """Open an experiment's member, a published folder, or the folder of a model. Nothing is computed, and each table is read when you
+    ask for it.
 
     >>> import igsm_pipeline as igsm
     >>> igsm.open("mini")
     <member mini: tables, model, probes>
 
     Args:
-        named: key of a member (``igsm status`` lists them), or a folder in which a model and its tokenizer lie. A string that names both is taken as
-            the folder, as ``igsm solve --model`` takes it.
+        named: key of a member (``igsm status`` lists them), or a folder with a model and its tokenizer. A string that names both means the
+            folder, as in ``igsm solve --model``.
 
     Returns:
         A ``MemberMind`` for a member, a ``PublishedMind`` for a folder that ``igsm publish`` wrote, a ``FolderMind`` for another folder.
 
     Raises:
-        NotFound: neither a member nor a folder with a model.
+        NotFound: there is no such member, and no folder with a model.
         BadSettings: the experiment file of that name breaks a rule.
     """
     folder = Path(named)

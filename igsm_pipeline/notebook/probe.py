@@ -1,4 +1,4 @@
-"""A trained V-probe together with the model that it reads."""
+"""A trained V-probe with the model that it reads."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import World
 
 MAX_TOKENS = 16384
-"""Padded tokens per pass; passes do not see one another."""
+"""Most tokens per forward pass, padding included; passes are independent."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """The V-probe of one task: a small update of the input embedding and a linear head on the last state of a frozen model.
+    """The V-probe of one task: a small update of the input embedding, and a linear head on the last state of a frozen model.
 
     Attributes:
-        queries: the task, the family of problems, and which parameters may be asked about.
-        tokens: how the model reads text.
-        world: the names that it was trained on.
-        folder: where the trained probe lies.
-        model_folder: the model that it was trained on.
+        queries: the task, the family of problems, and which parameters it can be asked about.
+        tokens: how text becomes tokens.
+        world: the names in the problems that it was trained on.
+        folder: folder of the trained probe.
+        model_folder: folder of the model that it was trained on.
         device: where to compute.
     """
 
@@ -50,7 +50,7 @@ class Probe:
 
     @property
     def task(self) -> TaskName:
-        """What it answers: nece, dep, known, value, can_next or nece_next.
+        """The task that it answers: nece, dep, known, value, can_next or nece_next.
 
         >>> mind.probe("nece").task
         'nece'
@@ -59,7 +59,7 @@ class Probe:
 
     @cached_property
     def network(self) -> VProbe:
-        """The trained weights, a ``torch.nn.Module``: ``rows`` and ``directions`` of the update, ``weight`` and ``bias`` of the head.
+        """The trained weights as a ``torch.nn.Module``: ``rows`` and ``directions`` of the update, ``weight`` and ``bias`` of the head.
 
         >>> mind.probe("nece").network.num_classes
         2
@@ -76,7 +76,7 @@ class Probe:
         return freeze(load(self.model_folder).to(self.device))
 
     def ask(self, problems: ProblemBatch, *, candidates: Candidates | None = None) -> pl.DataFrame:
-        """What the probe reads off the model: every parameter of some problems, at every sentence of their reference solutions.
+        """Ask the probe about every parameter of some problems, at every sentence of their reference solutions.
 
         >>> said = mind.probe("known").ask(mind.batch("op<=max").take(slice(0, 2)))
         >>> said.select("problem", "position", "name", "label", "prediction", "score").columns[-1]
@@ -85,13 +85,13 @@ class Probe:
         {0, 1}
 
         Args:
-            problems: of the world and modulus that the model was trained on; a few, since everything is asked.
-            candidates: which parameters are asked about: graph, existing, text or all; None: as in the experiment.
+            problems: problems of the world and modulus that the model was trained on. Take a few, since it asks about everything.
+            candidates: which parameters it asks about: graph, existing, text or all; None: as in the experiment.
 
         Returns:
-            One row per query: ``problem`` (row of the batch), ``position`` (sentences read, 0 is the end of the question), ``parameter`` (its code),
-            ``name``, ``label`` (the truth), ``prediction``, ``score`` (probability of label 1; for value that of the predicted class), and what else
-            is known of the parameter. For value, label M means that the value is not known yet; for dep, ``name_b`` is the other parameter.
+            One row per query: ``problem`` (row of the batch), ``position`` (number of sentences read, 0 is the end of the question), ``parameter``
+            (its code), ``name``, ``label`` (the true answer), ``prediction``, ``score`` (probability of label 1; for value, of the predicted class),
+            and further facts of the parameter. For value, label M means that the value is not known yet; for dep, ``name_b`` is the other parameter.
 
         Raises:
             BadInput: the problems are of another world or modulus.

@@ -1,4 +1,4 @@
-"""The mind of a published member: its model, its tables and its probes, all from one folder."""
+"""The mind of a published member: its model, tables and probes, from one folder."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class PublishedMind(FolderMind):
-    """What ``igsm publish`` wrote, read without a store and without a run. ``igsm.open`` makes one.
+    """A folder that ``igsm publish`` wrote, read without a store and without a run. ``igsm.open`` makes one.
 
-    Tables are those of a member's mind, slices told apart by the column ``slice``. What was not published is refused with what was.
+    Tables are those of a member's mind; the column ``slice`` names the slice. If something was not published, the error lists what was.
 
     Args:
         folder: the published folder.
 
     Raises:
-        BadInput: it was published in a form that this version does not know.
+        BadInput: this version does not know the form in which it was published.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,7 +42,7 @@ class PublishedMind(FolderMind):
 
     @property
     def family(self) -> FamilySettings:
-        """The problems that it was trained on.
+        """The settings of the problems that it was trained on.
 
         >>> published.family.modulus
         5
@@ -77,16 +77,16 @@ class PublishedMind(FolderMind):
         return self.checkpoint / REPORT
 
     def batch(self, slice: str) -> ProblemBatch:
-        """The problems of a slice, drawn anew: the same ones in the same order, as objects.
+        """Draw the problems of a slice again: the same problems in the same order, as objects.
 
         >>> published.batch("op=max")[0].op == published.family.op_max
         True
 
         Args:
-            slice: one that the model was evaluated on.
+            slice: a slice that the model was evaluated on.
 
-        Raises:
-            BadInput: it was not evaluated on it.
+            Raises:
+                BadInput: the model was not evaluated on it.
         """
         import numpy as np
 
@@ -100,41 +100,41 @@ class PublishedMind(FolderMind):
         return ProblemBatch(records, self.world, self.family.modulus)
 
     def table(self, name: str) -> pl.DataFrame:
-        """A table of ``results/``, whole; its card says what the columns mean.
+        """A whole table of ``results/``; its card explains the columns.
 
         >>> published.table("verdicts").height == published.verdicts().height
         True
 
         Args:
-            name: of the file, without ``.parquet``.
+            name: name of the file, without ``.parquet``.
 
-        Raises:
-            NotFound: it was not published.
+            Raises:
+                NotFound: the table was not published.
         """
         return pl.read_parquet(self.published.table(name), glob=False)
 
     def verdicts(self, slice: str | None = None, *, beams: int | None = None) -> pl.DataFrame:
-        """What became of each solution; ``problem`` is the row of the problem in ``batch(slice)``.
+        """The verdict on each solution; ``problem`` is the row of the problem in ``batch(slice)``.
 
         >>> set(published.verdicts(beams=1)["slice"]) == set(published.slices)
         True
 
         Args:
-            slice: None: all.
-            beams: 1 is greedy; None: all.
+            slice: one slice; None: all.
+            beams: number of beams, 1 is greedy; None: all.
         """
         rows = _of(self.table("verdicts"), "slice", slice)
         return rows if beams is None else rows.filter(pl.col("beams") == beams)
 
     def scores(self, slice: str | None = None, task: TaskName | None = None) -> pl.DataFrame:
-        """How well the probes read, with 95% intervals, per task, probe, layer, slice and subset.
+        """Scores of the probes with 95% intervals, per task, probe, layer, slice and subset.
 
         >>> published.scores("op<=max", "nece").filter(probe="v_probe", subset="all").height > 0
         True
 
         Args:
-            slice: None: all that are probed.
-            task: None: all.
+            slice: one slice; None: all that are probed.
+            task: one task; None: all.
         """
         return _of(_of(self.table("probe_metrics"), "slice", slice), "task", task)
 
@@ -147,11 +147,11 @@ class PublishedMind(FolderMind):
 
         Args:
             task: nece, dep, known, value, can_next or nece_next.
-            arm: ``trained``, or ``random``: the probe of the control, with random weights below it.
+            arm: ``trained``, or ``random``: the probe of the control, a model with random weights.
             device: where to compute.
 
         Raises:
-            NotFound: it was not published.
+            NotFound: the probe was not published.
         """
         import torch
 

@@ -1,10 +1,10 @@
-"""From a member of an experiment to its units, what is stale of them and why, and what that will cost.
+"""Planning: from a member of an experiment to its units, to what is stale and why, and to its cost.
 
-flow.py       the stages in order, and the units of each that a member needs: the pipeline on one screen
-planner.py    fresh or stale, with reasons
-novelty.py    what a new unit has that finished ones lack
-estimates.py  what the stale units will cost: tokens, disk, seconds
-speeds.py     how fast this machine is
-measuring.py  measures it
-preflight.py  refuses a plan that cannot come to its end here
+flow.py       the stages in order, and the units of each stage that a member needs: the pipeline on one screen
+planner.py    what is fresh and what is stale, with reasons
+novelty.py    how a new unit differs from finished ones
+estimates.py  the cost of stale units: tokens, disk, seconds
+speeds.py     the speeds of a machine
+measuring.py  measures the speeds of this machine
+preflight.py  refuses a plan that cannot be completed on this machine
 """

@@ -1,9 +1,9 @@
-"""What stale units will cost: tokens, disk, memory of a GPU, and a range of seconds.
+"""The cost of stale units: tokens, disk, memory of a GPU, and a range of seconds.
 
-Disk, memory and work are told from the settings, by the stages' own declarations, so that the first run can be refused too. Seconds are work over
-the speeds of a machine, measured or assumed (``planning.speeds``). Where the store holds finished units of the same stage whose work is not more
-than ``FARTHEST`` times smaller or larger, they correct them: by the median of what they took over what was expected of them. Without speeds and
-without finished units the seconds are zero and the unit counts as ``unknown``.
+Disk, memory and work follow from the settings, by the stages' declarations, so that even a first run can be refused. Seconds are work divided by
+the speeds of a machine, measured or assumed (``planning.speeds``). If the store has finished units of the same stage with similar work (at most
+``FARTHEST`` times smaller or larger), the seconds are corrected by the median of what these took, divided by what was expected of them. Without
+speeds and finished units the seconds are zero, and the unit counts as ``unknown``.
 
 Ours: all of it; good to a factor of two or three.
 """
@@ -28,31 +28,31 @@ from igsm_pipeline.training.stage import training_tokens
 
 GIGABYTE = 1_000_000_000
 FOLDER_BYTES = 16_384
-"""Of any unit: manifest, Parquet footers."""
+"""Bytes that every unit takes: its manifest, and the footers of its Parquet files."""
 FARTHEST = 100.0
 NEAREST = 9
-"""Finished units that correct an estimate at most, those of the most similar work."""
+"""Most finished units that correct an estimate: those with the most similar work."""
 LIKE = 3.0
-"""Units whose work is further off than this factor beyond the nearest correct nothing."""
+"""Units whose work is further off than this factor, relative to the nearest, are not used for a correction."""
 SURE = 1.25
-"""An estimate that finished units correct is off by this factor at least, either way; one by a single unit by its square."""
+"""An estimate that finished units correct is uncertain by at least this factor, up and down; if a single unit corrects it, by its square."""
 SHORT_S = 1.0
-"""Units that took less, or should have, correct nothing."""
+"""Units that took fewer seconds, or were expected to, are not used for a correction."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What some units will cost.
+    """The cost of some units.
 
     Attributes:
-        tokens: real training tokens seen.
+        tokens: training tokens, without padding.
         bytes: disk.
         seconds: time, the middle of the range.
-        low: time, if all goes as fast as it may.
-        high: time, if all goes as slowly as it may.
-        unknown: units of whose seconds nothing is known.
+        low: time, if everything is as fast as it may be.
+        high: time, if everything is as slow as it may be.
+        unknown: number of units without any estimate of seconds.
         memory: bytes of a GPU that the largest unit needs.
-        corrected: units whose seconds rest on finished units of this store.
+        corrected: number of units whose seconds are corrected by finished units of this store.
     """
 
     tokens: int = 0
@@ -78,13 +78,13 @@ class Estimate:
 
 
 def estimate_stages(plan: Plan, store: Store, speeds: Speeds | None = None, *, corrected: bool = True) -> dict[str, Estimate]:
-    """The cost of every stale stage of a plan; stages that use several cores take that much less.
+    """Estimate the cost of every stale stage of a plan. A stage that uses several cores takes less time accordingly.
 
     Args:
-        plan: what is to be done.
-        store: where finished units are looked for.
-        speeds: of the machine; None: only finished units tell seconds.
-        corrected: let finished units correct the seconds; not for a machine that they were not made on.
+        plan: the plan.
+        store: the store whose finished units are used.
+        speeds: the machine's speeds; None: seconds follow from finished units only.
+        corrected: correct the seconds by finished units; not for another machine than the one that made them.
     """
     found = {}
     for name in plan.stale_stages:
@@ -99,7 +99,7 @@ def estimate_stages(plan: Plan, store: Store, speeds: Speeds | None = None, *, c
 
 
 def _beside(stage: Stage, number: int, speeds: Speeds) -> int:
-    """Cores that a stage with some units to compute keeps busy."""
+    """The number of cores that a stage keeps busy with so many units to compute."""
     if stage.workers:
         return speeds.cores
     return min(speeds.cores, number) if stage.parallel and not (stage.torch and speeds.on_gpu) else 1
@@ -111,7 +111,7 @@ def _scaled(cost: Estimate, factor: float, start: float) -> Estimate:
 
 
 def estimate(units: Iterable[Unit], store: Store, speeds: Speeds | None = None, *, corrected: bool = True) -> Estimate:
-    """What computing the units will cost, one after another on one core or device; arguments as for ``estimate_stages``."""
+    """Estimate the cost of units, computed one after another on one core or device; arguments as for ``estimate_stages``."""
     total, finished = Estimate(), dict[str, list[tuple[float, float]]]()
     for unit in units:
         if unit.stage not in finished:
@@ -124,7 +124,7 @@ def estimate(units: Iterable[Unit], store: Store, speeds: Speeds | None = None, 
 
 
 def _seconds(unit: Unit, finished: Sequence[tuple[float, float]], speeds: Speeds | None) -> tuple[float, float, bool]:
-    """Least and most seconds of a unit, and whether finished units told them; zeros where nothing tells."""
+    """Least and most seconds of a unit, and whether finished units corrected them; zeros if nothing is known."""
     work = work_of(unit)
     least, most = _expected(unit, speeds)
     expected = math.sqrt(least * most) or work  # without speeds, seconds are in proportion to the work
@@ -140,7 +140,7 @@ def _seconds(unit: Unit, finished: Sequence[tuple[float, float]], speeds: Speeds
 
 
 def _expected(unit: Unit, speeds: Speeds | None) -> tuple[float, float]:
-    """Least and most seconds by work and speeds alone; zeros without speeds."""
+    """Least and most seconds from work and speeds alone; zeros without speeds."""
     stage, work = STAGES[unit.stage], work_of(unit)
     if speeds is None:
         return 0.0, 0.0
@@ -153,7 +153,7 @@ def _expected(unit: Unit, speeds: Speeds | None) -> tuple[float, float]:
 
 
 def _counted_fill(unit: Unit, store: Store) -> float | None:
-    """Real tokens over window in a training's shards, where they were counted."""
+    """Share of real tokens in a training's shards, if they have been counted."""
     shards = unit.inputs.get("shards")
     try:
         return None if shards is None else float(store.manifest(shards)["counts"]["fill"])
@@ -162,20 +162,20 @@ def _counted_fill(unit: Unit, store: Store) -> float | None:
 
 
 def disk_of(unit: Unit) -> int:
-    """Bytes that a unit will take at most while it is made, expected."""
+    """Most bytes that a unit is expected to take while it is made."""
     return FOLDER_BYTES + round(STAGES[unit.stage].disk(unit))
 
 
 def work_of(unit: Unit) -> float:
-    """What is to be done for a unit, in its stage's own measure; more than 0."""
+    """The work of a unit, in its stage's own measure; more than 0."""
     return max(1e-3, STAGES[unit.stage].work(unit))
 
 
 def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) -> None:
-    """Refuse a plan that needs more disk than the member declares or the machine has.
+    """Refuse a plan that needs more disk than the member's budget allows or the machine has.
 
     Raises:
-        BadSettings: names the need and the limit.
+        BadSettings: it names the need and the limit.
     """
     need = sum((one.bytes for one in estimates.values()), 0)
     budget = plan.member.settings.budget.disk_gb * GIGABYTE
@@ -205,12 +205,12 @@ def _finished(stage: str, store: Store) -> list[tuple[float, float]]:
             if manifest["seconds"] > 0:
                 found.append((work_of(unit), float(manifest["seconds"])))
         except (StoreError, LookupError, TypeError, ValueError, StopIteration):
-            continue  # a damaged manifest, or one of settings or inputs that the stage no longer has
+            continue  # the manifest is damaged, or has settings or inputs that the stage no longer has
     return found
 
 
 def _unit_of(folder: Path, store: Store) -> Unit:
-    """The unit behind a finished folder, its inputs from their own folders."""
+    """Rebuild the unit of a finished folder, and its inputs from their folders."""
     manifest = read_manifest(folder)
     inputs = {role: _unit_of(store.root / entry["stage"] / entry["fingerprint"], store) for role, entry in manifest["inputs"].items()}
     return Unit(manifest["stage"], manifest["name"], manifest["version"], manifest["settings"], inputs)

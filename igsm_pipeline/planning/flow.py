@@ -1,7 +1,7 @@
-"""The pipeline: its stages in the order of the data flow, and the units of each that a member needs.
+"""The pipeline: its stages in the order of the data flow, and the units of each stage that a member needs.
 
-A unit's settings hold what its stage reads and nothing else, so that a change of the experiment file makes stale what reads it and what
-rests on that, and no more.
+A unit's settings hold what its stage reads and nothing else. So a change of the experiment file makes only those units stale that read it, and the
+units that depend on them.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from igsm_pipeline.world.stage import STAGE as WORLD
 
 TRAIN = "train"
 CORRELATED: tuple[TaskName, ...] = ("nece", "can_next", "nece_next")
-"""The tasks whose probes the error correlation asks."""
+"""The tasks whose probes the error correlation uses."""
 
 
 class Wiring:
-    """The units of one member while they are put together: each stage adds its own and finds those of the stages before it."""
+    """Builds the units of one member: each stage adds its units and finds those of earlier stages."""
 
     def __init__(self, member: Member) -> None:
         self.member = member
@@ -60,11 +60,11 @@ class Wiring:
         """Add a unit.
 
         Args:
-            stage: whose it is.
-            name: what it is to this member.
-            settings: what it depends on.
-            inputs: role -> unit; each must be one of the stage's declared reads.
-            labels: what tells it from the stage's other units, for views and reports; no part of its address.
+            stage: the unit's stage.
+            name: name of the unit in this member.
+            settings: settings of the unit.
+            inputs: role -> unit; the stage must declare each of them as a read.
+            labels: how it differs from the stage's other units, for views and reports; they are not part of its fingerprint.
 
         Raises:
             ValueError: the stage does not declare an input (a fault of the program).
@@ -79,7 +79,7 @@ class Wiring:
         return unit
 
     def one(self, stage: Stage, name: str) -> Unit:
-        """A unit added before."""
+        """Find a unit that was added before."""
         return self.made[stage.name][name]
 
     @property
@@ -96,12 +96,12 @@ class Wiring:
         return {**self.problems(part), Role("queries"): self.one(PROBE_QUERIES, part)}
 
     def model(self, arm: str) -> Unit:
-        """The trained model or its random control."""
+        """The trained model, or the control."""
         return self.one(CHECKPOINT, "checkpoint") if arm == "trained" else self.one(CONTROL, "control")
 
     @property
     def probed(self) -> tuple[str, ...]:
-        """The parts that queries are asked of: the probes' training set, then the slices."""
+        """The problem sets that queries are asked about: the probes' training set, then the slices."""
         return (PROBE_TRAIN, *self.settings.probes.slices) if self.settings.probes.tasks else ()
 
 
@@ -111,13 +111,13 @@ def wire_world(wiring: Wiring) -> None:
 
 
 def wire_problem_sets(wiring: Wiring) -> None:
-    """The training set, the sets watched while training, one per evaluation slice, one to train probes on."""
+    """Add the training set, the sets that are solved during training, one set per evaluation slice, and one to train probes on."""
     for name, settings in problem_sets(wiring.settings).items():
         wiring.add(PROBLEM_SETS, name, settings, wiring.world)
 
 
 def wire_token_shards(wiring: Wiring) -> None:
-    """The training set's windows; none where training is streamed or the model is foreign."""
+    """Add the training set's windows; there are none if training is streamed or the model is foreign."""
     if TRAIN in wiring.made[PROBLEM_SETS.name]:
         shards = wiring.settings.shards
         settings = ShardSettings(**wiring.common, window=shards.window, alignment=shards.alignment)
@@ -125,7 +125,7 @@ def wire_token_shards(wiring: Wiring) -> None:
 
 
 def wire_checkpoint(wiring: Wiring) -> None:
-    """The checkpoint; streamed training has no shards, a foreign checkpoint neither shards nor monitor."""
+    """Add the checkpoint; streamed training has no shards, a foreign checkpoint has neither shards nor monitor."""
     settings, inputs, stream = wiring.settings, wiring.world, None
     if settings.model.path is None:
         for name, unit in wiring.made[PROBLEM_SETS.name].items():
@@ -146,7 +146,7 @@ def _evaluations(settings: ExperimentSettings) -> list[tuple[str, int, str]]:
 
 
 def wire_generations(wiring: Wiring) -> None:
-    """Solutions of every slice by every number of beams."""
+    """Add the solutions of every slice for every number of beams."""
     evaluation = wiring.settings.evaluation
     for part, beam, name in _evaluations(wiring.settings):
         how = GenerationSettings(**wiring.common, beam=beam, max_tokens=evaluation.max_tokens, seed=evaluation.seed)
@@ -155,7 +155,7 @@ def wire_generations(wiring: Wiring) -> None:
 
 
 def wire_verdicts(wiring: Wiring) -> None:
-    """A verdict on every solution."""
+    """Add the verdicts on all solutions."""
     judged = VerdictSettings(modulus=wiring.settings.family.modulus, tokens=wiring.settings.tokens)
     for part, beam, name in _evaluations(wiring.settings):
         inputs = {**wiring.problems(part), Role("generations"): wiring.one(GENERATIONS, name)}
@@ -163,14 +163,14 @@ def wire_verdicts(wiring: Wiring) -> None:
 
 
 def wire_control(wiring: Wiring) -> None:
-    """The random control, where anything is probed."""
+    """Add the control, if anything is probed."""
     if wiring.probed:
         drawn = ControlSettings(**wiring.common, model=wiring.settings.model, seed=wiring.settings.probes.seed)
         wiring.add(CONTROL, "control", drawn, wiring.world)
 
 
 def wire_probe_queries(wiring: Wiring) -> None:
-    """Queries per problem set: one more slice asks nothing anew."""
+    """Add queries per problem set, so that one more slice leaves the others fresh."""
     probes = wiring.settings.probes
     for part in wiring.probed:
         asked = QuerySetSettings(
@@ -186,7 +186,7 @@ def wire_probe_queries(wiring: Wiring) -> None:
 
 
 def wire_activation_cache(wiring: Wiring) -> None:
-    """States per problem set and model."""
+    """Add states per problem set and model."""
     for part in wiring.probed:
         for arm in ARMS:
             kept = ActivationSettings(**wiring.common, tasks=wiring.settings.probes.tasks, arm=arm)
@@ -194,7 +194,7 @@ def wire_activation_cache(wiring: Wiring) -> None:
 
 
 def wire_linear_probes(wiring: Wiring) -> None:
-    """Linear probes of all tasks and layers per model."""
+    """Add linear probes of all tasks and layers per model."""
     probes = wiring.settings.probes
     for arm in ARMS if wiring.probed else ():
         fitted = LinearProbeSettings(modulus=wiring.settings.family.modulus, tasks=probes.tasks, arm=arm, l2=probes.linear_l2, seed=probes.seed)
@@ -206,7 +206,7 @@ def wire_linear_probes(wiring: Wiring) -> None:
 
 
 def wire_v_probes(wiring: Wiring) -> None:
-    """A V-probe per task and model; of nece also one per layer that the experiment names."""
+    """Add a V-probe per task and model; for nece also one per layer that the experiment names."""
     probes = wiring.settings.probes
     for task in probes.tasks:
         for arm in ARMS:
@@ -237,7 +237,7 @@ def _add_v_probe(wiring: Wiring, name: str, *, task: TaskName, arm: Arm, **layer
 
 
 def wire_probe_scores(wiring: Wiring) -> None:
-    """Scores per slice: one more slice trains nothing anew."""
+    """Add scores per slice, so that one more slice trains no probe again."""
     probes = wiring.settings.probes
     for part in probes.slices if wiring.probed else ():
         inputs = wiring.asked(part)
@@ -251,7 +251,7 @@ def wire_probe_scores(wiring: Wiring) -> None:
 
 
 def wire_error_correlation(wiring: Wiring) -> None:
-    """Figure 8 over all slices, where a task that it asks is probed."""
+    """Add figure 8 over all slices, if a task that it needs is probed."""
     settings = wiring.settings
     tasks = [task for task in CORRELATED if task in settings.probes.tasks]
     if not tasks:
@@ -268,7 +268,7 @@ def wire_error_correlation(wiring: Wiring) -> None:
 
 
 def wire_report(wiring: Wiring) -> None:
-    """One report of everything."""
+    """Add one report of everything."""
     described = ReportSettings(member=wiring.member.key, title=wiring.settings.title, experiment=wiring.settings.canonical())
     wiring.add(REPORT, "report", described, {Role(unit.stage, unit.name, "/"): unit for unit in wiring.units})
 
@@ -296,10 +296,10 @@ STAGES: Mapping[str, Stage] = {stage.name: stage for stage in FLOW}
 
 
 def find_stage(name: str) -> Stage:
-    """A stage by name.
+    """Find a stage by name.
 
     Raises:
-        NotFound: there is none; the message lists them.
+        NotFound: there is no such stage; the message lists all.
     """
     if name not in STAGES:
         near = did_you_mean(name, STAGES)
@@ -308,13 +308,13 @@ def find_stage(name: str) -> Stage:
 
 
 def declared_text() -> str:
-    """Hash of the declarations as they lie on the disk now: another one means that this process, if it is old, knows other VERSIONs."""
+    """Hash of the declarations as they are on the disk now. If it changes, this process may know old VERSIONs and should be restarted."""
     files = sorted(Path(__file__).parents[1].glob("*/stage.py"))
     return hash_json([hash_file(file) for file in (*files, Path(__file__))])
 
 
 def units_of(member: Member) -> list[Unit]:
-    """Every unit of a member, inputs before what reads them, the report last.
+    """All units of a member; each comes after its inputs, the report last.
 
     Raises:
         BadSettings, BadWorld, BadCheckpoint, NotFound: a file that the member names cannot be read.

@@ -1,9 +1,9 @@
-"""A few seconds of each kind of work, timed on this machine.
+"""Measures the speeds of this machine: a few seconds of each kind of work.
 
-Two networks of two layers, as narrow as ``mini``'s and as wide as the paper's, do a training step, a step that trains the embedding alone, a forward
-pass and a short completion; one loop of Python stands for the work of a core; one process that loads torch, for the start of a stage. Each is done
-until it has taken ``LEAST_S``, the median counts. On a processor that is processor time, so that other programs do not spoil a moment's figures: they
-are those of an idle machine, and plans say so where it is not (``planning.speeds.busy``).
+Two networks of two layers, one as narrow as ``mini``'s and one as wide as the paper's, do a training step, a step that trains the embedding alone,
+a forward pass and a short completion. A loop of Python measures a core; a process that loads torch measures the start of a stage. Each is repeated
+for ``LEAST_S`` seconds, and the median counts. On a processor the measure is processor time, so that other programs do not disturb it: the speeds are
+those of an idle machine, and a plan says so if the machine is busy (``planning.speeds.busy``).
 
 Ours: all of it.
 """
@@ -33,34 +33,34 @@ from igsm_pipeline.processes.pools import usable_cores
 
 LEAST_S = 0.5
 SHAPES = dict(zip(MEASURED_WIDTHS, ((4, 20, 96), (12, 4, 256)), strict=True))
-"""Width -> heads, rows and their length."""
+"""Width -> number of heads, rows and their length."""
 _CPU = torch.device("cpu")
 _LAYERS, _VOCABULARY, _WRITTEN = 2, 600, 24
 _LOOP_S = 0.011
-"""Seconds of the loop on one idle core of a common server."""
+"""Seconds that the loop takes on one idle core of a common server."""
 _FITTING = 4e9
-"""Operations per second of linear probes on one core of a common server, from a finished ``mini``: they wait for memory, not for arithmetic."""
+"""Operations per second of linear probes on one core of a common server, from a finished ``mini``; memory limits them, not arithmetic."""
 _LOOP_SHARE = 0.6
-"""Of a training on a CPU: what optimizer, data and cores that wait for one another leave of the arithmetic's pace, from a finished ``mini``."""
+"""Share of the arithmetic's speed that a training on a CPU reaches: optimizer, data and waiting take the rest. From a finished ``mini``."""
 _SPREAD = 1.6
-"""What a rate that was measured for a moment is off from that of hours, either way."""
+"""How far a speed that was measured for a moment may differ from that of hours, up and down."""
 
 
 def measure_speeds(device_name: str = "auto") -> Speeds:
-    """This machine's speeds, in some ten seconds.
+    """Measure this machine's speeds; it takes some ten seconds.
 
     Args:
         device_name: as in ``training.device``.
 
     Raises:
-        BadSettings: a device that this machine does not have.
+        BadSettings: this machine does not have the device.
     """
     device = pick_device(device_name)
     on_gpu = device.type == "cuda"
     core = _LOOP_S / _seconds_of(_loop)
     rates: dict[str, dict[int, tuple[float, float]]] = {FITTING: {96: _around(_FITTING * core * (100 if on_gpu else 1))}}
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as where several units are computed side by side; training has a thread per core
+    torch.set_num_threads(1)  # as when several units are computed side by side; training has a thread per core
     try:
         for width, (heads, rows, length) in SHAPES.items():
             for kind, rate in _measure_width(width, heads, rows, length, device).items():
@@ -105,7 +105,7 @@ def _measure_width(width: int, heads: int, rows: int, length: int, device: torch
 
 
 def _seconds_of(work: Callable[[], object], device: torch.device = _CPU) -> float:
-    """Median seconds of some work after a first time; of processor time where it is done on one."""
+    """Median seconds of some work, its first run left out; processor time if it runs on a processor."""
     work()
     taken: list[float] = []
     while sum(taken) < LEAST_S:

@@ -1,7 +1,7 @@
-"""Why a unit that was never computed is new: what differs from the nearest one of its kind that was.
+"""Explains why a unit has never been computed: how it differs from the most similar finished unit.
 
-A unit's address changes with its settings, so that the store alone can only say "never computed". People ask what they changed; the answer
-is the difference to the most similar finished unit of the same stage and name.
+A unit's fingerprint changes with its settings, so the store alone can only say "never computed". This module says what was changed: the
+difference from the most similar finished unit of the same stage and name.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from igsm_pipeline.errors import StoreError
 from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
 
 MOST_DIFFERENCES = 4
-"""Units that differ in more are not taken for an earlier state of one another. Ours."""
+"""Units that differ in more settings are not taken for versions of each other. Ours."""
 
 
 def explain_new(unit: Unit, store: Store) -> tuple[str, ...]:
-    """What was changed since the most similar finished unit of the same stage and name; empty where there is none."""
+    """List what changed since the most similar finished unit of the same stage and name; empty if there is none."""
     folder = store.root / unit.stage
     if not folder.is_dir():
         return ()
@@ -34,7 +34,7 @@ def explain_new(unit: Unit, store: Store) -> tuple[str, ...]:
 
 @lru_cache(maxsize=32)
 def _finished(folder: Path, _mtime_ns: int) -> dict[str, list[tuple[Mapping[str, Any], dict[str, str]]]]:
-    """The manifests of a stage's folder and the leaves of their settings by unit name, read again when a unit was added or removed."""
+    """The manifests of a stage's folder and their settings as leaves, by unit name; read again when a unit is added or removed."""
     found: dict[str, list[tuple[Mapping[str, Any], dict[str, str]]]] = {}
     for path in sorted(folder.glob(f"*/{MANIFEST}")):
         if "." in path.parent.name:

@@ -1,4 +1,4 @@
-"""What is fresh and what is stale of a member, and why."""
+"""What is fresh and what is stale in a member, and why."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from igsm_pipeline.store import NEVER, Freshness, Store, Unit
 
 
 def stages_of(units: Iterable[Unit]) -> list[str]:
-    """The stages of some units in the order of the data flow."""
+    """The stages of some units, in the order of the data flow."""
     present = {unit.stage for unit in units}
     return [stage for stage in STAGES if stage in present]
 
 
 def needed_stages(member: Member, store: Store, stages: Sequence[str] | None, *, deep: bool = False) -> list[str] | None:
-    """Some stages of a member with those before them that have something to compute for them; None (all) stays None.
+    """The given stages of a member, and the stages before them that have something to compute for them; None (all) stays None.
 
-    A stage is taken whole, so that what its other units read is brought up to date, too.
+    A stage is always taken whole, so that everything that its units read is brought up to date, too.
 
     Raises:
-        NotFound: no stage of that name.
+        NotFound: there is no stage of that name.
     """
     if stages is None:
         return None
@@ -41,12 +41,12 @@ def needed_stages(member: Member, store: Store, stages: Sequence[str] | None, *,
 
 @dataclass(frozen=True)
 class Plan:
-    """What a member has and lacks.
+    """The units of a member, and which of them are fresh.
 
     Attributes:
-        member: whose plan it is.
+        member: the member.
         units: its units in order.
-        freshness: of each, in the same order.
+        freshness: whether each unit is fresh, in the same order.
     """
 
     member: Member
@@ -65,17 +65,17 @@ class Plan:
 
 
 def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, deep: bool = False, inputs: bool = False) -> Plan:
-    """What is fresh and what is stale of a member.
+    """Plan a member: find out what is fresh and what is stale.
 
     Args:
         member: the member.
-        store: where to look.
+        store: the store to look in.
         stages: only units of these stages; None for all.
-        deep: re-hash every file instead of trusting size and modification time.
-        inputs: also of the stages before these that have something to compute for them, see ``needed_stages``.
+        deep: hash every file again instead of trusting size and modification time.
+        inputs: include the stages before these that have something to compute for them, see ``needed_stages``.
 
     Raises:
-        NotFound: no stage of that name.
+        NotFound: there is no stage of that name.
     """
     if inputs:
         stages = needed_stages(member, store, stages, deep=deep)
@@ -121,7 +121,7 @@ def find_unit(member: Member, stage: str, name: str) -> Unit:
 
 
 def catalog_rows(store: Store) -> list[dict[str, Any]]:
-    """Every fresh unit of every member as a row (member, stage, name, folder), as the DuckDB views take them."""
+    """Every fresh unit of every member as a row (member, stage, name, folder), as ``build_catalog`` takes them."""
     rows = []
     for looked in usable_plans(store, {}):
         for unit, state in zip(looked.units, looked.freshness, strict=True):

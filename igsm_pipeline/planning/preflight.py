@@ -1,4 +1,4 @@
-"""What is refused before anything is computed, because a stage would refuse it hours later."""
+"""Refuses a plan before anything is computed, if a stage would refuse it hours later."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from igsm_pipeline.store import Store
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 LOOKED_AT = 16
-"""Problems of a slice that are drawn to see how long its documents are."""
+"""Problems per slice that are drawn to find out how long its documents are."""
 _AMPLE = 2
-"""An average document fits so many times into what is taken to be ample, unseen."""
+"""If ``max_tokens`` is this many times an average document, no problems are drawn."""
 
 
 def check_plan(plan: Plan, store: Store) -> None:
-    """Refuse a plan that cannot come to its end on this machine.
+    """Refuse a plan that cannot be completed on this machine.
 
     Raises:
-        BadSettings: the disk budget or the disk is too small, a device's name is none, or no solution fits into ``evaluation.max_tokens``.
+        BadSettings: the disk budget or the disk is too small, the device does not exist, or no solution fits into ``evaluation.max_tokens``.
         BadWorld, BadInput: the world's names do not fit the tokens.
         StoreError: the store cannot be written.
     """
@@ -49,13 +49,13 @@ def check_plan(plan: Plan, store: Store) -> None:
 
 
 def check_room(member: Member) -> None:
-    """Refuse an ``evaluation.max_tokens`` within which nothing of some slice can be solved.
+    """Refuse an ``evaluation.max_tokens`` that leaves no room for any solution of some slice.
 
-    Of each slice the first problems are drawn and written as tokens. That costs seconds, so it is done only where ``max_tokens`` is near the length
-    of an average document; whether single completions were cut off is told later, by the check ``room_to_answer``.
+    The first problems of each slice are drawn and written as tokens. That takes seconds, so it is done only if ``max_tokens`` is near the length
+    of an average document. The check ``room_to_answer`` reports later whether single completions were cut off.
 
     Raises:
-        BadSettings: none of the first problems of a slice fits with its reference solution; names the least value that fits one and all of them.
+        BadSettings: of some slice, none of the first problems fits; it names the values for one and for all of them.
     """
     settings = member.settings
     if settings.evaluation.max_tokens >= _AMPLE * tokens_per_problem(settings.model_dump()):
@@ -91,7 +91,7 @@ def check_writable(home: Path) -> None:
     """Refuse a data root that cannot be written.
 
     Raises:
-        StoreError: says why and what to do.
+        StoreError: it says why, and what to do.
     """
     there = next(folder for folder in (home, *home.parents) if folder.is_dir())
     try:

@@ -1,6 +1,6 @@
-"""How fast a machine does each kind of work: measured once and kept under the data root, or a data sheet with a stated efficiency.
+"""The speeds of a machine for each kind of work: measured once and kept under the data root, or a data sheet with an assumed efficiency.
 
-A kind of arithmetic has a rate per model width, because narrow models leave a processor waiting. ``planning.measuring`` measures a machine.
+Each kind of arithmetic has a speed per model width, because narrow models keep a processor waiting. ``planning.measuring`` measures a machine.
 
 Ours: all of it.
 """
@@ -21,24 +21,24 @@ from igsm_pipeline.errors import NotFound
 from igsm_pipeline.store import write_atomically
 
 MEASURED_WIDTHS = (96, 768)
-"""Of the networks that are timed: as narrow as ``mini``'s and as wide as the paper's."""
+"""Widths of the networks that are timed: ``mini``'s, and the paper's."""
 FOLDER = "speeds"
-"""Below the data root: one file per machine."""
+"""The folder below the data root that has one file per machine."""
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """What a machine does in a second.
+    """The speeds of a machine.
 
     Attributes:
-        machine: its name.
-        device: what computes: "cpu", or a GPU's name.
-        basis: what the numbers rest on, in words.
-        start: seconds before a stage's process works.
-        core: pace of one core, 1 for that of a common server.
-        cores: of them.
-        rates: kind of arithmetic -> width -> (low, high) floating-point operations per second; "training bf16" stands before "training" where a
-            unit computes in bf16. On a CPU of one core, but training of all.
+        machine: name of the machine.
+        device: what computes: "cpu", or the name of a GPU.
+        basis: where the numbers come from, in words.
+        start: seconds that a stage's process takes to start.
+        core: speed of one core; 1 is that of a common server.
+        cores: number of cores.
+        rates: kind of arithmetic -> width -> (low, high) floating-point operations per second; "training bf16" is used before "training" if a
+            unit computes in bf16. On a CPU they are those of one core, except training, which uses all.
         memory: bytes of the GPU; 0 without one.
     """
 
@@ -53,11 +53,11 @@ class Speeds:
 
     @property
     def on_gpu(self) -> bool:
-        """Units of torch stages then run one after another."""
+        """Whether a GPU computes; units of torch stages then run one after another."""
         return self.memory > 0
 
     def rate(self, kind: str, width: int, precision: str) -> tuple[float, float]:
-        """Least and most operations per second of a kind of arithmetic, between measured widths by their logarithm."""
+        """Least and most operations per second of a kind of arithmetic; between measured widths it interpolates by their logarithm."""
         points = sorted(self.rates.get(f"{kind} {precision}", self.rates[kind]).items())
         below = max((point for point in points if point[0] <= width), default=points[0])
         above = min((point for point in points if point[0] >= width), default=points[-1])
@@ -74,7 +74,7 @@ _WIDE = 768
 
 
 def _of_peak(peak: float, low: float, high: float) -> dict[int, tuple[float, float]]:
-    """Rates from shares of a peak at width 768; width 96 fills an eighth of what that fills."""
+    """Rates from shares of a peak at width 768; at width 96 they are an eighth."""
     return {96: (peak * low / 8, peak * high / 8), _WIDE: (peak * low, peak * high)}
 
 
@@ -100,14 +100,14 @@ H100 = Speeds(
     memory=80e9,
 )
 KNOWN = {"h100": H100}
-"""Machines that a plan can be made for without having them."""
+"""Machines that a plan can be made for on another machine."""
 
 
 def find_known(name: str) -> Speeds:
-    """A known machine by name.
+    """Find a known machine by name.
 
     Raises:
-        NotFound: there is none of that name.
+        NotFound: there is no machine of that name.
     """
     if name.lower() not in KNOWN:
         raise NotFound(f"no machine {name!r}: must be one of {', '.join(KNOWN)}; without --on a plan is for this machine")
@@ -115,18 +115,18 @@ def find_known(name: str) -> Speeds:
 
 
 def busy(speeds: Speeds) -> float:
-    """How many times longer things take now than on this machine alone, by the load of the last minute; 1: it is idle enough."""
+    """How many times longer work takes now than on an idle machine, judged by the load of the last minute; 1 if it is idle enough."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return max(1.0, (load + speeds.cores) / speeds.cores) if load >= speeds.cores / 2 else 1.0
 
 
 def speeds_path(home: Path) -> Path:
-    """Where this machine's measured speeds are kept."""
+    """The file of this machine's measured speeds."""
     return home / FOLDER / f"{re.sub(r'[^A-Za-z0-9._-]', '_', platform.node()) or 'machine'}.json"
 
 
 def read_speeds(home: Path) -> Speeds | None:
-    """This machine's measured speeds; None where there are none, or none that can be read."""
+    """Read this machine's measured speeds; None if there are none, or none that can be read."""
     try:
         found = json.loads(speeds_path(home).read_text(encoding="utf-8"))
         rates = {
@@ -138,7 +138,7 @@ def read_speeds(home: Path) -> Speeds | None:
 
 
 def write_speeds(speeds: Speeds, home: Path) -> Path:
-    """Keep this machine's speeds; returns the file."""
+    """Write this machine's speeds; returns the file."""
     path = speeds_path(home)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(asdict(speeds), indent=1) + "\n").encode())

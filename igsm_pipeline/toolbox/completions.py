@@ -1,4 +1,4 @@
-"""One problem, as text, to what a model writes about it: with nothing but the model and the tokenizer that lies beside it."""
+"""Lets a model solve one problem given as text; it needs only the model and its tokenizer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from igsm_pipeline.tokens.fragments import ANSWER, BEGIN, END, SOLUTION, SPECIAL
 
 @dataclass(frozen=True)
 class Written:
-    """What a model wrote.
+    """The solution that a model wrote.
 
     Attributes:
         solution: text between the solution and the answer marker.
-        answer: text after the answer marker; None where it never came.
-        finished: the model ended by itself.
-        tokens: how many it took.
+        answer: text after the answer marker; None without a marker.
+        finished: whether the model wrote the end of text.
+        tokens: number of tokens written.
     """
 
     solution: str
@@ -32,10 +32,10 @@ class Written:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a checkpoint folder.
+    """Load the tokenizer of a checkpoint folder.
 
     Raises:
-        BadCheckpoint: there is none, or it lacks the markers of documents.
+        BadCheckpoint: there is no tokenizer, or it lacks the markers of documents.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -46,7 +46,7 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def check_markers(tokenizer: Any, name: str) -> None:
-    """Refuse a tokenizer that cannot mark where problem, solution and answer begin.
+    """Refuse a tokenizer that lacks the markers of problem, solution, answer or end.
 
     Raises:
         BadCheckpoint: it lacks one of the special tokens.
@@ -58,16 +58,16 @@ def check_markers(tokenizer: Any, name: str) -> None:
 
 
 def write_solution(model: PreTrainedModel, tokenizer: Any, text: str, *, max_length: int = 2048) -> Written:
-    """Have a model solve a problem greedily.
+    """Let a model solve a problem greedily.
 
     Args:
-        model: in evaluation mode.
-        tokenizer: the one that was saved with it.
-        text: statements and question as rendered, leading space included.
+        model: the model, in evaluation mode.
+        tokenizer: the model's own tokenizer.
+        text: statements and question as rendered, including the leading space.
         max_length: most tokens of prompt and completion together.
 
     Raises:
-        BadInput: the tokenizer cannot hold the text (a number or name that the model never saw), or the text fills the context.
+        BadInput: the tokenizer lacks a number or name of the text, or the text fills the context.
     """
     known, ids = tokenizer.get_vocab(), prompt_ids(tokenizer, text)
     if len(ids) >= max_length:
@@ -82,10 +82,10 @@ def write_solution(model: PreTrainedModel, tokenizer: Any, text: str, *, max_len
 
 
 def prompt_ids(tokenizer: Any, text: str) -> list[int]:
-    """The prompt of a problem: end of text, problem marker, text, solution marker.
+    """The ids of a prompt: end of text, problem marker, text, solution marker.
 
     Raises:
-        BadInput: the tokenizer cannot hold the text.
+        BadInput: the tokenizer lacks a word of the text.
     """
     way_out = "ask a model of this world and modulus"
     try:
@@ -100,5 +100,5 @@ def prompt_ids(tokenizer: Any, text: str) -> list[int]:
 
 
 def end_of_text(tokenizer: Any) -> str:
-    """The token that ends a document: by our name, else what the tokenizer calls its end."""
+    """The token that ends a document: under our name if it has it, else the tokenizer's own end."""
     return SPECIALS[END] if SPECIALS[END] in tokenizer.get_vocab() else str(tokenizer.eos_token)

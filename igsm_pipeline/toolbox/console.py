@@ -1,4 +1,4 @@
-"""What the terminal shows: plans, states of members, and one problem with its graph."""
+"""What the terminal shows: plans, the state of members, query results, and one problem with its graph."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WIDEST = 10_000
 
 
 def format_bytes(count: float) -> str:
-    """A number of bytes in the decimal unit that suits it: "1.2 GB"."""
+    """A number of bytes in a suitable decimal unit: "1.2 GB"."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -46,7 +46,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def plan_table(plan: Plan, estimates: dict[str, Estimate], *, on_gpu: bool = False) -> Table:
-    """One row per stage with something to do: its stale units, why, and what they will cost; with ``on_gpu`` of its memory, too."""
+    """A row per stage with something to compute: its stale units, why, and their cost; with ``on_gpu`` also GPU memory."""
     table = Table(title=f"{plan.member.key}: {len(plan.stale)} of {len(plan.units)} units to compute", title_justify="left")
     on_gpu = any(cost.memory for cost in estimates.values()) and on_gpu
     for heading in ("stage", "units", "why", "tokens", "disk", *(["GPU memory"] if on_gpu else []), "time"):
@@ -69,7 +69,7 @@ def plan_table(plan: Plan, estimates: dict[str, Estimate], *, on_gpu: bool = Fal
 
 
 def explain_costs(estimates: dict[str, Estimate], speeds: Speeds | None) -> list[str]:
-    """What the figures of a plan rest on, in lines."""
+    """Explain in lines what the figures of a plan are based on."""
     if not estimates:
         return []
     total = sum(estimates.values(), Estimate())
@@ -88,7 +88,7 @@ def explain_costs(estimates: dict[str, Estimate], speeds: Speeds | None) -> list
 
 
 def _costs(cost: Estimate, on_gpu: bool) -> list[str]:
-    """Disk, memory of a GPU, and time as a range; "?" where nothing tells the time, and a trailing "+ ?" where a part of it is known."""
+    """Disk, GPU memory, and time as a range; "?" if the time is unknown, "+ ?" after it if a part is unknown."""
     time = format_range(cost.low, cost.high)
     if cost.unknown:
         time = f"{time} + ?" if cost.high else "?"
@@ -96,7 +96,7 @@ def _costs(cost: Estimate, on_gpu: bool) -> list[str]:
 
 
 def format_range(low: float, high: float) -> str:
-    """A range of seconds for people, in one unit where one suits both: "12 to 40 s", "50 s to 3 min"."""
+    """A range of seconds, with one unit if both ends have the same: "12 to 40 s", "50 s to 3 min"."""
     least, most = format_seconds(low), format_seconds(high)
     if least == most:
         return most
@@ -105,7 +105,7 @@ def format_range(low: float, high: float) -> str:
 
 
 def _reasons(plan: Plan, stage: str) -> list[str]:
-    """The distinct reasons of a stage's units, each with how many units have it."""
+    """The distinct reasons of a stage's units, each with the number of units that have it."""
     counted: dict[str, int] = {}
     for unit, state in zip(plan.units, plan.freshness, strict=True):
         for reason in state.reasons if unit.stage == stage else ():
@@ -115,7 +115,7 @@ def _reasons(plan: Plan, stage: str) -> list[str]:
 
 
 def status_table(plans: Sequence[Plan]) -> Table:
-    """One row per member: what it is, how much of it is fresh, the first stage with something to do."""
+    """A row per member: its title, how many units are fresh, and the first stage with something to compute."""
     table = Table()
     for heading in ("member", "fresh", "next", "about"):
         table.add_column(heading, overflow="fold")
@@ -129,7 +129,7 @@ def status_table(plans: Sequence[Plan]) -> Table:
 
 
 def unit_table(plan: Plan) -> Table:
-    """One row per unit of a member."""
+    """A row per unit of a member."""
     table = Table(title=plan.member.key, title_justify="left")
     for heading in ("stage", "unit", "fingerprint", "state"):
         table.add_column(heading, overflow="fold")
@@ -140,7 +140,7 @@ def unit_table(plan: Plan) -> Table:
 
 
 def problem_view(problem: Problem, *, format: str) -> RenderableType:
-    """A problem in colour: statements (necessary ones bright), question, solution, answer, and what depends on what."""
+    """A problem in colour: statements (necessary ones bright), question, solution, answer, structure, and dependencies."""
     necessary = [problem.name(parameter) for parameter in problem.necessary]
     statements = Text()
     for parameter, sentence in zip(problem.statements, _sentences(render_problem(problem)), strict=True):
@@ -166,7 +166,7 @@ def _sentences(text: str) -> list[str]:
 def result_lines(result: duckdb.DuckDBPyRelation | None, form: Literal["table", "csv", "json"]) -> Iterator[str]:
     """A query's result as text.
 
-    table: DuckDB's own, all columns, up to ``MOST_ROWS`` rows; csv: comma-separated lines with a heading; json: one object per line, NaN as null.
+    table: DuckDB's own form, all columns, up to ``MOST_ROWS`` rows; csv: comma-separated lines with a heading; json: an object per line, NaN as null.
     """
     if result is None:
         return
@@ -188,7 +188,7 @@ def result_lines(result: duckdb.DuckDBPyRelation | None, form: Literal["table", 
 
 
 def structure_tree(problem: Problem) -> Tree:
-    """Items by layer; below each the items it holds (an item that several hold stands below each of them)."""
+    """Items by layer; below each item the items that it contains (an item of several parents appears below each)."""
     tree = Tree(" > ".join(problem.categories), guide_style="dim")
 
     def grow(branch: Tree, layer: int, item: int) -> None:
@@ -202,7 +202,7 @@ def structure_tree(problem: Problem) -> Tree:
 
 
 def dependency_tree(problem: Problem) -> Tree:
-    """The query and, below each parameter, what it is computed from; a parameter seen before is not opened again."""
+    """The query, and below each parameter the parameters that it is computed from; a parameter is opened only the first time."""
     seen: set[Parameter] = set()
 
     def label(parameter: Parameter) -> Text:

@@ -1,6 +1,6 @@
-"""Problems for other people's programs: one self-contained row per problem, as JSON lines or Parquet.
+"""Writes problems for other programs: one self-contained row per problem, as JSON lines or Parquet.
 
-A row holds the exact texts (their concatenation is the document), the answer, the dependency graph by names, and the token ids.
+A row has the exact texts (joined, they are the document), the answer, the dependency graph by names, and the token ids.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ Make = Callable[[ProblemBatch, TokenTable, FamilySettings], T]
 _PART = 512
 """Problems that a process makes at a time."""
 _ALONE = 8192
-"""Problems below which starting processes takes longer than they save."""
+"""With fewer problems, starting processes takes longer than it saves."""
 
 
 def read_family(named: str) -> FamilySettings:
-    """The family ``med`` or ``hard``, or the one in a YAML file (a mapping of family settings, or an experiment file with a ``family`` section).
+    """The family ``med`` or ``hard``, or the one of a YAML file (a mapping of family settings, or an experiment file with a ``family`` section).
 
     Raises:
-        BadSettings: no such family or file, or the file breaks a rule.
+        BadSettings: there is no such family or file, or the file breaks a rule.
     """
     try:
         return family_by_name(named)
@@ -85,21 +85,21 @@ def generated_set(
     num_problems: int,
     seed: int = 0,
 ) -> ProblemSetSettings:
-    """The problem set that a person asks for by words.
+    """The problem set that the options of a command describe.
 
     Raises:
-        BadSettings: no such family, or the words break a rule.
+        BadSettings: there is no such family, or an option breaks a rule.
     """
     values = {"law": law, "op": op, "split": split, "num_problems": num_problems, "seed": seed, "stream": "generate"}
     return ProblemSetSettings.parse({"family": read_family(family).canonical(), **values}, "generate")
 
 
 def find_problem(settings: ProblemSetSettings, world: World, key: str | None = None) -> ProblemBatch:
-    """The last problem of a set, or the one with a key, BLOCK:DRAW, made again without the others; a batch of one.
+    """The last problem of a set, or the one with the key BLOCK:DRAW, made without the others; a batch of one.
 
     Raises:
-        BadInput: the key is none, or no problem of the set has it.
-        StageFailed: the split holds no such problem.
+        BadInput: it is no key, or no problem of the set has it.
+        StageFailed: the split has no such problem.
     """
     if key is None:
         block, slot = divmod(settings.num_problems - 1, settings.block_size)
@@ -111,7 +111,7 @@ def find_problem(settings: ProblemSetSettings, world: World, key: str | None = N
 
 
 def problem_rows(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[dict[str, Any]]:
-    """One row per problem, in ``SCHEMA``'s order of fields; see there for the types."""
+    """One row per problem, with the fields of ``SCHEMA`` in order; types are there."""
     emitted = emit(batch, table, family.format)
     origin = _origin(batch)
     for index, problem in enumerate(batch):
@@ -134,7 +134,7 @@ def _origin(batch: ProblemBatch) -> dict[str, Any]:
 
 
 def _builtin_name(world: World) -> str | None:
-    """The built-in world that this is; None for a file of somebody's own, whose name would say nothing elsewhere."""
+    """The built-in world that this is; None for a user's own file, whose name would mean nothing elsewhere."""
     return next((name for name in builtin_worlds() if load_world(name).content_hash == world.content_hash), None)
 
 
@@ -158,22 +158,22 @@ def write_dataset(
     out: Path | None = None,
     workers: int = 1,
 ) -> int:
-    """Generate a problem set into a file, written beside and renamed when whole, or as JSON lines to stdout.
+    """Generate a problem set into a file, which appears when it is complete, or as JSON lines to stdout.
 
     Args:
-        settings: what to generate.
-        world: names.
+        settings: which problems.
+        world: the names.
         vocab: ids of GPT-2's own vocabulary, or compact ones.
-        file_format: jsonl or parquet; None: what the file's suffix says.
+        file_format: jsonl or parquet; None: by the file's suffix.
         out: the file; None: stdout.
-        workers: processes; 0: as many as there are cores. The bytes do not depend on it.
+        workers: number of processes; 0: one per core. The bytes do not depend on it.
 
     Returns:
         The number of problems.
 
     Raises:
-        BadSettings: Parquet without a file, or a file that cannot be written, or whose suffix says another format.
-        StageFailed: the split holds no such problem.
+        BadSettings: Parquet without a file, or a file that cannot be written, or one with the suffix of another format.
+        StageFailed: the split has no such problem.
     """
     if out is None:
         if file_format == "parquet":
@@ -190,7 +190,7 @@ def write_dataset(
 
 
 def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "compact"], make: Make[T], workers: int) -> Iterator[T]:
-    """The problems of a set, some at a time and in order, as ``make`` gives them; a bar counts them on a terminal."""
+    """Yield what ``make`` gives for the problems of a set, some at a time and in order; a bar counts them on a terminal."""
     parts = (batch.take(slice(first, first + _PART)).records for batch in generate(settings, world) for first in range(0, len(batch), _PART))
     workers = workers or usable_cores()
     table = build_table(world, settings.family.modulus, TokenSettings(vocab=vocab))
@@ -205,7 +205,7 @@ def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "co
 
 
 _own: list[tuple[FamilySettings, World, TokenTable, Make[Any]]] = []
-"""Of a worker: what it makes, sent once."""
+"""What a worker process makes; it is sent once."""
 
 
 def _begin(family: FamilySettings, world: World, table: TokenTable, make: Make[Any]) -> None:

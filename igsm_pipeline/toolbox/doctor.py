@@ -1,4 +1,4 @@
-"""What this machine is, and whether the pipeline can run on it."""
+"""Examines this machine, and whether the pipeline can run on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PORTS = {"Dagster": 3000, "MLflow": 5000}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what it is, what was found, and whether that is good."""
+    """One result: what was examined, what was found, and whether that is good."""
 
     what: str
     found: str
@@ -33,7 +33,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at Python, libraries, the data root, locks, experiments, ports and the accelerator; never raises for what is wrong with them."""
+    """Examine Python, libraries, the data root, locks, experiments, ports and the accelerator. A fault in them is a finding, not an error."""
     python = sys.version_info[:2]
     checks: tuple[tuple[str, Callable[[], tuple[str, bool]]], ...] = (
         ("Python", lambda: (platform.python_version(), PYTHONS[0] <= python <= PYTHONS[1])),
@@ -70,7 +70,7 @@ def _writable(folder: Path) -> bool:
 
 
 def _requirements() -> tuple[str, bool]:
-    """What the package asks for and this environment lacks or has in another version."""
+    """Requirements of the package that this environment lacks, or has in another version."""
     packaging = importlib.import_module("packaging.requirements")
     try:
         asked = [packaging.Requirement(line) for line in requires("igsm_pipeline") or ()]
@@ -91,7 +91,7 @@ def _requirements() -> tuple[str, bool]:
 
 
 def _store() -> tuple[str, bool]:
-    """Units, those that are being written with the process that does it, and those that were left half done."""
+    """Count units, those being written (and by which process), and those left half done."""
     root = find_home() / "store"
     units = sum(1 for _ in root.glob(f"*/*/{MANIFEST}"))
     half = [path for path in root.glob(f"*/*{PARTIAL}") if path.is_dir()]
@@ -127,7 +127,7 @@ def _experiments() -> tuple[str, bool]:
 
 
 def _ports() -> tuple[str, bool]:
-    """Whether `igsm ui` could start with its default ports."""
+    """Whether `igsm ui` can start with its default ports."""
     taken = []
     for name, port in PORTS.items():
         with socket.socket() as probe:
@@ -145,12 +145,12 @@ def _speed() -> tuple[str, bool]:
 
 
 def _both(points: Mapping[int, tuple[float, float]]) -> str:
-    """The middles of a kind's ranges, by width."""
+    """The middle of each range, by width."""
     return " and ".join(f"{(low * high) ** 0.5 / 1e9:.3g}" for _width, (low, high) in sorted(points.items()))
 
 
 def _accelerator() -> tuple[str, bool]:
-    torch = importlib.import_module("torch")  # a second or two, and only this check needs it
+    torch = importlib.import_module("torch")  # takes a second or two; only this check needs it
     if torch.cuda.is_available():
         return ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())), True
     return "Apple GPU" if torch.backends.mps.is_available() else f"none; torch {torch.__version__} on the processor", True

@@ -1,8 +1,8 @@
-"""docs/gallery.md: one problem of each family with its graphs, solution, labels at each step, and what the verifier says of damaged solutions.
+"""Writes docs/gallery.md: a problem of each family with its graphs, solution, labels at each step, and verdicts on damaged solutions.
 
     python -m igsm_pipeline.toolbox.gallery [FOLDER]
 
-writes it and its drawings; nothing in it is written by hand, and a test holds it up to date.
+writes the page and its drawings. Nothing in it is written by hand, and a test checks that it is up to date.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ In the tables of labels, t counts the sentences of the solution that have been r
 
 
 def gallery_files() -> dict[str, str]:
-    """The gallery: path below docs/ -> content."""
+    """The files of the gallery: path below docs/ -> content."""
     files: dict[str, str] = {}
     parts = [_HEAD]
     for name, world, family, op in EXHIBITS:
@@ -90,7 +90,7 @@ def _describe(problem: Problem, drawings: list[str]) -> Iterator[str]:
 
 
 def _label_table(problem: Problem) -> str:
-    """A row per existing parameter: value, nece, what it rests on (dep) by row number, and the labels at each position."""
+    """A row per existing parameter: value, nece, the rows that it depends on (dep), and the labels at each position."""
     parameters = list_candidates(problem, "existing")
     number = {parameter: place for place, parameter in enumerate(parameters, 1)}
     steps = range(len(problem.order) + 1)
@@ -145,7 +145,7 @@ def _leave_out(problem: Problem, sentences: Sentences) -> Sentences:
 
 
 def _other_reference(problem: Problem, sentences: Sentences) -> Sentences:
-    """The last sentence that reads a symbol reads another one there; its numbers are worked out anew and right."""
+    """The last sentence that reads a symbol reads another one instead; its numbers are computed again and are right."""
     values = {one.symbol: one.steps[-1].result for one in sentences}
     for number in reversed(range(len(sentences))):
         own = sentences[number]
@@ -159,7 +159,7 @@ def _other_reference(problem: Problem, sentences: Sentences) -> Sentences:
 
 
 def _redo(steps: tuple[Step, ...], new: dict[str | int, str], values: dict[str, int], modulus: int) -> Iterator[Step]:
-    """Steps with operands replaced and worked out again."""
+    """Steps with other operands, computed again."""
     for step in steps:
         operands = tuple(new.get(operand, operand) for operand in step.operands)
         numbers = [values[operand] if isinstance(operand, str) else operand for operand in operands]

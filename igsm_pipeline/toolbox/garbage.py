@@ -1,4 +1,4 @@
-"""What of a store nobody needs: units that no experiment of any known folder asks for and no report of an unknown member rests on."""
+"""Finds units that nothing needs: no experiment of a known folder asks for them, and no report of an unknown member was made from them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
 from igsm_pipeline.store.housekeeping import Leftover, find_garbage
 
 TRAINED = ("checkpoint",)
-"""Stages whose units cost hours: removing them takes a second word."""
+"""Stages whose units took hours: removing them needs a second confirmation."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Unwanted:
     """The folders of a store that no experiment asks for.
 
     Attributes:
-        garbage: what may be removed.
-        held: finished units that a report rests on whose member no known experiment file declares: it may be another project's.
+        garbage: folders that may be removed.
+        held: finished units behind a report whose member no known experiment file declares; they may belong to another project.
         members: the members of those reports.
-        broken: experiment files that cannot be read, each with why. What they ask for is unknown, so that nothing should be removed.
+        broken: experiment files that cannot be read, and why. Nothing should be removed then, because their units are unknown.
     """
 
     garbage: tuple[Leftover, ...]
@@ -35,10 +35,10 @@ class Unwanted:
 
 
 def find_unwanted(store: Store, home: Path) -> Unwanted:
-    """Look through a store with the experiments of all folders that were ever used with its data root.
+    """Search a store, with the experiments of all folders that were ever used with its data root.
 
     Args:
-        store: where to look.
+        store: the store.
         home: the data root.
     """
     broken: Broken = {}
@@ -61,7 +61,7 @@ def find_unwanted(store: Store, home: Path) -> Unwanted:
 
 
 def _reports(store: Store) -> Iterator[tuple[str, Path]]:
-    """Every report's member and folder."""
+    """The member and folder of every report."""
     for path in sorted((store.root / "report").glob(f"*/{MANIFEST}")):
         try:
             yield str(read_manifest(path.parent)["settings"].get("member")), path.parent

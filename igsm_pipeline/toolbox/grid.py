@@ -1,7 +1,7 @@
-"""Figure 9: the members of one experiment side by side, each size at its best over seeds and beams.
+"""Figure 9: compares the members of one experiment, each size at its best over seeds and beams.
 
 Source: "best over 2 seeds and 2 beams" (arXiv:2407.20311). Ours: the interval is that of the best run alone, and the other runs are drawn beside it,
-because the best of several is higher than any one of them can be expected to be.
+because the best of several runs is higher than a single run would be expected to be.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from igsm_pipeline.reports.paper_rows import accuracy_rows
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 
 SEED_AXES = frozenset({"training.seed", "seed"})
-"""Axes whose members are repetitions of one size."""
+"""Axes whose members repeat one size."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Run:
     """One accuracy of one member.
 
     Attributes:
-        size: labels of the member's axes, but for seeds.
-        member: its key.
-        slice: what was solved.
+        size: labels of the member's axes, without seeds.
+        member: key of the member.
+        slice: the slice that was solved.
         beams: beams of the search.
-        n: problems.
+        n: number of problems.
         correct: share of fully correct solutions.
-        parameters: of the model.
+        parameters: number of parameters of the model.
     """
 
     size: str
@@ -49,7 +49,7 @@ class Run:
 
 
 def finished_runs(experiment: Experiment, store: Store) -> list[Run]:
-    """Every accuracy of the experiment's members whose verdicts are finished, in the grid's order."""
+    """Every accuracy of the members with finished verdicts, in the grid's order."""
     found = []
     for member in experiment.members:
         units = units_of(member)
@@ -64,7 +64,7 @@ def finished_runs(experiment: Experiment, store: Store) -> list[Run]:
 
 
 def best_runs(runs: list[Run]) -> dict[str, dict[str, Run]]:
-    """slice -> size -> its best run; slices that not every size has are left out."""
+    """slice -> size -> its best run; only slices that every size has."""
     sizes = list(dict.fromkeys(run.size for run in runs))
     best: dict[str, dict[str, Run]] = {}
     for run in runs:
@@ -75,12 +75,12 @@ def best_runs(runs: list[Run]) -> dict[str, dict[str, Run]]:
 
 
 def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Path:
-    """Write the page of an experiment's members, and its figure as SVG and PNG, from what is finished now.
+    """Write the page of an experiment's members, and its figure as SVG and PNG, from the results so far.
 
     Args:
-        experiment: with several members.
-        store: where their verdicts lie.
-        folder: takes ``EXPERIMENT.html``, ``EXPERIMENT-sizes.svg`` and ``.png``.
+        experiment: an experiment with several members.
+        store: the store of their verdicts.
+        folder: gets ``EXPERIMENT.html``, ``EXPERIMENT-sizes.svg`` and ``.png``.
 
     Returns:
         The page's path.
@@ -114,10 +114,10 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
 
 
 def find_report(named: str) -> tuple[Path, bool]:
-    """The report of a member and whether it is fresh; of an experiment with a grid the page of its members, written anew.
+    """The report of a member, and whether it is fresh. For an experiment with a grid it is the page of its members, written now.
 
     Raises:
-        NotFound: there is none yet.
+        NotFound: there is no report yet.
     """
     store, experiment = Store.at_home(), load_experiments({}).get(named)
     if experiment is not None and len(experiment.members) > 1:

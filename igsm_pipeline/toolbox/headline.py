@@ -1,4 +1,4 @@
-"""What a run ends with: where the report lies, the numbers most asked for, and what to do next."""
+"""The lines that a run ends with: where the report is, the most important numbers, and what to do next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from igsm_pipeline.store import Store
 
 
 def headline(member: Member, store: Store) -> list[str]:
-    """Lines about a member's results that are fresh; an empty list where there are none yet.
+    """Lines about the fresh results of a member; an empty list if there are none yet.
 
     Accuracies are shares of fully correct solutions in percent, with 95% intervals and n.
     """

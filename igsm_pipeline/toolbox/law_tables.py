@@ -1,6 +1,6 @@
-"""Tables of the law: what the problems of a family are like, by mean and distribution, to compare generators by.
+"""Tables of the law: statistics of a family's problems, by mean and distribution, to compare generators.
 
-Ours: the choice of statistics (``problems.describe.statistics`` says what each is) and the layout.
+Ours: the choice of statistics (``problems.describe.statistics`` explains each) and the layout.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class LawTables:
     """Statistics of one problem set.
 
     Attributes:
-        settings: what was drawn.
-        world: where the names are from.
-        num_problems: how many.
+        settings: settings of the problem set.
+        world: where the names come from.
+        num_problems: number of problems.
         by_problem: values of each statistic, one per problem.
         in_degrees: how many parameters have 0, 1, ... parents.
     """

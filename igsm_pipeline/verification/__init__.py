@@ -1,21 +1,21 @@
-"""Problem + completion -> verdict: the first error and where, redundancy, accuracy with intervals.
+"""Verification: a problem and a solution give a verdict: correct, or the first error and its place, and what was unnecessary.
 
-verifier.py      text -> verdict
-search.py        the search for the first error
-verdict.py       what a verdict is
-lookup.py        what verification needs of a problem, by name
-quick_problem.py the same, straight from a text that is plainly right
-token_path.py    ids -> verdict, without text
-token_kernel.py  its kernel
-token_names.py   how it reads names
-summary.py       many verdicts as counts
-report.py        what `igsm verify` prints
-files.py         files of rows -> verdicts
-rows/            rows as people have them
-settings.py      what its units depend on
-stage.py         the stage as declared
-write.py         the stage's code
-checks.py        what must hold of its units
+verifier.py      verifies a text
+search.py        finds the first error
+verdict.py       what a verdict has
+lookup.py        look-up tables of a problem, by name
+quick_problem.py the same tables, straight from a text that is plainly right
+token_path.py    verifies token ids without making text
+token_kernel.py  the compiled reader of token ids
+token_names.py   how the reader finds names
+summary.py       counts of many verdicts, as a table
+report.py        verifies a whole file for `igsm verify`
+files.py         verifies files and data sets row by row
+rows/            reads rows in other people's formats
+settings.py      the settings of the stage
+stage.py         the declaration of the stage
+write.py         the code of the stage
+checks.py        the checks of verdicts and problem sets
 """
 
 from igsm_pipeline.verification.verdict import Error, Verdict

@@ -1,4 +1,4 @@
-"""What must hold where texts are judged: reference solutions are accepted; verdicts are complete and those of the texts."""
+"""Checks: reference solutions are correct; verdicts are complete, and equal to those of the texts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMPARED = ("correct", "error", "sentence", "final_answer_correct", "unnecessar
 
 
 def gold_solutions_verify(run: StageUnits) -> Outcome:
-    """The reference solution of a sample of every problem set passes the verifier, from text alone, with the value of the record as its answer."""
+    """The reference solutions of a sample of every problem set are correct, from text alone, with the record's value as the answer."""
     error: Error | BadProblem | None
     wrong, judged = [], 0
     for unit in run.units:
@@ -30,7 +30,7 @@ def gold_solutions_verify(run: StageUnits) -> Outcome:
             judged += 1
             try:
                 error = verify(problem_from_text(problem, batch.world)[0], text.render_solution(problem), answer).error
-            except BadProblem as refused:  # a record that no text can be made of
+            except BadProblem as refused:  # no text can be made of the record
                 error = refused
             if error is not None:
                 wrong.append(f"{unit.name} problem {index}: {error}")
@@ -38,7 +38,7 @@ def gold_solutions_verify(run: StageUnits) -> Outcome:
 
 
 def one_per_completion(run: StageUnits) -> Outcome:
-    """Every completion has one verdict, in the order of the generations; a correct one has no error, the right answer, and an end."""
+    """Every completion has one verdict, in the order of the generations; a correct one has no error, the right answer, and an end of text."""
     wrong, judged = [], 0
     for unit in run.units:
         generations = pq.read_table(run.store.path(unit.inputs["generations"]) / "generations.parquet", columns=["problem", "tokens", "finished"])
@@ -47,7 +47,7 @@ def one_per_completion(run: StageUnits) -> Outcome:
         asked = list(zip(generations["problem"].to_pylist(), generations["finished"].to_pylist(), written, strict=True))
         found = list(zip(*(verdicts[name].to_pylist() for name in ("problem", "finished", "completion_tokens")), strict=True))
         if asked != found:
-            wrong.append(f"{unit.name}: verdicts must be of the {len(asked)} completions in their order, found {len(found)} of others")
+            wrong.append(f"{unit.name}: verdicts must be those of the {len(asked)} completions in their order, got {len(found)} others")
         rows = verdicts.select(["correct", "error", "final_answer_correct", "finished"]).to_pylist()
         odd = sum(row["correct"] != (row["error"] is None) or row["correct"] > (row["final_answer_correct"] and row["finished"]) for row in rows)
         if odd:
@@ -57,7 +57,7 @@ def one_per_completion(run: StageUnits) -> Outcome:
 
 
 def texts_agree(run: StageUnits) -> Outcome:
-    """A sample of every slice is judged again, by the route that reads texts: the same verdicts as the stage found from token ids."""
+    """A sample of every slice is verified again from text, with the same verdicts as the stage found from token ids."""
     wrong, judged = [], 0
     for unit in run.units:
         batch = problems_of(run, unit, unit.settings["modulus"])
@@ -66,10 +66,10 @@ def texts_agree(run: StageUnits) -> Outcome:
         verdicts = pq.read_table(run.store.path(unit) / "verdicts.parquet", columns=list(_COMPARED)).to_pylist()
         for index in np.linspace(0, len(verdicts) - 1, min(SAMPLE, len(verdicts)), dtype=int).tolist():
             made = generations[index]
-            finished = made["finished"] and made["answer"] is not None  # without an answer a completion is truncated at best
+            finished = made["finished"] and made["answer"] is not None  # a completion without an answer is truncated
             problem, _ = problem_from_text(batch[made["problem"]], batch.world)
             verdict = verify(problem, made["solution"], made["answer"], finished=finished)
             judged += 1
             if any(verdicts[index][name] != getattr(verdict, name) for name in _COMPARED):
-                wrong.append(f"{unit.name} row {index}: {verdicts[index]['error']}, from its text {verdict.error}")
-    return Outcome(not wrong, "; ".join(wrong) or f"{judged} completions have the verdicts of their texts", {"completions judged": judged})
+                wrong.append(f"{unit.name} row {index}: {verdicts[index]['error']}, but from its text {verdict.error}")
+    return Outcome(not wrong, "; ".join(wrong) or f"{judged} completions have the same verdicts from text", {"completions judged": judged})

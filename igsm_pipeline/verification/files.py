@@ -1,4 +1,4 @@
-"""Solutions from anywhere: rows of {problem, question, solution[, answer]} in any file, pipe or data set, judged one by one."""
+"""Verifies rows of {problem, question, solution[, answer]} from any file, pipe or data set, one by one."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ _BATCH = 4096
 
 @dataclass(frozen=True)
 class Judgement:
-    """All rows of a file.
+    """The verdicts on all rows of a file.
 
     Attributes:
-        judged: those with a verdict.
-        refused: those without.
+        judged: rows with a verdict.
+        refused: rows that could not be verified, and why.
         hints: sentences about what most failures have in common.
     """
 
@@ -82,19 +82,19 @@ def verify_file(
     exact: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> Judgement:
-    """The verdicts on a file's solutions.
+    """Verify the solutions of a file.
 
     Args:
         path: JSON lines, a JSON array or object, CSV, TSV, Parquet, Arrow or a folder of Parquet; packed by gzip, zstd, bzip2 or xz; a pipe; or "-".
-        world: of the problems; None: the built-in world that a row names, else "igsm".
+        world: the world of the problems; None: the built-in world that a row names, else "igsm".
         modulus: M; None: the one that a row names, else 23.
         strict: see ``verify``.
-        exact: judge byte for byte; False first spells a row that is not right as the generator does.
-        columns: field -> key of the file, where it is not the field's name.
+        exact: judge texts byte for byte. With False, a row that is not right is first spelt as the generator spells it.
+        columns: field -> key in the file, for keys that differ from the field's name.
 
     Raises:
-        NotFound: no such file.
-        BadInput: the file cannot be read at all; rows that cannot be judged are in the result.
+        NotFound: there is no such file.
+        BadInput: the file cannot be read at all. Rows that cannot be verified are in the result.
     """
     samples: list[Sample] = []
     judging = Judging(world, modulus, strict, exact, dict(columns or {}))
@@ -102,16 +102,16 @@ def verify_file(
 
 
 def judge_file(path: Path, judging: Judging, samples: list[Sample], workers: int = 1) -> Iterator[Judged | Refused]:
-    """A verdict or a refusal for every row of a file, lazily and in order.
+    """Yield a verdict or a refusal for every row of a file, lazily and in order.
 
     Args:
         path: see ``verify_file``.
-        judging: how.
-        samples: takes in the first rows that are not right, for ``find_hints``.
-        workers: processes.
+        judging: how to judge.
+        samples: gets the first rows that are not right, for ``find_hints``.
+        workers: number of processes.
 
     Raises:
-        NotFound: no such file.
+        NotFound: there is no such file.
         BadInput: the file cannot be read at all.
     """
     columns = Columns(judging.columns)
@@ -128,18 +128,18 @@ def verify_dataset(
     exact: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> Judgement:
-    """The verdicts on a data set in memory, such as one split of a Hugging Face ``Dataset`` (which this package does not import).
+    """Verify a data set in memory, such as one split of a Hugging Face ``Dataset`` (which this package does not import).
 
     Args:
         data: an iterable of rows (mappings), a mapping of columns, a pandas or Polars frame, or an Arrow table.
-        world: see ``verify_file``, as all that follows.
+        world: see ``verify_file``.
         modulus: M.
         strict: see ``verify``.
-        exact: judge byte for byte.
-        columns: names under which ``data`` has problem, question, solution and answer, where they are not those.
+        exact: see ``verify_file``.
+        columns: field -> key of ``data``, for keys that differ from problem, question, solution and answer.
 
     Raises:
-        BadInput: ``data`` is neither, or a mapping of whole data sets.
+        BadInput: ``data`` is none of these, or a mapping of whole data sets.
     """
     samples: list[Sample] = []
     judging = Judging(world, modulus, strict, exact, dict(columns or {}))
@@ -150,7 +150,7 @@ def verify_dataset(
 def verify_rows(
     rows: Iterable[object], world: World | None = None, modulus: int | None = None, *, strict: bool = True, exact: bool = False
 ) -> Iterator[Judged | Refused]:
-    """A verdict or a refusal for every row of a data set, lazily and in order (any iterable of mappings, such as a Hugging Face ``Dataset``)."""
+    """Yield a verdict or a refusal for every row of a data set, lazily and in order (an iterable of mappings, such as a Hugging Face ``Dataset``)."""
     return Judging(world, modulus, strict, exact).judge_all(enumerate(rows, 1))
 
 
@@ -161,18 +161,18 @@ def _collect(found: Iterable[Judged | Refused], samples: list[Sample], judging: 
 
 
 class VerdictWriter:
-    """Writes one row per row, in order: number, op, the fields of ``Verdict``, what was spelled otherwise, and why a row could not be judged.
+    """Writes a row per verdict, in order: number, op, the fields of ``Verdict``, what was spelt in another way, and why a row was refused.
 
-    A context; the file appears when the block ends well.
+    Use it in a ``with`` block; the file appears if the block ends without an error.
 
     Args:
-        path: JSON lines, or Parquet where the name ends in ".parquet" (in any case).
+        path: JSON lines, or Parquet if the name ends in ".parquet" (in any case).
 
     Attributes:
         encode: makes what ``write`` takes of some outcomes; picklable, so that other processes can do it.
 
     Raises:
-        BadSettings: the name ends otherwise.
+        BadSettings: the name has another ending.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What verification needs of a problem, looked up by name: derived once, then kept with the problem."""
+"""Look-up tables of a problem for verification: parameters by name. They are made once and kept with the problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Known(NamedTuple):
         bit: the parameter as a set of one.
         parents: its parents as a set.
         value: its true value; None for an instance pair without an edge.
-        unnecessary: 1 outside the necessary set, else 0.
+        unnecessary: 1 if it is outside the necessary set, else 0.
     """
 
     bit: int
@@ -29,12 +29,13 @@ class Tables:
     """Look-up tables of one problem.
 
     Attributes:
-        known: name -> parameter, for all that exist in the problem as its text shows it; ask by ``known[name]``, which may make it first.
-        numbers: "n" -> (n, no parameters) for 0 <= n < M: what a constant means as an operand.
+        known: name -> parameter, for all parameters of the problem. Top-layer items that its text never names are left out. Use
+            ``known[name]``, which may make the entry first.
+        numbers: "n" -> (n, no parameters) for 0 <= n < M: the meaning of a constant as an operand.
         digits: n -> "n".
         modulus: M.
-        query: the query's name.
-        answer: its value, as text.
+        query: name of the query.
+        answer: value of the query, as text.
         op: operations of the necessary part.
     """
 
@@ -63,19 +64,20 @@ class _ProblemTables(Tables):
 
     @cached_property
     def unlinked(self) -> Mapping[str, Known]:
+        """Like ``known``, for pairs of items in neighbouring layers without an edge; only lenient reading needs them."""
         first = len(self._problem.values)
         return {name: Known(1 << first + number, 0, None, 1) for number, name in enumerate(_unlinked_names(self._problem, self._unnamed))}
 
 
 @lru_cache(maxsize=8)
 def numbers_below(modulus: int) -> tuple[tuple[str, ...], dict[str, tuple[int, int]]]:
-    """The digits of each number below the modulus, and what each means as an operand; shared by all tables, changed by none."""
+    """The digits of each number below the modulus, and its meaning as an operand. All tables share them and none changes them."""
     digits = tuple(map(str, range(modulus)))
     return digits, {text: (number, 0) for number, text in enumerate(digits)}
 
 
 def tables_of(problem: Problem) -> Tables:
-    """The tables of a problem, made at the first call and kept in the problem like its own derived values.
+    """The tables of a problem. The first call makes them and keeps them in the problem.
 
     Raises:
         ValueError: a parameter of the problem depends on itself.
@@ -88,7 +90,7 @@ def tables_of(problem: Problem) -> Tables:
 
 
 def _unnamed_items(problem: Problem) -> set[int]:
-    """Top-layer items that the text never names: childless, in no statement, not asked for."""
+    """Top-layer items that the text never names: they have no child, are in no statement, and are not asked about."""
     used = (parent for statement in problem.statements.values() for parent in statement.parents)
     named = {one.item for one in (problem.query, *problem.statements, *used) if one.layer == 0}
     return set(range(len(problem.items[0]))) - named

@@ -1,4 +1,4 @@
-"""A whole file judged for a person: places checked first, several processes, a bar on a terminal, counts instead of rows."""
+"""Verifies a whole file for a person: in several processes, with a progress bar, giving counts instead of rows."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from igsm_pipeline.verification.summary import Tally, tally_of
 
 
 def verify_to_end(path: Path, judging: Judging, *, out: Path | None = None, workers: int = 0) -> tuple[Tally, list[str]]:
-    """The counts of a file's verdicts, and hints about what most failures have in common; memory does not grow with the file.
+    """Verify a file; return the counts of its verdicts, and hints about what most failures have in common. Memory does not grow with the file.
 
     Args:
         path: see ``verify_file``.
-        judging: how.
-        out: where each row's verdict goes, in order; see ``VerdictWriter``.
-        workers: processes; 0: as many as there are cores.
+        judging: how to judge.
+        out: file that gets each row's verdict, in order; see ``VerdictWriter``.
+        workers: number of processes; 0: one per core.
 
     Raises:
-        NotFound: no such file.
-        BadInput: the file cannot be read, or ``out`` not be written; the latter is said before the work.
+        NotFound: there is no such file.
+        BadInput: the file cannot be read, or ``out`` cannot be written; the latter is raised before the work.
     """
     check_source(path)
     samples: list[Sample] = []

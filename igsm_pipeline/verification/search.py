@@ -1,4 +1,4 @@
-"""The careful reader: finds the first error of a solution, sentence by sentence, step by step, in the order of ``Error``."""
+"""The careful reader: it finds the first error of a solution, sentence by sentence, step by step, in the order of ``Error``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from igsm_pipeline.verification.lookup import Known, Tables
 from igsm_pipeline.verification.verdict import Error
 
 Value = tuple[int, int]
-"""What an operand stands for: a number, and the set of parameters that it was made of."""
+"""The meaning of an operand: its value, and the set of parameters that it is made of."""
 
 
 @dataclass
 class Progress:
-    """How far a solution has been read, everything right so far.
+    """How far a solution has been read; everything up to there is right.
 
     Attributes:
-        values: what operands mean: every number of 0..M-1 and every symbol that has a value.
-        reserved: symbols that are taken and have none: the sentence's own before its "so", unused constants.
+        values: the meaning of operands: every number of 0..M-1, and every symbol that has a value.
+        reserved: symbols that are taken but have no value: the sentence's own before its "so", and unused constants.
         position: index of the next character.
-        sentence: sentences read.
-        defined: set of parameters defined.
+        sentence: number of sentences read.
+        defined: set of the parameters that are defined.
         unnecessary: how many of them are unnecessary.
         last: name of the last one.
     """
@@ -41,9 +41,9 @@ class Leniency:
     """How strictly to read.
 
     Attributes:
-        strict: by the law, or with what the released checker accepts beyond it.
-        forgive_values: a parameter's wrong value is no error (not strict, and the final answer is right).
-        cut: the text may stop anywhere; what was begun and not ended is not judged.
+        strict: read by the law; False also accepts what the released checker accepts.
+        forgive_values: a wrong value of a parameter is no error (not strict, and the final answer is right).
+        cut: the text may stop anywhere; an unfinished part at its end is not judged.
     """
 
     strict: bool
@@ -52,7 +52,7 @@ class Leniency:
 
 
 def _prefixes(*atoms: str) -> str:
-    """A pattern for every beginning of a sequence; each atom must match its own beginnings or be one character."""
+    """A pattern for every beginning of a sequence; each atom must match its own beginnings, or be one character."""
     pattern = ""
     for atom in reversed(atoms):
         pattern = f"(?:{atom}{pattern})?"
@@ -75,14 +75,14 @@ _UNUSED_CONSTANT = re.compile(f"(?P<symbol>{SYMBOL}) = (?P<number>{NUMBER}); ")
 
 @dataclass
 class Search:
-    """Reads on from ``progress`` to the first error or the end of the text.
+    """Reads on from ``progress`` to the first error or to the end of the text.
 
     Attributes:
-        tables: of the problem.
+        tables: look-up tables of the problem.
         text: the solution.
-        progress: moved along; counts sentences that are right.
+        progress: where to begin; it moves along and counts the right sentences.
         leniency: how strictly to read.
-        name: the parameter of the sentence being read.
+        name: parameter of the sentence that is being read.
     """
 
     tables: Tables
@@ -93,7 +93,7 @@ class Search:
     _used: int = field(default=0, init=False)
 
     def run(self) -> Error | None:
-        """The first error, or None where all sentences up to the end of the text are right."""
+        """Find the first error; None if all sentences up to the end of the text are right."""
         while self.progress.position < len(self.text) or self.progress.sentence == 0:
             self.name = None
             error = self._read_sentence()
@@ -151,7 +151,7 @@ class Search:
             self.progress.position = step.end()
 
     def _evaluate(self, step: re.Match[str]) -> int | Error:
-        """The value of a step's right side, -1 for a lone number outside 0..M-1; adds what it uses to ``_used``."""
+        """The value of a step's right side; -1 for a lone number outside 0..M-1. What the step uses is added to ``_used``."""
         groups = step.groupdict()
         if groups["x"] is None and groups["u"] is None:
             return int(self.tables.numbers.get(groups["number"], (-1, 0))[0])
@@ -204,7 +204,7 @@ class Search:
         return _LENIENT_LAST if self.leniency.cut else _LENIENT_END
 
     def _unreadable(self, *begun: re.Pattern[str]) -> Error:
-        """PARSE, or TRUNCATED where a cut text stops within something readable."""
+        """PARSE, or TRUNCATED if the text was cut within something readable."""
         cut = self.leniency.cut and any(pattern.fullmatch(self.text, self.progress.position) for pattern in begun)
         return Error.TRUNCATED if cut else Error.PARSE
 

@@ -1,4 +1,4 @@
-"""What the verdicts on a set of completions depend on."""
+"""Settings of the verdicts on a set of completions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from igsm_pipeline.tokens.settings import TokenSettings
 
 
 class VerdictSettings(Settings):
-    """Verdicts are strict: our own analyses use them; ``verify(strict=False)`` is there for published comparisons."""
+    """How to verify completions. Verdicts of the pipeline are strict; ``verify(strict=False)`` is for comparisons with published numbers."""
 
-    modulus: int = Field(ge=2, le=1000, description="arithmetic of the problems is mod this")
+    modulus: int = Field(ge=2, le=1000, description="M; the problems compute mod M")
     tokens: TokenSettings = runtime_field(
         TokenSettings.model_validate({}), why="how the completions' ids were made; verdicts from ids equal those from their text"
     )

@@ -1,4 +1,4 @@
-"""The stage ``verdicts``: every solution judged."""
+"""The stage ``verdicts`` as declared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from igsm_pipeline.verification.settings import VerdictSettings
 
 VERDICTS = Table(
     "verdicts",
-    "one row per solution that a model wrote, judged",
+    "one row per solution that a model wrote, with its verdict",
     "verdicts.parquet",
     (
         derived("slice", "VARCHAR", "evaluation slice (op<=max, op=max, ..., reask, by_op)", "u.labels->>'slice'"),
@@ -17,14 +17,14 @@ VERDICTS = Table(
         Column("op", "int16", "operations of the problem"),
         Column("num_necessary", "int16", "necessary parameters of the problem", shown=False),
         Column("template_bin", "int16", "template hash of the problem mod 23", shown=False),
-        Column("correct", "bool", "every step holds and the answer is right"),
-        Column("error", "string", "first error; null where correct"),
+        Column("correct", "bool", "every step is right, and so is the answer"),
+        Column("error", "string", "first error; null if correct"),
         Column("sentence", "int32", "index of the sentence with the first error, from 0"),
-        Column("parameter", "string", "name of the parameter that it is about"),
-        Column("final_answer_correct", "bool", "the answer alone is right"),
-        Column("unnecessary_parameters", "int32", "defined without need"),
+        Column("parameter", "string", "name of the parameter of that sentence"),
+        Column("final_answer_correct", "bool", "the answer is right, whatever the steps"),
+        Column("unnecessary_parameters", "int32", "parameters that were defined without need"),
         Column("unnecessary_operations", "int32", "steps beyond the shortest solution"),
-        Column("finished", "bool", "the model closed its answer"),
+        Column("finished", "bool", "whether the model wrote the end of text"),
         Column("completion_tokens", "int32", "tokens written"),
     ),
 )
@@ -36,7 +36,7 @@ STAGE = Stage(
     write="igsm_pipeline.verification.write:write_verdicts",
     group="model",
     kinds=("python", "parquet"),
-    words="Every step of every solution verified: correct or the first error, and how much of it was unnecessary (figures 3 and 4).",
+    words="Every step of every solution is verified: correct or the first error, and how much of it was unnecessary (figures 3 and 4).",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("generations")),
     tables=(VERDICTS,),
     checks=(

@@ -1,4 +1,4 @@
-"""A file's verdicts as a table: accuracy and redundancy by op, kinds of first errors, all with 95% intervals."""
+"""The verdicts of a file as a table: accuracy and redundancy by op, and kinds of first errors, all with 95% intervals."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from igsm_pipeline.verification.rows.spelling import Spelling
 from igsm_pipeline.verification.verdict import Error
 
 MAX_NAMED = 5
-"""Rows that are named for each reason of refusal."""
+"""How many refused rows are named for each reason."""
 
 
 class OpSummary(NamedTuple):
-    """Solutions of one op.
+    """The solutions of one op.
 
     Attributes:
-        op: the problems' operations; None for all together.
-        correct: fully correct ones among all.
-        answered: those with the right final answer among all.
-        redundant: those that define unnecessary parameters among the fully correct.
-        parameters: mean number of unnecessary parameters of a fully correct one; 0 where there is none.
-        operations: likewise of unnecessary operations.
+        op: operations of the problems; None for all together.
+        correct: share of fully correct solutions.
+        answered: share of solutions with the right final answer.
+        redundant: share of the fully correct ones that define unnecessary parameters.
+        parameters: mean number of unnecessary parameters of a fully correct one; 0 if there is none.
+        operations: the same for unnecessary operations.
     """
 
     op: int | None
@@ -39,7 +39,7 @@ class OpSummary(NamedTuple):
 
 @dataclass
 class _OpCounts:
-    """Of the rows of one op: how many, and sums over them."""
+    """Counts of the rows of one op."""
 
     n: int = 0
     correct: int = 0
@@ -70,12 +70,12 @@ class _OpCounts:
 
 @dataclass
 class Tally:
-    """Counts of a file's verdicts, taken one by one, so that a file of any length takes the same memory.
+    """Counts of a file's verdicts. Rows are added one by one, so a file of any length takes the same memory.
 
     Attributes:
         judged: rows with a verdict.
-        refused: rows without one.
-        unanswered: judged rows that give no answer beside or after the solution.
+        refused: rows without a verdict.
+        unanswered: judged rows that have no answer beside or after the solution.
         errors: kinds of first errors.
         spellings: ways of spelling that were changed, by rows.
         reasons: (field without running numbers, rule) of refusals, by rows.
@@ -167,7 +167,7 @@ class Tally:
         return lines + self._refusals()
 
     def _refusals(self) -> list[str]:
-        """The first rows of each reason by name, and how many more there are."""
+        """The first rows of each reason, and how many more there are."""
         named = sorted((one for rows in self.named.values() for one in rows), key=lambda one: one.number)
         lines = [f"row {one.number}: {one.reason}" for one in named]
         for reason, count in self.reasons.most_common():
@@ -177,7 +177,7 @@ class Tally:
         return lines
 
     def document(self, hints: Sequence[str] = ()) -> dict[str, Any]:
-        """The same as a JSON document."""
+        """The same values as a JSON document."""
         return {
             "judged": self.judged,
             "refused": self.refused,
@@ -196,7 +196,7 @@ def _counts(one: Interval) -> dict[str, float]:
 
 
 def tally_of(rows: Iterable[Judged | Refused]) -> Tally:
-    """The counts of some rows."""
+    """Count some rows."""
     tally = Tally()
     for one in rows:
         tally.add(one)
@@ -204,17 +204,17 @@ def tally_of(rows: Iterable[Judged | Refused]) -> Tally:
 
 
 def by_op(judged: Iterable[Judged]) -> tuple[OpSummary, ...]:
-    """One row per op in rising order, then one for all."""
+    """One row per op in ascending order, then one for all."""
     return tally_of(judged).by_op()
 
 
 def by_error(judged: Iterable[Judged]) -> dict[Error, Interval]:
-    """The share of each kind of first error among all solutions, commonest first."""
+    """The share of each kind of first error among all solutions, the most common first."""
     return tally_of(judged).by_error()
 
 
 def summary_lines(judgement: Judgement) -> list[str]:
-    """The table that ``igsm verify`` prints of a whole judgement; see ``Tally.lines``."""
+    """The table that ``igsm verify`` prints for a whole judgement; see ``Tally.lines``."""
     return tally_of((*judgement.judged, *judgement.refused)).lines(judgement.hints)
 
 

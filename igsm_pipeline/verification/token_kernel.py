@@ -1,7 +1,7 @@
-"""The reader of solutions as token ids: one compiled pass, no text.
+"""The compiled reader of solutions as token ids: one pass, no text.
 
-It takes sentences written as the tokenizer writes them and judges them in the order of ``search``. A token that it does not expect makes it leave
-the row to the text path: it judges only what it has read whole, and never decides that a text leaves the grammar.
+It reads sentences that are written as the tokenizer writes them, and judges them in the order of ``search``. At a token that it does not expect it
+leaves the row to the text path. So it judges only what it has read completely, and never decides that a text leaves the grammar.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _WRONG_QUERY, _WRONG_ANSWER, _TRUNCATED = _ERRORS.index(Error.WRONG_QUERY), _ERR
 
 
 class Found(NamedTuple):
-    """What the kernel found, one entry per row; see ``token_path.TokenVerdicts``."""
+    """The kernel's results, one entry per row; see ``token_path.TokenVerdicts``."""
 
     error: NDArray[np.int8]
     sentence: NDArray[np.int32]
@@ -60,7 +60,7 @@ class Found(NamedTuple):
 
 @kernel
 def _read_separator(code: Codes, work: Work, ids: Ids) -> Bool:
-    """Read "; so" or "; ", which a symbol and three more tokens must follow; False where that is not so."""
+    """Read "; so" or "; ", followed by a symbol and three more tokens; False if that is not what comes."""
     at, end = work["at"], work["end"]
     if at + 2 >= end:
         return False
@@ -81,7 +81,7 @@ def _read_separator(code: Codes, work: Work, ids: Ids) -> Bool:
 
 @kernel
 def _judge_binary(code: Codes, work: Work, ids: Ids, at: Int) -> Int:
-    """Judge "x o y = n o m = k" and one more token at a place: UNREAD where it is none, else its error or NO_ERROR. Sets result, adds to used."""
+    """Judge "x o y = n o m = k" and one more token at a place. Returns UNREAD, an error or NO_ERROR; sets the result and adds to what is used."""
     if at + 9 >= work["end"]:
         return UNREAD
     x, operator, y = np.int64(code[ids[at]]), np.int64(code[ids[at + 1]]), np.int64(code[ids[at + 2]])
@@ -107,7 +107,7 @@ def _judge_binary(code: Codes, work: Work, ids: Ids, at: Int) -> Int:
 
 @kernel
 def _read_step(code: Codes, work: Work, ids: Ids) -> Int:
-    """Read "t = x o y = n o m = k" and the separator behind it; returns the error."""
+    """Read "t = x o y = n o m = k" and the separator after it; returns the error."""
     at = work["at"]
     target = np.int64(code[ids[at]])
     if code[ids[at + 1]] != IS:
@@ -130,7 +130,7 @@ def _read_step(code: Codes, work: Work, ids: Ids) -> Int:
 
 @kernel
 def _read_last(code: Codes, work: Work, ids: Ids, own: Int) -> Int:
-    """Read the step behind "so" and the dot; returns the error."""
+    """Read the step after "so", and the dot; returns the error."""
     at, end = work["at"], work["end"]
     if code[ids[at]] != own or code[ids[at + 1]] != IS:
         return UNREAD
@@ -153,7 +153,7 @@ def _read_last(code: Codes, work: Work, ids: Ids, own: Int) -> Int:
 
 @kernel
 def _read_definition(row: Row, code: Codes, pieces: Ids, starts: Numbers, define_rest: Int, work: Work, ids: Ids) -> tuple[Int, Int]:
-    """Read " Define {name} as v" and the separator behind it: the parameter (or UNREAD or NO_SUCH) and the symbol."""
+    """Read " Define {name} as v" and the separator after it; returns the parameter (or UNREAD or NO_SUCH) and the symbol."""
     at, end = work["at"], work["end"]
     if at + 2 >= end or code[ids[at]] != DEFINE:
         return UNREAD, 0
@@ -175,7 +175,7 @@ def _read_definition(row: Row, code: Codes, pieces: Ids, starts: Numbers, define
 
 @kernel
 def _read_sentence(row: Row, code: Codes, pieces: Ids, starts: Numbers, define_rest: Int, work: Work, ids: Ids) -> Int:
-    """Read one sentence; returns the first error in it, NO_ERROR or UNREAD."""
+    """Read one sentence; returns its first error, NO_ERROR or UNREAD."""
     parameter, own = _read_definition(row, code, pieces, starts, define_rest, work, ids)
     if parameter == UNREAD:
         return UNREAD
@@ -194,7 +194,7 @@ def _read_sentence(row: Row, code: Codes, pieces: Ids, starts: Numbers, define_r
 
 @kernel
 def _judge_sentence(row: Row, work: Work, parameter: Int, own: Int) -> Int:
-    """The error in a sentence whose steps are right, or NO_ERROR, and then the parameter is defined."""
+    """Judge a sentence whose steps are right; returns its error or NO_ERROR, in which case the parameter becomes defined."""
     if parameter == NO_SUCH:
         return _UNKNOWN_PARAMETER
     bit = np.int64(1) << np.int64(parameter)
@@ -216,7 +216,7 @@ def _judge_sentence(row: Row, work: Work, parameter: Int, own: Int) -> Int:
 
 @kernel
 def _count_rest(code: Codes, semicolons: NDArray[np.int8], ids: Ids, at: Int, end: Int) -> tuple[Int, Int]:
-    """(";" from a place to the answer marker or the end, where that is); -1 for the count where a special token stands before it."""
+    """Count ";" from a place to the answer marker or the end, and say where that is; the count is -1 if a special token comes first."""
     count: Int = 0
     while at < end and code[ids[at]] != ANSWER:
         if semicolons[ids[at]] < 0:

@@ -1,6 +1,6 @@
-"""A problem's parameters as a reader of tokens meets them: by name, with their parents.
+"""A problem's parameters for the reader of tokens: found by name, with their parents.
 
-Operands are numbered: symbols 0..51, the number n is ``NUMBER_CODE + n``. A set of parameters is a mask over record ids, as in ``problems.record``.
+Operands are numbered: symbols are 0..51, the number n is ``NUMBER_CODE + n``. A set of parameters is a mask over record ids (``problems.record``).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ WORK = np.dtype(
     ],
     align=True,
 )
-"""What the kernel keeps while it reads one completion; one row of it is passed around as ``Work``."""
+"""The kernel's memory while it reads one completion; one row of it is passed around as ``Work``."""
 Work = Any
 Codes = NDArray[np.int16]
 
@@ -110,7 +110,7 @@ def begin(row: Row, pieces: Ids, starts: Numbers, layout: Numbers, item_starts: 
 
 @kernel
 def _run(fragment: Int, pieces: Ids, starts: Numbers, ids: Ids, at: Int, end: Int) -> Int:
-    """Where a fragment that begins at ``at`` ends; -1 where it does not stand there."""
+    """The end of a fragment that begins at ``at``; -1 if it is not there."""
     start, stop = starts[fragment], starts[fragment + 1]
     if at + stop - start > end:
         return -1
@@ -123,7 +123,7 @@ def _run(fragment: Int, pieces: Ids, starts: Numbers, ids: Ids, at: Int, end: In
 
 @kernel
 def read_name(row: Row, code: Codes, pieces: Ids, starts: Numbers, work: Work, ids: Ids) -> Int:
-    """The parameter whose name, followed by " as", comes next: its id, NO_SUCH or UNREAD. Moves behind " as"."""
+    """Read the parameter whose name, followed by " as", comes next: its id, NO_SUCH or UNREAD. It moves past " as"."""
     at, end, head = work["at"], work["end"], ids[work["at"]]
     for layer in range(MAX_LAYERS - 1):
         for item in range(row["widths"][layer]):
@@ -146,7 +146,7 @@ def read_name(row: Row, code: Codes, pieces: Ids, starts: Numbers, work: Work, i
 
 @kernel
 def _identify(row: Row, work: Work, layer: Int, item: Int, place: Int) -> Int:
-    """Id of a parameter given by its owner and the place of its thing; NO_SUCH for pairs without an edge and for items that no text names."""
+    """Id of a parameter, given its owner and the place of its thing; NO_SUCH for pairs without an edge and for items that no text names."""
     children = np.int64(row["children"][layer, item])
     if place < MAX_WIDTH:
         if not children >> place & 1:

@@ -1,7 +1,7 @@
-"""Completions as token ids -> verdicts: the fast path of training and evaluation, equal to the text path in every field.
+"""Verifies completions as token ids. It is the fast path of training and evaluation, and equals the text path in every field.
 
-A compiled reader (``token_kernel``) judges the rows that are written as the tokenizer writes them, right or wrong. What it cannot read whole (text
-that leaves the grammar, an odd segmentation, a name of no such item, a lenient world) goes through text, row by row.
+A compiled reader (``token_kernel``) judges the rows that are written as the tokenizer writes them, right or wrong. What it cannot read completely
+(text that leaves the grammar, an odd segmentation, the name of an unknown item, a lenient world) is verified as text, row by row.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class TokenVerdicts:
     """Verdicts on many completions; the fields of ``Verdict`` as arrays, one entry per completion.
 
     Attributes:
-        error: place in ``tuple(Error)`` of the first error, -1 where there is none. int8.
-        sentence: of the first error, -1 where there is none. int32.
-        parameter: name of the parameter of that sentence, None where ``Verdict`` has none.
+        error: index in ``tuple(Error)`` of the first error, -1 if there is none. int8.
+        sentence: sentence of the first error, -1 if there is none. int32.
+        parameter: name of the parameter of that sentence; None if ``Verdict`` has none.
         final_answer_correct: bool.
         unnecessary_parameters: int32.
         unnecessary_operations: int32.
-        through_text: the fast path could not read it. bool.
+        through_text: whether the row was verified as text. bool.
     """
 
     error: NDArray[np.int8]
@@ -58,7 +58,7 @@ class TokenVerdicts:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """No error at all."""
+        """Whether each completion has no error."""
         return self.error < 0
 
     def __getitem__(self, index: int) -> Verdict:
@@ -76,11 +76,11 @@ class TokenVerdicts:
 
 @dataclass(frozen=True)
 class TokenVerifier:
-    """Judges completions of the problems of one batch.
+    """Verifies completions of the problems of one batch.
 
     Attributes:
         batch: the problems.
-        table: of the batch's world and modulus; the completions were made with it. None sends every completion through its text.
+        table: token table of the batch's world and modulus, which the completions were made with. None sends every completion through its text.
     """
 
     batch: ProblemBatch
@@ -102,19 +102,19 @@ class TokenVerifier:
         rows: NDArray[np.int64] | None = None,
         text: Callable[[int], tuple[str, str | None]] | None = None,
     ) -> TokenVerdicts:
-        """The verdicts on completions: solution, then [224] and the answer, then the end of the text.
+        """Verify completions: solution, then [224] and the answer, then the end of the text.
 
-        As in the verdicts stage, a completion without an answer is truncated at best, whether or not the model ended it.
+        As in the verdicts stage, a completion without an answer counts as truncated, whether or not the model ended it.
 
         Args:
-            ids: token ids of all completions, one after another, the end of the text included where it came.
+            ids: token ids of all completions, one after another, including the end of the text if it was written.
             offsets: completion i is ``ids[offsets[i]:offsets[i + 1]]``. Shape (num_completions + 1,).
-            finished: whether the end of the text came. Shape (num_completions,).
-            rows: problem of each completion, an index into the batch; None where completion i is of problem i.
-            text: solution and answer of completion i as text, where they are known; they are decoded otherwise.
+            finished: whether the end of the text was written. Shape (num_completions,).
+            rows: problem of each completion, an index into the batch; None if completion i is of problem i.
+            text: solution and answer of completion i as text, if they are known; otherwise they are decoded.
 
         Raises:
-            ValueError: neither a table nor texts.
+            ValueError: there is neither a table nor a text.
         """
         num = len(offsets) - 1
         places = np.arange(num) if rows is None else np.ascontiguousarray(rows, np.int64)
@@ -144,7 +144,7 @@ class TokenVerifier:
         return verdicts
 
     def _known(self, ids: Ids) -> Ids:
-        """The ids, those outside the table replaced by one that sends its row through text."""
+        """The ids; an id that the table lacks is replaced by one that sends its row through text."""
         assert self.table is not None
         return ids if not len(ids) or int(ids.max()) < self.table.size else np.where(ids < self.table.size, ids, np.uint32(self.table.bos))
 
@@ -159,14 +159,14 @@ class TokenVerifier:
 
 
 def joined(completions: Sequence[NDArray[np.integer]]) -> tuple[Ids, NDArray[np.int64]]:
-    """``ids`` and ``offsets`` as ``TokenVerifier.judge`` takes them, from one array per completion."""
+    """Join one array per completion into ``ids`` and ``offsets`` as ``TokenVerifier.judge`` takes them."""
     offsets = np.zeros(len(completions) + 1, np.int64)
     np.cumsum([len(ids) for ids in completions], out=offsets[1:])
     return np.concatenate([np.zeros(0, np.uint32), *completions]).astype(np.uint32), offsets
 
 
 def problem_from_text(problem: Problem, world: World) -> tuple[Problem, bool]:
-    """The problem as its text alone tells it, and False; the problem itself, and True, where a lenient world's text has two readings."""
+    """The problem that its text tells, and False. If a lenient world's text has two readings: the problem itself, and True."""
     try:
         return parse_problem(render_problem(problem) + render_question(problem), world, problem.modulus), False
     except BadProblem:
@@ -176,10 +176,10 @@ def problem_from_text(problem: Problem, world: World) -> tuple[Problem, bool]:
 
 
 def language_of(table: TokenTable) -> N.Language | None:
-    """A table's tokens as the kernel reads them; None where it cannot.
+    """A table's tokens in the form that the kernel reads; None if it cannot read them.
 
-    It takes operands, operators and " as" to be one token, " Define" and "; so" one or two, and an id's text to be the same everywhere, which
-    foreign tokenizers do not promise.
+    The kernel needs operands, operators and " as" to be one token, " Define" and "; so" one or two, and an id's text to be the same everywhere.
+    Foreign tokenizers do not promise that.
     """
     layout, starts = table.fragments.layout, table.starts
     define, so = (table.pieces[starts[one] : starts[one + 1]] for one in (F.DEFINE, F.SO))

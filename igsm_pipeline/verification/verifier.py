@@ -1,7 +1,7 @@
-"""Problem + solution -> Verdict, from text alone.
+"""Verifies a solution from text alone.
 
-Most solutions are right, so a quick reader goes first: it takes only sentences that are right in every character, and hands what it
-does not take to the careful reader (``search``), which alone decides what is an error and which.
+Most solutions are right, so a fast reader comes first. It accepts only sentences that are right in every character, and leaves the rest to the
+careful reader (``search``), which alone decides what the error is.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _LAST_NUMBER = re.compile(r"(?<![0-9])([0-9]{1,18})\.?\s*\Z")
 def verify(
     problem: Problem, solution: str | bytes, answer: str | bytes | int | None = None, strict: bool = True, *, finished: bool = True
 ) -> Verdict:
-    """The verdict on a solution of a problem.
+    """Verify a solution of a problem.
 
     Args:
         problem: from text or from a record; its order and symbols do not matter.
-        solution: the text between the solution and answer markers; anything (bytes are read as UTF-8).
-        answer: the text after the answer marker, where one was given; space around it does not matter.
-        strict: by the law; False accepts what the released checker accepts beyond it.
-        finished: False where the text was cut: without an answer the solution may stop anywhere, with one the answer may.
+        solution: the text between the solution and answer markers; anything is allowed (bytes are read as UTF-8).
+        answer: the text after the answer marker, if there is one; spaces around it do not matter.
+        strict: verify by the law; False also accepts what the released checker accepts.
+        finished: False if the text was cut: without an answer the solution may stop anywhere, with one the answer may.
 
     Returns:
-        The verdict, in time linear in the text; no text makes this raise.
+        The verdict, in time linear in the length of the text. No text makes this raise.
     """
     return verify_by(tables_of(problem), solution, answer, strict, finished=finished)
 
@@ -65,7 +65,7 @@ def verify_by(
 
 
 def read_right_sentences(tables: Tables, text: str, progress: Progress) -> None:
-    """Move ``progress`` along over sentences that are right in every character, up to the first that is not (quickly) seen to be so."""
+    """Move ``progress`` along over sentences that are right in every character, up to the first that is not, or that the fast reader cannot judge."""
     if not (text.startswith(" Define ") and text.endswith(".")):
         return
     values, numbers, digits, modulus = progress.values, tables.numbers, tables.digits, tables.modulus

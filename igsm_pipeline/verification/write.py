@@ -1,4 +1,4 @@
-"""Stage verdicts: problems + generations -> one verdict per completion."""
+"""The stage ``verdicts``: it verifies every completion of a problem set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from igsm_pipeline.verification.verdict import Error
 from igsm_pipeline.world import load_world
 
 CHUNK = 4096
-"""Completions judged between two steps of the progress bar."""
+"""Completions per step of the progress bar."""
 
 SCHEMA = VERDICTS.schema()
 
@@ -32,15 +32,15 @@ SCHEMA = VERDICTS.schema()
 def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
     """Write ``verdicts.parquet``: one row per row of the generations, in their order.
 
-    A completion without an answer is truncated at best, whether or not the model ended it.
+    A completion without an answer counts as truncated, whether or not the model ended it.
 
     Args:
         settings: the modulus, and the tokens that completions are made of.
-        inputs: ``world``, ``problems``, ``generations``.
-        writing: the unit being written.
+        inputs: folders: ``world``, ``problems``, ``generations``.
+        writing: where the file goes.
 
     Raises:
-        BadProblem: a generation is of a problem that the set does not hold.
+        BadProblem: a generation is of a problem that the set does not have.
     """
     world = load_world(inputs["world"])
     problems = read_problems(inputs["problems"], world, settings.modulus)
@@ -77,7 +77,7 @@ def _text_of(solutions: pa.ChunkedArray, answers: pa.ChunkedArray, index: int) -
 
 
 def verdict_table(verdicts: TokenVerdicts) -> pa.Table:
-    """The fields of verdicts as columns, named as in ``Verdict``; error, sentence and parameter are null where there is none."""
+    """The fields of verdicts as columns, named as in ``Verdict``; error, sentence and parameter are null if there is no error."""
     wrong = ~verdicts.correct
     kinds = pa.array([*Error], pa.string())
     return pa.table(

@@ -102,8 +102,8 @@ def test_an_order_that_defines_things_before_what_they_rest_on_makes_a_reference
 @pytest.mark.parametrize(
     ("column", "change", "told"),
     [
-        ("problem", lambda rows: rows[::-1], "must be of the 24 completions in their order"),
-        ("completion_tokens", lambda rows: [rows[0] + 1, *rows[1:]], "must be of the 24 completions in their order"),
+        ("problem", lambda rows: rows[::-1], "must be those of the 24 completions in their order"),
+        ("completion_tokens", lambda rows: [rows[0] + 1, *rows[1:]], "must be those of the 24 completions in their order"),
         ("correct", lambda rows: [not rows[0], *rows[1:]], "1 verdicts contradict themselves"),
         ("final_answer_correct", lambda rows: [not row for row in rows], "verdicts contradict themselves"),
     ],

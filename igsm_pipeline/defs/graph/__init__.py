@@ -1,8 +1,8 @@
-"""The asset graph that Dagster loads and shows.
+"""The asset graph in Dagster.
 
 assets.py      one asset per stage, made from the declarations
-partitions.py  the experiments' members
-results.py     what Dagster shows of a stage
-shown.py       its table and plots as Markdown
-retries.py     which faults are tried again
+partitions.py  the experiments' members as partitions
+results.py     what Dagster shows beside a materialization
+shown.py       a stage's table and plots as Markdown
+retries.py     which faults are retried
 """

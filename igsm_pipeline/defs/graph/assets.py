@@ -5,8 +5,8 @@
     mind    control, probe_queries -> activation_cache -> linear_probes, v_probes -> probe_scores, error_correlation
     result  report, catalog
 
-Every asset does the same three things: bring its stage of the member up to date, in a child process; judge it; tell. Its arrows are the stage's
-declared reads. Faults that may pass are tried again (``defs.graph.retries``); a refusal ends the run at once.
+Every asset does the same: it brings its stage of the member up to date in a child process, checks it, and reports the result. Its arrows are the
+stage's declared reads. Faults that may disappear are retried (``defs.graph.retries``); a refusal ends the run at once.
 """
 
 import functools
@@ -32,11 +32,11 @@ else:
 
 
 def stage_asset(stage: Stage, before: Sequence[str]) -> dg.AssetsDefinition:
-    """The asset of a stage.
+    """Make the asset of a stage.
 
     Args:
-        stage: its declaration.
-        before: the names of the stages before it.
+        stage: declaration of the stage.
+        before: names of the stages before it.
     """
     read = [name for name in before if name in stage.sources or EVERY_STAGE in stage.sources]
 
@@ -63,7 +63,7 @@ def stage_asset(stage: Stage, before: Sequence[str]) -> dg.AssetsDefinition:
 
 
 def tagged(body: Callable[..., Result]) -> Callable[..., Result]:
-    """Give the run the tags of its member first, which a run that was launched from an asset's page comes without."""
+    """Give the run the tags of its member first; a run that was launched from an asset's page has none."""
 
     @functools.wraps(body)
     def told(context: dg.AssetExecutionContext, *resources: Any, **more: Any) -> Result:
@@ -76,7 +76,7 @@ def tagged(body: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def stage_assets(stages: Iterable[Stage]) -> list[dg.AssetsDefinition]:
-    """The assets of some stages, which come in the order of the data flow."""
+    """Make the assets of some stages, given in the order of the data flow."""
     names: list[str] = []
     assets = []
     for stage in stages:
@@ -95,7 +95,7 @@ def catalog(context: dg.AssetExecutionContext) -> Result:
     partitions_def=MEMBERS, group_name="model", kinds={"mlflow", "huggingface"}, deps=["checkpoint", "verdicts"], owners=OWNERS, code_version="1"
 )
 def registered_model(context: dg.AssetExecutionContext, tracking: Tracking) -> Result:
-    """The checkpoint in MLflow's registry; the alias champion goes to it only if its op<=max accuracy is beyond doubt the better one."""
+    """The checkpoint in MLflow's registry. The alias champion moves to it only if its accuracy on op<=max is better beyond doubt."""
     return registered(register(tracking, context.partition_key))
 
 

@@ -1,4 +1,4 @@
-"""From a stage run to what Dagster shows: data version, counts, rates, a plot where people look, links."""
+"""What Dagster shows beside a materialization: data version, counts, rates, a plot, links."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Metadata = dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]
 
 
 def materialized(run: StageRun, extra: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:
-    """The result of an asset, the same for a hit and a miss but for what it says about the cache.
+    """The result of an asset. A hit and a miss differ only in what they say about the cache.
 
     Args:
         run: the stage run.
         extra: more metadata, such as the MLflow run.
 
     Returns:
-        A result whose data version is the content of all units, with the stage's checks evaluated.
+        A result whose data version is the content of all units, with the outcomes of the stage's checks.
     """
     return dg.MaterializeResult(
         data_version=dg.DataVersion(run.content),
@@ -45,7 +45,7 @@ def check_specs(stage: Stage) -> list[dg.AssetCheckSpec]:
 
 
 def check_results(run: StageRun) -> list[dg.AssetCheckResult]:
-    """What every check of a stage found; one that is not blocking warns."""
+    """The outcome of every check of a stage; a failed check that is not blocking is a warning."""
     return [
         dg.AssetCheckResult(
             passed=outcome.passed,
@@ -60,7 +60,7 @@ def check_results(run: StageRun) -> list[dg.AssetCheckResult]:
 
 
 def stage_metadata(run: StageRun) -> Metadata:
-    """What Dagster shows beside a materialization."""
+    """The metadata that Dagster shows beside a materialization."""
     metadata: Metadata = {
         "cache": "hit" if run.hit else "miss" if len(run.stale) == len(run.units) else f"{len(run.units) - len(run.stale)} of {len(run.units)} hit",
         "fingerprint": run.fingerprint,
@@ -87,7 +87,7 @@ def stage_metadata(run: StageRun) -> Metadata:
 
 
 def mlflow_links(units: Sequence[Unit]) -> Metadata:
-    """Links to the MLflow run of the checkpoint that units are or rest on; none where there is no run."""
+    """Links to the MLflow run of the checkpoint that units are or were made from; none without a run."""
     for unit in units:
         for checkpoint in (one for one in (unit, *unit.inputs.values()) if one.stage == "checkpoint"):
             if note := read_note(checkpoint):
@@ -96,7 +96,7 @@ def mlflow_links(units: Sequence[Unit]) -> Metadata:
 
 
 def units_table(run: StageRun) -> str:
-    """A Markdown table of the units: cache, counts, seconds, address, and why one was computed."""
+    """A Markdown table of the units: cache, counts, seconds, fingerprint, and why a unit was computed."""
     rows = [
         (
             unit.name,
@@ -115,7 +115,7 @@ def _number(value: object) -> str:
 
 
 def _rates(run: StageRun) -> Metadata:
-    """Rows per second of computing, from the units' own clocks."""
+    """Rows per computed second, from the times in the manifests."""
     rates: Metadata = {}
     for name in ("num_problems", "problems", "tokens", "num_tokens", "queries", "solutions", "predictions"):
         timed = [m for m in run.manifests.values() if m["counts"].get(name) and m["seconds"] > 0]
@@ -125,7 +125,7 @@ def _rates(run: StageRun) -> Metadata:
 
 
 def _table_metadata(run: StageRun) -> Metadata:
-    """Rows of all tables, and the columns of the first with their declared meaning."""
+    """The number of rows of all tables, and the columns of the first one with their declared meanings."""
     tables = run.tables()
     if not tables:
         return {}
@@ -164,10 +164,10 @@ def registered(registration: Registration) -> dg.MaterializeResult[Any]:
 
 
 def catalogued(member: str) -> dg.MaterializeResult[Any]:
-    """Rebuild the catalog if any unit or view changed since it was built, and the result of the asset ``catalog``.
+    """Rebuild the catalog if a unit or view has changed since it was built; returns the result of the asset ``catalog``.
 
     Args:
-        member: the member's key; the catalog is of all members.
+        member: key of the member that was run; the catalog has all members.
     """
     from igsm_pipeline.catalog.catalog import CATALOG, build_catalog  # noqa: PLC0415  (duckdb)
     from igsm_pipeline.catalog.views import SUMMARIES, file_tables  # noqa: PLC0415

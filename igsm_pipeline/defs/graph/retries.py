@@ -1,10 +1,10 @@
-"""Which failures Dagster tries again: those that may pass, after ten seconds and then twenty; all others end the run at once.
+"""Which failures Dagster retries: faults that may disappear, after ten seconds and then twenty. All others end the run at once.
 
-A bad setting, a full disk or an error of the program fails in the same way again, so that a retry only hides it; a killed child or a lost
-connection is nobody's fault. A run that somebody stops is over.
+A bad setting, a full disk or an error of the program would fail again in the same way, and a retry only hides it. A killed child or a lost
+connection may not happen again. A run that was stopped by a person is over.
 
-Ours: the asset asks for its retries itself. A ``RetryPolicy`` on it would try again what was stopped, too (in the process of the run Dagster takes an
-interrupt for a failure like any other).
+Ours: the asset requests its retries itself. A ``RetryPolicy`` would also retry what was stopped, because inside a run's process Dagster takes an
+interrupt for a failure like any other.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ T = TypeVar("T")
 
 
 def retried(body: Callable[..., T], policy: dg.RetryPolicy = RETRIES) -> Callable[..., T]:
-    """An asset's body that Dagster tries again after a ``TransientFault`` and after nothing else.
+    """Wrap an asset's body so that Dagster retries it after a ``TransientFault``, and after nothing else.
 
     Args:
-        body: takes Dagster's context first.
-        policy: how often, and how long Dagster waits.
+        body: a function that takes Dagster's context first.
+        policy: how often to retry, and how long to wait.
 
-    Raises:
-        dagster.RetryRequested: in the place of a ``TransientFault``, unless it was the last attempt.
-        dagster.Failure: in the place of any other error, with its message.
+        Raises:
+            dagster.RetryRequested: instead of a ``TransientFault``, except in the last attempt.
+            dagster.Failure: instead of any other error, with its message.
     """
 
     @functools.wraps(body)
@@ -53,9 +53,9 @@ def retried(body: Callable[..., T], policy: dg.RetryPolicy = RETRIES) -> Callabl
 
 
 def note_stop(context: dg.AssetExecutionContext) -> None:
-    """Tell Dagster that the run is being canceled, where somebody stopped the process of ``igsm run``.
+    """Tell Dagster that the run is being canceled, if somebody stopped the process of ``igsm run``.
 
-    For a run that the page launched the page has said so. If it has not, the machine is going down, and the daemon may start the run again.
+    A run that was launched from the page has been reported by the page. If not, the machine is shutting down, and the daemon may start it again.
     """
     run = context.instance.get_run_by_id(context.op_execution_context.run_id)
     if run is not None and OWNER_TAG in run.tags and run.status != dg.DagsterRunStatus.CANCELING:

@@ -1,6 +1,6 @@
-"""What Dagster shows beside a stage: its table and its plots as Markdown.
+"""A stage's table and plots as Markdown, for Dagster's page.
 
-Ours: an image in metadata stays below 100 KB, or the UI grows slow; the full figure lies in the report.
+Ours: an image in metadata is kept below 100 KB, because larger ones make the page slow; the full figure is in the report.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 MOST_ROWS = 60
 MAX_BYTES = 100_000
 VERSION = 3
-"""Raise it when the plots change: kept ones are drawn again."""
+"""Raise this number when the plots change; kept plots are then drawn again."""
 _DPI = (90, 60, 40)
 
 
 def stage_table(run: StageUnits) -> str | None:
-    """A stage's table as Markdown; None where it has none."""
+    """A stage's table as Markdown; None if it has none."""
     if not run.stage.summary or not run.units:
         return None
     head, rows = load_object(run.stage.summary)(run)
@@ -40,9 +40,9 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str
 
 
 def stage_plot(run: StageUnits) -> str | None:
-    """Markdown with the plots of a stage; None where the stage has none or nothing to draw.
+    """The plots of a stage as Markdown; None if the stage has none, or nothing to draw.
 
-    They are drawn once for each content of the stage and kept as a file, since drawing takes seconds and a hit should not.
+    They are drawn once per content of the stage and kept in a file, because drawing takes seconds and a hit should not.
     """
     if not run.stage.plots or not run.units:
         return None
@@ -56,7 +56,7 @@ def stage_plot(run: StageUnits) -> str | None:
 
 
 def draw_plots(run: StageUnits) -> dict[str, Figure]:
-    """The figures of a stage by title; none where the stage has none."""
+    """The figures of a stage by title; empty if it has none."""
     figures: dict[str, Any] = load_object(run.stage.plots)(run) if run.stage.plots else {}
     return figures
 

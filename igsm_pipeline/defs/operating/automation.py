@@ -1,6 +1,6 @@
-"""Jobs, the nightly schedule and the sensors; all but the jobs are off until someone turns them on in the UI.
+"""Jobs, the nightly schedule and the sensors. Schedule and sensors are off until someone turns them on in the UI.
 
-The planner says what is stale, never Dagster: its own "unsynced" looks one step back and not at the disk.
+The planner decides what is stale, not Dagster: Dagster's "unsynced" looks back one step only, and not at the disk.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNDER_WAY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.Da
 
 @dg.static_partitioned_config(partition_keys=MEMBERS.get_partition_keys(), tags_for_partition_key_fn=member_tags)
 def member_config(_member: str) -> dict[str, object]:
-    """No run config: what a member is stands in its file. The tags give the Runs page its filters."""
+    """An empty run config: the settings of a member are in its file. The tags give the Runs page its filters."""
     return {}
 
 
@@ -48,7 +48,7 @@ data_only = dg.define_asset_job(
 
 @dg.schedule(job=everything, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
 def nightly_refresh(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
-    """Every night, whatever has become stale of the members that were reported on before (never of one that nobody has run)."""
+    """Every night, run what has become stale in the members that have a report (never a member that nobody has run)."""
     reported = set(context.instance.get_materialized_partitions(dg.AssetKey("report")))
     requests = [request_of(plan) for plan in stale_plans(context.instance, reported)]
     return requests or dg.SkipReason("every member that was reported on is fresh, archived or under way")
@@ -56,10 +56,10 @@ def nightly_refresh(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunReq
 
 @dg.sensor(job=everything, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
 def stale_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Within a minute, what has become stale of members that were reported on, and all of members that are new since this sensor's first look.
+    """Within a minute, run what has become stale in members that have a report, and all of members that are new since the sensor's first look.
 
-    The cursor holds every member seen and the units that were stale of it when a run was last asked for, so that a failed run is not asked for
-    again until something else is stale.
+    The cursor has every member seen, and the units that were stale when its last run was requested. So a failed run is not requested again until
+    something else becomes stale.
     """
     members, partitions = load_members({}), set(MEMBERS.get_partition_keys())
     seen: dict[str, list[str]] = json.loads(context.cursor) if context.cursor else {member: [] for member in members}
@@ -78,10 +78,10 @@ def stale_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 def stale_plans(instance: dg.DagsterInstance, wanted: Collection[str]) -> list[Plan]:
-    """The plans of members with something to compute, those that are archived or under way left out.
+    """The plans of members with something to compute, except archived members and those with a run in progress.
 
     Args:
-        instance: knows which members are under way.
+        instance: knows which runs are in progress.
         wanted: members to look at.
     """
     busy, store, plans = under_way(instance), Store.at_home(), []
@@ -90,13 +90,13 @@ def stale_plans(instance: dg.DagsterInstance, wanted: Collection[str]) -> list[P
             continue
         try:
             plans.append(plan_member(member, store))
-        except IgsmError as error:  # it names a file that is gone; the other members do not suffer
+        except IgsmError as error:  # it names a file that is gone; other members are not affected
             _LOG.warning("%s cannot be planned: %s", key, error)
     return [plan for plan in plans if plan.stale]
 
 
 def request_of(plan: Plan) -> dg.RunRequest:
-    """A run of a plan's stale stages, and of what follows every stage."""
+    """A run of a plan's stale stages, and of the assets that follow every stage."""
     key = plan.member.key
     assets = [dg.AssetKey(name) for name in (*plan.stale_stages, *AFTER_EVERY_STAGE)]
     return dg.RunRequest(partition_key=key, asset_selection=assets, tags=member_tags(key))
@@ -109,9 +109,9 @@ def under_way(instance: dg.DagsterInstance) -> set[str]:
 
 @dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
 def experiment_files(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """When an experiment file appears, changes or goes, or a stage's VERSION is raised, reload the code location: new members become partitions.
+    """When an experiment file appears, changes or disappears, or a stage's VERSION changes, reload the code location: new members become partitions.
 
-    The webserver is told; the daemon, where this runs, starts its code server anew every minute by itself.
+    The webserver is told to reload; the daemon that runs this restarts its code server every minute by itself.
     """
     broken: Broken = {}
     loaded = hash_json([[member.key, member.settings.model_dump(mode="json")] for member in load_members(broken).values()] + [declared_text()])
@@ -125,10 +125,10 @@ def experiment_files(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 def reload_location(url: str) -> None:
-    """Have a webserver read the asset graph again.
+    """Let a webserver load the asset graph again.
 
     Raises:
-        RuntimeError: there is none, or it refuses; the message says why.
+        RuntimeError: no webserver answers, or it refuses; the message says why.
     """
     from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError, ReloadRepositoryLocationStatus  # noqa: PLC0415
 
@@ -143,7 +143,7 @@ def reload_location(url: str) -> None:
 
 @dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.STOPPED)
 def write_failures(context: dg.RunFailureSensorContext) -> None:
-    """Write what failed, why, and the command that resumes it to ``<data root>/failures/RUN.txt``."""
+    """Write ``<data root>/failures/RUN.txt``: what failed, why, and the command that resumes it."""
     folder = find_home() / "failures"
     folder.mkdir(parents=True, exist_ok=True)
     steps = {event.step_key or "?": first_cause(event) for event in context.get_step_failure_events()}
@@ -153,7 +153,7 @@ def write_failures(context: dg.RunFailureSensorContext) -> None:
 
 
 def first_cause(event: dg.DagsterEvent) -> str:
-    """The message of the error at the bottom of a failed step."""
+    """The message of the innermost error of a failed step."""
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
@@ -161,7 +161,7 @@ def first_cause(event: dg.DagsterEvent) -> str:
 
 
 def failure_text(member: str, run_id: str, steps: Mapping[str, str], message: str) -> str:
-    """What failed, why, and how to go on; a run that died before or between its steps has its run's message alone."""
+    """What failed, why, and how to go on. A run that died before or between its steps has only its own message."""
     why = "\n".join(f"{step}: {cause}" for step, cause in steps.items()) or message
     failed = ", ".join(steps) or "between its steps"
     return f"run {run_id} of {member} failed in: {failed}\n{why}\nWhat it had finished is kept. To resume:\n\n    igsm run {member}\n"

@@ -1,7 +1,7 @@
-"""Dagster's logs of what steps write, with helpers that leave Ctrl-C to the run.
+"""Dagster's logs of the output of steps, with helper processes that ignore Ctrl-C.
 
-Dagster mirrors a step's output by a ``tail`` and a watcher beside it. Both belong to the terminal's foreground group, so that a Ctrl-C reached them
-as well: the watcher ended with a traceback, and the last lines of the step were never shown.
+Dagster mirrors a step's output by ``tail`` and a watcher. Both belong to the terminal's foreground group, so Ctrl-C reached them,
+too: the watcher ended with a traceback, and the last lines of the step were lost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SteadyComputeLogManager(LocalComputeLogManager):
 
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
-        """Capture what is written while the block runs. A signal that comes while the helpers start is heard when they have."""
+        """Capture the output while the block runs. A signal that comes while the helpers start is handled once they have started."""
         capture, blocked = super().capture_logs(log_key), signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         try:
             context = capture.__enter__()

@@ -1,6 +1,6 @@
 """Where the steps of a run execute: in the run's own process, or as jobs of a Ray cluster (docs/deploy.md).
 
-Ours: an environment variable chooses, so that the graph, its fingerprints and its results stay the same; the store is shared by all machines.
+Ours: an environment variable decides, so that the graph, its fingerprints and its results stay the same. All machines share the store.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ PASSED_ON = (
     "DAGSTER_HOME", "IGSM_HOME", "IGSM_EXPERIMENTS", "IGSM_JOBS", "IGSM_MLFLOW_URL", "IGSM_UI_URL",
     RAY_ADDRESS, RAY_CPUS, RAY_GPUS, "PYTHONPATH", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MLFLOW_DISABLE_TELEMETRY", "HF_HUB_OFFLINE",
 )  # fmt: skip
-"""Variables of the run's process that a step on another machine needs, where they are set."""
+"""Environment variables of the run's process that a step on another machine needs, if they are set."""
 
 
 def chosen_executor() -> dg.ExecutorDefinition:
-    """Ray's, where ``IGSM_RAY_ADDRESS`` names a cluster's dashboard ("http://127.0.0.1:8265"), else steps in the run's process.
+    """Ray's executor if ``IGSM_RAY_ADDRESS`` is a cluster's dashboard ("http://127.0.0.1:8265"), else steps in the run's process.
 
-    ``IGSM_RAY_CPUS`` (default 1) and ``IGSM_RAY_GPUS`` (default 0) are what each step asks the cluster for.
+    Each step asks the cluster for ``IGSM_RAY_CPUS`` (default 1) and ``IGSM_RAY_GPUS`` (default 0).
 
     Raises:
-        BadSettings: dagster-ray is not installed, or one of the numbers is none.
+        BadSettings: dagster-ray is not installed, or a variable is not a number.
     """
     address = os.environ.get(RAY_ADDRESS)
     if not address:

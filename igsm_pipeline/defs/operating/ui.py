@@ -79,7 +79,7 @@ def run_ui(port: int = 3000, mlflow_port: int = 5000) -> int:
 
 
 def _serve(home: Path, port: int, mlflow_port: int) -> int:
-    """Run the servers until a signal comes or one of them dies; returns the exit code."""
+    """Run the servers until a signal comes or one of them ends; returns the exit code."""
     os.environ[UI_URL] = f"http://{HOST}:{port}"
     stopped, processes, logs = _on_signal(), dict[str, subprocess.Popen[bytes]](), home / "logs"
     logs.mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ def _serve(home: Path, port: int, mlflow_port: int) -> int:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    process_group=0,  # Ctrl-C reaches this process alone, which stops them in order
+                    process_group=0,  # Ctrl-C reaches this process only, which then stops the servers in order
                     preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (system calls, their library loaded beforehand)
                 )
         wait_until_up(servers(port, mlflow_port), processes, stopped)
@@ -113,7 +113,7 @@ def _serve(home: Path, port: int, mlflow_port: int) -> int:
 
 
 def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Interrupt every server, wait for them and for what they started (a run writes its state first), kill only what stays."""
+    """Interrupt every server and wait for it and its processes (a run saves its state first); kill what remains."""
     for process in reversed(processes):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -127,7 +127,7 @@ def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group (0: only ask); returns whether any process of it is left."""
+    """Send a signal to a process group (0 only asks); returns whether a process of it is left."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
@@ -136,7 +136,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def servers(port: int, mlflow_port: int) -> list[Server]:
-    """What has to run: the webserver, the daemon without which launches stay queued for ever, MLflow with one worker."""
+    """The servers to run: the webserver, the daemon (without it launched runs stay queued), and MLflow with one worker."""
     python = sys.executable
     quiet_mlflow()
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
@@ -181,10 +181,10 @@ def servers(port: int, mlflow_port: int) -> list[Server]:
 
 
 def check_free(ports: Mapping[str, int]) -> None:
-    """Refuse ports that something listens on, or that are asked for twice.
+    """Refuse ports that are in use, or that are given twice.
 
     Raises:
-        BadSettings: names the option and the port.
+        BadSettings: it names the option and the port.
     """
     seen: set[int] = set()
     for option, port in ports.items():
@@ -204,7 +204,7 @@ def wait_until_up(wanted: Sequence[Server], processes: Mapping[str, subprocess.P
     """Wait until every server with a page answers.
 
     Raises:
-        StageFailed: one died, or was not up within ten minutes.
+        StageFailed: a server ended, or did not answer within ten minutes.
     """
     deadline = time.monotonic() + START_S
     for server in wanted:
@@ -225,7 +225,7 @@ def _answers(url: str) -> bool:
 
 
 def _on_signal() -> list[int]:
-    """A list that holds the signal once SIGINT, SIGTERM or SIGHUP (a closed terminal) has come."""
+    """A list that gets the signal when SIGINT, SIGTERM or SIGHUP (a closed terminal) comes."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

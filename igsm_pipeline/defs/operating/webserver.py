@@ -25,9 +25,9 @@ POLL_MS = 2000
 
 
 class MlflowLinks:
-    """Leads links to ``/mlflow/`` to where MLflow's page is now, so that those of old runs do not depend on the port that it had then.
+    """Redirects links to ``/mlflow/`` to MLflow's page, so that links of old runs do not depend on the port that it had then.
 
-    The part after the number sign, which names the run or model, never reaches a server; the browser takes it along.
+    The part after the number sign, which names the run or model, is not sent to a server; the browser keeps it.
     """
 
     def __init__(self, app: ASGIApp, mlflow: str) -> None:
@@ -45,8 +45,8 @@ def serve(host: str, port: int, target: WorkspaceLoadTarget, instance: dg.Dagste
     """Serve Dagster's page until the process is interrupted.
 
     Args:
-        host: address it listens on; the guard answers those who ask for the loopback, whatever this is.
-        port: where it listens.
+        host: address to listen on; the guard answers requests for the loopback only, whatever this is.
+        port: port to listen on.
         target: the workspace with the code locations.
         instance: runs, events and assets.
         mlflow: address of MLflow's page.

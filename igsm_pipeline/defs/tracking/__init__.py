@@ -1,7 +1,7 @@
-"""MLflow: what was trained, and the models to choose from.
+"""MLflow: the curves of each training, and a registry of models.
 
-runs.py      settings and curves of each training
-registry.py  registered models and the champion
-solver.py    a registered model that solves
-moves.py     addresses that follow a moved data root
+runs.py      sends settings and curves of each training to MLflow
+registry.py  registers models and decides the champion
+solver.py    solves problems with a registered model
+moves.py     corrects addresses after the data root was moved
 """

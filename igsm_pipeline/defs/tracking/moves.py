@@ -1,4 +1,4 @@
-"""MLflow after a move: its database holds the places of artifacts as whole addresses, which follow the data root when that has moved."""
+"""MLflow after a move: its database has the full addresses of artifacts, which are changed when the data root has moved."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ PLACES = (
 
 
 def move_artifacts(database: Path, old: str, new: str) -> int:
-    """Let every address below one folder lead below another, all or none.
+    """Replace the beginning of every address below one folder, for all or none.
 
     Args:
         database: MLflow's SQLite file.
-        old: address of the folder as the database has it, without a slash at its end.
-        new: its address now.
+        old: address of the folder in the database, without a slash at its end.
+        new: its new address.
 
-    Returns:
-        How many addresses were changed.
+        Returns:
+            The number of addresses changed.
     """
     changed = 0
     connection = sqlite3.connect(database, timeout=60)

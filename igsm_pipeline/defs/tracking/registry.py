@@ -1,7 +1,7 @@
-"""The model registry: which checkpoint of an experiment is the best one, and how do we know?
+"""The model registry: it keeps an experiment's models and decides which one is the champion.
 
-One registered model per experiment (``gpt2-rotary-mini``), one version per checkpoint, tagged with its fingerprint, its test accuracy
-and the test set; tables of its verdicts lie with its run. The alias ``champion`` moves only when the new accuracy's interval lies above the
+Each experiment has one registered model (``gpt2-rotary-mini``), with a version per checkpoint. A version has tags for its fingerprint, its test
+accuracy and the test set; its run has tables of its verdicts. The alias ``champion`` moves only if the interval of the new accuracy is above the
 old one's, on the same test set.
 """
 
@@ -45,7 +45,7 @@ class Score:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Score:
-        """The score that ``values`` took apart; numbers may be strings, as in MLflow's tags."""
+        """The score from such values; numbers may be strings, as in MLflow's tags."""
         value, low, high = (float(values[name]) for name in ("accuracy", "low", "high"))
         return cls(values["test_set"], Interval(value, low, high, int(values["n"])))
 
@@ -65,18 +65,18 @@ class Score:
 
 @dataclass(frozen=True)
 class Registration:
-    """What the registry holds of a checkpoint.
+    """The registry's entry of a checkpoint.
 
     Attributes:
         name: the registered model.
         version: its version.
-        fingerprint: of the checkpoint.
+        fingerprint: fingerprint of the checkpoint.
         content: hash of the checkpoint's files.
         champion: whether the alias points to this version now.
-        why: why it does or does not.
+        why: the reason for that.
         score: test accuracy.
         run_id: the MLflow run.
-        hit: it was registered already.
+        hit: whether it had been registered before.
     """
 
     name: str
@@ -91,11 +91,11 @@ class Registration:
 
 
 def register(tracking: Tracking, member: str) -> Registration:
-    """Register a member's checkpoint, once for each content it has, and let it compete for the alias.
+    """Register a member's checkpoint, once per content, and let it compete for the alias.
 
     Args:
         tracking: the MLflow to use.
-        member: the member's key.
+        member: key of the member.
 
     Raises:
         NotFound: the member has no checkpoint or no greedy verdicts on op<=max yet.
@@ -118,7 +118,7 @@ def register(tracking: Tracking, member: str) -> Registration:
 
 
 def score_of(member: Member, units: list[Unit], store: Store) -> Score:
-    """Greedy accuracy on op<=max.
+    """Accuracy of greedy solutions on op<=max.
 
     Raises:
         NotFound: the member does not evaluate that slice.
@@ -167,7 +167,7 @@ def _register(
 
 
 def judge(score: Score, champion: Any) -> tuple[bool, str]:
-    """Whether a new version takes the alias from the champion (a model version, or None), and why."""
+    """Decide whether a new version takes the alias from the champion (a model version, or None), and why."""
     if champion is None:
         return True, "first of its experiment"
     old = Score.of_tags(champion.tags)

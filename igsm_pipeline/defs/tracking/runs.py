@@ -1,7 +1,7 @@
-"""MLflow as a second pair of eyes: one run per checkpoint, with its settings and its curves.
+"""Sends trainings to MLflow: one run per checkpoint, with its settings and its curves.
 
-Training writes JSON lines into its folder and nothing else; this module reads them and writes them to MLflow in batches. The
-database and the artifacts lie under the data root. mlflow is imported when a checkpoint was computed, never on a hit.
+Training only writes JSON lines into its folder; this module reads them and sends them to MLflow in batches. MLflow's database and artifacts are
+under the data root. mlflow is imported when a checkpoint is computed, not on a hit.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MLFLOW_URL = "IGSM_MLFLOW_URL"
-"""Environment variable: the address of an MLflow server of one's own, for links."""
+"""Environment variable: the address of the user's own MLflow server, for links."""
 MLFLOW_PATH = "/mlflow"
-"""Where Dagster's page leads to MLflow's, whatever port that has."""
+"""The path on Dagster's page that redirects to MLflow's page, whatever its port."""
 DATABASE = "mlflow.db"
 _LOG = logging.getLogger(__name__)
 _BATCH = 1000
@@ -50,7 +50,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     experiment: str = "igsm"
 
     def client(self) -> MlflowClient:
-        """A client of the tracking database, which is created once, under a lock, if it does not exist, and follows a data root that was moved."""
+        """A client of the tracking database. The database is created if it is missing, under a lock, and follows a moved data root."""
         quiet_mlflow()
         folder = mlflow_folder()
         with locked(folder / ".lock"):
@@ -71,12 +71,12 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def following(self, unit: Unit, member: str, tags: Mapping[str, str]) -> Iterator[Curves]:
-        """An MLflow run for a checkpoint while it is being trained: settings first, curves as they come, status at the end.
+        """An MLflow run for a checkpoint during its training: settings first, then curves, the status at the end.
 
         Args:
-            unit: the checkpoint's unit; an interrupted training continues its MLflow run.
-            member: name of the experiment's member.
-            tags: more tags, such as the Dagster run's id.
+            unit: the unit of the checkpoint; an interrupted training continues its MLflow run.
+            member: key of the member.
+            tags: more tags, such as the id of the Dagster run.
 
         Yields:
             The curves; call ``tick`` from time to time.
@@ -98,12 +98,12 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 class Curves:
-    """The metrics file of one checkpoint on its way into MLflow.
+    """Sends the metrics file of one checkpoint to MLflow.
 
     Attributes:
         run_id: the MLflow run.
         experiment_id: its MLflow experiment.
-        step: last step that MLflow has seen.
+        step: the last step that MLflow has.
     """
 
     def __init__(self, client: MlflowClient, unit: Unit, run_id: str, experiment_id: str, step: int = -1) -> None:
@@ -112,7 +112,7 @@ class Curves:
 
     @classmethod
     def resume(cls, client: MlflowClient, unit: Unit) -> Curves | None:
-        """The curves of an earlier, interrupted attempt at this unit, if what it wrote still lies there."""
+        """The curves of an earlier, interrupted attempt at this unit, if its files are still there."""
         note = read_note(unit)
         if not note:
             return None
@@ -122,7 +122,7 @@ class Curves:
         return curves if rows else None
 
     def rows(self, *, finished: bool = False) -> list[dict[str, Any]]:
-        """What training has written so far, of the unit under way or of the finished one."""
+        """The rows that training has written so far, of the unfinished or the finished unit."""
         final = Store.at_home().path(self.unit)
         return read_metrics(final if finished else final.with_name(final.name + ".partial"))
 
@@ -135,10 +135,10 @@ class Curves:
         self._note()
 
     def tick(self) -> None:
-        """``push``, but a tracking database that cannot be written costs a warning, never the training."""
+        """Like ``push``, but if the tracking database cannot be written it only warns; the training goes on."""
         try:
             self.push()
-        except Exception as error:  # any fault of MLflow or its database; the curves stay on disk and are sent at the end
+        except Exception as error:  # any fault of MLflow or its database; the curves are on disk and are sent at the end
             _LOG.warning("MLflow takes no curves for now (%s); training goes on", error)
 
     def push(self, *, finished: bool = False) -> int:
@@ -170,7 +170,7 @@ class Curves:
 
 
 def metric_values(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """The numbers of one line of metrics.jsonl by MLflow name; accuracy becomes one curve per op and slice ("accuracy/op 03", "accuracy/reask")."""
+    """The numbers of one line of metrics.jsonl by MLflow name; accuracy gives a curve per op and slice ("accuracy/op 03", "accuracy/reask")."""
     for name, value in row.items():
         if name == "accuracy":
             for op, share in ops_of(row).items():
@@ -187,15 +187,15 @@ def _key(row: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def train(tracking: Tracking, member: str, tags: Mapping[str, str]) -> tuple[StageRun, dict[str, Any]]:
-    """Bring a member's checkpoint up to date, with its curves in MLflow.
+    """Bring a member's checkpoint up to date, and send its curves to MLflow.
 
     Args:
-        tracking: where they go.
-        member: its key.
+        tracking: the MLflow that gets them.
+        member: key of the member.
         tags: more tags for the MLflow run.
 
     Returns:
-        The stage run, and metadata that link to the MLflow run.
+        The stage run, and metadata with links to the MLflow run.
     """
     planned = plan(find_member(member), Store.at_home(), ["checkpoint"])
     if not planned.units or (not planned.stale and read_note(planned.units[0])):
@@ -209,7 +209,7 @@ def train(tracking: Tracking, member: str, tags: Mapping[str, str]) -> tuple[Sta
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of nested mappings, named by their path: ``{"a": {"b": 1}}`` gives ``("a.b", 1)``."""
+    """The leaves of nested mappings by path: ``{"a": {"b": 1}}`` gives ``("a.b", 1)``."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{name}.")
@@ -230,7 +230,7 @@ def quiet_mlflow() -> None:
 
 
 def mlflow_folder() -> Path:
-    """Where MLflow's database, artifacts and our notes on runs lie."""
+    """The folder of MLflow's database, artifacts and our notes on runs."""
     return find_home() / "mlflow"
 
 
@@ -240,18 +240,18 @@ def database_uri() -> str:
 
 
 def read_note(unit: Unit) -> dict[str, Any]:
-    """Which MLflow run a checkpoint has (``run_id``, ``experiment_id``, ``step``), without importing mlflow; empty where it has none."""
+    """The MLflow run of a checkpoint (``run_id``, ``experiment_id``, ``step``), found without importing mlflow; empty if it has none."""
     path = _note_path(unit)
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def run_url(run_id: str, experiment_id: str, **_: object) -> str:
-    """The address of a run in MLflow, as seen from Dagster's page (``igsm ui``); a whole one where ``IGSM_MLFLOW_URL`` names a server."""
+    """The address of a run in MLflow, relative to Dagster's page (``igsm ui``); a full address if ``IGSM_MLFLOW_URL`` names a server."""
     return f"{_server()}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def model_url(name: str, version: str) -> str:
-    """The address of a version of a registered model there."""
+    """The address of a version of a registered model, likewise."""
     return f"{_server()}/#/models/{name}/versions/{version}"
 
 
@@ -260,7 +260,7 @@ def _server() -> str:
 
 
 def git_revision() -> str:
-    """The commit of the checkout ("unknown" outside one), with "+changes" where tracked files differ from it."""
+    """The commit of the checkout ("unknown" outside one); "+changes" is added if tracked files differ from it."""
 
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", str(project_root()), *words], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""A registered model as a solver: ``models:/gpt2-rotary-mini@champion``, with what the registry knows of its problems."""
+"""Solves problems with a registered model: ``models:/gpt2-rotary-mini@champion``; the registry knows its family and world."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _URI = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^/]+)|/(?P<version>\d
 
 
 def find_registered(uri: str) -> Solver:
-    """The model of a registry address.
+    """Find the model of a registry address.
 
     Raises:
-        NotFound: the address has another form, or the registry holds nothing there.
+        NotFound: the address has another form, or the registry has no such model.
         BadCheckpoint: its tokenizer lacks the markers of documents.
     """
     match = _URI.fullmatch(uri)

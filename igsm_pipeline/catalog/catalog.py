@@ -1,7 +1,7 @@
 """The catalog: one small DuckDB file with the results as tables, and with views over the large Parquet files of the store.
 
 The file alone answers queries about results and summaries (accuracy, probe tables, correlation, checkpoints, ``units``). Views look for the store in
-the folder of the open file, wherever that is and whatever the working directory: DuckDB's setting ``temp_directory`` is the path of the open file with
+the folder of the open file, wherever that is and whatever the working directory: DuckDB's setting ``temp_directory`` is the path of the open file and
 ".tmp", and no other constant of a query contains that path. If the file is attached to another database, or the setting was changed, views
 look in the folder where the catalog was built. ``SET VARIABLE igsm_home = '/path/of/the/data/folder/'`` names another one; ``open_catalog`` sets it.
 The file is built under another name and then renamed, so a reader sees the old catalog or the new one.
@@ -81,9 +81,7 @@ def build_catalog(rows: Iterable[Mapping[str, Any]], home: Path) -> Path:
                 _comment(connection, "TABLE", summary.name, summary.meaning, summary.columns)
             connection.commit()
             connection.close()
-            target.resolve().with_name(target.resolve().name + ".wal").unlink(
-                missing_ok=True
-            )  # left by another client; it belongs to the replaced file
+            target.resolve().with_name(target.resolve().name + ".wal").unlink(missing_ok=True)  # another client left it
     except (OSError, duckdb.IOException) as error:
         raise StoreError(f"{target} cannot be written ({error}); free space or fix the folder's permissions, then build it again") from error
     except duckdb.Error as error:

@@ -6,15 +6,15 @@ the command that computes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from igsm_pipeline.errors import BadInput, NotFound, did_you_mean
+from igsm_pipeline.errors import BadInput, NotFound
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
-from igsm_pipeline.notebook.mind import Mind
+from igsm_pipeline.notebook.mind import Mind, one_of
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.probes.settings import ARMS, Arm
@@ -26,8 +26,6 @@ from igsm_pipeline.world import World
 if TYPE_CHECKING:
     from igsm_pipeline.notebook.probe import Probe
     from igsm_pipeline.problems.record import ProblemBatch
-
-Named = TypeVar("Named", str, int)
 
 
 class MemberMind(Mind):
@@ -150,15 +148,9 @@ class MemberMind(Mind):
         from igsm_pipeline.training.curves import read_metrics
 
         names = ("step", "loss", "lr", "tokens", "grad_norm", "tokens_per_s")
-        steps: dict[int, dict[str, float | None]] = {}
-        for row in read_metrics(self.checkpoint):
-            one = steps.setdefault(int(row["step"]), dict.fromkeys((*names[1:], "monitor_accuracy")))
-            one.update({name: float(row[name]) for name in names[1:] if name in row})
-            if "accuracy" in row:
-                right, total = (sum(count[place] for count in row["accuracy"].values()) for place in (0, 1))
-                one["monitor_accuracy"] = right / total if total else None
         schema = {"step": pl.Int64, **dict.fromkeys((*names[1:], "monitor_accuracy"), pl.Float64)}
-        return pl.DataFrame([{"step": step, **row} for step, row in sorted(steps.items())], schema=schema)
+        rows = [{**row, "monitor_accuracy": _share_correct(row.get("accuracy", {}))} for row in read_metrics(self.checkpoint)]
+        return pl.DataFrame(rows, schema=schema).group_by("step").agg(pl.all().drop_nulls().last()).sort("step")
 
     def batch(self, slice: str) -> ProblemBatch:
         """The problems of a set as objects: iterate, index, or ``take(slice(0, 8))`` for a smaller batch.
@@ -319,12 +311,12 @@ class MemberMind(Mind):
         from igsm_pipeline.notebook.frames import read_states
 
         known = self._known("probe_queries", slice)
-        folder = self.folder("activation_cache", f"{known} {_one_of('arm', arm, ARMS)}")
+        folder = self.folder("activation_cache", f"{known} {one_of('arm', arm, ARMS)}")
         layers = layers_of(folder)
         chosen = layers[layer] if -len(layers) <= layer < 0 else layer
         if chosen not in layers:
             raise BadInput("layer", f"must be one of {', '.join(map(str, layers))}, or count from the last (-1)", layer, "name another")
-        return read_states(folder, chosen, QUERY_KEY if _one_of("at", at, ("queries", "sentences")) == "queries" else SENTENCE_KEY, at)
+        return read_states(folder, chosen, QUERY_KEY if one_of("at", at, ("queries", "sentences")) == "queries" else SENTENCE_KEY, at)
 
     def probe(self, task: TaskName, *, arm: Arm = "trained", device: str = "cpu") -> Probe:
         """The trained V-probe of a task, ready to be asked.
@@ -343,7 +335,7 @@ class MemberMind(Mind):
         from igsm_pipeline.notebook.probe import Probe
 
         probes, family = self.settings.probes, self.settings.family
-        folder = self.folder("v_probes", f"{self._task(task)} {_one_of('arm', arm, ARMS)}")
+        folder = self.folder("v_probes", f"{self._task(task)} {one_of('arm', arm, ARMS)}")
         model = self.checkpoint if arm == "trained" else self.folder("control")
         asked = QuerySettings(family=family, task=task, candidates=probes.candidates)
         return Probe(asked, self.settings.tokens, self.world, folder, model, torch.device(device))
@@ -353,7 +345,7 @@ class MemberMind(Mind):
 
         parts = self.slices if slice is None else (self._known("verdicts", slice),)
         asked = self.settings.evaluation.beams
-        chosen = asked if beams is None else (_one_of("beams", beams, asked),)
+        chosen = asked if beams is None else (one_of("beams", beams, asked),)
         frames = []
         for part in parts:
             for each in chosen:
@@ -381,10 +373,10 @@ class MemberMind(Mind):
         return tuple(dict.fromkeys(unit.name.partition(" beam ")[0] for unit in units_of(self.member) if unit.stage == stage))
 
     def _known(self, stage: str, slice: str) -> str:
-        return _one_of("slice", slice, self._parts(stage))
+        return one_of("slice", slice, self._parts(stage))
 
     def _task(self, task: str) -> str:
-        return _one_of("task", task, self.settings.probes.tasks)
+        return one_of("task", task, self.settings.probes.tasks)
 
 
 def _first(number: int) -> slice:
@@ -393,8 +385,7 @@ def _first(number: int) -> slice:
     return slice(number)
 
 
-def _one_of(field: str, value: Named, known: Sequence[Named]) -> Named:
-    if value not in known:
-        near = did_you_mean(str(value), map(str, known))
-        raise BadInput(field, f"must be one of {', '.join(map(str, known)) or 'none (the experiment has none)'}", value, near or "name one of these")
-    return value
+def _share_correct(accuracy: Mapping[str, Sequence[int]]) -> float | None:
+    """The share of fully correct solutions over all ops, from the counts of a row of metrics.jsonl; None without counts."""
+    right, total = (sum(count[place] for count in accuracy.values()) for place in (0, 1))
+    return right / total if total else None

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from igsm_pipeline.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from igsm_pipeline.problems.problem import Problem
     from igsm_pipeline.toolbox.solving import Solved
+
+Named = TypeVar("Named", str, int)
 
 
 class Mind(ABC):
@@ -135,3 +140,15 @@ class FolderMind(Mind):
 
         family, _ = trained_on(self._folder)
         return "pq" if family is None else family.format
+
+
+def one_of(field: str, value: Named, known: Sequence[Named]) -> Named:
+    """Return a value that must be among known ones.
+
+    Raises:
+        BadInput: it is not; the message lists them.
+    """
+    if value not in known:
+        near = did_you_mean(str(value), map(str, known))
+        raise BadInput(field, f"must be one of {', '.join(map(str, known)) or 'none (the experiment has none)'}", value, near or "name one of these")
+    return value

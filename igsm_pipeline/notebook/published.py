@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from igsm_pipeline.errors import BadInput, did_you_mean
-from igsm_pipeline.notebook.mind import FolderMind
+from igsm_pipeline.notebook.mind import FolderMind, one_of
 from igsm_pipeline.probes.settings import Arm
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.settings import QuerySettings
@@ -93,10 +92,8 @@ class PublishedMind(FolderMind):
         from igsm_pipeline.problems import generate
         from igsm_pipeline.problems.record import ProblemBatch
 
-        if slice not in self.slices:
-            near = did_you_mean(slice, self.slices)
-            raise BadInput("slice", f"must be one of {', '.join(self.slices)}", slice, near or "name one of these")
-        records = np.concatenate([part.records for part in generate(self.published.slice_settings(slice), self.world)])
+        asked = self.published.slice_settings(one_of("slice", slice, self.slices))
+        records = np.concatenate([part.records for part in generate(asked, self.world)])
         return ProblemBatch(records, self.world, self.family.modulus)
 
     def table(self, name: str) -> pl.DataFrame:
@@ -171,7 +168,4 @@ def _of(table: pl.DataFrame, column: str, value: str | None) -> pl.DataFrame:
     """
     if value is None:
         return table
-    known = table[column].unique(maintain_order=True).to_list()
-    if value not in known:
-        raise BadInput(column, f"must be one of {', '.join(known)}", value, did_you_mean(value, known) or "name one of these")
-    return table.filter(pl.col(column) == value)
+    return table.filter(pl.col(column) == one_of(column, value, table[column].unique(maintain_order=True).to_list()))

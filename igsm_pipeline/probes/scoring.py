@@ -45,7 +45,6 @@ FLAG_COLUMNS = ("op", "necessary", "distance")
 length of the shortest path from the query to it (int or null)."""
 
 REQUIRED_COLUMNS = (*KEY_COLUMNS, "label", "prediction", "score", "probe", "layer", "slice", *FLAG_COLUMNS)
-SCORES = ("accuracy", "balanced_accuracy", "mcc", "auroc")
 CONTROLS: Mapping[str, str] = {"v_probe": "random", "linear": "linear_random"}
 MAJORITY = "majority"
 MAX_DISTANCE = 8

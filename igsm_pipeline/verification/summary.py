@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.intervals.share import share
-from igsm_pipeline.verification.files import Judged, Judgement, Refused
+from igsm_pipeline.verification.files import Judged, Refused
 from igsm_pipeline.verification.rows.spelling import Spelling
 from igsm_pipeline.verification.verdict import Error
 
@@ -196,26 +196,11 @@ def _counts(one: Interval) -> dict[str, float]:
 
 
 def tally_of(rows: Iterable[Judged | Refused]) -> Tally:
-    """Count some rows."""
+    """Count some rows; ``.lines()`` of the result is the table that ``igsm verify`` prints."""
     tally = Tally()
     for one in rows:
         tally.add(one)
     return tally
-
-
-def by_op(judged: Iterable[Judged]) -> tuple[OpSummary, ...]:
-    """One row per op in ascending order, then one for all."""
-    return tally_of(judged).by_op()
-
-
-def by_error(judged: Iterable[Judged]) -> dict[Error, Interval]:
-    """The share of each kind of first error among all solutions, the most common first."""
-    return tally_of(judged).by_error()
-
-
-def summary_lines(judgement: Judgement) -> list[str]:
-    """The table that ``igsm verify`` prints for a whole judgement; see ``Tally.lines``."""
-    return tally_of((*judgement.judged, *judgement.refused)).lines(judgement.hints)
 
 
 def _rows(count: int) -> str:

@@ -118,7 +118,7 @@ def test_verdicts_of_other_rows_or_with_contradictions_fail(folders: dict[str, P
 def test_a_verdict_that_is_missing_fails(folders: dict[str, Path]) -> None:
     path = folders["verdicts"] / "verdicts.parquet"
     pq.write_table(pq.read_table(path).slice(1), path)
-    assert "found 23 of others" in one_per_completion(run(folders, "verdicts")).message
+    assert "got 23 others" in one_per_completion(run(folders, "verdicts")).message
 
 
 def test_consistent_verdicts_that_the_texts_do_not_bear_out_fail(folders: dict[str, Path]) -> None:

@@ -11,12 +11,16 @@ from scipy.stats import binomtest
 from igsm_pipeline.text import render_answer, render_problem, render_question
 from igsm_pipeline.verification import Error
 from igsm_pipeline.verification.files import verify_dataset, verify_file
-from igsm_pipeline.verification.summary import by_error, by_op, summary_lines
+from igsm_pipeline.verification.summary import tally_of
 from tests.reference.plain_text import solution
 from tests.reference.random_problems import PLAIN, random_problem
 from tests.reference.solution_damage import redundant, undefined_symbol
 
 SEED = 17
+
+
+def printed_table(judgement):
+    return tally_of((*judgement.judged, *judgement.refused)).lines(judgement.hints)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def rows():
 
 def test_every_share_counts_its_rows_and_has_wilsons_interval(rows):
     judged = verify_dataset(rows, PLAIN).judged
-    table = by_op(judged)
+    table = tally_of(judged).by_op()
     assert [row.op for row in table] == [*sorted({one.op for one in judged}), None]
     for row in table:
         mine = [one.verdict for one in judged if row.op in (None, one.op)]
@@ -51,7 +55,7 @@ def test_every_share_counts_its_rows_and_has_wilsons_interval(rows):
 
 def test_errors_are_counted_by_kind_commonest_first(rows):
     judged = verify_dataset(rows, PLAIN).judged
-    found = by_error(judged)
+    found = tally_of(judged).by_error()
     assert {Error.UNDEFINED_SYMBOL, Error.WRONG_ANSWER} <= found.keys()
     assert sum(one.hits for one in found.values()) == sum(not one.verdict.correct for one in judged)
     assert sorted(found.values(), key=lambda one: -one.hits) == list(found.values())
@@ -71,15 +75,15 @@ def test_five_broken_lines_are_named_and_the_others_scored(rows, tmp_path):
         lines.insert(number - 1, line)
     (tmp_path / "solutions.jsonl").write_text("\n".join(lines) + "\n")
     judgement = verify_file(tmp_path / "solutions.jsonl", PLAIN)
-    printed = summary_lines(judgement)
+    printed = printed_table(judgement)
     assert printed[-6] == "120 judged, 5 that could not be:"
     assert [line.split(":")[0] for line in printed[-5:]] == [f"row {number}" for number in broken]
-    assert by_op(judgement.judged) == by_op(verify_dataset(rows, PLAIN).judged)
+    assert tally_of(judgement.judged).by_op() == tally_of(verify_dataset(rows, PLAIN).judged).by_op()
     assert any(line.split()[:2] == ["all", "120"] for line in printed)
 
 
 def test_nothing_judged_is_a_table_too(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
-    printed = summary_lines(verify_file(tmp_path / "empty.jsonl", PLAIN))
+    printed = printed_table(verify_file(tmp_path / "empty.jsonl", PLAIN))
     assert printed[1].split() == ["all", "0", "-", "-", "-", "0.000", "0.000"]
     assert printed[-1] == "0 judged, 0 that could not be"

@@ -10,7 +10,6 @@ from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.completions import check_markers
 from igsm_pipeline.toolbox.solver import Solver, trained_on
 
-SCHEME = "models:/"
 _URI = re.compile(r"models:/(?P<name>[^@/]+)(?:@(?P<alias>[^/]+)|/(?P<version>\d+))")
 
 

@@ -8,11 +8,15 @@ from typing import Any
 
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.verification.files import verify_dataset
-from igsm_pipeline.verification.summary import summary_lines
+from igsm_pipeline.verification.summary import tally_of
 from igsm_pipeline.world import load_world
 from tests.reference.random_problems import PLAIN, random_problem
 
 SEED = 23
+
+
+def printed_table(judgement):
+    return tally_of((*judgement.judged, *judgement.refused)).lines(judgement.hints)
 
 
 def make_rows(number: int, modulus: int = 23) -> list[dict[str, Any]]:
@@ -72,7 +76,7 @@ def test_right_rows_and_rows_that_fail_each_in_its_way_give_no_hint() -> None:
 
 def test_refusals_are_counted_by_reason_and_only_the_first_are_named() -> None:
     rows = [{"problem": f"The number {number}", "question": "", "solution": "x"} for number in range(40)]
-    printed = summary_lines(verify_dataset(rows, PLAIN))
+    printed = printed_table(verify_dataset(rows, PLAIN))
     named = [line for line in printed if line.startswith("row ")]
     assert 0 < len(named) <= 5
     assert any(line.startswith("and 35 rows more: question must be") for line in printed)

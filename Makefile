@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup run test test-all check docs ui report clean
+.PHONY: help setup run demo test test-all check docs ui report clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ check: setup docs  ## format, lint, types, import order, documentation
 
 docs: setup  ## the documentation site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+demo: setup  ## play with a model in a browser: the published one of this repository
+	env -u OMP_NUM_THREADS $(BIN)/igsm play
 
 ui: setup  ## Dagster's and MLflow's pages on this machine
 	$(BIN)/igsm ui

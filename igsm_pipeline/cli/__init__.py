@@ -8,7 +8,7 @@ A wrong word, value or file ends in two or three lines on stderr and exit code 2
     usage.py     wrong words in the house's grammar
     streams.py   output in any encoding, and closed pipes
     members.py   run, plan, status, report, publish
-    problems.py  generate, show, solve, verify
+    problems.py  generate, show, solve, play, verify
     upkeep.py    init, sql, ui, gc, export, import, doctor
 """
 

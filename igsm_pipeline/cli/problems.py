@@ -142,6 +142,33 @@ def _find_solver(named: str) -> Solver:
 
 
 @app.command()
+def play(
+    named: Annotated[
+        str | None,
+        typer.Argument(metavar="[MEMBER|FOLDER]", help="A member, or a folder that `igsm publish` wrote.", show_default="data/published/small"),
+    ] = None,
+    port: Annotated[int, typer.Option(help="The first to try.", min=1, max=65535)] = 8765,
+    page: Annotated[
+        Path | None, typer.Option(help="Serve nothing: write a member's most telling problems into this HTML file.", show_default=False)
+    ] = None,
+) -> int:
+    """Open a page where a model solves problems live and one sees after each sentence what the probes read in its state."""
+    from igsm_pipeline.play.opening import open_mind_files
+
+    if page is not None:
+        from igsm_pipeline.play.chosen import write_page
+
+        remark(f"{write_page(named, page)} problems in {page}")
+        return 0
+    files = open_mind_files(named)
+    from igsm_pipeline.play.serving import serve
+    from igsm_pipeline.processes.stopping import leave_stops_alone
+
+    leave_stops_alone()  # the server ends in order
+    return serve(files, port)
+
+
+@app.command()
 def verify(
     file: Annotated[
         Path,

@@ -29,7 +29,7 @@ class MindFiles:
         world: the names in its problems.
         family: the problems that it was trained on.
         candidates: which parameters its probes were asked about.
-        max_tokens: longest prompt and completion together.
+        max_tokens: longest completion.
     """
 
     name: str

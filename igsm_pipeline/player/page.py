@@ -7,10 +7,12 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from igsm_pipeline.player.scene import Scene
 from igsm_pipeline.queries.tasks import TASKS, TaskName
+
+if TYPE_CHECKING:
+    from igsm_pipeline.player.scene import Scene
 
 STATIC = Path(__file__).with_name("static")
 MODULES = ("belief.js", "fragment.js", "elements.js", "text.js", "graph.js", "table.js", "player.js", "start.js")
@@ -34,8 +36,8 @@ QUESTIONS: dict[TaskName, str] = {
 _IMPORT = re.compile(r"^import .*;\n", re.MULTILINE)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 LEAD = (
-    "Step through the solution (▶, arrow keys, space) and watch what the model holds in its state after each sentence. A probe is a small reader that "
-    "was trained to answer one yes-or-no question about one quantity from that state alone, before anything about it is said."
+    "Step through the solution (▶, arrow keys, space) and watch what the model holds in its state after each sentence. A probe is a small "
+    "reader that was trained to answer one question about one quantity from that state alone, whether anything was said about it or not."
 )
 _LEGEND = (
     ("l-true", "", "outline: true"),
@@ -72,10 +74,12 @@ def player_page(title: str, scenes: Sequence[Scene], lead: str = "") -> str:
 def shell(inside: str = "", *, keys: Literal["here", "page"], attributes: str = "") -> str:
     """The empty player: legend and the places that the script fills."""
     legend = "".join(f'<li><i class="{kind}" aria-hidden="true">{sign}</i>{words}</li>' for kind, sign, words in _LEGEND)
-    parts = "".join(f'<div data-part="{name}"{more}></div>' for name, more in (("picker", ""), ("controls", ""), ("steps", ' role="group" aria-label="Steps"')))
+    places = (("picker", ""), ("controls", ""), ("steps", ' role="group" aria-label="Steps"'))
+    parts = "".join(f'<div data-part="{name}"{more}></div>' for name, more in places)
+    label = "Player of a solution and of the beliefs behind it"
     panels = "".join(f'<div data-part="{name}"></div>' for name in ("text", "graph"))
     return (
-        f'<section class="igsm-player" id="player" tabindex="-1" data-keys="{keys}" aria-label="Player of a solution and the beliefs behind it"{attributes}>'
+        f'<section class="igsm-player" id="player" tabindex="-1" data-keys="{keys}" aria-label="{label}"{attributes}>'
         f'<p class="lead">{html.escape(LEAD)}</p><ul class="legend">{legend}</ul>{inside}{parts}'
         f'<p data-part="summary" aria-live="polite"></p><div class="panels">{panels}</div><div data-part="table"></div>'
         "<noscript><p>The player needs JavaScript; it loads nothing from elsewhere.</p></noscript></section>"
@@ -84,9 +88,7 @@ def shell(inside: str = "", *, keys: Literal["here", "page"], attributes: str = 
 
 def about() -> dict[str, Any]:
     """What the script has to know of the tasks."""
-    return {
-        "tasks": [{"name": name, "short": SHORT_WORDS[name], "question": QUESTIONS[name], "when": task.asked_at} for name, task in TASKS.items()]
-    }
+    return {"tasks": [{"name": name, "short": SHORT_WORDS[name], "question": QUESTIONS[name], "when": task.asked_at} for name, task in TASKS.items()]}
 
 
 def bundle(modules: Iterable[str] = MODULES) -> str:

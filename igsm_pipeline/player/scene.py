@@ -111,8 +111,8 @@ def describe_parameters(problem: Problem, parameters: Sequence[Parameter]) -> li
 def place_in_layers(problem: Problem) -> dict[Parameter, tuple[int, int]]:
     """Layer and place of every parameter of the dependency graph.
 
-    The layer is the longest way down to a parameter that rests on nothing; within a layer parameters are ordered by the places of what they rest on, so
-    that few lines cross.
+    The layer is the longest way down to a parameter that rests on nothing; within a layer parameters are ordered by the places of what they rest
+    on, so that few lines cross.
     """
     depth: dict[Parameter, int] = {}
     waiting = sorted(problem.graph)

@@ -156,12 +156,21 @@ def solve_problem(asked: GivenProblem, solver: Solver, *, max_length: int = 2048
 
 def draw_problem_text(family: FamilySettings, world: World, op: int | None, seed: int) -> str:
     """The text of one test problem, by the family's law, or of exactly ``op`` operations."""
+    return document(draw_test_problem(family, world, op, seed), family.format).prompt
+
+
+def draw_test_problem(family: FamilySettings, world: World, op: int | None, seed: int) -> Problem:
+    """One test problem, by the family's law, or of exactly ``op`` operations.
+
+    Raises:
+        BadSettings: the family has no problems of so many operations.
+        StageFailed: the test split has none.
+    """
     law: dict[str, object] = {"law": "range"} if op is None else {"law": "exact", "op": op}
     settings = ProblemSetSettings.parse(
         {"family": family, "split": "test", "num_problems": 1, "block_size": 1, "seed": seed, "stream": "solve", **law}, "solve"
     )
-    problem = next(iter(generate(settings, world)))[0]
-    return document(problem, family.format).prompt
+    return next(iter(generate(settings, world)))[0]
 
 
 def read_problem(file: Path, columns: Mapping[str, str] | None = None) -> Fields:

@@ -66,7 +66,7 @@ def _from_elsewhere(method: str | None, headers: Headers) -> tuple[int, str] | N
     """What tells that a page of others asks."""
     hosts = headers.getlist("host")
     if len(hosts) != 1 or not is_loopback(hosts[0]):
-        return 403, f"Host must be localhost or 127.0.0.1, got {', '.join(hosts)[:100]!r}; open the address that `igsm ui` prints"
+        return 403, f"Host must be localhost or 127.0.0.1, got {', '.join(hosts)[:100]!r}; open the address that the command prints"
     if any(origin not in (f"http://{hosts[0]}", f"https://{hosts[0]}") for origin in headers.getlist("origin")):
         return 403, "Origin must be this page's own; pages of others may not ask here"
     opens_page = method in READS and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"

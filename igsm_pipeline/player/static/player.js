@@ -25,6 +25,7 @@ export function mountPlayer(root, about, scenes) {
   let [scene, state, drawn] = [null, {}, 0];
 
   function show(next, asked = {}) {
+    if (!scenes.some((one) => one.id === next.id)) scenes.push(next);
     scene = next;
     state = fitState(scene, first, { ...state, step: 0, focus: NaN, ...asked });
     draw();

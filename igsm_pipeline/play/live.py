@@ -97,8 +97,9 @@ class LiveMind:
 
     def _load(self) -> None:
         try:
-            from igsm_pipeline.player.reader import MindReader, use_few_threads  # noqa: PLC0415  (loads torch)
+            from igsm_pipeline.player.reader import MindReader, hide_loading_bars, use_few_threads  # noqa: PLC0415  (loads torch)
 
+            hide_loading_bars()
             self._reader = MindReader(self.files)
             self._reader.load()
             use_few_threads(self._reader)

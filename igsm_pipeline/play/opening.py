@@ -16,6 +16,7 @@ from igsm_pipeline.toolbox.published import CONTROL, PROBES, is_published, read_
 
 DEFAULT = Path("published") / "small"
 """Below the data root: what is played where nothing is named."""
+CHECKOUT = Path(__file__).parents[2] / "data"
 
 
 def open_mind_files(named: str | None) -> MindFiles:
@@ -70,7 +71,9 @@ def published_files(folder: Path) -> MindFiles:
         BadInput: it was published in a form that this version does not know.
     """
     published = read_published(folder)
-    models: dict[Arm, Path] = {"trained": folder} | ({"random": folder / CONTROL} if (folder / CONTROL).is_dir() else {})
+    models: dict[Arm, Path] = {"trained": folder}
+    if (folder / CONTROL).is_dir():
+        models["random"] = folder / CONTROL
     there: dict[tuple[TaskName, Arm], Path] = {(task, arm): folder / PROBES / f"{task}-{arm}" for task in ALL_TASKS for arm in ARMS}
     probes = {key: path for key, path in there.items() if path.is_dir() and key[1] in models}
     if not any(arm == "trained" for _, arm in probes):
@@ -88,5 +91,4 @@ def published_files(folder: Path) -> MindFiles:
 
 
 def _default() -> Path | None:
-    checkout = Path(__file__).parents[2] / "data"
-    return next((home / DEFAULT for home in (find_home(), checkout) if is_published(home / DEFAULT)), None)
+    return next((home / DEFAULT for home in (find_home(), CHECKOUT) if is_published(home / DEFAULT)), None)

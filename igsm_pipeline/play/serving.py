@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import signal
 import socket
 
 import uvicorn
@@ -39,6 +40,8 @@ def serve(files: MindFiles, port: int = PORT) -> int:
         print(f"port {number} is taken")
     print(f"playing {files.name} at http://{HOST}:{listening.getsockname()[1]}  (Ctrl-C stops)", flush=True)
     mind.start()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it has stopped
         server.run(sockets=[listening])
     return 0
@@ -50,7 +53,7 @@ def listen(port: int) -> tuple[socket.socket, list[int]]:
     Raises:
         BadSettings: none of them is free, or the port is no port.
     """
-    taken = []
+    taken: list[int] = []
     for number in range(port, min(port + TRIES, 1 << 16)):
         found = socket.socket()
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

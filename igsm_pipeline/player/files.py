@@ -14,7 +14,6 @@ from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.store import read_manifest
 from igsm_pipeline.tokens.settings import TokenSettings
 from igsm_pipeline.world import World, load_world
-from igsm_pipeline.world.write import WORLD_FILE
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def files_of_units(name: str, units: Mapping[str, Path], *, candidates: Candidat
         models=models,
         probes=probes,
         tokens=TokenSettings.parse(settings["tokens"], f"{models['trained']}: tokens"),
-        world=load_world(world / WORLD_FILE),
+        world=load_world(world),
         family=FamilySettings.parse(settings["family"], f"{models['trained']}: family"),
         candidates=candidates,
         max_tokens=max_tokens,

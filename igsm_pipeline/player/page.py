@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).with_name("static")
 MODULES = ("belief.js", "fragment.js", "elements.js", "text.js", "graph.js", "table.js", "player.js", "start.js")
 """The modules of a page, each after those that it imports."""
+STYLES = ("player.css", "beliefs.css")
 SHORT_WORDS: dict[TaskName, str] = {
     "nece": "needed",
     "dep": "rests on it",
@@ -58,7 +59,8 @@ def player_fragment(scenes: Sequence[Scene], *, keys: Literal["here", "page"] = 
     """
     data = embedded_json({"about": about(), "scenes": list(scenes)})
     script = f'<script type="application/json">{data}</script>'
-    return f'<style>{read_static("player.css")}</style>{shell(script, keys=keys, attributes=" data-scenes")}<script type="module">{bundle()}</script>'
+    style = "".join(map(read_static, STYLES))
+    return f'<style>{style}</style>{shell(script, keys=keys, attributes=" data-scenes")}<script type="module">{bundle()}</script>'
 
 
 def player_page(title: str, scenes: Sequence[Scene], lead: str = "") -> str:
@@ -88,7 +90,8 @@ def shell(inside: str = "", *, keys: Literal["here", "page"], attributes: str = 
 
 def about() -> dict[str, Any]:
     """What the script has to know of the tasks."""
-    return {"tasks": [{"name": name, "short": SHORT_WORDS[name], "question": QUESTIONS[name], "when": task.asked_at} for name, task in TASKS.items()]}
+    words = ((task, SHORT_WORDS[task.name], QUESTIONS[task.name]) for task in TASKS.values())
+    return {"tasks": [{"name": task.name, "short": short, "question": question, "when": task.asked_at} for task, short, question in words]}
 
 
 def bundle(modules: Iterable[str] = MODULES) -> str:

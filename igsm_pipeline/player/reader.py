@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
 from igsm_pipeline.errors import BadInput
@@ -64,6 +65,11 @@ def use_few_threads(reader: MindReader) -> None:
     """
     if sum(weight.numel() for weight in reader.model("trained").parameters()) < SMALL_MODEL:
         torch.set_num_threads(1)
+
+
+def hide_loading_bars() -> None:
+    """Keep transformers from drawing a progress bar for each model."""
+    disable_progress_bar()
 
 
 class MindReader:
@@ -140,9 +146,10 @@ class MindReader:
         text = table.encode(document(problem, self.files.family.format).prompt)
         return np.concatenate([[table.eos, table.bos], text, [table.solution]]).astype(np.int64)
 
-    def read_tokens(self, ids: NDArray[np.integer]) -> Written:
+    def read_tokens(self, tokens: NDArray[np.integer]) -> Written:
         """Token ids behind a prompt as sentences."""
-        table, ids = self.table, np.asarray(ids, np.int64)
+        table = self.table
+        ids: Ids = tokens.astype(np.int64)
         ends = np.flatnonzero((ids == table.answer) | (ids == table.eos))
         body = ids[: ends[0]] if len(ends) else ids
         dots = np.flatnonzero(body == table.dot)

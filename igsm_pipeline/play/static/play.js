@@ -60,7 +60,7 @@ function refuse(error, isText) {
   say(error.message, true);
   if (!isText || !error.place) return;
   const [start, end] = error.place;
-  said.append(" Here: ", el("mark", {}, text.value.slice(start, end)));
+  said.append(". Here: ", el("mark", {}, text.value.slice(start, end)));
   mark(error.place);
   find("typing").open = true;
   text.focus();

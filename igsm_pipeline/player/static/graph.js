@@ -49,7 +49,11 @@ export function drawGraph(scene, state, current, width, focus) {
     svg(
       "defs",
       {},
-      svg("marker", { id: "player-tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 0L8 4L0 8z" })),
+      svg(
+        "marker",
+        { id: "player-tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" },
+        svg("path", { d: "M0 0L8 4L0 8z" }),
+      ),
     ),
     edges,
     boxes,
@@ -103,11 +107,23 @@ function node(scene, state, index, { x, y }, box, current, focus) {
     label(x + 9, y + 35, stated === undefined ? thing : `${thing} = ${stated}`, box - 18, "thing"),
     svg("text", { x: x + 9, y: y + 53, class: "said" }, belief ? shortWords(state.task, belief) : state.task === "dep" ? "itself" : "no probe"),
     belief?.wrong ? svg("text", { x: x + box - 9, y: y + 54, class: "unequal", "text-anchor": "end" }, "≠") : null,
-    svg("text", { class: "above", x: x + 2, y: y - 8 }, tags.map(([kind, text], place) => svg("tspan", { class: kind, dx: place ? 8 : 0 }, text))),
+    svg(
+      "text",
+      { class: "above", x: x + 2, y: y - 8 },
+      tags.map(([kind, text], place) => svg("tspan", { class: kind, dx: place ? 8 : 0 }, text)),
+    ),
   ];
   return svg(
     "g",
-    { class: classes.join(" "), "data-index": index, tabindex: 0, role: "button", "aria-label": `${one.name}: ${words}`, onclick: choose, onkeydown: choose },
+    {
+      class: classes.join(" "),
+      "data-index": index,
+      tabindex: 0,
+      role: "button",
+      "aria-label": `${one.name}: ${words}`,
+      onclick: choose,
+      onkeydown: choose,
+    },
     inside.flat().filter(Boolean),
   );
 }

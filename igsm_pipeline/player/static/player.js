@@ -7,8 +7,14 @@ import { drawGraph } from "./graph.js";
 import { beliefTable } from "./table.js";
 import { problemText, solutionText } from "./text.js";
 
-const SOLUTIONS = [["own", "the model's own"], ["reference", "reference"]];
-const WEIGHTS = [["trained", "trained"], ["random", "random (control)"]];
+const SOLUTIONS = [
+  ["own", "the model's own"],
+  ["reference", "reference"],
+];
+const WEIGHTS = [
+  ["trained", "trained"],
+  ["random", "random (control)"],
+];
 const KINDS = { solved: "solved", redundant: "solved with needless work", wrong: "wrong", drawn: "drawn" };
 
 /**
@@ -21,7 +27,9 @@ const KINDS = { solved: "solved", redundant: "solved with needless work", wrong:
 export function mountPlayer(root, about, scenes) {
   const known = about.tasks.map((task) => task.name);
   const first = known.includes("nece_next") ? ["nece_next", ...known.filter((name) => name !== "nece_next")] : known;
-  const places = Object.fromEntries(["picker", "controls", "steps", "summary", "text", "graph", "table"].map((name) => [name, root.querySelector(`[data-part=${name}]`)]));
+  const places = Object.fromEntries(
+    ["picker", "controls", "steps", "summary", "text", "graph", "table"].map((name) => [name, root.querySelector(`[data-part=${name}]`)]),
+  );
   let [scene, state, drawn] = [null, {}, 0];
 
   function show(next, asked = {}) {
@@ -47,15 +55,34 @@ export function mountPlayer(root, about, scenes) {
     drawPicker();
     const arms = WEIGHTS.filter(([name]) => name in scene.beliefs);
     places.controls.replaceChildren(
-      choice("Solution", SOLUTIONS.filter(([name]) => name in scene.solutions), state.solution, (solution) => change({ solution, step: 0 })),
+      choice(
+        "Solution",
+        SOLUTIONS.filter(([name]) => name in scene.solutions),
+        state.solution,
+        (solution) => change({ solution, step: 0 }),
+      ),
       choice("Weights", arms, state.weights, (weights) => change({ weights })),
-      choice("Question to the probe", about.tasks.map((task) => [task.name, task.short, task.question]), state.task, (task) => change({ task })),
+      choice(
+        "Question to the probe",
+        about.tasks.map((task) => [task.name, task.short, task.question]),
+        state.task,
+        (task) => change({ task }),
+      ),
     );
     places.steps.replaceChildren(...stepButtons());
     places.summary.replaceChildren(...summary());
     places.text.replaceChildren(problemText(scene, current), solutionText(scene, state, go));
     drawWide(current);
-    places.table.replaceChildren(beliefTable(scene, state, about.tasks, current, (task) => change({ task }), (focus) => change({ focus })));
+    places.table.replaceChildren(
+      beliefTable(
+        scene,
+        state,
+        about.tasks,
+        current,
+        (task) => change({ task }),
+        (focus) => change({ focus }),
+      ),
+    );
     held();
   }
 
@@ -74,7 +101,11 @@ export function mountPlayer(root, about, scenes) {
       const option = el("option", { value: one.id, selected: one === scene }, words);
       groups.set(one.slice, [...(groups.get(one.slice) ?? []), option]);
     }
-    const select = el("select", { onchange: (event) => choose(event.target.value) }, [...groups].map(([slice, options]) => el("optgroup", { label: slice }, options)));
+    const select = el(
+      "select",
+      { onchange: (event) => choose(event.target.value) },
+      [...groups].map(([slice, options]) => el("optgroup", { label: slice }, options)),
+    );
     places.picker.replaceChildren(el("label", {}, el("span", { class: "label" }, "Problem"), select));
   }
 
@@ -84,7 +115,8 @@ export function mountPlayer(root, about, scenes) {
   }
 
   function stepButtons() {
-    const button = (words, label, step, off) => el("button", { type: "button", "aria-label": label, title: label, disabled: off, "data-go": label, onclick: () => go(step) }, words);
+    const button = (words, label, step, off) =>
+      el("button", { type: "button", "aria-label": label, title: label, disabled: off, "data-go": label, onclick: () => go(step) }, words);
     const [at, end] = [state.step, steps()];
     const where = at === 0 ? "Before the first word" : `After sentence ${at} of ${end}`;
     return [
@@ -100,7 +132,8 @@ export function mountPlayer(root, about, scenes) {
     const task = about.tasks.find((one) => one.name === state.task);
     const [right, asked] = agreement(scene, state, state.task);
     const question = state.task === "dep" ? `Does ${scene.parameters[state.focus].name} rest on it? (click a box to look at another)` : task.question;
-    const early = task.when === "steps" ? "" : task.when === "prompt" ? " Read once, at the end of the question." : " Read once, at the end of the statements.";
+    const early =
+      task.when === "steps" ? "" : task.when === "prompt" ? " Read once, at the end of the question." : " Read once, at the end of the statements.";
     const judged = asked ? `The probe is right about ${right} of ${asked} quantities.` : "No probe of this question was trained on these weights.";
     const most = strongest(scene, state, state.task);
     const surest = most ? ` Surest of yes: ${scene.parameters[most.index].name} (${percent(most.strength)}).` : "";
@@ -110,7 +143,9 @@ export function mountPlayer(root, about, scenes) {
   function heldFocus() {
     const active = document.activeElement;
     if (!active || !root.contains(active) || active === root) return () => {};
-    const marks = ["data-go", "data-step", "data-value", "data-index"].filter((name) => active.hasAttribute(name)).map((name) => `[${name}="${active.getAttribute(name)}"]`);
+    const marks = ["data-go", "data-step", "data-value", "data-index"]
+      .filter((name) => active.hasAttribute(name))
+      .map((name) => `[${name}="${active.getAttribute(name)}"]`);
     const part = active.closest("[data-part]")?.dataset.part;
     if (!marks.length || !part) return () => root.focus({ preventScroll: true });
     return () => {

@@ -11,7 +11,13 @@ export function problemText(scene, current) {
     scene.statements.map((one) => el("li", { class: current !== null && one.parameter === current ? "lit" : null }, one.text)),
   );
   const parts = scene.question_first ? [question, statements] : [statements, question];
-  return el("div", { class: "problem" }, el("h4", {}, "The problem"), el("p", { class: "note" }, `All numbers count modulo ${scene.modulus}.`), parts);
+  return el(
+    "div",
+    { class: "problem" },
+    el("h4", {}, "The problem"),
+    el("p", { class: "note" }, `All numbers count modulo ${scene.modulus}.`),
+    parts,
+  );
 }
 
 /** The solution as a list of steps; a click on one goes there. */

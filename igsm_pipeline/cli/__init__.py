@@ -1,11 +1,11 @@
 """``igsm``: the pipeline from a terminal.
 
 Every command imports what it needs when it runs, so that ``igsm --help`` answers at once and ``igsm run`` of a fresh member never loads Dagster.
-A wrong word, value or file ends in two or three lines on stderr and exit code 2 (``cli.border``).
+A wrong option, value or file gives two or three lines on stderr and exit code 2 (``cli.border``).
 
     app.py       what all commands share
     border.py    main: errors and signals become lines and exit codes
-    usage.py     wrong words in the house's grammar
+    usage.py     reports wrong options and values
     streams.py   output in any encoding, and closed pipes
     members.py   run, plan, status, report, publish
     problems.py  generate, show, solve, play, verify

@@ -1,4 +1,4 @@
-"""The command line itself: what all commands share."""
+"""What all commands share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ app = typer.Typer(
 
 
 def complete_members(incomplete: str) -> list[str]:
-    """Names of experiments and members that begin so, for the shell's completion; none while they cannot be read."""
+    """Names of experiments and members with this beginning, for the shell's completion; none if they cannot be read."""
     from igsm_pipeline.errors import IgsmError
     from igsm_pipeline.experiments.experiment import load_experiments
 
@@ -34,7 +34,7 @@ def complete_members(incomplete: str) -> list[str]:
 
 
 def complete_stages(incomplete: str) -> list[str]:
-    """Names of stages that begin so, for the shell's completion."""
+    """Names of stages with this beginning, for the shell's completion."""
     from igsm_pipeline.planning.flow import STAGES
 
     return [name for name in STAGES if name.startswith(incomplete)]
@@ -83,7 +83,7 @@ def _every_command(
 
 
 def plans_of(members: Sequence[str], stages: Sequence[str] | None, deep: bool, *, inputs: bool = False) -> list[Plan]:
-    """The plan of every member that is named; ``inputs`` as for ``planner.plan``."""
+    """The plans of the named members; ``inputs`` as for ``planner.plan``."""
     from igsm_pipeline.experiments.experiment import find_members
     from igsm_pipeline.planning.planner import plan as make_plan
     from igsm_pipeline.store import Store
@@ -92,14 +92,14 @@ def plans_of(members: Sequence[str], stages: Sequence[str] | None, deep: bool, *
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON value on standard output; plain ASCII, so that every terminal and pipe takes it."""
+    """Print one JSON value on standard output, in plain ASCII, which every terminal and pipe can show."""
     import json
 
     typer.echo(json.dumps(value, indent=1, default=str))
 
 
 def console() -> Console:
-    """Where tables and colours go: standard output."""
+    """The console for tables and colours: standard output."""
     from rich.console import Console
 
     return Console(soft_wrap=False)

@@ -1,7 +1,7 @@
-"""Where a command ends: every error that a user can mend becomes two or three lines and exit code 2; a traceback is left for our own bugs.
+"""Ends every command: an error that a user can correct becomes two or three lines and exit code 2; only our own bugs show a traceback.
 
-Exit codes: 0 done, 1 a result that is not good (a stage failed, a solution is wrong) or a bug, 2 refused, 130 / 143 / 129 stopped by SIGINT /
-SIGTERM / SIGHUP, 141 nobody reads the output any more.
+Exit codes: 0 done, 1 a bad result (a stage failed, a solution is wrong) or a bug, 2 refused, 130 / 143 / 129 stopped by SIGINT /
+SIGTERM / SIGHUP, 141 the output's reader has gone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FOREIGN = {
     "sqlite3": "a database of Dagster or MLflow cannot be used",
     "sqlalchemy": "a database of Dagster or MLflow cannot be used",
 }
-"""Libraries whose errors tell of files and values, and what such an error means."""
+"""Libraries whose errors concern files and values, and what such an error means."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,11 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def finish(command: Callable[[], int], words: Sequence[str]) -> int:
-    """Run a command to its end and say on standard error how it ended, where that needs saying.
+    """Run a command to its end, and report on standard error how it ended, if there is something to report.
 
     Args:
         command: returns its exit code.
-        words: the command line, for what to report of a bug.
+        words: the command line, for the report of a bug.
 
     Returns:
         The exit code.
@@ -90,10 +90,10 @@ def finish(command: Callable[[], int], words: Sequence[str]) -> int:
 
 
 def refusal(error: Exception, words: Sequence[str] = ()) -> str | None:
-    """What to tell a user who can mend it; None where the error is a bug of ours.
+    """The lines for a user who can correct the error; None if it is a bug of ours.
 
     Args:
-        error: what reached the border.
+        error: the error that ended the command.
         words: the command line.
     """
     if isinstance(error, USAGE):

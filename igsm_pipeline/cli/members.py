@@ -108,7 +108,7 @@ def report(
     member: Annotated[str, typer.Argument(help="A member, or an experiment with a grid.")],
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
-    """Print the path of a member's report; of an experiment with a grid, of a page with its members side by side, written anew."""
+    """Print the path of a member's report. For an experiment with a grid, write a page that compares its members, and print its path."""
     from igsm_pipeline.toolbox.grid import find_report
 
     path, fresh = find_report(member)
@@ -141,7 +141,7 @@ def publish(
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
-    """A plan as JSON values: every unit with its state."""
+    """A plan as JSON values: every unit and its state."""
     units = [
         {"stage": unit.stage, "unit": unit.name, "fingerprint": unit.fingerprint, "fresh": state.fresh, "reasons": list(state.reasons)}
         for unit, state in zip(plan.units, plan.freshness, strict=True)
@@ -151,7 +151,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def speeds_here() -> Speeds | None:
-    """This machine's speeds, measured now where they were not yet; None where they cannot be measured."""
+    """This machine's speeds, measured now if they have not been; None if they cannot be measured."""
     from igsm_pipeline.planning.speeds import read_speeds, speeds_path, write_speeds
     from igsm_pipeline.store import find_home
 
@@ -170,15 +170,15 @@ def speeds_here() -> Speeds | None:
 
 
 def print_plan(plan: Plan, *, quiet: bool = False, other: Speeds | None = None) -> None:
-    """Print a plan, unless only its check is wanted (``quiet``).
+    """Print a plan, and refuse one that cannot be completed on this machine.
 
     Args:
         plan: what to print.
-        quiet: print nothing.
-        other: the machine that it is for; None: this one, whose disk and device are then checked, too.
+        quiet: print nothing; only check.
+        other: the machine that the plan is for; None: this one, whose disk and device are then checked.
 
-    Raises:
-        BadInput, StoreError: the plan cannot come to its end on this machine (disk budget, device, tokens, folder).
+        Raises:
+            BadInput, StoreError: the plan cannot be completed on this machine (disk budget, device, tokens, folder).
     """
     from igsm_pipeline.planning.estimates import estimate_stages
     from igsm_pipeline.planning.preflight import check_plan

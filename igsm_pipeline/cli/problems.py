@@ -22,7 +22,7 @@ FamilyName = Annotated[str, typer.Option("--family", help="med, hard, or a YAML 
 
 
 class Split(StrEnum):
-    """Which templates problems are drawn from."""
+    """The split that problems are drawn from."""
 
     train, test, all = "train", "test", "all"
 
@@ -34,13 +34,13 @@ class Law(StrEnum):
 
 
 class FileFormat(StrEnum):
-    """What ``generate`` writes."""
+    """The file formats of ``generate``."""
 
     jsonl, parquet = "jsonl", "parquet"
 
 
 class Vocab(StrEnum):
-    """Whose token ids ``generate`` writes."""
+    """The vocabularies of the token ids that ``generate`` writes."""
 
     gpt2, compact = "gpt2", "compact"
 
@@ -85,7 +85,7 @@ def show(
     world: WorldSource = "igsm",
     lenient: Lenient = False,
 ) -> None:
-    """Show one problem in colour: text, solution, structure, and what its query rests on."""
+    """Show one problem in colour: text, solution, structure, and what its query depends on."""
     from igsm_pipeline.toolbox.console import problem_view
     from igsm_pipeline.toolbox.dataset import find_problem, generated_set
     from igsm_pipeline.world.world import load_world
@@ -113,7 +113,7 @@ def solve(
     modulus: Annotated[int | None, typer.Option(min=2, show_default="the file's or the model's, or 23")] = None,
     columns: Columns = None,
 ) -> int:
-    """Solve a problem and judge it step by step (exit code 1: wrong); without a model print the reference solution and answer."""
+    """Solve a problem and verify it step by step (exit code 1: wrong); without a model, print the reference solution and answer."""
     from igsm_pipeline.cli.streams import remark
     from igsm_pipeline.toolbox.solving import choose_problem, read_problem, solve_problem
     from igsm_pipeline.verification.rows.columns import read_renames

@@ -1,4 +1,4 @@
-"""Standard output and error as a user has them: any encoding, a pipe that closes, a terminal that is gone."""
+"""Standard output and error: any encoding, pipes that close, terminals that disappear."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 import typer
 
 QUIET = "IGSM_QUIET"
-"""Environment variable: "1" while remarks and progress bars are unwanted."""
+"""Environment variable: "1" suppresses remarks and progress bars."""
 
 
 def own_version() -> str:
-    """The installed version of this package; "unknown" where it runs from a folder that was never installed."""
+    """The installed version of this package; "unknown" if it runs from a folder that was never installed."""
     try:
         return version("igsm_pipeline")
     except PackageNotFoundError:
@@ -21,14 +21,14 @@ def own_version() -> str:
 
 
 def accept_any_encoding() -> None:
-    r"""Let what the terminal or pipe cannot show appear as ``\u2264`` instead of ending the command."""
+    r"""Write characters that the terminal or pipe cannot show as ``\u2264``, instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def be_quiet() -> None:
-    """From here on, in this process and its children: no progress bars and no remarks."""
+    """Show no progress bars and no remarks from here on, in this process and its children."""
     os.environ[QUIET] = os.environ["TQDM_DISABLE"] = "1"
 
 
@@ -38,13 +38,13 @@ def is_quiet() -> bool:
 
 
 def remark(line: str) -> None:
-    """Say something on standard error that is neither a result nor an error."""
+    """Print a line on standard error that is neither a result nor an error."""
     if not is_quiet():
         typer.echo(line, err=True)
 
 
 def flush_or_give_up(*, lost: bool = False) -> None:
-    """Write what is waiting; where nobody reads any more (a closed pipe or terminal), let it go quietly.
+    """Flush the output; if its reader has gone (a closed pipe or terminal), drop the rest without an error.
 
     Args:
         lost: standard output is known to be closed.

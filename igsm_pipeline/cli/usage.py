@@ -1,4 +1,4 @@
-"""Wrong words on the command line, told in the house's grammar: field, rule, value got, way out."""
+"""Reports wrong options and values on the command line, in the grammar of our errors: field, rule, value got, way out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from igsm_pipeline.errors import did_you_mean
 
 USAGE: Any = typer.BadParameter.__mro__[1]
-"""What the parser raises for any wrong word; typer brings its own copy of click, and this is its class."""
+"""The parser's error class for wrong options and values; typer brings its own copy of click."""
 
 _SAID = (
     (r"Input should be (?P<rule>.*?)(, unable to parse.*)?", "must be {rule}"),
@@ -25,11 +25,11 @@ _SAID = (
 
 
 def usage_lines(error: Any, words: Sequence[str]) -> str:
-    """Two or three lines about a wrong word: what is wrong with it, what may have been meant, and where help is.
+    """Two or three lines about a wrong option or value: what is wrong, what may have been meant, and where to find help.
 
     Args:
         error: what the parser raised (``USAGE``).
-        words: the command line, in which the value got stands.
+        words: the command line, which has the wrong value.
     """
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else " ".join(["igsm", *[word for word in words if not word.startswith("-")][:1]])
@@ -66,7 +66,7 @@ def _wrong_command(command: Any, message: str) -> str | None:
 
 
 def _name(error: Any) -> str:
-    """How the user writes the parameter: ``--num``, ``MEMBERS``."""
+    """The parameter as the user writes it: ``--num``, ``MEMBERS``."""
     parameter = error.param
     if parameter is None:
         return str(error.param_hint)
@@ -75,7 +75,7 @@ def _name(error: Any) -> str:
 
 
 def _value(error: Any, words: Sequence[str]) -> str | None:
-    """What the user gave an option; None for an argument, or where it does not stand on the command line."""
+    """The value that the user gave an option; None for an argument, or if the command line lacks it."""
     options = error.param.opts if error.param is not None else ()
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, equals, value = word.partition("=")

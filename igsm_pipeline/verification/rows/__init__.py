@@ -1,11 +1,11 @@
-"""Rows of any shape from anywhere: sources and data sets, columns, spelling, judging, hints, processes.
+"""Rows in other people's formats: reads them from any source, finds their fields, corrects their spelling and verifies them.
 
-sources.py   a file in any common format -> numbered rows
-datasets.py  a data set in memory -> rows
-columns.py   a row -> problem, question, solution, answer
-answers.py   answers as people write them
-spelling.py  other spellings of the same meaning
-judging.py   one row -> its verdict, or why it has none
-hints.py     what most failures have in common
-pool.py      several processes, order kept
+sources.py   reads a file of any common format into numbered rows
+datasets.py  reads a data set in memory
+columns.py   finds problem, question, solution and answer of a row
+answers.py   reads answers as people write them
+spelling.py  replaces other spellings of the same meaning
+judging.py   verifies one row, or says why it cannot be verified
+hints.py     finds what most failures have in common
+pool.py      several processes, with the order kept
 """

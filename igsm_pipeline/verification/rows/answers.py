@@ -1,4 +1,4 @@
-"""Answers as people write them -> the number, as text; and the answer that stands at the end of a solution."""
+"""Reads answers as people write them, and answers at the end of a solution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ANSWER = re.compile(
 
 
 def plain_answer(text: str) -> str | None:
-    """The number that an answer gives, without leading zeros; None where it gives none.
+    """The number that an answer gives, without leading zeros; None if it gives none.
 
     Args:
         text: with plain characters and single spaces, such as "14", "014", "+14", "14.0", "#### 14", "The answer is 14."
@@ -30,13 +30,13 @@ def plain_answer(text: str) -> str | None:
 
 
 def split_answer(solution: str) -> tuple[str, str | None]:
-    """A solution without the answer that follows its last sentence, and that answer.
+    """Split a solution into the text up to its last sentence, and the answer after it.
 
     Args:
         solution: with plain characters and single spaces.
 
     Returns:
-        The solution up to the dot of its last sentence, and the number; the solution as it is and None where none follows.
+        The solution up to the dot of its last sentence, and the number; or the unchanged solution and None, if no answer follows.
     """
     end = solution.find(".", max(0, solution.rfind("Define ")))
     number = plain_answer(solution[end + 1 :]) if end >= 0 else None
@@ -44,12 +44,12 @@ def split_answer(solution: str) -> tuple[str, str | None]:
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value says that there is none: None, NaN, or what pandas has for them."""
+    """Whether a value means that there is none: None, NaN, or what pandas uses for them."""
     return value is None or (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType")
 
 
 def answer_text(given: object) -> str | None:
-    """An answer as text; None where there is none.
+    """An answer as text; None if there is none.
 
     Args:
         given: text, a whole number (also as a float), or nothing (None, NaN).

@@ -1,4 +1,4 @@
-"""A row of any shape -> its problem, question, solution and answer."""
+"""Finds problem, question, solution and answer in a row of any shape."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _OFTEN = {
     "solution": ("completion", "response", "output", "generated", "generation", "prediction", "reasoning"),
     "answer": ("label", "target", "gold", "final_answer", "numerical_answer", "expected"),
 }
-"""Field -> keys that other people often give it; only named, never taken unasked."""
+"""Field -> keys that other people often use for it; they are suggested, never used unasked."""
 _SOLUTION_START = re.compile("(?:^|(?<=[\\s.?>:\ufffd]))Define ")
 _LABEL_AT_END = re.compile(r"(?:solution|answer|response|reasoning|a)\s*:\s*\Z", re.IGNORECASE)
 
 
 class Fields(NamedTuple):
-    """What a row says, as it came.
+    """The texts of a row, unchanged.
 
     Attributes:
         problem: statements, with or without the question.
-        question: "" where the problem holds it.
-        solution: its text.
-        answer: as text; None where there is none.
-        expects_answer: the row has a place for one.
-        layout: how the texts were found, where that is worth telling.
-        origin: modulus, world and world_hash, as far as the row gives them.
+        question: "" if the problem contains it.
+        solution: text of the solution.
+        answer: as text; None if there is none.
+        expects_answer: whether the row has a place for an answer.
+        layout: how the texts were found, if that is worth a note.
+        origin: modulus, world and world_hash, if the row gives them.
     """
 
     problem: str
@@ -51,10 +51,10 @@ class Columns:
     """Finds the fields of rows by their keys.
 
     Args:
-        names: field -> key, where the key is not the field's name; upper and lower case do not matter unless two keys differ in nothing else.
+        names: field -> key, for keys that differ from the field's name. Upper and lower case are the same unless two keys differ only in them.
 
-    Raises:
-        BadInput: it renames something that is no field.
+        Raises:
+            BadInput: it renames something that is not a field.
     """
 
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
@@ -64,18 +64,18 @@ class Columns:
         self._found: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def wanted(self, key: str) -> bool:
-        """Whether a column of this name can matter."""
+        """Whether a column of this name may be needed."""
         asked = [self.names.get(name, name) for name in FIELDS]
         return key in asked or key.lower() in {one.lower() for one in asked} | {*CHATS, *TEXTS, *ORIGIN, "row"}
 
     def read(self, row: object) -> Fields:
-        """The fields of a row.
+        """Find the fields of a row.
 
         Args:
-            row: a mapping, a text that holds everything, or the error that was met in its place.
+            row: a mapping, a text that contains everything, or the error that reading it raised.
 
-        Raises:
-            BadProblem: it has no problem or no solution; names the keys that are there.
+            Raises:
+                BadProblem: it has no problem or no solution; the message names the keys that it has.
         """
         if isinstance(row, BadProblem):
             raise row
@@ -97,7 +97,7 @@ class Columns:
         return Fields(texts[0], texts[1], texts[2], answer_text(values.get("answer")), "answer" in values, layout, origin)
 
     def _keys(self, row: Mapping[Any, Any]) -> dict[str, Any]:
-        """Field -> key of the row; kept, since most rows have the keys of those before them."""
+        """Field -> key of the row; it is kept, because most rows have the same keys as those before them."""
         signature = tuple(row)
         found = self._found.get(signature)
         if found is None:
@@ -140,10 +140,10 @@ class Columns:
 
 
 def read_renames(options: Iterable[str]) -> dict[str, str]:
-    """Field -> key of options such as "problem=prompt".
+    """Field -> key, from options such as "problem=prompt".
 
     Raises:
-        BadInput: an option is no such pair, or names no field.
+        BadInput: an option is not such a pair, or names no field.
     """
     names: dict[str, str] = {}
     for option in options:
@@ -155,7 +155,7 @@ def read_renames(options: Iterable[str]) -> dict[str, str]:
 
 
 def problem_fields(row: Mapping[str, Any], columns: Columns) -> Fields:
-    """The fields of a row that need not have a solution (it comes back empty).
+    """The fields of a row that may lack a solution (it is then empty).
 
     Raises:
         BadProblem: it has no problem.
@@ -184,7 +184,7 @@ def _text(value: object, name: str, row: Mapping[Any, Any]) -> str:
 
 
 def _missing(name: str, row: Mapping[Any, Any]) -> BadProblem:
-    """The refusal of a row without a field: the keys that are there, and which of them may be meant."""
+    """The refusal of a row without a field: it names the keys of the row, and those that may be meant."""
     keys = [str(key)[:30] for key in list(row)[:12]]
     lower = {key.lower(): key for key in keys}
     meant = {one: next((lower[word] for word in words if word in lower), None) for one, words in _OFTEN.items() if one not in lower}
@@ -194,7 +194,7 @@ def _missing(name: str, row: Mapping[Any, Any]) -> BadProblem:
 
 
 def _last_said(chat: Sequence[Any], roles: tuple[str, ...]) -> str | None:
-    """The last message of one of these roles; of OpenAI's form (role, content) or ShareGPT's (from, value)."""
+    """The last message of one of these roles, in OpenAI's form (role, content) or ShareGPT's (from, value)."""
     for message in reversed(chat):
         if isinstance(message, Mapping) and message.get("role", message.get("from")) in roles:
             said = message.get("content", message.get("value"))

@@ -1,4 +1,4 @@
-"""A data set in memory -> rows: lists, columns, and the tables of pandas, Polars, Arrow and Hugging Face, none of which is imported."""
+"""Reads a data set in memory: lists, columns, and tables of pandas, Polars, Arrow and Hugging Face; none of these is imported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def rows_of(data: object, columns: Columns) -> Iterable[object]:
 
     Args:
         data: an iterable of rows (a Hugging Face ``Dataset`` is one), a mapping of columns, a pandas or Polars frame, or an Arrow table or reader.
-        columns: which of its columns matter.
+        columns: decides which columns are needed.
 
     Raises:
         BadInput: it is none of these, or a mapping of whole data sets.

@@ -1,4 +1,4 @@
-"""What most failures of a file have in common, said in a sentence: another modulus, another world, one wording."""
+"""Finds what most failures of a file have in common, as a sentence: another modulus, another world, one wording."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from igsm_pipeline.verification.verdict import Error
 from igsm_pipeline.world import World, builtin_worlds, load_world
 
 MAX_SAMPLES = 32
-"""Failed rows that are looked at."""
+"""Number of failed rows that are examined."""
 MAX_MODULUS = 1 << 20
 _STEP = re.compile(r"= (-?\d{1,9}) ([+*-]) (-?\d{1,9}) = (-?\d{1,18})(?=[.;])")
 Sample = tuple[object, Judged | Refused]
-"""A row that is not right, as it came, and what was made of it."""
+"""A row that is not right: its fields, and its verdict or refusal."""
 
 
 def find_hints(samples: Sequence[Sample], judging: Judging) -> list[str]:
-    """Sentences about what failed rows have in common, likeliest cause first; none where nothing stands out.
+    """Sentences about what failed rows have in common, the most likely cause first; none if they have nothing in common.
 
     Args:
         samples: the first rows that are not right.
@@ -45,7 +45,7 @@ def _read(samples: Sequence[Sample], judging: Judging) -> Iterator[tuple[Fields,
 
 
 def _other_world(read: Sequence[tuple[Fields, Judged | Refused]], judging: Judging) -> Iterator[str]:
-    """Another built-in world whose names the refused problems hold, with the modulus that makes them right."""
+    """Another built-in world that has the names of the refused problems, and the modulus that makes them right."""
     refused = [fields for fields, outcome in read if isinstance(outcome, Refused) and outcome.field.startswith(("statement", "question", "text"))]
     if not refused:
         return
@@ -61,7 +61,7 @@ def _other_world(read: Sequence[tuple[Fields, Judged | Refused]], judging: Judgi
 
 
 def _other_modulus(read: Sequence[tuple[Fields, Judged | Refused]], judging: Judging) -> Iterator[str]:
-    """Another modulus that makes the wrong solutions right, or that their numbers were never reduced."""
+    """Another modulus that makes the wrong solutions right; or that their numbers were never reduced."""
     wrong = [fields for fields, outcome in read if isinstance(outcome, Judged) or "number below" in outcome.rule]
     if not wrong:
         return
@@ -78,7 +78,7 @@ def _other_modulus(read: Sequence[tuple[Fields, Judged | Refused]], judging: Jud
 
 
 def _differences(solution: str) -> list[tuple[int, int]]:
-    """Of each step with two operands: what the operation gives minus what is stated, and what is stated."""
+    """For each step with two operands: the operation's result minus the stated one, and the stated one."""
     found = []
     for n, operator, m, stated in _STEP.findall(" ".join(solution.split())):
         left, right = int(n), int(m)
@@ -88,7 +88,7 @@ def _differences(solution: str) -> list[tuple[int, int]]:
 
 
 def _moduli(rows: Sequence[Fields]) -> list[int]:
-    """Moduli that fit every step of most rows, likeliest first: their steps differ from plain arithmetic by multiples of it."""
+    """Moduli that fit every step of most rows, the most likely first: their steps differ from plain arithmetic by multiples of it."""
     votes: Counter[int] = Counter()
     for fields in rows:
         steps = _differences(fields.solution)
@@ -115,7 +115,7 @@ def _count_right(rows: Sequence[Fields], world: World, modulus: int, strict: boo
 
 
 def _same_place(read: Sequence[tuple[Fields, Judged | Refused]], judging: Judging) -> Iterator[str]:
-    """One kind of error at one place in most of the rows, with what stands there in the first of them."""
+    """One kind of error at one place in most of the rows, with the text there in the first of them."""
     judged = [(fields, outcome) for fields, outcome in read if isinstance(outcome, Judged)]
     places = Counter((one.verdict.error, one.verdict.sentence) for _, one in judged)
     if not places:

@@ -1,7 +1,7 @@
-"""One row -> its verdict, or why it has none.
+"""Verifies one row, or says why it cannot be verified.
 
-A row is judged as it stands first. Only where that does not make it right are its texts spelled as the generator spells them and judged again, so
-exact texts cost nothing and no text is made wrong.
+A row is first verified as it is. Only if it is not right, its texts are spelt as the generator spells them and verified again. So exact texts cost
+nothing, and no text becomes wrong.
 """
 
 from __future__ import annotations

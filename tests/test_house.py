@@ -1,6 +1,7 @@
 """The house: every room says what it is for and lists its files, and no file is longer than one sitting."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,12 @@ def test_every_room_says_what_it_is_for_and_lists_its_files(room: Path) -> None:
 def test_no_file_is_longer_than_four_hundred_lines() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert not {str(path): lines for path, lines in lengths.items() if lines > LONGEST}
+
+
+def test_every_log_entry_is_dated_concludes_in_one_line_and_stands_in_the_contents() -> None:
+    log = (PACKAGE.parent / "LOG.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| (\S+) \| \[(.+?)\]\(", log, re.M)
+    entries = re.findall(r"^###? (?!Contents)(.+)\n\n(.*)", log, re.M)
+    assert [f"{date} · {title}" for date, title in listed] == [heading for heading, _ in entries]
+    assert not [heading for heading, first in entries if not re.fullmatch(r"\*[^*].*\*", first)]
+    assert not [heading for heading, _ in entries if not re.match(r"20\d\d-\d\d-\d\d · ", heading)]

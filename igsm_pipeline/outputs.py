@@ -1,4 +1,4 @@
-"""Files that people ask for: their place and kind are checked before the work."""
+"""Checks the output files that a user names before the work begins."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from igsm_pipeline.errors import BadSettings
 
 
 def check_output(path: Path, *, inputs: tuple[Path, ...] = (), option: str = "--out") -> None:
-    """Refuse a place where the result could not be written, or where it would destroy what it is made from.
+    """Refuse a place where the result cannot be written, or where it would overwrite its own input.
 
     Args:
-        path: the file to be.
+        path: the file to write.
         inputs: files that are read for it.
-        option: what errors call it.
+        option: its name in errors.
 
     Raises:
-        BadSettings: it is a folder, its folder does not exist or takes no files, or it is an input.
+        BadSettings: it is a folder, its folder does not exist or cannot be written, or it is an input.
     """
     folder = path.parent
     if path.is_dir():
@@ -36,16 +36,16 @@ def check_output(path: Path, *, inputs: tuple[Path, ...] = (), option: str = "--
 
 
 def find_format(path: Path, suffixes: Mapping[str, str], asked: str | None = None, *, option: str = "--out") -> str:
-    """The format that a file's suffix says, in any case of letters.
+    """The format that a file's suffix stands for, in upper or lower case.
 
     Args:
         path: the file; a device or a pipe has no suffix and takes the first format.
         suffixes: suffix -> format.
-        asked: the format that was asked for; None: the suffix alone says.
-        option: what errors call the file.
+        asked: the format that was asked for; None: the suffix decides.
+        option: name of the file in errors.
 
     Raises:
-        BadSettings: the suffix says none, or another one than was asked for.
+        BadSettings: the suffix stands for no format, or for another one than was asked for.
     """
     known, suffix = list(suffixes), path.suffix.lower()
     if path.exists() and not path.is_file() and not path.is_dir():

@@ -1,8 +1,7 @@
-"""The only place where a random generator is born.
+"""The only place that makes random generators.
 
-Every stream of randomness is named by ``(seed, stream, block)``: the seed of the experiment, what it is drawn
-for, and a running number. Streams are independent by construction (``numpy.random.SeedSequence`` with a spawn
-key); a seed is never added to an index, so seeds 42 and 43 share nothing.
+Every random stream has a name ``(seed, stream, block)``: the seed of the experiment, its purpose, and a running number. Streams are independent
+by construction (``numpy.random.SeedSequence`` with a spawn key); a seed is never added to an index, so seeds 42 and 43 have nothing in common.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a stage is: one object that declares everything that others need to know of it.
+"""A stage is one object that declares everything that others need to know about it.
 
-A stage is a pure function from settings and finished inputs to a folder of files. Its declaration says what it is called, what it reads, which
-tables it writes, what must hold of them, and what it costs. The planner, Dagster's graph, the DuckDB views, the estimates and the runner read
-nothing else, so that a fact of a stage stands in one place::
+A stage is a pure function from settings and finished inputs to a folder of files. Its declaration gives its name, what it reads, the
+tables it writes, their checks, and its cost. The planner, Dagster's graph, the DuckDB views, the estimates and the runner read
+nothing else, so every fact about a stage is in one place::
 
     STAGE = Stage(
         name="verdicts", version=1, settings=VerdictSettings, write="igsm_pipeline.verification.write:write_verdicts",
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Role(str):
-    """What an input is to the unit that reads it: a kind, and a part where there are several of the kind.
+    """The role of an input for the unit that reads it: a kind, and a part if there are several of the kind.
 
     It is the string that manifests and fingerprints hold, ``KIND`` or ``KIND:PART``; ``kind`` and ``part`` are kept beside it.
     """
@@ -40,7 +40,7 @@ class Role(str):
     part: str
 
     def __new__(cls, kind: str, part: str = "", mark: str = ":") -> Self:
-        """A role; ``mark`` stands between kind and part in the string."""
+        """Make a role; in the string, ``mark`` is between kind and part."""
         self = super().__new__(cls, f"{kind}{mark}{part}" if part else kind)
         self.kind, self.part = kind, part
         return self
@@ -50,7 +50,7 @@ class Role(str):
 
     @classmethod
     def of(cls, text: str) -> Role:
-        """The role behind a plain string, as a test or a notebook writes it."""
+        """The role that a plain string names, as in a test or a notebook."""
         return text if isinstance(text, Role) else cls(*text.partition(":")[::2])
 
 
@@ -63,13 +63,13 @@ def folder_of(inputs: Mapping[str, Path], kind: str, part: str) -> Path:
     """The folder of the input of one kind and part.
 
     Raises:
-        KeyError: the stage was not given it.
+        KeyError: the stage has no such input.
     """
     return inputs[Role(kind, part)]
 
 
 EVERY_STAGE = "*"
-"""As a read: every unit of the member so far, under the role STAGE/NAME."""
+"""As a read: every earlier unit of the member, under the role STAGE/NAME."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Read:
 
     Attributes:
         role: the kind of its roles.
-        stage: the stage that makes it; the role's own name where left out.
+        stage: the stage that makes it; by default the one with the role's name.
     """
 
     role: str
@@ -95,14 +95,14 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: in the file and in the view.
-        type: Arrow's name of its type; "" where it depends on settings (a window's length, a layer's width).
-        meaning: in words.
+        name: name in the file and in the view.
+        type: Arrow's name of its type; "" if it depends on settings (a window's length, a layer's width).
+        meaning: the column's meaning, in words.
         sql: the expression that makes it in the view; "" for the file's column of that name. It may use the file's columns as ``p`` and
             ``u.labels``, ``u.settings``, ``u.stage`` of the unit.
-        sql_type: DuckDB's type in the view, where it is not the one that follows from ``type``.
-        stored: it is a column of the file.
-        shown: it is a column of the view.
+        sql_type: DuckDB's type in the view, if it does not follow from ``type``.
+        stored: whether the file has it.
+        shown: whether the view has it.
     """
 
     name: str
@@ -130,12 +130,12 @@ class Table:
     """One kind of Parquet file of a stage, and the DuckDB view over it.
 
     Attributes:
-        name: of the view.
-        meaning: one row per what.
+        name: name of the view.
+        meaning: what each row is.
         files: glob within a unit folder.
-        columns: of the file, in its order, and of the view.
+        columns: columns of the file, in its order, and of the view.
         view: whether the catalog has a view of it.
-        result: it is a result, small enough for the catalog to hold its rows: a table there instead of a view.
+        result: whether it is a result, small enough for the catalog to hold its rows as a table instead of a view.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Table:
     result: bool = False
 
     def schema(self) -> pa.Schema:
-        """The file's Arrow schema; of columns whose type is declared."""
+        """The file's Arrow schema, for the columns with a declared type."""
         import pyarrow as pa  # noqa: PLC0415  (plans need no Arrow)
 
         return pa.schema([(column.name, pa.type_for_alias(column.type)) for column in self.columns if column.stored and column.type])
@@ -154,11 +154,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found.
+    """The outcome of a check.
 
     Attributes:
         passed: whether the rule holds.
-        message: what was looked at and found, in words.
+        message: what was checked and found, in words.
         metadata: figures to show.
     """
 
@@ -172,10 +172,10 @@ class Check:
     """A rule of one stage.
 
     Attributes:
-        name: as people see it.
+        name: name that people see.
         words: the rule, in a sentence.
         evaluate: dotted path of ``function(StageUnits) -> Outcome``.
-        blocking: a run stops where the rule does not hold.
+        blocking: whether a run stops if the rule does not hold.
     """
 
     name: str
@@ -193,27 +193,27 @@ class Stage:
     """A stage of the pipeline; see the module.
 
     Attributes:
-        name: in the store, in Dagster and on the command line.
-        version: raised by hand when its outputs change meaning; every unit of the stage is then stale.
+        name: name in the store, in Dagster and on the command line.
+        version: raise it when the outputs change meaning; every unit of the stage is then stale.
         settings: the class of its units' settings.
         write: dotted path of ``function(settings, inputs, writing)``, which computes a unit.
         group: phase of the pipeline.
-        kinds: what it is made with, for icons.
+        kinds: the tools it uses, for icons.
         words: what people get from it, in a sentence.
         reads: the kinds of its inputs.
-        tables: what it writes.
-        checks: what must hold of its units.
-        disk: bytes that a unit takes at most while it is made.
-        work: what is to be done for a unit: seconds of one core of a common server where ``arithmetic`` is empty, else floating-point operations.
-        arithmetic: the kind of its operations (``costs.TRAINING`` and so on), which decides how fast they go on which device.
-        memory: bytes of a GPU that a unit needs at most.
-        sizes: counts that describe a unit and do not add up over units.
+        tables: the tables that it writes.
+        checks: the checks of its units.
+        disk: most bytes that a unit takes while it is made.
+        work: the work of a unit: seconds of one core of a common server if ``arithmetic`` is empty, else floating-point operations.
+        arithmetic: the kind of its operations (``costs.TRAINING`` and so on), which decides their speed on each device.
+        memory: most bytes of a GPU that a unit needs.
+        sizes: counts that describe a unit and are not added up over units.
         summary: dotted path of ``function(StageUnits) -> (head, rows)``, the table that people look at first; "" for none.
         plots: dotted path of ``function(StageUnits) -> {title: Figure}``; "" for none.
-        parallel: its units are computed by one thread each, so that several may run side by side.
-        workers: its function takes ``workers``, processes that share one unit; files do not depend on their number.
-        torch: it computes with torch, on a GPU where there is one.
-        yields: it runs at a lower priority, so that data made on all cores does not slow down a training beside it.
+        parallel: whether each unit uses one thread, so that several can be computed side by side.
+        workers: whether its function takes ``workers``, processes that share one unit; the files do not depend on their number.
+        torch: whether it computes with torch, on a GPU if there is one.
+        yields: whether it runs at a lower priority, so that making data on all cores does not slow down a training beside it.
     """
 
     name: str
@@ -240,25 +240,25 @@ class Stage:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The stages that it reads, each once; ``EVERY_STAGE`` stands for all before it."""
+        """The stages that it reads, each once; ``EVERY_STAGE`` means all earlier stages."""
         return tuple(dict.fromkeys(read.source for read in self.reads))
 
 
 def load_object(path: str) -> Any:
-    """What a dotted path names: ``package.module:name``."""
+    """The object that a dotted path names: ``package.module:name``."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True)
 class StageUnits:
-    """The units of one stage of one member, all finished: what checks, tables and plots look at.
+    """The finished units of one stage of one member: the input of checks, tables and plots.
 
     Attributes:
         stage: the stage.
-        store: where the units lie.
-        units: in the order of the plan.
-        stale: unit -> why it had to be computed; empty where nothing was.
+        store: the store of the units.
+        units: the units, in the order of the plan.
+        stale: unit -> why it had to be computed; empty if none had to.
     """
 
     stage: Stage
@@ -268,7 +268,7 @@ class StageUnits:
 
     @property
     def hit(self) -> bool:
-        """True iff nothing had to be computed."""
+        """Whether nothing had to be computed."""
         return not self.stale
 
     @cached_property

@@ -1,7 +1,7 @@
-"""The mind of an experiment's member: everything that its run found, as polars frames.
+"""The mind of an experiment's member: all results of its run, as polars frames.
 
-Each method reads the finished units of the store where they lie; nothing is computed and nothing is written. What is not there yet is refused with
-the command that computes it.
+Each method reads finished units of the store; nothing is computed and nothing is written. If a result is missing, the error names the command
+that computes it.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 
 class MemberMind(Mind):
-    """What an experiment's member has found, and its model. ``igsm.open`` makes one.
+    """The results of an experiment's member, and its model. ``igsm.open`` makes one.
 
-    A *slice* is a set of test problems by name (``op<=max``, ``op=max+1``, ``reask``, ``by_op``); ``problem`` is a row of it, counted from 0, in
-    every frame, so frames of one slice join on it. Methods that take ``slice=None`` give all slices together, told apart by the column ``slice``.
+    A *slice* is a set of test problems with a name (``op<=max``, ``op=max+1``, ``reask``, ``by_op``). In every frame, ``problem`` is the row of the
+    problem in its slice, from 0, so frames of one slice can be joined on it. With ``slice=None`` a method gives all slices, in the column ``slice``.
 
-    Every method raises NotFound, naming the command to run, where its results are not computed yet, and BadInput for a name that the member lacks.
+    Every method raises NotFound if its result is not computed yet, naming the command to run, and BadInput for a name that the member lacks.
 
     Args:
-        member: whose results.
-        store: where they lie.
+        member: the member.
+        store: the store of its units.
     """
 
     def __init__(self, member: Member, store: Store) -> None:
@@ -49,7 +49,7 @@ class MemberMind(Mind):
 
     @property
     def settings(self) -> ExperimentSettings:
-        """What the member is: family, world, model, training, evaluation, probes.
+        """The settings of the member: family, world, model, training, evaluation, probes.
 
         >>> mind.settings.family.modulus
         5
@@ -84,7 +84,7 @@ class MemberMind(Mind):
         return self.settings.family.format
 
     def status(self) -> pl.DataFrame:
-        """What is computed of the member: one row per unit with ``stage``, ``name``, ``fresh``, ``why`` (why not) and ``folder``.
+        """The state of the member: one row per unit with ``stage``, ``name``, ``fresh``, ``why`` (why it is not) and ``folder``.
 
         >>> mind.status().filter(~pl.col("fresh")).height
         0
@@ -97,17 +97,17 @@ class MemberMind(Mind):
         return pl.DataFrame(rows, schema=["stage", "name", "fresh", "why", "folder"], orient="row")
 
     def folder(self, stage: str, name: str | None = None) -> Path:
-        """Where a finished unit lies, for files that no method reads.
+        """The folder of a finished unit, for files that no method reads.
 
         >>> (mind.folder("checkpoint") / "config.json").is_file()
         True
 
         Args:
-            stage: as ``status`` lists it.
-            name: of the unit; None: the only unit of the stage, named like it.
+            stage: a stage, as in ``status``.
+            name: name of the unit; None: the only unit of the stage, which has the stage's name.
 
         Raises:
-            NotFound: no such stage or unit, or it is not computed yet.
+            NotFound: there is no such stage or unit, or it is not computed yet.
         """
         unit = find_unit(self.member, stage, stage if name is None else name)
         state = self.store.check(unit)
@@ -136,14 +136,14 @@ class MemberMind(Mind):
 
     @property
     def training(self) -> pl.DataFrame:
-        """How it learned: one row per logged step.
+        """The training curve: one row per logged step.
 
         >>> mind.training.select("step", "loss").height > 0
         True
 
         Returns:
-            ``step``, ``loss``, ``lr``, ``tokens``, ``grad_norm``, ``tokens_per_s``; where the monitor problems were solved also
-            ``monitor_accuracy``, the share of fully correct solutions over all ops.
+            ``step``, ``loss``, ``lr``, ``tokens``, ``grad_norm``, ``tokens_per_s``; and ``monitor_accuracy``, the share of fully correct solutions of
+            all ops, at steps where the monitor problems were solved.
         """
         from igsm_pipeline.training.curves import read_metrics
 
@@ -173,7 +173,7 @@ class MemberMind(Mind):
 
         Args:
             slice: a slice, or another set of the member: ``train``, ``monitor``, ``probe_train``.
-            first: only so many, from the first one on; a large set takes about a millisecond for each problem.
+            first: give only the first so many problems; each takes about a millisecond.
         """
         from igsm_pipeline.notebook.frames import problem_frame
 
@@ -181,32 +181,32 @@ class MemberMind(Mind):
         return problem_frame(batch if first is None else batch.take(_first(first)))
 
     def generations(self, slice: str | None = None, *, beams: int | None = None) -> pl.DataFrame:
-        """What the model wrote: one row per problem.
+        """The solutions that the model wrote: one row per problem.
 
         >>> mind.generations("op=max").select("slice", "beams", "problem", "finished", "text").height == mind.problems("op=max").height
         True
 
         Args:
-            slice: None: all.
-            beams: 1 is greedy; None: all that were asked for.
+            slice: one slice; None: all.
+            beams: number of beams, 1 is greedy; None: all.
         """
         return self._judged("generations", slice, beams)
 
     def verdicts(self, slice: str | None = None, *, beams: int | None = None) -> pl.DataFrame:
-        """What became of each solution: ``correct``, else the first ``error``, its ``sentence`` and ``parameter``; and what was unnecessary.
+        """The verdict on each solution: ``correct``, the first ``error`` with its ``sentence`` and ``parameter``, and what was unnecessary.
 
         >>> shares = mind.verdicts(beams=1).group_by("slice").agg(pl.col("correct").mean(), pl.len())
         >>> set(shares["slice"]) == set(mind.slices)
         True
 
         Args:
-            slice: None: all.
-            beams: 1 is greedy; None: all that were asked for.
+            slice: one slice; None: all.
+            beams: number of beams, 1 is greedy; None: all.
         """
         return self._judged("verdicts", slice, beams)
 
     def queries(self, slice: str, task: TaskName | None = None) -> pl.DataFrame:
-        """What the probes are asked: one row per query, with the truth (``label``) and the names of the parameters.
+        """The queries of the probes: one row per query, with the true answer (``label``) and the names of the parameters.
 
         >>> mind.queries("op<=max", "nece").select("problem", "position", "name", "label").columns
         ['problem', 'position', 'name', 'label']
@@ -223,7 +223,7 @@ class MemberMind(Mind):
         return with_names(read_frame(queries_file(folder, one) for one in tasks), self.batch(slice))
 
     def predictions(self, slice: str) -> pl.DataFrame:
-        """What every probe said to every query of a slice: ``probe`` (v_probe, linear, random, linear_random), ``layer``, ``prediction``, ``score``.
+        """Every probe's answer to every query of a slice: ``probe`` (v_probe, linear, random, linear_random), ``layer``, ``prediction``, ``score``.
 
         >>> said = mind.predictions("op<=max")
         >>> said.filter(probe="v_probe", task="nece").select("name", "label", "prediction", "score").height > 0
@@ -237,43 +237,43 @@ class MemberMind(Mind):
         return with_names(self._scored("predictions", slice), self.batch(slice))
 
     def scores(self, slice: str | None = None, task: TaskName | None = None) -> pl.DataFrame:
-        """How well the probes read: accuracy, balanced accuracy, AUROC and more with 95% intervals, per task, probe, layer, slice and subset.
+        """The scores of the probes: accuracy, balanced accuracy, AUROC and more with 95% intervals, per task, probe, layer, slice and subset.
 
         >>> mind.scores("op<=max", "nece").filter(probe="v_probe", subset="all").select("balanced_accuracy", "balanced_accuracy_gain").height > 0
         True
 
         Args:
-            slice: None: all that are probed.
-            task: None: all.
+            slice: one slice; None: all that are probed.
+            task: one task; None: all.
         """
         table = self._scored("metrics", slice)
         return table if task is None else table.filter(pl.col("task") == self._task(task))
 
     def distances(self, slice: str | None = None) -> pl.DataFrame:
-        """Where in the network: accuracy on necessary parameters per layer and distance to the query (figures 10 and 14).
+        """Accuracy on necessary parameters per layer and distance to the query (figures 10 and 14).
 
         >>> "distance" in mind.distances().columns
         True
 
         Args:
-            slice: None: all that are probed.
+            slice: one slice; None: all that are probed.
         """
         return self._scored("distances", slice)
 
     def mental_state(self, slice: str | None = None) -> pl.DataFrame:
-        """The dense map: what the V-probes say of every parameter at every sentence, for the first problems of a slice; with names.
+        """The dense map: the V-probes' answers about every parameter at every sentence, for the first problems of a slice, with names.
 
         >>> mind.mental_state("op<=max").select("problem", "task", "position", "name", "label", "prediction").height > 0
         True
 
         Args:
-            slice: None: all that are probed.
+            slice: one slice; None: all that are probed.
         """
         return self._scored("mental_state", slice)
 
     @property
     def correlation(self) -> pl.DataFrame:
-        """Do mistakes show in the mind first? Rates of figure 8 with intervals, per figure (a, b), task and slice.
+        """How often probes share the model's mistakes: rates of figure 8 with intervals, per figure (a, b), task and slice.
 
         >>> set(mind.correlation["figure"]) <= {"a", "b"}
         True
@@ -282,7 +282,7 @@ class MemberMind(Mind):
 
     @property
     def mistake_predictor(self) -> pl.DataFrame:
-        """Will the solution be wrong? AUROC at the end of the question, per target, slice and set of features.
+        """How well the states at the end of the question predict a wrong solution: AUROC per target, slice and set of features.
 
         >>> "auroc" in mind.mistake_predictor.columns
         True
@@ -299,10 +299,10 @@ class MemberMind(Mind):
         True
 
         Args:
-            layer: 0 is the embedding, the last one is taken after the final norm; -1 is the last.
+            layer: the layer; 0 is the embedding, the last one is taken after the final norm, and -1 means the last.
             slice: a slice that is probed, or ``probe_train``.
-            arm: ``trained``, or ``random``: the control with random weights.
-            at: at the end of every query, or at the end of every sentence (then without the columns of parameters).
+            arm: ``trained``, or ``random``: the control, a model with random weights.
+            at: at the end of every query, or at the end of every sentence (then there are no columns of parameters).
 
         Returns:
             The key of each state, and ``state``, float32, d_model numbers.
@@ -327,7 +327,7 @@ class MemberMind(Mind):
 
         Args:
             task: nece, dep, known, value, can_next or nece_next.
-            arm: ``trained``, or ``random``: the probe of the control, with random weights below it.
+            arm: ``trained``, or ``random``: the probe of the control, a model with random weights.
             device: where to compute.
         """
         import torch

@@ -1,6 +1,6 @@
-"""A project: the folder whose dagster.yaml marks it, with the data beside it. ``igsm init`` begins one anywhere.
+"""Projects: a project is a folder with a dagster.yaml and the data beside it. ``igsm init`` makes one anywhere.
 
-The two files that Dagster needs travel with the package, so that a data root works without any project, too.
+The two files that Dagster needs are part of the package, so a data root also works without a project.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EXPERIMENTS = "experiments"
 
 @dataclass(frozen=True)
 class Begun:
-    """What ``begin_project`` did: the project's folder, the data root, and the files it wrote and those it found."""
+    """The result of ``begin_project``: the project's folder, the data root, the files that it wrote, and those that it found."""
 
     folder: Path
     home: Path
@@ -27,13 +27,13 @@ class Begun:
 
 
 def begin_project(folder: Path) -> Begun:
-    """Make a folder a project: dagster.yaml, workspace.yaml and ``data/experiments/``. What is there already is left as it is.
+    """Make a folder a project: dagster.yaml, workspace.yaml and ``data/experiments/``. Existing files are not changed.
 
     Args:
-        folder: made if need be.
+        folder: the folder; it is made if it does not exist.
 
-    Raises:
-        BadInput: it is a file, or its name can be no data root's (``BadSettings``).
+        Raises:
+            BadInput: it is a file, or its name cannot be that of a data root (``BadSettings``).
     """
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():
@@ -47,10 +47,10 @@ def begin_project(folder: Path) -> Begun:
 
 
 def shipped(name: str) -> Path:
-    """A file of the package: the dagster.yaml or the workspace.yaml that a project begins with."""
+    """A file that a project begins with, from the package: dagster.yaml or workspace.yaml."""
     return Path(str(importlib.resources.files(__package__) / name))
 
 
 def project_file(root: Path, name: str) -> Path:
-    """A project's file of that name, else the package's own."""
+    """A project's file of that name, or else the package's own."""
     return root / name if (root / name).is_file() else shipped(name)

@@ -1,6 +1,6 @@
-"""A folder that ``igsm publish`` wrote, read: what was published, of which problems, and where its parts lie.
+"""Reads a folder that ``igsm publish`` wrote: what was published, for which problems, and the paths of its parts.
 
-Everything is read from the folder itself: no experiment file, no store and no training is needed.
+Everything is read from the folder itself, without an experiment file, a store or a training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from igsm_pipeline.tokens import TokenSettings
 from igsm_pipeline.world import World, load_world
 
 PROVENANCE = "manifest.json"
-"""Says what the folder is; a store's unit has a file of the same name, with other fields."""
+"""The file that describes the folder; units of the store have a file of this name with other fields."""
 KIND = "published igsm member"
 FORMAT = 1
 CONTROL, PROBES, RESULTS, REPORT = "control", "probes", "results", "report.html"
@@ -31,8 +31,8 @@ class Published:
     """A published member.
 
     Attributes:
-        folder: where it lies.
-        provenance: what its manifest says.
+        folder: the folder.
+        provenance: content of its manifest.
     """
 
     folder: Path
@@ -40,27 +40,27 @@ class Published:
 
     @property
     def member(self) -> str:
-        """The member's key where it was trained."""
+        """Key of the member in the place where it was trained."""
         return str(self.provenance["member"])
 
     @cached_property
     def family(self) -> FamilySettings:
-        """The problems that it was trained on."""
+        """Settings of the problems that it was trained on."""
         return FamilySettings.parse(self._section("family"), f"{self._path}: family")
 
     @cached_property
     def tokens(self) -> TokenSettings:
-        """How it reads text."""
+        """How text becomes tokens."""
         return TokenSettings.parse(self._section("tokens"), f"{self._path}: tokens")
 
     @cached_property
     def evaluation(self) -> EvaluationSection:
-        """What it was asked to solve."""
+        """How it was evaluated."""
         return EvaluationSection.parse(self._section("evaluation"), f"{self._path}: evaluation")
 
     @cached_property
     def probes(self) -> ProbesSection:
-        """What its states were asked."""
+        """How its states were probed."""
         return ProbesSection.parse(self._section("probes"), f"{self._path}: probes")
 
     @cached_property
@@ -70,7 +70,7 @@ class Published:
 
     @property
     def control(self) -> Path:
-        """The random control's folder.
+        """The folder of the control.
 
         Raises:
             NotFound: it was not published.
@@ -94,7 +94,7 @@ class Published:
         return self._part(f"{RESULTS}/{name}.parquet", "table")
 
     def slice_settings(self, name: str) -> ProblemSetSettings:
-        """The problem set of a slice that it was evaluated on; drawn anew, it has the same problems in the same order."""
+        """The problem set of a slice that it was evaluated on; drawing it again gives the same problems in the same order."""
         asked = self.evaluation
         return slice_set(name, asked.slices, self.family, num_problems=asked.num_problems, per_op=asked.problems_per_op, seed=asked.seed)
 
@@ -119,10 +119,10 @@ def is_published(folder: Path) -> bool:
 
 
 def read_published(folder: Path) -> Published:
-    """The published member in a folder.
+    """Read the published member in a folder.
 
     Raises:
-        BadInput: there is none, or it was written in a form that this version does not know.
+        BadInput: there is none, or this version does not know its form.
     """
     said, path = _read(folder), folder / PROVENANCE
     if said.get("kind") != KIND:
@@ -137,7 +137,7 @@ def read_published(folder: Path) -> Published:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    """What the manifest of any folder says; nothing where there is none, or none that can be read."""
+    """The content of a folder's manifest; empty if it has none, or none that can be read."""
     try:
         said = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

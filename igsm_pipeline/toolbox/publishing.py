@@ -51,19 +51,19 @@ from igsm_pipeline.world.world import WORLD_FILE
 CARD = "README.md"
 MODEL_FILES = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "*token*.json", "vocab.json", "merges.txt")
 NEEDED = ("world", "checkpoint", "verdicts", "control", "v_probes", "probe_scores", "error_correlation", "report")
-"""Stages whose units are published; what lies before them is not."""
+"""Stages whose units are published; earlier stages are not."""
 _FROM_LABEL = re.compile(r"u\.labels->>'(\w+)'")
-"""How a table declares a column that a unit's label fills."""
+"""The form in which a table declares a column from a unit's label."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What ``publish`` wrote.
+    """The result of ``publish``.
 
     Attributes:
         folder: the published folder.
-        bytes: of all its files.
-        missing: what of the member is not in it, and why.
+        bytes: size of all its files.
+        missing: parts of the member that are not in it, and why.
     """
 
     folder: Path
@@ -72,14 +72,14 @@ class Publication:
 
 
 def publish(member: Member, store: Store, out: Path) -> Publication:
-    """Write a member's model and all that was found about it into one folder.
+    """Write a member's model and all its results into one folder.
 
-    A folder that was published before is brought up to date: files that are published no more are removed, files of other people stay.
+    A folder that was published before is updated: files that are no longer published are removed, and other people's files stay.
 
     Args:
-        member: what is published.
-        store: where its units lie.
-        out: the folder to be.
+        member: the member.
+        store: the store of its units.
+        out: the folder to write.
 
     Raises:
         BadSettings: ``out`` exists and is no published folder, or cannot be written.
@@ -107,10 +107,10 @@ def publish(member: Member, store: Store, out: Path) -> Publication:
 
 
 def check_out(out: Path) -> None:
-    """Refuse a place that holds something else, or where nothing can be written.
+    """Refuse a place that has something else in it, or where nothing can be written.
 
     Raises:
-        BadSettings: it does.
+        BadSettings: the place is refused.
     """
     if (out.exists() or out.is_symlink()) and not is_published(out):
         raise BadSettings("--out", "must be a folder that does not exist yet, or one that was published before", str(out), "name another")
@@ -120,7 +120,7 @@ def check_out(out: Path) -> None:
 
 
 def missing_parts(plan: Plan) -> tuple[str, ...]:
-    """What a member will lack when it is published now, each with why, in the order of the data flow."""
+    """The parts that a member lacks if it is published now, each with the reason, in the order of the data flow."""
     return tuple(
         f"{unit.stage if unit.name == unit.stage else f'{unit.stage} {unit.name}'}: {'; '.join(state.reasons)}"
         for unit, state in zip(plan.units, plan.freshness, strict=True)
@@ -129,15 +129,15 @@ def missing_parts(plan: Plan) -> tuple[str, ...]:
 
 
 def gather_table(table: Table, parts: Iterable[tuple[Mapping[str, Any], Path]]) -> pa.Table | None:
-    """The rows of one declared table over several unit folders: what tells the units apart, then the columns of the files.
+    """Join the rows of one declared table from several unit folders: first the columns that name the unit, then those of the files.
 
     Args:
         table: the declaration.
-        parts: labels (slice, beams, ...) and folder of each unit. Columns that the declaration derives from a label come first; a label takes the
-            place of a column of its name, since two experiments may share a folder and call it differently.
+        parts: labels (slice, beams, ...) and folder of each unit. Columns that the declaration derives from a label come first. A label replaces a
+            column of its name, since two experiments may share a folder and name it differently.
 
-    Returns:
-        None where no folder has such a file.
+        Returns:
+            The rows; None if no folder has such a file.
     """
     declared = [column.name for column in table.columns if column.stored]
     derived = {column.name: match[1] for column in table.columns if not column.stored and (match := _FROM_LABEL.fullmatch(column.sql))}
@@ -153,7 +153,7 @@ def gather_table(table: Table, parts: Iterable[tuple[Mapping[str, Any], Path]]) 
 
 
 def own_revision() -> str:
-    """The commit of the checkout that this package lies in, with "+changes" where tracked files differ from it; "none" where it is installed."""
+    """The commit of this package's checkout, with "+changes" if tracked files differ from it; "none" if the package is installed."""
 
     def git(*words: str) -> str:
         folder = str(Path(__file__).parent)
@@ -167,7 +167,7 @@ def own_revision() -> str:
 
 
 def _write_parts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[str, ...], folder: Path) -> None:
-    """Everything of a published folder, the manifest last."""
+    """Write all parts of a published folder, the manifest last."""
     by_stage: dict[str, list[Unit]] = {}
     for unit in done:
         by_stage.setdefault(unit.stage, []).append(unit)
@@ -196,7 +196,7 @@ def _write_parts(member: Member, store: Store, done: Sequence[Unit], missing: tu
 
 
 def _result_tables(by_stage: Mapping[str, Sequence[Unit]]) -> list[tuple[Table, Sequence[Unit]]]:
-    """The verdicts, and every table that its stage declares a result."""
+    """The verdicts, and every table that a stage declares as a result."""
     return [
         (table, by_stage[stage.name])
         for stage in STAGES.values()
@@ -211,7 +211,7 @@ def _rows(table: Table, units: Sequence[Unit], store: Store) -> list[dict[str, A
 
 
 def _facts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[str, ...], scores: list[dict[str, Any]]) -> Facts:
-    """What the card is written from."""
+    """The facts that the card is written from."""
     settings, checkpoint = member.settings, next(unit for unit in done if unit.stage == "checkpoint")
     counts = store.manifest(checkpoint)["counts"]
     world, provenance = settings.world.load(), _provenance(member, store, done)
@@ -282,7 +282,7 @@ def _own_version() -> str:
 
 
 def _processor() -> str:
-    """The processor's name, as Linux knows it, or else its kind."""
+    """The name of the processor as Linux gives it, or else its architecture."""
     with suppress(OSError):
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         if found:
@@ -302,9 +302,9 @@ def _names_below(folder: Path) -> list[str]:
 
 
 def _move_into(partial: Path, out: Path) -> None:
-    """Move the finished folder to its place; one that was published before takes the new files, and loses those that are no more.
+    """Move the finished folder to its place. A folder that was published before gets the new files and loses those that are no longer published.
 
-    The manifest comes last, so that a folder that was left half way is still known as published.
+    The manifest comes last, so that a half-updated folder is still recognised as published.
     """
     if not out.exists():
         partial.rename(out)
@@ -318,7 +318,7 @@ def _move_into(partial: Path, out: Path) -> None:
         if path.parent.resolve().is_relative_to(out.resolve()):
             path.unlink(missing_ok=True)
             with suppress(OSError):
-                path.parent.rmdir()  # only where nothing is left in it
+                path.parent.rmdir()  # succeeds only if it is empty
 
 
 def _listed(published: Published) -> set[str]:

@@ -1,4 +1,4 @@
-"""Which model is asked, and what is known of the problems that it was trained on."""
+"""Finds the model that solves, and the family and world that it was trained on."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Solver:
     """A model that solves problems.
 
     Attributes:
-        name: how it was asked for.
-        model: in evaluation mode, on the CPU.
+        name: the name that the user gave.
+        model: the model, in evaluation mode, on the CPU.
         tokenizer: its tokenizer.
-        family: the problems it was trained on; None where nothing says.
-        world: their names; None where nothing says.
+        family: settings of the problems that it was trained on; None if unknown.
+        world: names of these problems; None if unknown.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Solver:
 
 
 def find_solver(named: str) -> Solver:
-    """The model of a checkpoint folder or of a member.
+    """Find the model of a checkpoint folder or of a member.
 
     Raises:
-        NotFound: neither a folder nor a member with a finished checkpoint.
+        NotFound: there is neither a folder nor a member with a finished checkpoint.
         BadCheckpoint: the folder's model or tokenizer cannot be used.
     """
     folder = Path(named)
@@ -56,10 +56,10 @@ def find_solver(named: str) -> Solver:
 
 
 def trained_on(folder: Path) -> tuple[FamilySettings | None, World | None]:
-    """Family and world of a checkpoint that lies in a store or was published; None for what its manifest does not lead to.
+    """Family and world of a checkpoint in a store or in a published folder; None for what its manifest does not give.
 
     Raises:
-        BadInput: it was published in a form that this version does not know.
+        BadInput: this version does not know the form in which it was published.
     """
     if is_published(folder):
         published = read_published(folder)

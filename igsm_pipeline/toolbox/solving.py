@@ -1,4 +1,4 @@
-"""A model's solution in the terminal: sentence by sentence, the first error marked and named."""
+"""Solves a problem with a model, and shows the solution sentence by sentence with the first error marked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from igsm_pipeline.world import World, load_world
 
 @dataclass(frozen=True)
 class Solved:
-    """A problem, what a model wrote of it, and the verdict."""
+    """A problem, the solution that a model wrote, and the verdict."""
 
     text: str
     problem: Problem
@@ -36,10 +36,10 @@ class Solved:
     verdict: Verdict
 
     def view(self, name: str) -> RenderableType:
-        """The whole of it in colour.
+        """Everything in colour.
 
         Args:
-            name: of the model.
+            name: name of the model.
         """
         return Group(
             Panel(Text(self.text.strip()), title="problem", title_align="left"),
@@ -48,7 +48,7 @@ class Solved:
         )
 
     def steps(self) -> Text:
-        """A line per sentence: right ones ticked, the one with the first error crossed, what follows it left open; then the answer."""
+        """A line per sentence: right ones are ticked, the one with the first error is crossed, later ones have no mark; then the answer."""
         wrong = self.verdict.sentence
         sentences = [part for part in self.written.solution.strip().split(". ") if part]
         lines = Text()
@@ -75,13 +75,13 @@ class Solved:
 
 @dataclass(frozen=True)
 class GivenProblem:
-    """A problem as text, and what is needed to read it.
+    """A problem as text, with what is needed to read it.
 
     Attributes:
-        text: statements and question as rendered, leading space included.
+        text: statements and question as rendered, including the leading space.
         world: the problem's names.
         modulus: M.
-        spellings: what the file had otherwise than the generator writes.
+        spellings: what the file spells in another way than the generator.
     """
 
     text: str
@@ -114,16 +114,16 @@ def choose_problem(
     lenient: bool,
     modulus: int | None,
 ) -> GivenProblem:
-    """The problem in a file's content, or a freshly drawn one of the test split.
+    """The problem in a file, or a newly drawn one of the test split.
 
-    What is not said is taken from what the model was trained on, else from med and the world igsm.
+    Options that are not given follow the model's training, else the family med and the world igsm.
 
     Args:
-        solver: who will be asked.
-        given: from a file (see ``read_problem``); None draws.
+        solver: the model that will solve it.
+        given: the problem of a file (see ``read_problem``); None draws one.
         family: med, hard or a YAML file.
         op: operations of a drawn problem; None: by the family's law.
-        seed: of the draw.
+        seed: seed of the draw.
         world: built-in name or file.
         lenient: accept looser names in the world.
         modulus: M.
@@ -143,11 +143,11 @@ def choose_problem(
 
 
 def solve_problem(asked: GivenProblem, solver: Solver, *, max_length: int = 2048) -> Solved:
-    """Have a model solve a problem, and judge it; ``max_length`` bounds the tokens of problem and solution together.
+    """Let a model solve a problem, and verify the solution; ``max_length`` is the most tokens of problem and solution together.
 
     Raises:
         BadProblem: the text is no problem of its world.
-        BadInput: the model's tokenizer cannot hold it.
+        BadInput: the model's tokenizer lacks words of the problem.
     """
     problem = asked.problem()
     written = write_solution(solver.model, solver.tokenizer, asked.text, max_length=max_length)
@@ -155,16 +155,16 @@ def solve_problem(asked: GivenProblem, solver: Solver, *, max_length: int = 2048
 
 
 def draw_problem_text(family: FamilySettings, world: World, op: int | None, seed: int) -> str:
-    """The text of one test problem, by the family's law, or of exactly ``op`` operations."""
+    """The text of one test problem, by the family's law or with exactly ``op`` operations."""
     return document(draw_test_problem(family, world, op, seed), family.format).prompt
 
 
 def draw_test_problem(family: FamilySettings, world: World, op: int | None, seed: int) -> Problem:
-    """One test problem, by the family's law, or of exactly ``op`` operations.
+    """One test problem, by the family's law or with exactly ``op`` operations.
 
     Raises:
         BadSettings: the family has no problems of so many operations.
-        StageFailed: the test split has none.
+        StageFailed: the test split has no such problem.
     """
     law: dict[str, object] = {"law": "range"} if op is None else {"law": "exact", "op": op}
     settings = ProblemSetSettings.parse(
@@ -174,15 +174,15 @@ def draw_test_problem(family: FamilySettings, world: World, op: int | None, seed
 
 
 def read_problem(file: Path, columns: Mapping[str, str] | None = None) -> Fields:
-    """The problem in a file: plain text, or the first row of any file that ``igsm verify`` reads (it needs no solution).
+    """Read the problem of a file: plain text, or the first row of any file that ``igsm verify`` reads (a solution is not needed).
 
     Args:
         file: "-" reads standard input.
-        columns: field -> key of the rows, where it is not the field's name.
+        columns: field -> key of the rows, for keys that differ from the field's name.
 
-    Raises:
-        NotFound: no such file.
-        BadInput: it cannot be read, or holds no problem.
+        Raises:
+            NotFound: there is no such file.
+            BadInput: it cannot be read, or has no problem.
     """
     names = Columns(columns)
     if file.is_dir():
@@ -209,13 +209,13 @@ def _first_problem(rows: Iterator[NumberedRow], file: Path, columns: Columns) ->
 
 
 def problem_text(given: Fields, world: World, format: str, found: set[Spelling]) -> str:
-    """A problem as the generator writes it.
+    """The problem as the generator writes it.
 
     Args:
-        given: of a file.
-        world: its names are left as they are.
-        format: pq or qp, the order of problem and question where they come apart.
-        found: takes in what was spelled otherwise.
+        given: fields of a row.
+        world: its names stay unchanged.
+        format: pq or qp, the order of problem and question if they are separate.
+        found: gets the kinds of spelling that were changed.
     """
     speller = speller_of(world)
     parts = [speller.respell_problem(given.problem, found), speller.respell_problem(given.question, found)]

@@ -1,9 +1,9 @@
-"""A guard before Dagster's webserver: a stranger's page in the user's browser gets nothing and starts nothing.
+"""A guard before Dagster's webserver: other people's pages in the user's browser can read nothing and start nothing.
 
-Dagster answers any ``Host`` and takes mutations by GET, so that without a guard any page that the user visits could start, delete or wipe runs
-on this machine. The guard is an ASGI middleware and knows nothing of Dagster but the path of its GraphQL.
+Dagster answers any ``Host`` and accepts mutations by GET. Without a guard, any page that the user visits could start, delete or wipe runs
+on this machine. The guard is an ASGI middleware; of Dagster it knows only the path of its GraphQL.
 
-Ours: the rules. What is refused gets 403 (or 405, 415) and one line; a program on this machine that sends no ``Origin`` is let in.
+Ours: the rules. A refused request gets 403 (or 405, 415) and one line; a program on this machine that sends no ``Origin`` is accepted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HEADERS = (
 
 
 class Guard:
-    """Lets a request through to ``app`` if ``refusal`` has nothing against it, and denies frames in every answer."""
+    """Passes a request on to ``app`` unless ``refusal`` refuses it, and forbids frames in every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -49,21 +49,22 @@ class Guard:
 
 
 def refusal(method: str | None, path: str, headers: Headers) -> tuple[int, str] | None:
-    """What speaks against a request, as status and words; None: nothing.
+    """Why a request is refused, as status and words; None if it is not.
 
-    Refused are: a ``Host`` that is not this machine's loopback (a name of the attacker's that resolves to it); an ``Origin`` other than the page's
-    own; what a browser says comes from another site or port, unless a link opens a whole page; GraphQL by anything but POST; bodies other than JSON.
+    Refused are: a ``Host`` that is not this machine's loopback (an attacker's name may resolve to it); an ``Origin`` other than the page's own;
+    requests that the browser marks as coming from another site or port, except a link that opens a whole page; GraphQL by another method than POST;
+    bodies other than JSON.
 
     Args:
-        method: of HTTP; None for a WebSocket.
-        path: decoded, without the query.
-        headers: of the request.
+        method: method of HTTP; None for a WebSocket.
+        path: decoded path, without the query.
+        headers: headers of the request.
     """
     return _from_elsewhere(method, headers) or (None if method is None else _unfit(method, path, headers))
 
 
 def _from_elsewhere(method: str | None, headers: Headers) -> tuple[int, str] | None:
-    """What tells that a page of others asks."""
+    """Refuse a request that another site's page made."""
     hosts = headers.getlist("host")
     if len(hosts) != 1 or not is_loopback(hosts[0]):
         return 403, f"Host must be localhost or 127.0.0.1, got {', '.join(hosts)[:100]!r}; open the address that the command prints"
@@ -76,7 +77,7 @@ def _from_elsewhere(method: str | None, headers: Headers) -> tuple[int, str] | N
 
 
 def _unfit(method: str, path: str, headers: Headers) -> tuple[int, str] | None:
-    """What a form, a picture or a link of a page of others could send without the browser asking first."""
+    """Refuse what another site's form, picture or link could send without the browser asking first."""
     if path.rstrip("/") == GRAPHQL and method != "POST" and not (method == "GET" and "text/html" in headers.get("accept", "")):
         return 405, "GraphQL must be asked by POST, with JSON"
     if method not in READS and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
@@ -96,7 +97,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _denying_frames(send: Send) -> Send:
-    """``send`` that adds the headers against frames to the start of an answer."""
+    """Wrap ``send`` so that the start of an answer gets the headers that forbid frames."""
 
     async def forward(message: Message) -> None:
         if message["type"] == "http.response.start":

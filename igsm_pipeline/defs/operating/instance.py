@@ -1,8 +1,8 @@
-"""Where Dagster keeps its own files, and how a process gets hold of them safely.
+"""Dagster's own files, and opening them safely.
 
 Ours: two processes that create the same SQLite files at once can break them for good, so the instance (and MLflow's
 database) is created under a file lock. Relative folders in dagster.yaml count from the working folder, so every
-process of the project goes to the project root first.
+process of the project changes to the project root first.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def enter_home() -> Path:
 
 
 def moved_config(text: str, dagster_home: Path) -> str:
-    """A dagster.yaml whose folders ``data/.dagster`` lie at ``dagster_home`` instead, whatever characters that path has.
+    """A dagster.yaml in which the folders ``data/.dagster`` are replaced by ``dagster_home``, whatever characters that path has.
 
     Raises:
-        BadSettings: the text is no YAML.
+        BadSettings: the text is not YAML.
     """
 
     def moved(value: object) -> object:
@@ -106,7 +106,7 @@ def open_instance() -> dg.DagsterInstance:
 
 @contextmanager
 def owned_runs(home: Path) -> Iterator[Mapping[str, str]]:
-    """Tags for the runs that this process executes; while the block lasts, a lock says that their owner lives."""
+    """Tags for the runs that this process executes; during the block, a lock shows that their owner is alive."""
     owner = uuid.uuid4().hex
     path = _owner_lock(home, owner)
     with locked(path):
@@ -117,9 +117,9 @@ def owned_runs(home: Path) -> Iterator[Mapping[str, str]]:
 
 
 def close_dead_runs(instance: dg.DagsterInstance, home: Path) -> list[str]:
-    """Mark runs as failed whose process died without a word (kill -9, power cut), and free the pool slots they held.
+    """Mark runs as failed whose process died (kill -9, power cut), and free the pool slots that they held.
 
-    Only runs tagged by ``owned_runs`` are looked at; the daemon watches over those that the UI launched.
+    Only runs tagged by ``owned_runs`` are examined; the daemon watches runs that the UI launched.
 
     Returns:
         Ids of the runs closed.
@@ -140,10 +140,10 @@ def close_dead_runs(instance: dg.DagsterInstance, home: Path) -> list[str]:
 
 
 def old_runs(instance: dg.DagsterInstance, days: float) -> list[dg.DagsterRun]:
-    """Finished runs that are older than some days and are nobody's latest.
+    """Finished runs that are older than some days and made no latest materialization.
 
-    Dagster never removes what a run logged, and removing a run removes its materializations. A run that made the latest materialization of any asset
-    and member is therefore kept, whatever its age, so that neither the asset pages nor the nightly schedule forget a member.
+    Dagster never removes what a run logged, and removing a run removes its materializations. So a run that made an asset's and member's latest one
+    is kept, whatever its age; otherwise the asset pages and the nightly schedule would forget the member.
     """
     kept: set[str] = set()
     for key in instance.get_asset_keys():

@@ -1,4 +1,4 @@
-"""Run members from a terminal: the same assets, instance and history as in the UI, in this process, one readable line per stage."""
+"""Runs members from a terminal, with the assets, instance and history of the UI, in this process, with one line of text per stage."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
 
     Args:
         members: keys of members, or names of experiments for all their members.
-        stages: only these assets, and those before them that lack something; None for all.
+        stages: only these assets, and earlier ones that have something to compute for them; None for all.
 
     Returns:
         The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
@@ -68,7 +68,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
 
 
 def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: Mapping[str, str]) -> None:
-    """Run a member; what fails is printed. Raises StageFailed where anything did."""
+    """Run a member and print what fails; raises StageFailed if anything did."""
     job = LOCATION.resolve_job_def(everything.name)
     selected = needed_stages(member, Store.at_home(), stages)
     result = job.execute_in_process(
@@ -118,7 +118,7 @@ def was_interrupted(event: dg.DagsterEvent) -> bool:
 
 
 def quiet_dagster() -> None:
-    """Keep Dagster's own chatter off the terminal; everything is still in the run's log."""
+    """Keep Dagster's messages off the terminal; the run's log still has everything."""
     logging.getLogger("dagster").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="dagster")

@@ -1,4 +1,4 @@
-"""Rows judged by several processes: order kept, memory bounded, nobody left behind."""
+"""Verifies rows in several processes: the order is kept, memory is bounded, and no process is left behind."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from igsm_pipeline.verification.rows.sources import NumberedRow
 CHUNK = 500
 """Rows that a process takes at a time."""
 ALONE = 4000
-"""Rows below which starting processes takes longer than they save."""
+"""With fewer rows, starting processes takes longer than it saves."""
 R = TypeVar("R")
 Rows = list[Judged | Refused]
 Digest = Callable[[Rows], R]
-"""What is made of the outcomes of a chunk of rows, in the process that judged them; picklable."""
+"""Turns the outcomes of a chunk of rows into a result, in the process that judged them; picklable."""
 
 
 def judge_rows(rows: Iterable[NumberedRow], judging: Judging, workers: int, samples: list[Sample]) -> Iterator[Judged | Refused]:
-    """A verdict or a refusal for every row, in order; arguments and errors as ``judge_chunks``."""
+    """Yield a verdict or a refusal for every row, in order; arguments and errors as for ``judge_chunks``."""
     for outcomes in judge_chunks(rows, judging, workers, samples, _as_they_are):
         yield from outcomes
 
 
 def judge_chunks(rows: Iterable[NumberedRow], judging: Judging, workers: int, samples: list[Sample], digest: Digest[R]) -> Iterator[R]:
-    """What ``digest`` makes of every chunk of rows, in order; at most a few chunks are in memory.
+    """Yield the result of ``digest`` for every chunk of rows, in order; only a few chunks are in memory.
 
     Args:
-        rows: numbered.
-        judging: how.
-        workers: processes; 1: this one alone. Few rows are judged in this one anyway.
-        samples: takes in the first rows that are not right.
-        digest: what is made of a chunk's outcomes.
+        rows: numbered rows.
+        judging: how to judge.
+        workers: number of processes; 1: only this one, which also judges small files.
+        samples: gets the first rows that are not right.
+        digest: turns a chunk's outcomes into a result.
 
     Raises:
         TransientFault: a process was killed.
@@ -62,7 +62,7 @@ def _judge(rows: list[NumberedRow], judging: Judging, digest: Digest[R]) -> tupl
 
 
 _own: list[tuple[Judging, Digest[Any]]] = []
-"""Of a worker: how it judges and what it makes of it, sent once."""
+"""How a worker process judges, and its digest; sent once."""
 
 
 def _begin(judging: Judging, digest: Digest[Any]) -> None:

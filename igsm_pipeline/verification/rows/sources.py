@@ -1,4 +1,4 @@
-"""A file of rows in any common format -> numbered rows, read as they are asked for."""
+"""Reads the rows of a file in any common format, numbered, as they are asked for."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _PEEK = 1 << 12
 def read_rows(path: Path, columns: Columns) -> Iterator[NumberedRow]:
     """The rows of a file, a folder of Parquet files, a pipe or, for "-", of standard input, in order.
 
-    Lines of JSON come unparsed, as bytes (``parse_line`` reads them). What is no row comes as the error that says why.
+    Lines of JSON are given as bytes (``parse_line`` reads them). Something that is not a row is given as the error that says why.
 
     Args:
-        path: the kind of file is told by its content; the suffix (in any case) decides between JSON, CSV and TSV.
+        path: its content decides the kind of file; its suffix (in any case) decides between JSON, CSV and TSV.
         columns: which columns of Parquet are read.
 
     Raises:
-        NotFound: no such file.
-        BadInput: the file cannot be read at all; says so when the first row is asked for.
+        NotFound: there is no such file.
+        BadInput: the file cannot be read at all; raised when the first row is asked for.
     """
     if path.is_dir():
         yield from _read_folder(path, columns)
@@ -50,10 +50,10 @@ def read_rows(path: Path, columns: Columns) -> Iterator[NumberedRow]:
 
 
 def check_source(path: Path) -> None:
-    """Refuse what is not there.
+    """Refuse a source that does not exist.
 
     Raises:
-        NotFound: no such file or folder.
+        NotFound: there is no such file or folder.
     """
     if path != STDIN and not path.exists():
         raise NotFound(f"file to verify must exist, got {str(path)!r}; check the path")
@@ -61,10 +61,10 @@ def check_source(path: Path) -> None:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[tuple[io.BufferedReader, str]]:
-    """A file's bytes, unpacked, and its suffix without that of the packing, in lower case.
+    """A file's unpacked bytes, and its suffix without that of the packing, in lower case.
 
     Raises:
-        NotFound: no such file.
+        NotFound: there is no such file.
         BadInput: it cannot be opened or unpacked.
     """
     check_source(path)
@@ -83,7 +83,7 @@ def open_source(path: Path) -> Iterator[tuple[io.BufferedReader, str]]:
 
 
 def _unpacked(stream: BinaryIO) -> io.BufferedReader:
-    """The stream without its packing, told by its first bytes."""
+    """The stream without its packing, which its first bytes show."""
     raw = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
     start = raw.peek(8)[:8]
     packing = next((name for name, magic in _PACKED.items() if start.startswith(magic)), None)
@@ -96,7 +96,7 @@ def _unpacked(stream: BinaryIO) -> io.BufferedReader:
 
 
 class _ArrowBytes(io.RawIOBase):
-    """Arrow's stream as one that Python can buffer."""
+    """A stream of Arrow's as one that Python can buffer."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -111,7 +111,7 @@ class _ArrowBytes(io.RawIOBase):
 
 
 def read_stream(stream: io.BufferedReader, suffix: str, name: str, columns: Columns) -> Iterator[NumberedRow]:
-    """The rows of bytes; arguments as ``read_rows`` and ``open_source`` give them, ``name`` for errors."""
+    """The rows of a stream; arguments as ``read_rows`` and ``open_source`` give them, ``name`` is for errors."""
     start = stream.peek(_PEEK)[:_PEEK]
     if start.startswith((b"PAR1", b"ARROW1")) or suffix in (".parquet", ".arrow", ".feather"):
         yield from _read_arrow(stream, start, name, columns)
@@ -173,7 +173,7 @@ def _utf8_lines(stream: io.BufferedReader) -> Iterator[bytes]:
 
 
 def _is_whole_line(line: bytes) -> bool:
-    """Whether a line stands for itself: false where it stops before its value ends, as the first line of a document over many lines does."""
+    """Whether a line is complete: false if it ends before its value does, like the first line of a document over many lines."""
     try:
         json.loads(line)
     except json.JSONDecodeError as error:
@@ -191,7 +191,7 @@ def _parsed(line: bytes) -> object:
 
 
 def parse_line(line: bytes) -> object:
-    """The row of a line of JSON, or the error that says why it has none."""
+    """The row of a line of JSON, or the error that says why there is none."""
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
@@ -204,7 +204,7 @@ def parse_line(line: bytes) -> object:
 
 
 def _rows_within(value: Mapping[str, Any]) -> object:
-    """The rows inside an object: its only list of objects, or its columns; None where it is itself a row."""
+    """The rows inside an object: its only list of objects, or its columns; None if the object is itself a row."""
     lower = {key.lower() for key in value}
     lists = [one for one in value.values() if isinstance(one, list) and one and all(isinstance(row, dict) for row in one[:8])]
     if lower & set(FIELDS):
@@ -235,7 +235,7 @@ def _rows_of_document(value: object, name: str) -> Iterable[object]:
 
 
 def _read_csv(stream: io.BufferedReader, suffix: str, name: str) -> Iterator[NumberedRow]:
-    """Rows of a table with a header, numbered without it; commas, semicolons or tabs between cells."""
+    """Rows of a table with a header, numbered from the first after it; commas, semicolons or tabs separate cells."""
     lines = (line.decode("utf-8") for line in _utf8_lines(stream))
     try:
         header = next(lines, "")
@@ -277,7 +277,7 @@ def _rows_of_batches(batches: Iterable[Any], columns: Columns) -> Iterator[Mappi
 
 
 def _read_folder(folder: Path, columns: Columns) -> Iterator[NumberedRow]:
-    """The rows of all Parquet files below a folder, by name, numbered on."""
+    """The rows of all Parquet files below a folder, in the order of their names."""
     paths = sorted(
         path for path in folder.rglob("*") if path.suffix.lower() == ".parquet" and path.is_file() and not path.name.startswith((".", "_"))
     )

@@ -1,6 +1,6 @@
-"""Texts as people have them -> texts as the generator writes them, where the difference does not change what they mean.
+"""Spells texts as the generator writes them, where the difference does not change their meaning.
 
-Ours: characters that a world's names hold are never touched, so a name with a typographic apostrophe stays what it is.
+Ours: characters that a world's names contain are never changed, so a name with a typographic apostrophe keeps it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from igsm_pipeline.world import World
 
 
 class Spelling(StrEnum):
-    """A way to spell a text that does not change its meaning, as a person is told of it."""
+    """A difference in spelling that does not change a text's meaning, in words for a person."""
 
     CHAT = "chat messages"
     ONE_TEXT = "problem and solution in one text"
@@ -53,7 +53,7 @@ class Speller:
     """Spells texts as the generator does.
 
     Args:
-        world: its names are left as they are.
+        world: its names stay unchanged.
     """
 
     def __init__(self, world: World) -> None:
@@ -63,17 +63,17 @@ class Speller:
         self._known: dict[str, tuple[str, Spelling | None]] = {}
 
     def respell_problem(self, text: str, found: set[Spelling]) -> str:
-        """Statements, question or both, with one leading space; empty where there are none.
+        """Statements, question or both, with one leading space; empty if there are none.
 
         Args:
-            text: as it came.
-            found: takes in the ways of spelling that were changed.
+            text: the text as it came.
+            found: gets the kinds of spelling that were changed.
         """
         text = self._take_off(self.respell(text, found), _PROBLEM_LABEL, found)
         return self._lead(self._change(_AFTER_SIGN.sub(" ", _BEFORE_SIGN.sub("", text)), text, Spelling.WHITE_SPACE, found))
 
     def respell_steps(self, text: str, found: set[Spelling]) -> str:
-        """A solution whose characters are respelled already, with one leading space and single spaces around signs; arguments as above."""
+        """A solution whose characters have been respelt, with one leading space and single spaces around signs; arguments as above."""
         text = self._take_off(text, _SOLUTION_LABEL, found)
         spaced = re.sub(r"\s*([;=])\s*", lambda sign: f"{sign[1]} " if sign[1] == ";" else " = ", text)
         spaced = re.sub(r"\s*\.\s*", ". ", spaced).strip()
@@ -81,11 +81,11 @@ class Speller:
         return self._lead(self._change(spaced, text.strip(), Spelling.WHITE_SPACE, found))
 
     def respell(self, text: str, found: set[Spelling], *, led: bool = False) -> str:
-        """Characters and white space alone, without space at the edges.
+        """Change only characters and white space; the result has no space at its ends.
 
         Args:
-            text: as it came.
-            found: takes in the ways of spelling that were changed.
+            text: the text as it came.
+            found: gets the kinds of spelling that were changed.
             led: the generator writes it with one leading space; another beginning or end counts as changed.
         """
         if "<" in text or "[" in text or "\ufffd" in text:
@@ -138,12 +138,12 @@ class Speller:
 
 @lru_cache(maxsize=64)
 def speller_of(world: World) -> Speller:
-    """The speller of a world, made once."""
+    """The speller of a world; it is made once."""
     return Speller(world)
 
 
 def plain_character(one: str) -> tuple[str, Spelling | None]:
-    """A character as the generator writes it, and the way of spelling that this changes; the character itself and None where it stays."""
+    """A character as the generator writes it, and the kind of spelling that this changes; an unchanged character comes with None."""
     for plain, kind in _readings(one):
         return plain, kind
     return one, None

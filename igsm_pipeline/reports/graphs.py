@@ -57,7 +57,7 @@ def dependency_graph(problem: Problem, wrong: str | None = None) -> str:
 
     Args:
         problem: whose graph.
-        wrong: name of the parameter at which the model's solution fails, outlined in red.
+        wrong: name of the parameter at which the model's solution fails, outlined in vermillion.
     """
     where = places(problem)
     columns = 1 + max((column for column, _ in where.values()), default=0)
@@ -103,7 +103,7 @@ def _box(problem: Problem, parameter: Parameter, place: Place, wrong: str | None
     x, y = _corner(place)
     name, needed, asked = problem.name(parameter), _needed(problem, parameter), parameter == problem.query
     owner, _, thing = name.partition("'s ")
-    colour = "#ef4444" if name == wrong else "#2563eb" if needed else "currentColor"
+    colour = "#d55e00" if name == wrong else "#2563eb" if needed else "currentColor"
     fill = f'fill="{colour}" fill-opacity="{0.22 if asked else 0.1 if needed else 0.0}"'
     dash = ' stroke-dasharray="4 3"' if parameter.kind == ABSTRACT else ""
     stroke = f'stroke="{colour}" stroke-width="{3 if asked or name == wrong else 1.4}"{dash}'

@@ -5,7 +5,7 @@ Source: arXiv:2407.20311, figures 3, 4 and 7a; the values of the models of app. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 FIGURE_3: Mapping[str, Mapping[str, float]] = {
     "med_pq": {"op<=max": 99.9, "op=max": 99.1, "op=20": 91.8, "op=21": 87.9, "op=22": 84.0, "op=23": 76.8, "reask": 91.6},
@@ -35,3 +35,28 @@ FIGURE_7A_MAJORITY_MED_PQ: Mapping[str, Mapping[str, float]] = {
     "dep": dict(zip(_SLICES, (84.6, 82.2, 83.0, 83.5, 83.5, 83.7), strict=True)),
 }
 """Accuracy of the majority guess, candidate set ``all``."""
+
+PAPER_MODEL = "12 layers, 124 million weights, problems of up to 15 operations"
+"""The model behind the med families' values (GPT2-12-12, app. F)."""
+_BEYOND = {"med": ("op=20", "op=21", "op=22", "op=23"), "hard": ("op=28", "op=29", "op=30", "op=31", "op=32")}
+
+
+def nearest_family(experiment: str, order: str) -> str:
+    """The paper's family that an experiment is; where it is none, the med family whose prompts have the same order (``pq`` or ``qp``)."""
+    return experiment if experiment in FIGURE_3 else f"med_{order}" if f"med_{order}" in FIGURE_3 else "med_pq"
+
+
+def matching_slice(family: str, part: str, beyond: Sequence[str]) -> str | None:
+    """The paper's slice that stands beside one of ours; None where it has none.
+
+    Ours: slices beyond the trained operations stand beside the paper's in their order (the first beside its first, op 20 or 28).
+
+    Args:
+        family: of the paper.
+        part: our slice.
+        beyond: our slices beyond the trained operations, shortest first.
+    """
+    theirs = _BEYOND[family.partition("_")[0]]
+    if part in theirs or part in ("op<=max", "op=max", "reask"):
+        return part
+    return theirs[beyond.index(part)] if part in beyond and beyond.index(part) < len(theirs) else None

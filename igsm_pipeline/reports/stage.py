@@ -7,12 +7,12 @@ from igsm_pipeline.stage import EVERY_STAGE, Check, Read, Stage
 
 STAGE = Stage(
     name="report",
-    version=1,
+    version=2,
     settings=ReportSettings,
     write="igsm_pipeline.reports.write:write_report",
     group="result",
-    kinds=("html", "matplotlib"),
-    words="One self-contained page: accuracies, curves, probes, correlation and a worked example, each number with its n and interval.",
+    kinds=("html", "altair"),
+    words="One self-contained page that begins with results: what it solves, plans and knows, where it errs; each number with its n and interval.",
     reads=(Read(EVERY_STAGE),),
     checks=(Check("self_contained", "The page loads nothing from elsewhere.", "igsm_pipeline.reports.checks:self_contained", blocking=False),),
     disk=lambda unit: 3e6,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from igsm_pipeline.reports.figures import png, svg
 from igsm_pipeline.reports.findings import Findings
 from igsm_pipeline.reports.report import build_report
 from igsm_pipeline.reports.settings import ReportSettings
@@ -13,7 +12,7 @@ from igsm_pipeline.store import Writing, write_atomically
 
 
 def write_report(settings: ReportSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write ``report.html`` and each figure as ``figures/NAME.svg`` and ``.png``.
+    """Write ``report.html`` and each chart as ``figures/NAME.svg`` and ``.png``.
 
     Args:
         settings: which member, in words.
@@ -21,12 +20,12 @@ def write_report(settings: ReportSettings, inputs: Mapping[str, Path], writing: 
         writing: where the files go.
     """
     findings = Findings.read(inputs)
-    page, figures = build_report(settings, findings)
+    page = build_report(settings, findings)
     folder = writing.folder / "figures"
     folder.mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        write_atomically(folder / f"{name}.svg", svg(figure).encode())
-        write_atomically(folder / f"{name}.png", png(figure))
+    for name, chart in page.charts.items():
+        write_atomically(folder / f"{name}.svg", chart.svg.encode())
+        write_atomically(folder / f"{name}.png", chart.png())
     write_atomically(writing.folder / "report.html", page.render().encode())
     writing.counts["units"] = len(findings.sources)
-    writing.counts["figures"] = len(figures)
+    writing.counts["figures"] = len(page.charts)

@@ -15,10 +15,12 @@ from igsm_pipeline.experiments.experiment import Experiment, find_member, load_e
 from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.planning.planner import find_unit
-from igsm_pipeline.reports import figures
+from igsm_pipeline.reports.charts.chart import Chart
+from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
 from igsm_pipeline.reports.findings import finished_verdicts
-from igsm_pipeline.reports.page import Page
+from igsm_pipeline.reports.page import Cell, Page, interval_cell
 from igsm_pipeline.reports.paper_rows import accuracy_rows
+from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 
 SEED_AXES = frozenset({"training.seed", "seed"})
@@ -92,25 +94,60 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
     best = best_runs(runs)
     if not best:
         raise NotFound(f"no member of {experiment.name} has finished verdicts yet: make them with `igsm run {experiment.name} --stage verdicts`")
-    done = list(dict.fromkeys(run.member for run in runs))
-    figure = figures.sizes(
-        {part: {size: run.correct for size, run in cell.items()} for part, cell in best.items()},
-        {part: {size: [run.correct.value for run in runs if (run.slice, run.size) == (part, size)] for size in cell} for part, cell in best.items()},
-    )
-    page = Page(f"iGSM: sizes of {experiment.name}", f"{experiment.title}. {len(done)} of {len(experiment.members)} members are finished.")
-    page.section(
-        "Does depth help?",
-        "Fully correct solutions of each size at its best over seeds and beams, with the 95% interval of that run; pale marks are its other runs. "
-        "The best of several runs is higher than one run can be expected to be.",
-    )
-    page.figure(figures.svg(figure), "Figure 9: accuracy of each size, best run with its interval, other runs pale.")
-    _table(page, best, runs)
+    page, chart = grid_page(experiment, runs, best)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / f"{experiment.name}-sizes.svg", figures.svg(figure).encode())
-    write_atomically(folder / f"{experiment.name}-sizes.png", figures.png(figure))
+    write_atomically(folder / f"{experiment.name}-sizes.svg", chart.svg.encode())
+    write_atomically(folder / f"{experiment.name}-sizes.png", chart.png())
     path = folder / f"{experiment.name}.html"
     write_atomically(path, page.render().encode())
     return path
+
+
+def grid_page(experiment: Experiment, runs: list[Run], best: Mapping[str, Mapping[str, Run]]) -> tuple[Page, Chart]:
+    """The page that compares an experiment's members, and its chart."""
+    done = list(dict.fromkeys(run.member for run in runs))
+    title = experiment.title[:1].upper() + experiment.title[1:]
+    page = Page(title, f"{len(done)} of {len(experiment.members)} members are finished.", f"iGSM comparison of {experiment.name}")
+    op_max = experiment.members[0].settings.family.op_max
+    names = {part: slice_name(part, op_max) for part in best}
+    page.section("Which one solves most?", *(_finding(names[part], cell) for part, cell in best.items()))
+    series = dict(zip(best, looks(list(names.values())).values(), strict=True))
+    points = [
+        *(Point(size, series[part], _percent(run.correct), run.n) for part, cell in best.items() for size, run in cell.items()),
+        *(
+            Point(run.size, series[run.slice], _percent(run.correct), run.n, aside=True)
+            for run in runs
+            if run.slice in best and run is not best[run.slice][run.size]
+        ),
+    ]
+    words = "Share of problems solved by each member at its best run, with 95% intervals; its other runs are pale."
+    chart = draw_curves("sizes", words, points, x="member", y="fully correct, %")
+    page.chart(
+        chart,
+        "Figure 9: fully correct solutions, the best run of each.",
+        "Each mark is the best run over seeds and beams, with the 95% interval of that run; pale marks are the other runs.",
+        "The best of several runs is higher than one run can be expected to be.",
+    )
+    _tables(page, best, runs, names)
+    page.section("Where the numbers come from")
+    page.text("This command makes the members that are missing; the page is written anew each time it is asked for.")
+    page.code(f"igsm run {experiment.name}")
+    return page, chart
+
+
+def _percent(value: Interval) -> Interval:
+    return Interval(100 * value.value, 100 * value.low, 100 * value.high, value.n)
+
+
+def _finding(part: str, cell: Mapping[str, Run]) -> str:
+    """Who leads on a slice, and whether the intervals of first and last stand apart."""
+    ordered = sorted(cell.values(), key=lambda run: -run.correct.value)
+    first, last = ordered[0], ordered[-1]
+    if first.correct.low <= last.correct.high:
+        return (
+            f"{part[:1].upper()}{part[1:]}: no evidence that one is better than another; the best, {first.size}, solves {first.correct.percent()} %."
+        )
+    return f"{part[:1].upper()}{part[1:]}: {first.size} solves most, {first.correct.percent()} %; {last.size} least, {last.correct.percent()} %."
 
 
 def find_report(named: str) -> tuple[Path, bool]:
@@ -129,11 +166,20 @@ def find_report(named: str) -> tuple[Path, bool]:
     return path, store.check(unit).fresh
 
 
-def _table(page: Page, best: Mapping[str, Mapping[str, Run]], runs: list[Run]) -> None:
-    rows = []
+def _tables(page: Page, best: Mapping[str, Mapping[str, Run]], runs: list[Run], names: Mapping[str, str]) -> None:
+    sizes = list(dict.fromkeys(run.size for run in runs))
+    rows: list[tuple[Cell, ...]] = []
+    for size in sizes:
+        cells = [cell[size] for cell in best.values() if size in cell]
+        rows.append((size, cells[0].parameters, *(interval_cell(run.correct) for run in cells)))
+    head = ("member", "parameters", *names.values())
+    columns = ("slice", "member", "size", "beams", "n", "parameters", "correct", "correct_low", "correct_high")
+    file = [(run.slice, run.member, run.size, run.beams, run.n, run.parameters, *run.correct[:3]) for run in runs]
+    page.fold("best_runs", head, rows, "Fully correct, %, the best run of each; the file has every run.", (columns, file))
+    page.part("Every run")
     for part, cell in best.items():
+        lines = []
         for size, run in cell.items():
-            others = sorted((one.correct.value for one in runs if (one.slice, one.size) == (part, size)), reverse=True)
-            every = ", ".join(f"{100 * value:.1f}" for value in others)
-            rows.append((part, size, run.parameters, run.n, run.correct.percent(), f"{run.member}, beam {run.beams}", every))
-    page.table(("slice", "size", "parameters", "n", "fully correct, %", "best run", "all runs, %"), rows)
+            every = sorted((one.correct.value for one in runs if (one.slice, one.size) == (part, size)), reverse=True)
+            lines.append((size, f"{run.member}, beam {run.beams}", run.n, ", ".join(f"{100 * value:.1f}" for value in every)))
+        page.fold(f"runs_{part.replace('<', '')}", ("member", "best run", "n", "all runs, %"), lines, of=names[part])

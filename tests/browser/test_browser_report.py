@@ -1,4 +1,8 @@
-"""The report in a browser: no errors, nothing loaded, every figure drawn."""
+"""The report in a browser: nothing loaded, every figure drawn, on wide and narrow screens, by day and night, without scripts and on paper."""
+
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from reference.tiny_experiment import MEMBER
@@ -6,28 +10,122 @@ from reference.tiny_experiment import MEMBER
 from igsm_pipeline.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
+SERIOUS = ("serious", "critical")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_report_opens_offline_without_errors(browser, tiny_home, capsys, scheme):
+@pytest.fixture
+def report(tiny_home, capsys):
+    """The finished report's path."""
     with pytest.raises(SystemExit) as ended:
         main(["report", MEMBER])
     assert not ended.value.code
-    path = capsys.readouterr().out.strip()
-    context = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": 1200, "height": 900})
-    page = context.new_page()
-    requests, complaints = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"file://{path}")
-    assert [url for url in requests if not url.startswith("data:")] == [f"file://{path}"]
-    assert not complaints
-    assert page.locator("figure svg").count() >= 4
-    assert all(box and box["width"] > 100 for box in (figure.bounding_box() for figure in page.locator("figure > svg").all()))
-    assert page.evaluate("document.documentElement.scrollWidth") <= 1200
+    return capsys.readouterr().out.strip()
+
+
+@pytest.fixture
+def look(browser, report):
+    """Opens the report offline; what it asked for and complained of is noted in the tab."""
+    contexts = []
+
+    def opened(width=1400, scheme="light", **options):
+        context = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.requested, page.complaints = [], []
+        page.on("request", lambda request: page.requested.append(request.url))
+        page.on("console", lambda message: page.complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.goto(f"file://{report}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def draw_all(page):
+    """Bring every chart into view, so that each is drawn live."""
+    for place in page.locator("[data-chart]").all():
+        place.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelectorAll('.chart.drawn').length === document.querySelectorAll('[data-chart]').length")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 400])
+def test_the_report_opens_offline_without_errors_and_fits_its_screen(look, report, width, scheme):
+    page = look(width, scheme)
+    draw_all(page)
+    assert [url for url in page.requested if not url.startswith("data:")] == [f"file://{report}"]
+    assert not page.complaints
+    assert page.locator("[data-chart]").count() >= 8
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "no table, no chart is wider than its page"
+    for place in page.locator("[data-chart] .live svg").all():
+        assert 100 < place.bounding_box()["width"] <= width
     links = page.locator("nav a")
-    assert links.count() >= 4
+    assert links.count() >= 6
     for link in links.all():
         assert page.locator(link.get_attribute("href")).count() == 1
-    context.close()
+
+
+def test_hovering_a_mark_says_its_interval_and_n(look):
+    page = look()
+    draw_all(page)
+    page.locator("[data-chart=accuracy] .live path[role=graphics-symbol]").first.hover()
+    tip = page.locator("#vg-tooltip-element")
+    tip.wait_for()
+    assert "95%" in tip.inner_text()
+    assert " to " in tip.inner_text()
+
+
+def test_without_scripts_every_figure_is_drawn(look):
+    page = look(java_script_enabled=False)
+    drawings = page.locator("[data-chart] > svg")
+    assert drawings.count() == page.locator("[data-chart]").count() >= 8
+    assert all(one.bounding_box()["width"] > 100 for one in drawings.all())
+
+
+def test_on_paper_the_drawings_stand_and_the_links_do_not(look):
+    page = look()
+    draw_all(page)
+    page.emulate_media(media="print")
+    assert page.locator("[data-chart=accuracy] > svg").is_visible()
+    assert not page.locator("[data-chart=accuracy] .live").is_visible()
+    assert not page.locator("nav").is_visible()
+
+
+def test_tables_open_by_keyboard(look):
+    page = look()
+    fold = page.locator("details").first
+    fold.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert fold.locator("table").is_visible()
+
+
+@pytest.fixture(scope="session")
+def axe(pytestconfig):
+    """axe-core's source, fetched by npm once into pytest's cache; the test is skipped where there is no npm or no registry."""
+    folder = Path(pytestconfig.cache.mkdir("axe"))
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        if shutil.which("npm") is None:
+            pytest.skip("no npm on this machine")
+        done = subprocess.run(
+            ["npm", "install", "--silent", "--no-audit", "--prefix", folder, "axe-core@4"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"npm cannot fetch axe-core: {done.stderr[-200:]}")
+    return script.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 400])
+def test_axe_has_no_serious_finding(look, axe, width, scheme):
+    page = look(width, scheme)
+    draw_all(page)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.evaluate(axe)
+    found = page.evaluate(
+        "axe.run().then(found => found.violations.map(one => [one.impact, one.id, one.nodes.map(node => node.html.slice(0, 200))]))"
+    )
+    assert [one for one in found if one[0] in SERIOUS] == []

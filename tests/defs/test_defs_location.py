@@ -9,7 +9,7 @@ from igsm_pipeline.definitions import defs
 from igsm_pipeline.defs.graph.assets import ASSETS
 from igsm_pipeline.planning.flow import STAGES
 
-HEAVY = {"torch", "transformers", "mlflow", "matplotlib", "duckdb"}
+HEAVY = {"torch", "transformers", "mlflow", "matplotlib", "altair", "vl_convert", "duckdb"}
 
 
 def test_loading_definitions_imports_nothing_heavy():

@@ -1,7 +1,11 @@
 """The report of a small invented member: what must stand in it, and that it loads nothing from elsewhere."""
 
+import csv
+import io
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -57,6 +61,7 @@ def _write_metrics(writing):
     ]
     rows.append({"step": 20, "warning": "accuracy stayed at 1% while the loss fell"})
     (writing.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    writing.counts.update(parameters=5000, tokens=2_000_000)
 
 
 def _write_generations(writing, batch):
@@ -121,20 +126,43 @@ def test_a_reference_to_elsewhere_is_found():
     assert foreign_references('<img src="https://example.org/a.png"><p>see https://example.org</p>') == ["https://example.org/a.png"]
 
 
-def test_the_accuracy_stands_there_with_n_and_interval(report):
-    text = (report / "report.html").read_text()
-    assert "<td>30</td><td>86.7 (70.3 to 94.7)</td>" in text  # 26 of 30; Wilson's interval, worked out by hand
+def test_the_first_screen_says_what_was_trained_and_three_numbers_with_n_interval_and_the_papers(report):
+    opening = (report / "report.html").read_text().partition("<nav")[0]
+    assert "A language model of 5 thousand weights, trained from scratch on 2 million tokens" in opening
+    assert "86.7 %" in opening
+    assert "95% interval 70.3 to 94.7, n = 30" in opening  # 26 of 30; Wilson's interval, worked out by hand
+    assert "The paper&#x27;s model: 99.9 %" in opening
+    assert opening.count('class="card"') == 3
+    assert opening.count("data-chart=") == 2
+    assert "✓ every step right" in opening
 
 
-def test_every_section_of_the_member_is_there(report):
+def test_results_come_first_and_provenance_last(report):
     text = (report / "report.html").read_text()
-    for title in ("How this was made", "Does it solve the problems?", "How it learned", "What does it know?", "Worked examples", "The problems"):
-        assert f">{title}</h2>" in text
-    assert "igsm run invented" in text
+    titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", text)
+    assert titles == [
+        "Does it solve?", "Does it plan?", "What does it know, and is that the model or the probe?", "Problems worked through", "How it learned",
+        "The problems", "What is not shown", "Where the numbers come from",
+    ]  # fmt: skip
+    assert "igsm run invented" in text.partition("Where the numbers come from</h2>")[2]
+
+
+def test_what_has_no_data_is_listed_once_with_the_reason_and_not_drawn(report):
+    text = (report / "report.html").read_text()
+    shown = text.partition("What is not shown</h2>")
+    for what, why in (
+        ("Do mistakes show first?", "mistakes have not been compared with probes"),
+        ("Beyond what it was taught?", "no slice is longer"),
+        ("Where in the network?", "no probe has been scored by layer and distance"),
+        ("Figure 4: unnecessary operations and quantities", "none of 26 correct solutions has any"),
+    ):
+        assert what not in shown[0]
+        assert shown[2].count(what) == 1
+        assert why in shown[2]
 
 
 def test_a_wrong_solution_is_shown_with_its_first_error(report):
-    assert "First error: wrong_value, in sentence 0" in (report / "report.html").read_text()
+    assert "First error: the wrong formula (wrong_value), in sentence 1." in (report / "report.html").read_text()
 
 
 def test_watched_slices_are_curves_and_warnings_are_said(report):
@@ -142,10 +170,32 @@ def test_watched_slices_are_curves_and_warnings_are_said(report):
     assert "Step 20: accuracy stayed at 1% while the loss fell" in (report / "report.html").read_text()
 
 
+def test_each_table_can_be_saved_as_a_file_that_holds_its_numbers(report):
+    text = (report / "report.html").read_text()
+    links = dict(re.findall(r'<a download="([^"]*)" href="data:text/csv;charset=utf-8,([^"]*)"', text))
+    assert len(links) == text.count("<details>")
+    (row,) = csv.DictReader(io.StringIO(unquote(links["accuracy.csv"])))
+    assert (row["slice"], row["n"], row["paper_percent"]) == ("op<=max", "30", "99.9")
+    assert [float(row[name]) for name in ("correct", "correct_low", "correct_high")] == pytest.approx([26 / 30, 0.7032, 0.9469], abs=1e-4)
+
+
+def test_charts_are_live_where_scripts_run_and_drawn_where_none_do(report):
+    text = (report / "report.html").read_text()
+    live = json.loads(re.search(r'<script type="application/json" id="charts">(.*?)</script>', text)[1])
+    places = re.findall(r'data-chart="([^"]*)" data-words="[^"]+"><svg role="img"', text)
+    assert sorted(live) == sorted(places)
+    assert len(places) == len(set(places)) >= 8
+    assert "window.vegaEmbed=" in text
+
+
 def test_figures_lie_beside_the_page(report):
     names = {path.stem for path in (report / "figures").glob("*.svg")}
-    assert {"accuracy", "accuracy_by_op", "training", "probes_0"} <= names
+    assert {"accuracy", "accuracy_by_op", "errors", "training", "needed", "gains", "probes_0"} <= names
     assert names == {path.stem for path in (report / "figures").glob("*.png")}
+
+
+def test_the_page_is_small(report):
+    assert (report / "report.html").stat().st_size < 3_000_000
 
 
 def test_the_report_is_the_same_twice(member, report, tmp_path):

@@ -89,6 +89,7 @@ def test_the_page_shows_every_run_and_loads_nothing_from_elsewhere(home: Path, c
     text = path.read_text()
     assert "2 of 4 members" in text
     assert "24.0, 20.0" in text, "both beams of the small size"
+    assert "1 to 3 operations: large solves most, 58.0 (44.2 to 70.6) %; small least, 24.0 (14.3 to 37.4) %." in text
     assert "<svg" in text
     assert foreign_references(text) == []
     assert (path.parent / "depths-sizes.png").stat().st_size > 1000

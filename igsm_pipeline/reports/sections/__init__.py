@@ -1,0 +1,11 @@
+"""What the report says, one module per chapter: each finds its numbers, says what they mean in a sentence, and draws them.
+
+opening.py     the first screen
+solving.py     does it solve, and beyond what it was taught
+planning.py    does it plan
+knowing.py     what does it know, and is that the model or the probe
+mistakes.py    do mistakes show first
+network.py     where in the network
+examples.py    problems worked through
+background.py  how it learned, the problems, what is missing, where the numbers come from
+"""

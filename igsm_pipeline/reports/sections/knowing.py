@@ -1,0 +1,198 @@
+"""What does it know, and is that the model or the probe? (Figures 7 and 12.)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.intervals.share import share
+from igsm_pipeline.reports.charts.chart import Chart
+from igsm_pipeline.reports.charts.curves import looks
+from igsm_pipeline.reports.charts.intervals import Mark, draw_intervals
+from igsm_pipeline.reports.charts.theme import BLUE, ORANGE, PROBES, Series
+from igsm_pipeline.reports.findings import Row
+from igsm_pipeline.reports.page import Cell, Page, interval_cell
+from igsm_pipeline.reports.paper_rows import score, whole_scores
+from igsm_pipeline.reports.results import Results, listed, no_evidence, said, task_name
+from igsm_pipeline.reports.sections.opening import paper_mark, percent
+
+HALF = 520
+"""Pixels of one of two charts side by side."""
+_COLUMNS = ("accuracy", "balanced_accuracy", "balanced_accuracy_gain", "mcc", "auroc")
+
+
+def gains(results: Results) -> list[tuple[str, str, Interval, int]]:
+    """Row name, slice, and gain of the V-probe over random weights, in order; value twice, once over the queries whose value is known."""
+    found = []
+    for subset, more in (("all", ""), ("known", ", once computed")):
+        for (task, part, probe), row in whole_scores(results.scores, subset).items():
+            gain = score(row, "balanced_accuracy_gain")
+            if probe == "v_probe" and gain is not None:
+                found.append((task_name(task) + more, part, gain, int(row["n"])))
+    return found
+
+
+def write_knowing(page: Page, results: Results) -> None:
+    """The section; nothing where nothing was probed."""
+    if not results.scores:
+        page.missing("What does it know?", "no probe has been scored")
+        return
+    parts = results.probed_slices
+    page.section("What does it know, and is that the model or the probe?", *_findings(results, parts[0]))
+    how = (
+        "A probe is a small reader trained to answer a question from the model's state; if it does as well on random weights, it has learned"
+        " the answer itself.",
+        "So the difference to random weights decides: right of the dashed line the model knows something.",
+    )
+    found = gains(results)
+    if found:
+        _gains(page, results, found, how)
+    else:
+        page.missing("Gain over random weights", "no V-probe has been scored on a model with random weights")
+    page.part("Every probe and its controls")
+    page.how(
+        "needed: will the answer need it? rests on: does one quantity depend on another? computed: is it known by now? its value: which number? "
+        "can be next: could it be computed in the next sentence? needed next: could and should it?",
+        "Left: share of right answers, the paper's values dotted. Right: yes and no weigh the same, so always giving one answer is chance (dashed).",
+    )
+    for number, part in enumerate(parts):
+        _one_slice(page, results, number, part)
+    _by_sign_and_need(page, results, parts)
+
+
+def _findings(results: Results, part: str) -> list[str]:
+    mine = [(name, gain) for name, where, gain, _ in gains(results) if where == part]
+    if not mine:
+        return ["Probes were scored, but no V-probe beside its control."]
+    more = [f"{_plain(name)} +{said(gain, unit='')}" for name, gain in mine if gain.low > 0]
+    less = [f"{_plain(name)} {said(gain, unit='')}" for name, gain in mine if gain.high < 0]
+    none = [f"{_plain(name)} {said(gain, unit='')}" for name, gain in mine if no_evidence(gain)]
+    found = []
+    if more:
+        found.append(
+            f"On {results.slice_name(part)}, the trained model tells more than random weights, in points of balanced accuracy: {listed(more)}."
+        )
+    if less:
+        found.append(f"They find less for {listed(less)}.")
+    if none:
+        found.append(f"No evidence that it knows more than random weights: {listed(none)}.")
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.partition(" (")[0]
+
+
+def _gains(page: Page, results: Results, found: Sequence[tuple[str, str, Interval, int]], how: Sequence[str]) -> None:
+    series = looks([results.slice_name(part) for part in results.probed_slices])
+    marks = [Mark(name, series[results.slice_name(part)], percent(gain), n) for name, part, gain, n in found]
+    words = "Gain in balanced accuracy of V-probes over the same probes on random weights, by question and kind of problem, with 95% intervals."
+    chart = draw_intervals(
+        "gains", words, marks, axis="gain over random weights, points of balanced accuracy", domain=None, lines={"no difference": 0.0}
+    )
+    page.chart(chart, "V-probe less the same probe on random weights, problems resampled for both at once.", *how)
+    cells = {(name, part): gain for name, part, gain, _ in found}
+    parts = [part for part in results.probed_slices if any(where == part for _, where in cells)]
+    rows = [(name, *(interval_cell(cells.get((name, part))) for part in parts)) for name in dict.fromkeys(name for name, _ in cells)]
+    file = [(name, part, *gain[:3], n) for name, part, gain, n in found]
+    head = ("question", *map(results.slice_name, parts))
+    page.fold("gains", head, rows, "Points of balanced accuracy.", (("question", "slice", "gain", "gain_low", "gain_high", "n"), file))
+
+
+def _one_slice(page: Page, results: Results, number: int, part: str) -> None:
+    charts = [
+        ("Share of right answers", probe_chart(results, part, "accuracy", f"probes_{number}")),
+        ("Each answer weighs the same", probe_chart(results, part, "balanced_accuracy", f"probes_balanced_{number}")),
+    ]
+    page.part(results.slice_name(part)[0].upper() + results.slice_name(part)[1:])
+    page.charts_beside((title, chart) for title, chart in charts if chart is not None)
+    rows = [row for (_, where, _), row in results.whole.items() if where == part]
+    probes = [probe for probe in PROBES if any(row["probe"] == probe for row in rows)]
+    tasks = list(dict.fromkeys(str(row["task"]) for row in rows))
+    cells: list[tuple[Cell, ...]] = [(task_name(task), *(interval_cell(results.probe(task, part, probe)) for probe in probes)) for task in tasks]
+    head = ("question", *(PROBES[probe].name for probe in probes))
+    file_head = (
+        "task",
+        "slice",
+        "probe",
+        "layer",
+        "n",
+        "problems",
+        "positives",
+        "negatives",
+        *(f"{name}{end}" for name in _COLUMNS for end in ("", "_low", "_high")),
+    )
+    file = [_file_row(row) for row in rows]
+    note = "Balanced accuracy, %; the file has accuracy, MCC and AUROC as well. A linear probe's layer was chosen on training problems."
+    page.fold(f"probes_{number}", head, cells, note, (file_head, file))
+
+
+def _file_row(row: Row) -> tuple[object, ...]:
+    counted = tuple(row.get(name) for name in ("task", "slice", "probe", "layer", "n", "num_problems", "positives", "negatives"))
+    return (*counted, *(row.get(f"{name}{end}") for name in _COLUMNS for end in ("", "_low", "_high")))
+
+
+def probe_chart(results: Results, part: str, measure: str, name: str) -> Chart | None:
+    """Figure 7 on one slice: every question, each probe beside its controls, the paper's accuracies; None where there is nothing."""
+    balanced = measure == "balanced_accuracy"
+    marks = []
+    for task in dict.fromkeys(task for task, where, _ in results.whole if where == part):
+        for probe, look in PROBES.items():
+            value = results.probe(task, part, probe, measure)
+            if value is not None and not (balanced and probe == "majority"):
+                marks.append(Mark(task_name(task), look, percent(value), results.whole[task, part, probe]["n"]))
+        marks += [] if balanced else paper_mark(task_name(task), results.paper_probe(task, part))
+    if not marks:
+        return None
+    what = "Balanced accuracy" if balanced else "Accuracy"
+    words = f"{what} of every probe on {results.slice_name(part)}, by question, beside controls."
+    lines = {"chance of a yes-or-no question": 50.0} if balanced else {}
+    return draw_intervals(name, words, marks, axis=f"{what.lower()}, %", domain="high", lines=lines, width=HALF)
+
+
+def _by_sign_and_need(page: Page, results: Results, parts: Sequence[str]) -> None:
+    signs = [(part, chart) for number, part in enumerate(parts) if (chart := sign_chart(results, part, f"signs_{number}")) is not None]
+    needs = [(part, chart) for number, part in enumerate(parts) if (chart := need_chart(results, part, f"necessary_{number}")) is not None]
+    if signs:
+        page.part("When the answer is yes, and when it is no")
+        page.how(
+            "A probe that always says no is right whenever the answer is no.", "Only one that is right on both sides knows something (figure 12)."
+        )
+        page.charts_beside((results.slice_name(part), chart) for part, chart in signs)
+    if needs:
+        page.part("Of what the answer does not need, too")
+        page.how("A model that only computed what it needs would know nothing of the rest.", "The paper finds that it knows of both (figure 7b).")
+        page.charts_beside((results.slice_name(part), chart) for part, chart in needs)
+    else:
+        page.missing("Figure 7b: quantities that the answer does not need", "no V-probe was scored on them apart")
+
+
+def sign_chart(results: Results, part: str, name: str) -> Chart | None:
+    """Figure 12: accuracy of V-probes on positives and on negatives; None where there is nothing."""
+    sides = (
+        ("accuracy_positive", "positives", Series("the answer is yes", BLUE)),
+        ("accuracy_negative", "negatives", Series("the answer is no", ORANGE, "square")),
+    )
+    marks = []
+    for (task, where, probe), row in results.whole.items():
+        for measure, count, look in sides:
+            if where == part and probe == "v_probe" and row[measure] is not None:
+                hits = share(round(row[measure] * row[count]), row[count])
+                marks.append(Mark(task_name(task), look, percent(hits), row[count]))
+    words = f"Accuracy of V-probes on {results.slice_name(part)} where the answer is yes and where it is no."
+    return draw_intervals(name, words, marks, axis="accuracy, %", width=HALF) if marks else None
+
+
+def need_chart(results: Results, part: str, name: str) -> Chart | None:
+    """Figure 7b: accuracy of V-probes on quantities that the answer needs, and on others; None where the latter were not scored."""
+    sides = {"necessary": Series("needed for the answer", BLUE), "unnecessary": Series("not needed", ORANGE, "square")}
+    marks = []
+    for subset, look in sides.items():
+        for (task, where, probe), row in whole_scores(results.scores, subset).items():
+            value = score(row, "accuracy")
+            if where == part and probe == "v_probe" and value is not None:
+                marks.append(Mark(task_name(task), look, percent(value), row["n"]))
+    if not any(mark.series.name == "not needed" for mark in marks):
+        return None
+    words = f"Accuracy of V-probes on {results.slice_name(part)}, on quantities that the answer needs and on others."
+    return draw_intervals(name, words, marks, axis="accuracy, %", width=HALF)

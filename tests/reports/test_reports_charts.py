@@ -85,7 +85,8 @@ def test_each_series_has_its_own_colour_and_its_own_shape() -> None:
 
 def test_more_parts_than_colours_are_summed_as_other() -> None:
     chart = draw_stack("s", "w", [Part("row", f"kind {number}", 1, 20) for number in range(9)], axis="percent")
-    names = [row["name"] for row in chart.spec["data"]["values"]]
+    (rows,) = chart.spec["datasets"].values()
+    names = [row["name"] for row in rows]
     assert names.count("other") == 3
     assert len(set(names)) == 7
 

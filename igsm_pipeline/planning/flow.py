@@ -21,8 +21,8 @@ from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.stage import STAGE as GENERATIONS
 from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
-from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, VProbeSettings
-from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, V_PROBES
+from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
+from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, TEXT_PROBES, V_PROBES
 from igsm_pipeline.problems.settings import ProblemSetSettings
 from igsm_pipeline.problems.stage import STAGE as PROBLEM_SETS
 from igsm_pipeline.queries.settings import QuerySetSettings
@@ -236,6 +236,17 @@ def _add_v_probe(wiring: Wiring, name: str, *, task: TaskName, arm: Arm, **layer
     wiring.add(V_PROBES, name, recipe, {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}, task=task, arm=arm, **layer)
 
 
+def wire_text_probes(wiring: Wiring) -> None:
+    """The floor per slice: what trees that learn from the probes' training set read off the text."""
+    probes = wiring.settings.probes
+    for part in probes.slices if wiring.probed else ():
+        inputs = wiring.asked(part)
+        inputs[Role("problems", TRAIN)] = wiring.one(PROBLEM_SETS, PROBE_TRAIN)
+        inputs[Role("queries", TRAIN)] = wiring.one(PROBE_QUERIES, PROBE_TRAIN)
+        settings = TextProbeSettings(slice=part, modulus=wiring.settings.family.modulus, tasks=probes.tasks, seed=probes.seed)
+        wiring.add(TEXT_PROBES, part, settings, inputs, slice=part)
+
+
 def wire_probe_scores(wiring: Wiring) -> None:
     """Add scores per slice, so that one more slice trains no probe again."""
     probes = wiring.settings.probes
@@ -245,6 +256,7 @@ def wire_probe_scores(wiring: Wiring) -> None:
             inputs[Role("model", arm)] = wiring.model(arm)
             inputs[Role("activations", arm)] = wiring.one(ACTIVATION_CACHE, f"{part} {arm}")
             inputs[Role("linear_probes", arm)] = wiring.one(LINEAR_PROBES, arm)
+        inputs[Role("text_probes")] = wiring.one(TEXT_PROBES, part)
         inputs |= {Role("v_probes", name): unit for name, unit in wiring.made[V_PROBES.name].items()}
         settings = ScoreSettings(**wiring.common, slice=part, tasks=probes.tasks, seed=probes.seed)
         wiring.add(PROBE_SCORES, part, settings, inputs, slice=part)
@@ -285,6 +297,7 @@ FLOW = {
     ACTIVATION_CACHE: wire_activation_cache,
     LINEAR_PROBES: wire_linear_probes,
     V_PROBES: wire_v_probes,
+    TEXT_PROBES: wire_text_probes,
     PROBE_SCORES: wire_probe_scores,
     ERROR_CORRELATION: wire_error_correlation,
     REPORT: wire_report,

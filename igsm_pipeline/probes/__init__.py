@@ -4,6 +4,8 @@ v_probe.py              the V-probe: a low-rank update of the model's input embe
 v_training.py           trains a V-probe from several starts; a stopped training resumes
 convergence.py          scores a V-probe on held-out problems as it trains
 linear.py               the linear probe: a linear classifier on cached states, the baseline
+text_probe.py           the floor: what trees on local features of the text know, no model
+text_features.py        these features
 weights.py              writes weights to disk
 scoring.py              turns predictions into scores with confidence intervals
 dense.py                asks a V-probe about every parameter at every step

@@ -36,6 +36,17 @@ def beats_random(run: StageUnits) -> Outcome:
     return Outcome(not weak and bool(gains), message if gains else "no probe was compared with its control", {"gains": gains})
 
 
+def beats_text(run: StageUnits) -> Outcome:
+    """Each task's V-probe beats the text probe on every slice: the whole interval of the paired difference is above 0."""
+    rows = [
+        row for path in run.tables() if path.name == "beyond_text.parquet" for row in pq.read_table(path).to_pylist() if row["probe"] == "v_probe"
+    ]
+    gains = {f"{row['task']} on {row['slice']}": round(row["gain"], 4) for row in rows if row["gain"] is not None}
+    weak = [f"{row['task']} on {row['slice']}" for row in rows if not (row["gain_low"] or 0) > 0]
+    message = f"no gain over the text alone: {'; '.join(weak)}" if weak else f"all {len(gains)} gains over the text alone are above 0"
+    return Outcome(not weak and bool(gains), message if gains else "no probe was compared with the text", {"gains": gains})
+
+
 def v_probes_trained(run: StageUnits) -> Outcome:
     """Every V-probe was trained for all its steps, and its losses and weights are finite."""
     wrong = []

@@ -19,6 +19,7 @@ from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import load_world
 
 PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE = "predictions.parquet", "metrics.parquet", "distances.parquet", "mental_state.parquet"
+BEYOND_TEXT = "beyond_text.parquet"
 PROBES, SELECTION, LOSSES, CURVE = "probes.safetensors", "selection.parquet", "losses.parquet", "curve.parquet"
 
 

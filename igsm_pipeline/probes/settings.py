@@ -61,6 +61,19 @@ class LinearProbeSettings(Settings):
     device: str = runtime_field("auto", why="where to compute; it changes the last bits only")
 
 
+class TextProbeSettings(Settings):
+    """What can be read off the text of one slice without a model: the floor of every probe.
+
+    Ours: all of it.
+    """
+
+    slice: str = Field(min_length=1, max_length=64, description="name of the slice, copied into every row")
+    modulus: int = Field(ge=2, le=1000, description="number of values M, which gives the task value its classes")
+    tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1)
+    max_queries: int = Field(40_000, ge=1, description="most training queries of a task")
+    seed: int = Field(0, ge=0, description="seed of the split that stops the boosting")
+
+
 class ScoreSettings(Settings):
     """How to score every probe on one slice."""
 

@@ -16,13 +16,15 @@ from igsm_pipeline.costs import (
     shared_length,
     size_behind,
 )
-from igsm_pipeline.probes.settings import LinearProbeSettings, ScoreSettings, VProbeSettings
+from igsm_pipeline.probes.settings import LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
 from igsm_pipeline.queries.stage import KEY, LABEL, TASK
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived, with_interval
 from igsm_pipeline.store import Unit
 
 PROBE = Column(
-    "probe", "string", "v_probe, v_probe_layer or linear; random or linear_random, the same probes on a random model; majority, the majority guess"
+    "probe",
+    "string",
+    "v_probe, v_probe_layer or linear; random or linear_random, the same on a random model; text, trees without a model; majority",
 )
 LAYER = Column("layer", "int32", "the layer whose states are read, 0 is the embedding; null for v_probe (last layer) and the majority guess")
 SLICE = Column("slice", "string", "evaluation slice")
@@ -90,6 +92,7 @@ PREDICTIONS = Table(
         Column("distance", "uint8", "shortest dependency path from the query to A; null for unnecessary A"),
     ),
 )
+TEXT_PREDICTIONS = Table("text_predictions", "one row per query of the text probe", "predictions.parquet", PREDICTIONS.columns, view=False)
 METRICS = Table(
     "probe_metrics",
     "one row per task, probe, layer, slice and subset of its queries",
@@ -115,6 +118,24 @@ METRICS = Table(
         Column("accuracy_negative", "double", "accuracy on negatives"),
         Column("ece", "double", "expected calibration error, 15 bins"),
         *with_interval("balanced_accuracy_gain", "balanced accuracy minus that of the random control on the same queries"),
+    ),
+    result=True,
+)
+BEYOND_TEXT = Table(
+    "beyond_text",
+    "what a V-probe knows that the text does not say: one row per task, slice and model",
+    "beyond_text*.parquet",
+    (
+        TASK,
+        Column("probe", "string", "v_probe: on the trained model; random: on random weights"),
+        SLICE,
+        NUMBER,
+        PROBLEMS,
+        *with_interval("balanced_accuracy", "balanced accuracy of the probe"),
+        *with_interval("text", "balanced accuracy of the text probe: boosted trees on local features of the text, no model"),
+        *with_interval("gain", "balanced accuracy of the probe minus that of the text probe on the same queries"),
+        Column("missed", "int64", "queries that the text probe gets wrong"),
+        *with_interval("right_where_missed", "share of them that the probe gets right"),
     ),
     result=True,
 )
@@ -254,9 +275,23 @@ V_PROBES = Stage(
     parallel=True,
     torch=True,
 )
+TEXT_PROBES = Stage(
+    name="text_probes",
+    version=1,
+    settings=TextProbeSettings,
+    write="igsm_pipeline.probes.text_probe:write_text_probes",
+    group="mind",
+    kinds=("python", "parquet"),
+    words="What boosted trees read off the text without a model: the floor that every probe has to beat.",
+    reads=(Read("world"), Read("problems", "problem_sets"), Read("queries", "probe_queries")),
+    tables=(TEXT_PREDICTIONS,),
+    disk=lambda unit: 1e6 + 6.0 * queries_behind(unit.inputs.values()),
+    work=lambda unit: 1e6 * len(unit.settings["tasks"]) * float(unit.settings["max_queries"]),
+    arithmetic=FITTING,
+)
 PROBE_SCORES = Stage(
     name="probe_scores",
-    version=1,
+    version=2,
     settings=ScoreSettings,
     write="igsm_pipeline.probes.write_scores:write_scores",
     group="mind",
@@ -271,8 +306,9 @@ PROBE_SCORES = Stage(
         Read("activations", "activation_cache"),
         Read("linear_probes"),
         Read("v_probes"),
+        Read("text_probes"),
     ),
-    tables=(PREDICTIONS, METRICS, DISTANCES, MENTAL_STATE),
+    tables=(PREDICTIONS, METRICS, BEYOND_TEXT, DISTANCES, MENTAL_STATE),
     checks=(
         Check(
             "beats_random", "Every probe is better than the same probe on random weights.", "igsm_pipeline.probes.checks:beats_random", blocking=False

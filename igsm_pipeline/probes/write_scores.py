@@ -21,6 +21,7 @@ from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.dense import map_mental_state
 from igsm_pipeline.probes.files import (
+    BEYOND_TEXT,
     DISTANCES,
     MENTAL_STATE,
     METRICS,
@@ -33,6 +34,7 @@ from igsm_pipeline.probes.files import (
 from igsm_pipeline.probes.linear import LinearProbe
 from igsm_pipeline.probes.scoring import Majority, score_distances, score_predictions
 from igsm_pipeline.probes.settings import ARMS, Arm, ScoreSettings
+from igsm_pipeline.probes.text_probe import score_beyond_text
 from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict, read_description
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.documents import GoldDocuments
@@ -48,18 +50,18 @@ LINEAR_NAMES: Mapping[Arm, str] = {"trained": "linear", "random": "linear_random
 
 
 def write_scores(settings: ScoreSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write predictions.parquet, metrics.parquet, distances.parquet and mental_state.parquet (see ``probes.dense``) of one slice.
+    """Write the tables of one slice: predictions, metrics, beyond_text, distances and mental_state (see ``probes.dense``).
 
     Args:
         settings: the slice, its tasks, and how to score.
         inputs: folders: ``world``, and ``problems`` and ``queries`` of the slice; for each arm (trained, random) ``model:ARM``,
             ``activations:ARM`` of the slice and ``linear_probes:ARM``; for each task and arm ``v_probes:TASK ARM``;
-            ``v_probes:nece layer L`` where layers are read.
+            ``v_probes:nece layer L`` where layers are read; ``text_probes``.
         writing: where the files go.
     """
     scorer = _Scorer(settings, inputs)
-    tables = [*scorer.ask_linear_probes(), *scorer.ask_v_probes(), *scorer.ask_layers()]
-    scores, distances = [], []
+    tables = [*scorer.ask_linear_probes(), *scorer.ask_v_probes(), *scorer.ask_layers(), *scorer.read_text()]
+    scores, distances, beyond = [], [], []
     for task in settings.tasks:
         said = pa.concat_tables(table for name, table in tables if name == task)
         candidates = str(scorer.asked[task].queries["candidates"][0].as_py()) if len(said) else ""
@@ -74,10 +76,12 @@ def write_scores(settings: ScoreSettings, inputs: Mapping[str, Path], writing: W
                 num_resamples=settings.num_resamples,
             )
         )
+        beyond.append(score_beyond_text(said, modulus=settings.family.modulus, seed=settings.seed, num_resamples=settings.num_resamples))
         distances.append(score_distances(said, seed=settings.seed, num_resamples=settings.num_resamples))
     predictions = pa.concat_tables(table for _, table in tables)
     write_parquet(predictions, writing.folder / PREDICTIONS)
     write_parquet(pa.concat_tables(scores), writing.folder / METRICS)
+    write_parquet(pa.concat_tables(beyond), writing.folder / BEYOND_TEXT)
     write_parquet(pa.concat_tables(distances), writing.folder / DISTANCES)
     if scorer.maps:
         write_parquet(pa.concat_tables(scorer.maps), writing.folder / MENTAL_STATE)
@@ -143,6 +147,13 @@ class _Scorer:
     def _predict(self, probe: VProbe, model: PreTrainedModel, tokens: QueryTokens) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
         settings = self.settings
         return predict(probe, model, tokens, device=self.device, max_tokens=settings.max_tokens, bf16=settings.precision == "bf16")
+
+    def read_text(self) -> Iterator[tuple[str, pa.Table]]:
+        """(task, predictions) of the text probe, which were made before."""
+        if "text_probes" in self.inputs:
+            said = pq.read_table(self.inputs["text_probes"] / PREDICTIONS)
+            for task in self.asked:
+                yield task, said.filter(pa.compute.equal(said["task"], task))
 
     def ask_layers(self) -> Iterator[tuple[str, pa.Table]]:
         """(nece, predictions) of the V-probes that read one layer each."""

@@ -21,7 +21,7 @@ from igsm_pipeline.running.runner import run_unit, run_units
 from igsm_pipeline.store import Store
 from igsm_pipeline.training.stage import training_tokens
 
-ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "control", "probe_queries"}
+ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "control", "probe_queries", "text_probes"}
 
 
 def finish(store: Store, member: str = "mine") -> None:
@@ -85,7 +85,7 @@ CHANGES = {
     "V-probe steps": ("probes: {num_steps: 7}", {"v_probes", "probe_scores", "error_correlation", "report"}),
     "candidates": (
         "probes: {candidates: all}",
-        {"probe_queries", "activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "report"},
+        {"probe_queries", "activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "error_correlation", "report"},
     ),
     "one more slice": (
         'evaluation: {slices: ["op<=max", "op=max", "op=max+1", "op=max+2", reask, by_op, "op=max+3"]}',
@@ -127,6 +127,7 @@ def test_one_more_probed_slice_trains_no_probe_anew_and_another_training_leaves_
         ("probe_queries", "op=max+3"),
         ("activation_cache", "op=max+3 trained"),
         ("activation_cache", "op=max+3 random"),
+        ("text_probes", "op=max+3"),
         ("probe_scores", "op=max+3"),
     ]
     declare(home, "training: {learning_rate: 0.003}")

@@ -24,8 +24,9 @@ from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.queries.labels import foundations, label_query
 from igsm_pipeline.queries.tasks import ALL_TASKS, TASKS, TaskName
 from igsm_pipeline.text import render_answer, render_question
-from igsm_pipeline.text.rendering import STATEMENT, render_expression
+from igsm_pipeline.text.rendering import render_expression
 from igsm_pipeline.text.solution import HEAD, LAST, STEP
+from igsm_pipeline.text.wording import STATEMENT
 from igsm_pipeline.verification import Error, Verdict, verify
 
 Scene = dict[str, Any]

@@ -17,7 +17,7 @@ import re
 from collections.abc import Sequence
 
 from igsm_pipeline.errors import BadSettings
-from igsm_pipeline.problems.settings import MAX_OP, FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.settings import LEAST_FIT, MAX_OP, FamilySettings, ProblemSetSettings, fit_chance
 
 _EXACT = re.compile(r"op=(?:max(?:\+(?P<more>\d{1,2}))?|(?P<op>\d{1,2}))")
 NAMED = ("op<=max", "reask", "by_op")
@@ -39,14 +39,20 @@ def exact_op(name: str, family: FamilySettings) -> int | None:
     """The op of an exact slice; None for the others.
 
     Raises:
-        BadSettings: the op is beyond what the symbols allow.
+        BadSettings: the op is beyond what the symbols allow, or hardly a structure of the family has it.
     """
     match = _EXACT.fullmatch(name)
     if match is None:
         return None
     op = int(match["op"]) if match["op"] else family.op_max + int(match["more"] or 0)
-    if not 1 <= op <= MAX_OP:
-        raise BadSettings(f"evaluation.slices: {name}", f"must mean an op of 1 to {MAX_OP}", op, "name a smaller op")
+    most = family.num_symbols
+    if not 1 <= op <= most:
+        more = "" if most == MAX_OP else ", or raise family.num_symbols"
+        raise BadSettings(f"evaluation.slices: {name}", f"must mean an op of 1 to {most}", op, f"name a smaller op{more}")
+    if fit_chance(op, family.ip_max) < LEAST_FIT:
+        largest = next(each for each in range(op, 0, -1) if fit_chance(each, family.ip_max) >= LEAST_FIT)
+        rule = f"must mean an op that family.ip_max {family.ip_max} has structures for, {largest} at most"
+        raise BadSettings(f"evaluation.slices: {name}", rule, op, "name a smaller op, or raise family.ip_max")
     return op
 
 
@@ -60,11 +66,14 @@ def slice_set(name: str, slices: Sequence[str], family: FamilySettings, *, num_p
         num_problems: problems of a slice.
         per_op: problems per op of ``by_op``.
         seed: seed of the evaluation problems.
+
+    Raises:
+        BadSettings: the family has no problems of that op.
     """
     op = exact_op(name, family)
     if name == "reask":
         beyond = [other for other in (exact_op(each, family) for each in slices) if other is not None and other > family.op_max]
-        op = beyond[0] if beyond else min(family.op_max + 1, MAX_OP)
+        op = beyond[0] if beyond else min(family.op_max + 1, family.num_symbols)
     balanced = name == "by_op"
     stream = f"evaluation {name}" if op is None else f"evaluation op={op}"
     return ProblemSetSettings(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
 
 from igsm_pipeline.costs import tokens_per_problem
-from igsm_pipeline.errors import BadSettings, StoreError
+from igsm_pipeline.errors import BadSettings, StageFailed, StoreError
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
+from igsm_pipeline.experiments.slices import MONITOR
 from igsm_pipeline.planning.estimates import check_budget, estimate_stages
-from igsm_pipeline.planning.flow import problem_sets
+from igsm_pipeline.planning.flow import TRAIN, problem_sets
 from igsm_pipeline.planning.planner import Plan
+from igsm_pipeline.problems.settings import ProblemSetSettings
 from igsm_pipeline.store import Store
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -27,7 +30,8 @@ def check_plan(plan: Plan, store: Store) -> None:
     """Refuse a plan that cannot be completed on this machine.
 
     Raises:
-        BadSettings: the disk budget or the disk is too small, the device does not exist, or no solution fits into ``evaluation.max_tokens``.
+        BadSettings: the disk budget or the disk is too small, the device does not exist, a problem set cannot have any problem, or nothing fits into
+            ``shards.window`` or ``evaluation.max_tokens``.
         BadWorld, BadInput: the world's names do not fit the tokens.
         StoreError: the store cannot be written.
     """
@@ -44,8 +48,49 @@ def check_plan(plan: Plan, store: Store) -> None:
         settings = plan.member.settings
         own = Path(settings.model.path) if settings.model.path is not None else None
         build_table(settings.world.load(), settings.family.modulus, settings.tokens, own)
+    if "problem_sets" in plan.stale_stages:
+        check_sets(plan.member)
+    if {"token_shards", "checkpoint"} & set(plan.stale_stages):
+        check_window(plan.member)
     if {"problem_sets", "generations"} & set(plan.stale_stages):
         check_room(plan.member)
+
+
+def check_sets(member: Member) -> None:
+    """Refuse an experiment of which a problem set would stay empty: the first problems of each are drawn, which costs seconds.
+
+    Raises:
+        BadSettings: the law finds no problem of the set's op and split; names the setting that asks for it and the largest op that can be had.
+    """
+    for name, asked in _drawn_sets(member.settings).items():
+        if not _has_problems(asked.model_dump_json()):
+            op, ip_max = asked.op or asked.family.op_max, asked.family.ip_max
+            smaller = bisect_left(range(1, op), True, key=lambda each: not _has_problems(_with_op(asked, each).model_dump_json()))
+            raise BadSettings(
+                f"{member.path}: {_field_of(name, member.settings)}",
+                f"must ask for problems that there are; family.ip_max {ip_max} leaves the {asked.split} split hardly any of that op",
+                f"op {op}",
+                f"ask for op {smaller} at most, or raise family.ip_max" if smaller else "raise family.ip_max",
+            )
+
+
+def check_window(member: Member) -> None:
+    """Refuse a ``shards.window`` into which no training problem fits; seconds are spent only where it is near the length of an average document.
+
+    Raises:
+        BadSettings: none of the first problems fits; names the least value that fits one and all of them.
+    """
+    settings = member.settings
+    if settings.model.path is not None or settings.shards.window >= _AMPLE * tokens_per_problem(settings.model_dump()):
+        return
+    shortest, longest = _document_lengths(settings.model_dump_json(), (TRAIN,))[TRAIN]
+    if settings.shards.window < shortest:
+        raise BadSettings(
+            f"{member.path}: shards.window",
+            f"must hold a training problem with its solution, {shortest} tokens at least and {longest} for all of the first {LOOKED_AT}",
+            settings.shards.window,
+            f"raise it to {longest} or more",
+        )
 
 
 def check_room(member: Member) -> None:
@@ -60,7 +105,7 @@ def check_room(member: Member) -> None:
     settings = member.settings
     if settings.evaluation.max_tokens >= _AMPLE * tokens_per_problem(settings.model_dump()):
         return
-    for name, (shortest, longest) in _document_lengths(settings.model_dump_json()).items():
+    for name, (shortest, longest) in _document_lengths(settings.model_dump_json(), settings.evaluation.slices).items():
         if settings.evaluation.max_tokens < shortest:
             raise BadSettings(
                 f"{member.path}: evaluation.max_tokens",
@@ -71,20 +116,57 @@ def check_room(member: Member) -> None:
 
 
 @lru_cache(maxsize=16)
-def _document_lengths(described: str) -> dict[str, tuple[int, int]]:
-    """Slice -> tokens of the shortest and of the longest of its first problems, from the start of the prompt to the end of text."""
+def _document_lengths(described: str, names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
+    """Problem set -> tokens of the shortest and of the longest of its first problems, from the start of the prompt to the end of text."""
     from igsm_pipeline.problems import generate  # noqa: PLC0415  (the compiler)
     from igsm_pipeline.tokens import build_table, emit  # noqa: PLC0415
 
     settings = ExperimentSettings.model_validate_json(described)
     world, family, own = settings.world.load(), settings.family, settings.model.path
-    table, sets = build_table(world, family.modulus, settings.tokens, Path(own) if own is not None else None), problem_sets(settings)
+    table, sets = build_table(world, family.modulus, settings.tokens, Path(own) if own is not None else None), _drawn_sets(settings)
     found = {}
-    for name in settings.evaluation.slices:
-        first = sets[name].model_copy(update={"num_problems": min(LOOKED_AT, sets[name].num_problems)})
-        lengths = emit(next(generate(first, world)), table, family.format).lengths + 1
+    for name in names:
+        lengths = emit(next(generate(_first_of(sets[name]), world)), table, family.format).lengths + 1
         found[name] = int(lengths.min()), int(lengths.max())
     return found
+
+
+def _drawn_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
+    """The problem sets of an experiment, with the problems that training draws as it goes as one set more."""
+    sets = problem_sets(settings)
+    if settings.model.path is None and TRAIN not in sets:
+        sets = {TRAIN: ProblemSetSettings(family=settings.family, num_problems=LOOKED_AT, seed=settings.shards.seed)} | sets
+    return sets
+
+
+def _first_of(asked: ProblemSetSettings) -> ProblemSetSettings:
+    return asked.model_copy(update={"num_problems": min(LOOKED_AT, asked.num_problems)})
+
+
+def _with_op(asked: ProblemSetSettings, op: int) -> ProblemSetSettings:
+    return asked.model_copy(update={"op": op, "law": "exact", "balanced": False})
+
+
+@lru_cache(maxsize=64)
+def _has_problems(described: str) -> bool:
+    """Whether the law finds the first problems of a set."""
+    from igsm_pipeline.problems import generate  # noqa: PLC0415  (the compiler)
+    from igsm_pipeline.world import load_world  # noqa: PLC0415
+
+    try:
+        next(generate(_first_of(ProblemSetSettings.model_validate_json(described)), load_world()))
+    except StageFailed:
+        return False
+    return True
+
+
+def _field_of(name: str, settings: ExperimentSettings) -> str:
+    """The setting that asks for a problem set, with the set's name where there are several."""
+    if name.startswith(f"{MONITOR}:"):
+        return f"evaluation.monitor_slices: {name.partition(':')[2]}"
+    if name in settings.evaluation.slices:
+        return f"evaluation.slices: {name}"
+    return f"probes.slices: {name}" if name in settings.probes.slices else "family.op_max"
 
 
 def check_writable(home: Path) -> None:

@@ -19,11 +19,12 @@ from igsm_pipeline.costs import DECODING, FORWARD, PROBING, TRAINING, parameters
 from igsm_pipeline.errors import BadSettings, BadWorld, NotFound, StoreError
 from igsm_pipeline.experiments import find_member, load_members
 from igsm_pipeline.planning.estimates import FARTHEST, SURE, disk_of, estimate, estimate_stages, gigabytes
-from igsm_pipeline.planning.flow import STAGES, units_of
+from igsm_pipeline.planning.flow import STAGES, problem_sets, units_of
 from igsm_pipeline.planning.measuring import measure_speeds
 from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.planning.preflight import check_plan, check_writable
 from igsm_pipeline.planning.speeds import H100, Speeds, busy, find_known, read_speeds, speeds_path, write_speeds
+from igsm_pipeline.problems.law import blocks
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.console import plan_table
 
@@ -60,6 +61,47 @@ def test_max_tokens_that_no_prompt_and_solution_fit_into_are_refused_before_any_
     refuse("evaluation.max_tokens")
     declare(home, f"evaluation: {{max_tokens: {least}, slices: ['op<=max']}}")
     check_plan(plan(find_member("mine"), Store.at_home()), Store.at_home())
+
+
+def test_a_window_that_no_training_problem_fits_into_is_refused_with_the_least_that_does(home):
+    declare(home, "shards: {window: 32}")
+    refuse(r"shards\.window must hold a training problem with its solution, \d+ tokens at least and \d+ for all .*, got 32; raise it to \d+ or more")
+    least = int(refusal().split(" tokens at least")[0].split()[-1])
+    declare(home, f"shards: {{window: {least - 1}}}")
+    refuse("shards.window")
+    declare(home, f"shards: {{window: {least}}}")
+    check_plan(plan(find_member("mine"), Store.at_home()), Store.at_home())
+    declare(home, "shards: {window: 32, streaming: true}")
+    refuse("shards.window")
+
+
+@pytest.mark.parametrize(
+    ("sections", "rule"),
+    [
+        (
+            "family: {num_symbols: 40, ip_max: 2}\nevaluation: {slices: ['op=9']}",
+            r"slices: op=9 must mean an op that family\.ip_max 2 .*, 4 at most, got 9",
+        ),
+        (
+            "family: {num_symbols: 3, op_max: 3}\nevaluation: {slices: ['op=max+1']}",
+            r"slices: op=max\+1 must mean an op of 1 to 3, got 4; name a smaller",
+        ),
+        (
+            "family: {num_symbols: 40, ip_max: 5}\nevaluation: {slices: [op=26]}\nprobes: {slices: [op=26]}",
+            r"slices: op=26 must ask for problems that there are; .* got 'op 26'; ask for op \d+ at most",
+        ),
+    ],
+)
+def test_slices_that_would_be_empty_are_refused_before_any_data_is_made(home, sections, rule, monkeypatch):
+    monkeypatch.setattr(blocks, "HOPELESS", 2000)  # proposals after which a block gives up
+    declare(home, f"{sections}\nbudget: {{disk_gb: 1000}}")
+    refuse(rule)
+    assert not (home / "store").exists()
+
+
+def test_reask_needs_no_symbol_more_than_the_family_has(home):
+    declare(home, "family: {num_symbols: 3, op_max: 3}\nevaluation: {slices: [reask]}\nprobes: {slices: [reask]}")
+    assert problem_sets(find_member("mine").settings)["reask"].op == 3
 
 
 def test_a_device_that_does_not_exist_is_refused_before_any_data_is_made(home):

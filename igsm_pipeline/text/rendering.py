@@ -43,7 +43,16 @@ class Operation(NamedTuple):
 
 
 def document(problem: Problem, format: Format) -> Document:
-    """Prompt, solution and answer of a problem; ``format`` pq puts the statements before the question, qp after it."""
+    """Prompt, solution and answer of a problem; ``format`` pq puts the statements before the question, qp after it.
+
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+        >>> from igsm_pipeline.world import load_world
+        >>> problem = generate_block(ProblemSetSettings(family=family_by_name("med"), num_problems=1), load_world("igsm"), 0)[0]
+        >>> text = document(problem, "pq")
+        >>> text.prompt.startswith(" The number of each "), text.solution.startswith(" Define ")
+        (True, True)
+    """
     statements, question = render_problem(problem), render_question(problem)
     prompt = statements + question if format == "pq" else question + statements
     return Document(prompt, render_solution(problem), render_answer(problem))

@@ -23,6 +23,17 @@ def verify(
 ) -> Verdict:
     """Verify a solution of a problem.
 
+    Example:
+        >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+        >>> from igsm_pipeline.text import document
+        >>> from igsm_pipeline.world import load_world
+        >>> problem = generate_block(ProblemSetSettings(family=family_by_name("med"), num_problems=1), load_world("igsm"), 0)[0]
+        >>> text = document(problem, "pq")
+        >>> verify(problem, text.solution, text.answer).correct
+        True
+        >>> verify(problem, text.solution, "no number").error
+        <Error.WRONG_ANSWER: 'wrong_answer'>
+
     Args:
         problem: from text or from a record; its order and symbols do not matter.
         solution: the text between the solution and answer markers; anything is allowed (bytes are read as UTF-8).

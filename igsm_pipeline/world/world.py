@@ -125,6 +125,10 @@ def builtin_worlds() -> tuple[str, ...]:
 def load_world(source: str | Path = "igsm", *, lenient: bool = False) -> World:
     """The world of a built-in name or a file.
 
+    Example:
+        >>> len(load_world("igsm").hierarchies)
+        4
+
     Args:
         source: a name of ``builtin_worlds()``, or else the path of a file, or of a folder that holds ``world.json``.
         lenient: accept other people's looser names; a file that says ``"lenient": true`` itself asks for the same.

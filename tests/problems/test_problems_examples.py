@@ -9,7 +9,9 @@ import pytest
 
 FUNCTIONS = {
     "problems.law.blocks": ("family_by_name", "generate", "generate_block", "regenerate"),
-    "text.rendering": ("render_question",),
+    "text.rendering": ("document", "render_question"),
+    "verification.verifier": ("verify",),
+    "world.world": ("load_world",),
     "text.parsing": ("parse_problem",),
     "text.solution": ("parse_solution",),
     "tokens.table": ("build_table",),

@@ -118,7 +118,7 @@ def test_a_model_from_elsewhere_is_not_said_to_be_ours() -> None:
 def test_the_card_of_the_tables_names_files_columns_and_meanings() -> None:
     text = results_card(made_up(), [(VERDICTS, ["slice", "beams", "correct"], 45)])
     assert DatasetCard(text).data.to_dict()["configs"] == [{"config_name": "verdicts", "data_files": "verdicts.parquet"}]
-    assert "| `correct` | every step holds and the answer is right |" in text
+    assert "| `correct` | every step is right, and so is the answer |" in text
     assert "45 rows" in text
 
 

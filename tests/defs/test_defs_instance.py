@@ -1,10 +1,14 @@
 """Dagster's own files, runs whose process was killed, the champion's rule, MLflow's names."""
 
+import time
+
 import dagster as dg
 import pytest
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 
 from igsm_pipeline.defs.operating.instance import OWNER_TAG, close_dead_runs, enter_home, old_runs, owned_runs
 from igsm_pipeline.defs.operating.ui import check_free
+from igsm_pipeline.defs.operating.waiting import wait_quietly
 from igsm_pipeline.defs.tracking.registry import Score, judge
 from igsm_pipeline.defs.tracking.runs import clean_name, flatten, metric_values
 from igsm_pipeline.errors import BadSettings
@@ -46,6 +50,30 @@ def test_old_runs_go_but_for_those_that_made_an_assets_latest_materialization():
         assert {run.run_id for run in old_runs(instance, 0)} == {runs[0], failed}
         assert old_runs(instance, 1) == []
         assert live not in {run.run_id for run in old_runs(instance, 0)}
+
+
+def test_a_run_that_waits_for_the_pool_sleeps_and_names_the_run_that_holds_it(capsys, monkeypatch):
+    monkeypatch.setattr(
+        InstanceConcurrencyContext, "interval_to_next_pending_claim_check", InstanceConcurrencyContext.interval_to_next_pending_claim_check
+    )
+    wait_quietly()
+    with dg.instance_for_test(overrides={"concurrency": {"pools": {"granularity": "op"}}}) as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("gpu", 1)
+        holder = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED, tags={"dagster/partition": "small"})
+        assert storage.claim_concurrency_slot("gpu", holder.run_id, "checkpoint").is_claimed
+        waiting = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED)
+        with InstanceConcurrencyContext(instance, waiting) as context:
+            assert context.interval_to_next_pending_claim_check() == 0
+            assert not context.claim("gpu", "v_probes")
+            for _ in range(2):
+                assert 0.1 < context.interval_to_next_pending_claim_check() <= 15
+            told = capsys.readouterr().err
+            assert told.count("\n") == 1
+            assert "v_probes waits: the pool gpu is used by checkpoint of small" in told
+            storage.free_concurrency_slots_for_run(holder.run_id)
+            time.sleep(context.interval_to_next_pending_claim_check())
+            assert context.claim("gpu", "v_probes")
 
 
 def score(test_set="a", low=0.8, high=0.9):

@@ -18,6 +18,7 @@ from igsm_pipeline.defs.operating.automation import everything, first_cause
 from igsm_pipeline.defs.operating.executors import RAY_ADDRESS
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance, owned_runs
 from igsm_pipeline.defs.operating.location import LOCATION
+from igsm_pipeline.defs.operating.waiting import wait_quietly
 from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments import Member, find_members
 from igsm_pipeline.planning.planner import needed_stages
@@ -40,6 +41,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
         The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
     """
     quiet_dagster()
+    wait_quietly()
     if sys.stderr.isatty() and os.environ.get("TQDM_DISABLE") != "1":
         os.environ[SHOWS_PROGRESS] = "1"
     if address := os.environ.get(RAY_ADDRESS):

@@ -175,10 +175,11 @@ def find_members(names: list[str]) -> list[Member]:
     experiments, found = load_experiments(broken), dict[str, Member]()
     members = {member.key: member for experiment in experiments.values() for member in experiment.members}
     for name in names:
+        for path, error in broken.items():  # also a file of one's own with a built-in name: the built-in experiment is not what is meant
+            within = name.startswith(f"{path.stem}.") and (name not in members or members[name].experiment == path.stem)
+            if name == path.stem or within:
+                raise error
         if name not in experiments and name not in members:
-            for path, error in broken.items():
-                if name == path.stem or name.startswith(path.stem + "."):
-                    raise error
             near = did_you_mean(name, [*experiments, *members])
             raise NotFound(f"no member {name!r}{'; ' * bool(near)}{near}\n`igsm status` lists all; a file in <data root>/experiments defines another")
         chosen = experiments[name].members if name in experiments else (members[name],)

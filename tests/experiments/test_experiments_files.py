@@ -106,6 +106,16 @@ def test_a_file_name_that_no_partition_can_have_is_refused(folder: Path, name: s
         load_experiments()
 
 
+@pytest.mark.parametrize("asked", ["mini", "mini_depth"])
+def test_a_file_of_ones_own_with_a_built_in_name_is_refused_by_that_name_and_no_other(folder: Path, asked: str) -> None:
+    write(folder, "mini", "title: mine")
+    if asked == "mini":
+        with pytest.raises(BadSettings, match=r"mini\.yaml: name must differ from the experiment in .*, got .*mini"):
+            find_members([asked])
+    else:
+        assert find_members([asked])
+
+
 def test_a_built_in_name_is_not_taken_twice_and_two_files_cannot_make_one_member(folder: Path) -> None:
     write(folder, "mini", "title: x")
     with pytest.raises(BadSettings, match="must differ from the experiment in"):

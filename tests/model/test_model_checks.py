@@ -59,3 +59,12 @@ def test_a_file_that_is_gone_or_empty_of_weights_fails(run: Any, weights: Path) 
     assert not checkpoint_loads(run).passed
     save_file({"a": torch.ones(1)}, weights)
     assert checkpoint_loads(run).passed
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_weights_of_half_precision_and_less_are_read_and_judged(run: Any, weights: Path, kind: torch.dtype) -> None:
+    run.hit = True
+    save_file({"a": torch.ones(3).to(kind)}, weights)
+    assert checkpoint_loads(run).passed
+    save_file({"a": torch.tensor([1.0, float("nan")]).to(kind)}, weights)
+    assert checkpoint_loads(run).message == "a holds a value that is not finite"

@@ -9,7 +9,7 @@
     spec.width = width;
     if (width < NARROW) {
       spec.config.legend.columns = 1;
-      spec.config.axis.labelLimit = Math.round(width * 0.36);
+      spec.config.axis.labelLimit = Math.round(width * 0.45);
     }
     return spec;
   };

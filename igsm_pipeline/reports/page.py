@@ -139,9 +139,9 @@ class Page:
         return list(self._missing)
 
     def table(self, head: Sequence[str], rows: Rows, note: str = "") -> None:
-        """A table in the open."""
+        """A table of words in the open."""
         caption = f"<figcaption>{html.escape(note)}</figcaption>" if note else ""
-        self._body.append(f'<figure class="table">{table_markup(head, rows)}{caption}</figure>')
+        self._body.append(f'<figure class="words">{table_markup(head, rows)}{caption}</figure>')
 
     def fold(self, name: str, head: Sequence[str], rows: Rows, note: str = "", download: Download = ((), ()), of: str = "") -> None:
         """A folded table with a link that saves its numbers.

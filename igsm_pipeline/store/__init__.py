@@ -3,6 +3,7 @@
 home.py          the data root: where it is, and what cannot be one
 unit.py          a unit of work and its address
 manifest.py      what a finished unit says about itself
+origin.py        by which code and on which machine it was computed
 files.py         files written whole, folders replaced, what the disk says in words
 locks.py         one process at a time
 store.py         freshness with reasons; writing under a lock

@@ -12,7 +12,6 @@ Ours: the whole scheme; see ``Store.check`` for the list of what makes a unit st
 from __future__ import annotations
 
 import json
-import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from igsm_pipeline.store.files import DISK, OWN, TEMPORARY, hash_file, mode_of_n
 from igsm_pipeline.store.home import find_home
 from igsm_pipeline.store.locks import lock_folder
 from igsm_pipeline.store.manifest import CHECKSUM, MANIFEST, checksum_of, content_of, fingerprint_of, is_altered, library_versions, read_manifest
+from igsm_pipeline.store.origin import code_origin, machine_origin
 from igsm_pipeline.store.unit import Unit
 
 PARTIAL = ".partial"
@@ -193,7 +193,8 @@ class Store:
             "seconds": round(seconds, 3),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "libraries": library_versions(),
-            "machine": {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()},
+            "machine": machine_origin(),
+            "code": code_origin(),
         }
         manifest[CHECKSUM] = checksum_of(json.loads(json.dumps(manifest)))
         write_atomically(writing.folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())

@@ -18,7 +18,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, Unit, hash_file, library_versions, write_atomically
+from igsm_pipeline.store.origin import own_revision
 from igsm_pipeline.tokens.fragments import BEGIN, SOLUTION, SPECIALS
 from igsm_pipeline.toolbox.completions import end_of_text, load_tokenizer
 from igsm_pipeline.toolbox.model_card import Facts, card_text, results_card
@@ -150,20 +150,6 @@ def gather_table(table: Table, parts: Iterable[tuple[Mapping[str, Any], Path]]) 
             columns |= {name: read[name] for name in declared if name in read.column_names and name not in columns}
             found.append(pa.table(columns))
     return pa.concat_tables(found, promote_options="permissive") if found else None
-
-
-def own_revision() -> str:
-    """The commit of this package's checkout, with "+changes" if tracked files differ from it; "none" if the package is installed."""
-
-    def git(*words: str) -> str:
-        folder = str(Path(__file__).parent)
-        return subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "none"
 
 
 def _write_parts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[str, ...], folder: Path) -> None:

@@ -162,7 +162,7 @@ def test_what_has_no_data_is_listed_once_with_the_reason_and_not_drawn(report):
 
 
 def test_a_wrong_solution_is_shown_with_its_first_error(report):
-    assert "First error: the wrong formula (wrong_value), in sentence 1." in (report / "report.html").read_text()
+    assert "First error: wrong formula (wrong_value), in sentence 1." in (report / "report.html").read_text()
 
 
 def test_watched_slices_are_curves_and_warnings_are_said(report):

@@ -73,7 +73,7 @@ def draw_curves(
     named = any(isinstance(point.x, str) for point in points)
     data = alt.InlineData(values=[_values(point, digits) for point in points])
     axis = alt.X("x:N", title=x, sort=None, axis=alt.Axis(labelAngle=0)) if named else alt.X(
-        "x:Q", title=x, scale=alt.Scale(zero=False, nice=False, padding=14), axis=alt.Axis(tickMinStep=1, grid=False)
+        "x:Q", title=x, scale=alt.Scale(zero=False, nice=False, padding=14), axis=alt.Axis(tickMinStep=1, tickCount=8, grid=False)
     )  # fmt: skip
     side = alt.Y("value:Q", title=y, scale=value_scale(domain), axis=alt.Axis(tickCount=5))
     colours = alt.Scale(domain=list(series), range=[one.colour for one in series.values()])

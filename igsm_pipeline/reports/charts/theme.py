@@ -54,6 +54,7 @@ CONFIG: dict[str, Any] = {
         **_QUIET, "tickColor": INK, "domainColor": INK, "gridColor": INK, "gridOpacity": 0.16, "domainOpacity": 0.5, "tickOpacity": 0.5,
         "labelLimit": 230,
     },
+    "axisX": {"labelOverlap": True},
     "axisY": {"domain": False, "ticks": False, "labelPadding": 8, "titlePadding": 12},
     "legend": {**_QUIET, "orient": "top", "title": None, "symbolSize": 90, "labelLimit": 320, "columnPadding": 16, "rowPadding": 3, "offset": 8},
 }  # fmt: skip

@@ -1,9 +1,12 @@
-"""Problems worked through: what was asked, how its quantities depend on one another, what the model wrote."""
+"""Problems worked through: played sentence by sentence with what the probes read, or, where nothing was probed, shown as they are."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from igsm_pipeline.errors import NotFound
 from igsm_pipeline.reports.example import Example, choose_example, solution_list
 from igsm_pipeline.reports.graphs import counts, dependency_graph
 from igsm_pipeline.reports.page import Markup, Page
@@ -11,16 +14,24 @@ from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.solving import ERROR_WORDS
 from igsm_pipeline.text import render_problem, render_question
 
-PLACE = "<!-- worked examples begin -->", "<!-- worked examples end -->"
-"""What stands around the worked examples in the page's source."""
+if TYPE_CHECKING:
+    from igsm_pipeline.player.scene import Scene
 
 
 def write_examples(page: Page, results: Results) -> None:
-    """A right and a wrong solution, each with its problem's graph; nothing where nothing was judged."""
-    chosen = [
-        (title, choose_example(results.findings, results.modulus, correct=right))
-        for title, right in (("One that it solves", True), ("One that it gets wrong", False))
-    ]
+    """The player of the member's chosen problems; without probes a right and a wrong solution; nothing where nothing was judged."""
+    scenes = played_problems(page, results)
+    if scenes:
+        from igsm_pipeline.player.page import player_fragment  # noqa: PLC0415  (only where there is something to play)
+
+        page.section(
+            "Watch it think",
+            f"{len(scenes)} problems, each with its solution and with what the probes read in the model's state after every sentence.",
+        )
+        page.markup(Markup(player_fragment(scenes)))
+        return
+    titles = (("One that it solves", True), ("One that it gets wrong", False))
+    chosen = [(title, choose_example(results.findings, results.modulus, correct=right)) for title, right in titles]
     if not any(example for _, example in chosen):
         page.missing("Problems worked through", "there are no verified solutions with their texts")
         return
@@ -29,16 +40,30 @@ def write_examples(page: Page, results: Results) -> None:
         "An arrow leads from a quantity to what is computed from it.",
         "Blue: needed for the answer; thick: asked for; dashed outline: a sum over others; pale: not needed.",
     )
-    page.markup(Markup(PLACE[0]))
     for title, example in chosen:
         if example is None:
             page.missing(title, "there is no such solution")
         else:
-            _one(page, results, title, example)
-    page.markup(Markup(PLACE[1]))
+            _one(page, title, example)
 
 
-def _one(page: Page, results: Results, title: str, example: Example) -> None:
+def played_problems(page: Page, results: Results) -> Sequence[Scene]:
+    """What the player shows of a member; empty, and noted as missing, where it has no probes."""
+    units = {f"{source.stage}/{source.name}": source.folder for source in results.findings.sources}
+    if not results.findings.of("v_probes"):
+        page.missing("The player of solutions and beliefs", "no V-probe has been trained")
+        return []
+    from igsm_pipeline.player.scenes import scenes_of_units  # noqa: PLC0415  (torch, which other pages do not need)
+
+    candidates = results.settings.experiment.get("probes", {}).get("candidates", "existing")
+    try:
+        return scenes_of_units(results.settings.member, units, candidates=candidates)
+    except NotFound as error:
+        page.missing("The player of solutions and beliefs", str(error))
+        return []
+
+
+def _one(page: Page, title: str, example: Example) -> None:
     problem, verdict = example.problem, example.verdict
     page.part(f"{title} ({example.slice}, problem {example.row}, {problem.op} operations)")
     page.code((render_problem(problem) + render_question(problem)).strip(), "The problem")

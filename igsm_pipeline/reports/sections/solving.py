@@ -15,16 +15,16 @@ from igsm_pipeline.reports.results import Results, listed, said
 from igsm_pipeline.reports.sections.opening import beside_the_paper, paper_mark, percent
 
 ERROR_WORDS = {
-    "parse": "not a sentence of the language",
-    "redefined_symbol": "a symbol defined twice",
-    "undefined_symbol": "a symbol without a value",
-    "wrong_reference": "a number recalled wrongly",
-    "wrong_arithmetic": "an arithmetic slip",
-    "unknown_parameter": "a quantity that does not exist",
-    "redefined_parameter": "a quantity defined twice",
-    "wrong_dependency": "computed from the wrong quantities",
-    "wrong_value": "the wrong formula",
-    "wrong_query": "stopped at the wrong quantity",
+    "parse": "not a sentence",
+    "redefined_symbol": "symbol defined twice",
+    "undefined_symbol": "symbol without a value",
+    "wrong_reference": "number recalled wrongly",
+    "wrong_arithmetic": "arithmetic slip",
+    "unknown_parameter": "no such quantity",
+    "redefined_parameter": "quantity defined twice",
+    "wrong_dependency": "wrong quantities used",
+    "wrong_value": "wrong formula",
+    "wrong_query": "stopped at another one",
     "wrong_answer": "another answer than computed",
     "truncated": "never finished",
 }

@@ -1,0 +1,61 @@
+"""Where a unit was computed: by which code, on which machine. No part of its content, only of what is told about it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def own_revision() -> str:
+    """The commit of the checkout that this package lies in, with "+changes" where tracked files differ from it; "none" where it is installed."""
+
+    def git(*words: str) -> str:
+        folder = str(Path(__file__).parent)
+        return subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "none"
+
+
+@lru_cache(maxsize=1)
+def code_origin() -> dict[str, str]:
+    """The package's version and commit, as this process began with them; without a version where the package is not installed."""
+    try:
+        installed = {"version": version("igsm_pipeline")}
+    except PackageNotFoundError:
+        installed = {}
+    return {**installed, "commit": own_revision()}
+
+
+@lru_cache(maxsize=1)
+def machine_origin() -> dict[str, str | int]:
+    """Python, system, architecture, the processor's name, and the threads that numerical libraries may use."""
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    system: dict[str, str | int] = {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
+    return {**system, "processor": processor_name(), "threads": int(threads) if threads.isdigit() else _usable_cores()}
+
+
+def processor_name(cpuinfo: Path = _CPUINFO) -> str:
+    """The processor as its maker calls it; what Python knows of it where the system has no such list.
+
+    Args:
+        cpuinfo: Linux's list of processors.
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

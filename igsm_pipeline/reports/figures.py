@@ -1,7 +1,4 @@
-"""The paper's figures in miniature: rows in, matplotlib figure out; as SVG for the page, as PNG for Dagster.
-
-Text and axes are drawn in one placeholder colour that the page replaces by the text colour of the reader's light or dark mode.
-"""
+"""Matplotlib figures of some stages as PNG, for the thumbnails that Dagster shows; the report's own charts are in ``charts``."""
 
 from __future__ import annotations
 
@@ -15,19 +12,18 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from igsm_pipeline.intervals.interval import Interval, from_columns
-from igsm_pipeline.intervals.share import share
+from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.paper_rows import Accuracy, score, whole_scores
 from igsm_pipeline.training.curves import ops_of, slices_of
 
 INK = "#7a7f8c"
-COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#64748b")
-PROBE_COLOURS = {"v_probe": "#3b82f6", "linear": "#10b981", "random": "#f59e0b", "linear_random": "#fbbf24", "majority": "#94a3b8"}
+COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#CC79A7", "#8A8F99", "#D55E00")
+"""Okabe and Ito's, as in ``charts.theme``."""
+PROBE_COLOURS = {"v_probe": "#0072B2", "linear": "#56B4E9", "random": "#E69F00", "linear_random": "#CC79A7", "majority": "#8A8F99"}
 PROBE_NAMES = {
     "v_probe": "V-probe",
     "linear": "linear, chosen layer",
@@ -136,18 +132,6 @@ def accuracy_per_op(rows: Sequence[Accuracy], op_max: int | None = None) -> Figu
     return figure
 
 
-def unnecessary_bars(rows: Sequence[Accuracy]) -> Figure:
-    """Figure 4: unnecessary operations and parameters per fully correct solution."""
-    figure, (axes,) = new_figure(max(5.0, 0.9 * len(rows) + 1.5))
-    for place, row in enumerate(rows):
-        _bar(axes, place - 0.2, row.extra_operations, COLOURS[1], 0.36, "operations" if place == 0 else None)
-        _bar(axes, place + 0.2, row.extra_parameters, COLOURS[4], 0.36, "parameters" if place == 0 else None)
-    axes.set_xticks(range(len(rows)), [row.name for row in rows], fontsize=7)
-    axes.set_ylabel("unnecessary, per correct solution")
-    _legend(axes)
-    return figure
-
-
 def probe_bars(scores: Sequence[Row], part: str, name: str = "balanced_accuracy") -> Figure:
     """Figure 7: every task on one slice, each probe beside its controls."""
     best = whole_scores(scores)
@@ -169,100 +153,6 @@ def probe_bars(scores: Sequence[Row], part: str, name: str = "balanced_accuracy"
     return figure
 
 
-def necessary_bars(scores: Sequence[Row], part: str, probe: str = "v_probe") -> Figure:
-    """Figure 7b: what the model knows of parameters that the answer does not need."""
-    subsets = {name: whole_scores(scores, name) for name in ("necessary", "unnecessary")}
-    tasks = list(dict.fromkeys(task for found in subsets.values() for task, where, kind in found if where == part and kind == probe))
-    figure, (axes,) = new_figure(max(4.0, 1.1 * len(tasks) + 1.5))
-    for place, task in enumerate(tasks):
-        for index, (name, found) in enumerate(subsets.items()):
-            value = score(found.get((task, part, probe)), "accuracy")
-            if value is not None:
-                _bar(axes, place + (index - 0.5) * 0.4, value, COLOURS[(0, 5)[index]], 0.36, name if place == 0 else None)
-    axes.set_xticks(range(len(tasks)), tasks, fontsize=8)
-    axes.set_ylim(0, 1.03)
-    axes.set_ylabel(f"accuracy, {PROBE_NAMES[probe]}")
-    axes.set_title(part, fontsize=9, color=INK)
-    _legend(axes)
-    return figure
-
-
-def sign_bars(scores: Sequence[Row], part: str, probe: str = "v_probe") -> Figure:
-    """Figure 12: accuracy on positives and on negatives of every task on one slice; for value on known and on unknown values."""
-    rows = {task: row for (task, where, kind), row in whole_scores(scores).items() if where == part and kind == probe}
-    figure, (axes,) = new_figure(max(4.0, 1.1 * len(rows) + 1.5))
-    for place, row in enumerate(rows.values()):
-        for index, (name, count) in enumerate((("accuracy_positive", "positives"), ("accuracy_negative", "negatives"))):
-            if row[name] is not None:
-                hits = share(round(row[name] * row[count]), row[count])
-                _bar(axes, place + (index - 0.5) * 0.4, hits, COLOURS[(2, 3)[index]], 0.36, f"on {count}" if place == 0 else None)
-    axes.set_xticks(range(len(rows)), [f"{task}\n{row['positives']:,} / {row['negatives']:,}" for task, row in rows.items()], fontsize=8)
-    axes.set_ylim(0, 1.03)
-    axes.set_ylabel(f"accuracy, {PROBE_NAMES[probe]}")
-    axes.set_title(part, fontsize=9, color=INK)
-    _legend(axes)
-    return figure
-
-
-def mistake_bars(rows: Sequence[Row]) -> Figure:
-    """Figure 8: how often the probe shares the model's mistake, beside how often it says the same, just as falsely, elsewhere.
-
-    Args:
-        rows: of correlation.parquet, of one figure.
-    """
-    figure, (axes,) = new_figure(max(4.6, 0.8 * len(rows) + 1.8))
-    for place, row in enumerate(rows):
-        for index, (name, ends, label) in enumerate((("rate", "", "at the mistake"), ("baseline_rate", "baseline_", "elsewhere"))):
-            if row[name] is not None:
-                found = from_columns(row[name], row[f"{ends}low"], row[f"{ends}high"])
-                _bar(axes, place + (index - 0.5) * 0.4, found, COLOURS[(3, 5)[index]], 0.36, label if place == 0 else None)
-    axes.set_xticks(range(len(rows)), [f"{row['task']}\n{row['slice']}\nn={row['n']:,}" for row in rows], fontsize=7)
-    axes.set_ylim(0, 1.03)
-    axes.set_ylabel("probe says: yes, falsely")
-    _legend(axes)
-    return figure
-
-
-def auroc_bars(rows: Sequence[Row]) -> Figure:
-    """AUROC of the mistake predictor by target and features, with intervals.
-
-    Args:
-        rows: of mistake_predictor.parquet, of one slice, each with an AUROC.
-    """
-    figure, (axes,) = new_figure(max(4.6, 0.75 * len(rows) + 1.5))
-    for place, row in enumerate(rows):
-        found = from_columns(row["auroc"], row["auroc_low"], row["auroc_high"])
-        _bar(axes, place, found, COLOURS[0] if "probes" in row["features"] else COLOURS[5])
-    axes.axhline(0.5, color=INK, linestyle="dashed", linewidth=0.8)
-    labels = [f"{row['target']}\n{row['features'].replace('+', chr(10) + '+')}\n{row['positives']:,} of {row['n']:,}" for row in rows]
-    axes.set_xticks(range(len(rows)), labels, fontsize=7)
-    axes.set_ylim(0, 1.03)
-    axes.set_ylabel("AUROC")
-    return figure
-
-
-def layer_by_distance(rows: Sequence[Row], part: str, probe: str = "linear") -> Figure:
-    """Figure 10: nece accuracy of necessary parameters, layer by distance to the query."""
-    chosen = {(row["layer"], row["distance"]): row["accuracy"] for row in rows if row["slice"] == part and row["probe"] == probe}
-    layers, distances = sorted({layer for layer, _ in chosen}), sorted({distance for _, distance in chosen})
-    figure, (axes,) = new_figure(max(4.0, 0.55 * len(distances) + 2.2), max(2.2, 0.32 * len(layers) + 1))
-    grid = [[chosen.get((layer, distance), float("nan")) for distance in distances] for layer in layers]
-    image = axes.imshow(grid, vmin=0.0, vmax=1.0, cmap="viridis", aspect="auto", origin="lower")
-    for row, layer in enumerate(layers):
-        for column, distance in enumerate(distances):
-            value = chosen.get((layer, distance))
-            if value is not None:
-                axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=7, color="white" if value < 0.7 else "black")
-    axes.set_xticks(range(len(distances)), [str(distance) for distance in distances])
-    axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
-    axes.grid(False)
-    axes.set_xlabel("distance to the query")
-    axes.set_ylabel("layer")
-    bar = figure.colorbar(image)
-    bar.ax.tick_params(labelsize=7, colors=INK)
-    return figure
-
-
 def share_bars(values: Mapping[str, Interval], label: str) -> Figure:
     """Figure 8 and the like: named shares with intervals."""
     figure, (axes,) = new_figure(max(4.0, 1.2 * len(values) + 1.2))
@@ -272,38 +162,6 @@ def share_bars(values: Mapping[str, Interval], label: str) -> Figure:
     axes.set_ylim(0, 1.03)
     axes.set_ylabel(label)
     return figure
-
-
-def sizes(best: Mapping[str, Mapping[str, Interval]], every: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
-    """Figure 9: accuracy of several sizes, one line per slice through the best runs.
-
-    Args:
-        best: slice -> size -> accuracy of the best run; every slice has the same sizes.
-        every: slice -> size -> accuracies of all its runs.
-    """
-    figure, (axes,) = new_figure(7.2, 3.2)
-    step = 0.08
-    for index, (part, members) in enumerate(best.items()):
-        colour, shift = COLOURS[index % len(COLOURS)], step * (index - (len(best) - 1) / 2)
-        places = [place + shift for place in range(len(members))]
-        pale = [(place, value) for place, size in zip(places, members, strict=True) for value in every[part][size]]
-        axes.scatter([place for place, _ in pale], [value for _, value in pale], s=14, color=colour, alpha=0.3, linewidths=0)
-        _points(axes, places, list(members.values()), colour, part)
-        axes.set_xticks(range(len(members)), list(members), fontsize=7)
-    axes.set_ylim(-0.02, 1.03)
-    axes.set_ylabel("fully correct")
-    _legend(axes)
-    return figure
-
-
-def svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element whose text follows the page's text colour."""
-    stream = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "igsm", "font.family": "sans-serif"}):
-        FigureCanvasSVG(figure)
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = stream.getvalue()
-    return text[text.index("<svg") :].replace(INK, "currentColor")
 
 
 def png(figure: Figure, dpi: int = 110) -> bytes:

@@ -78,6 +78,15 @@ def test_hovering_a_mark_says_its_interval_and_n(look):
     assert " to " in tip.inner_text()
 
 
+def test_the_player_steps_inside_the_report(look):
+    page = look()
+    player = page.locator("#player")
+    assert player.locator("select option").count() >= 1
+    before = player.inner_text()
+    player.get_by_text("▶", exact=True).click()
+    assert player.inner_text() != before
+
+
 def test_without_scripts_every_figure_is_drawn(look):
     page = look(java_script_enabled=False)
     drawings = page.locator("[data-chart] > svg")

@@ -154,6 +154,7 @@ def test_what_has_no_data_is_listed_once_with_the_reason_and_not_drawn(report):
         ("Do mistakes show first?", "mistakes have not been compared with probes"),
         ("Beyond what it was taught?", "no slice is longer"),
         ("Where in the network?", "no probe has been scored by layer and distance"),
+        ("The player of solutions and beliefs", "no V-probe has been trained"),
         ("Figure 4: unnecessary operations and quantities", "none of 26 correct solutions has any"),
     ):
         assert what not in shown[0]

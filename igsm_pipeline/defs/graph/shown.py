@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60
 MAX_BYTES = 100_000
-VERSION = 3
+VERSION = 4
 """Raise this number when the plots change; kept plots are then drawn again."""
 _DPI = (90, 60, 40)
 

@@ -113,6 +113,9 @@ function node(scene, state, index, { x, y }, box, current, focus) {
       tags.map(([kind, text], place) => svg("tspan", { class: kind, dx: place ? 8 : 0 }, text)),
     ),
   ];
+  const parts = inside.flat().filter(Boolean);
+  const seen = parts.map((part) => part.textContent).filter(Boolean); // a button's name begins with what is seen on it
+  const whole = seen[0] === owner && seen[1]?.startsWith(thing) ? "" : `${one.name}, `;
   return svg(
     "g",
     {
@@ -120,11 +123,11 @@ function node(scene, state, index, { x, y }, box, current, focus) {
       "data-index": index,
       tabindex: 0,
       role: "button",
-      "aria-label": `${one.name}: ${words}`,
+      "aria-label": `${seen.join(" ")}: ${whole}${words}`,
       onclick: choose,
       onkeydown: choose,
     },
-    inside.flat().filter(Boolean),
+    parts.flatMap((part) => [part, " "]),
   );
 }
 

@@ -90,7 +90,7 @@ export function mountPlayer(root, about, scenes) {
     drawn = places.graph.clientWidth;
     const width = Math.max(260, Math.floor(drawn || 600));
     const drawing = drawGraph(scene, state, current, width, (focus) => change({ focus }));
-    places.graph.replaceChildren(el("h4", {}, "The quantities, and what each is computed from"), drawing);
+    places.graph.replaceChildren(el("h3", {}, "The quantities, and what each is computed from"), drawing);
   }
 
   function drawPicker() {

@@ -14,7 +14,7 @@ export function problemText(scene, current) {
   return el(
     "div",
     { class: "problem" },
-    el("h4", {}, "The problem"),
+    el("h3", {}, "The problem"),
     el("p", { class: "note" }, `All numbers count modulo ${scene.modulus}.`),
     parts,
   );
@@ -39,7 +39,7 @@ export function solutionText(scene, state, go) {
   const last = state.step === told.sentences.length;
   steps.push(el("li", { class: `answer${last ? " reached" : ""}` }, `${answer} ${judged}`, atEnd ? errorTag(told.verdict) : null));
   const title = own ? "The model's own solution" : "The reference solution";
-  return el("div", { class: "solution" }, el("h4", {}, title), el("ol", { start: "0" }, steps));
+  return el("div", { class: "solution" }, el("h3", {}, title), el("ol", { start: "0" }, steps));
 
   function step(words, number, kind, tags = []) {
     const when = number === state.step ? "now" : number < state.step ? "past" : "ahead";

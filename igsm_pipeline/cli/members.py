@@ -105,10 +105,21 @@ def status(members: SomeMembers = None, deep: Deep = False, as_json: AsJson = Fa
 
 @app.command()
 def report(
-    member: Annotated[str, typer.Argument(help="A member, or an experiment with a grid.")],
+    member: Annotated[str | None, typer.Argument(help="A member, an experiment with a grid, or with --claims a published folder.")] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Print its numbers as Markdown; without a member, write the pages anew that hold them.")
+    ] = False,
 ) -> None:
-    """Print the path of a member's report. For an experiment with a grid, write a page that compares its members, and print its path."""
+    """Print the path of a member's report. For an experiment with a grid, write a page that compares its members, and print its path.
+
+    With --claims alone, README.md and the pages below docs/ of this folder get their blocks of claims anew.
+    """
+    if claims:
+        _write_claims(member)
+        return
+    if member is None:
+        raise BadInput("MEMBER", "must be given", "none", "`igsm status` lists all")
     from igsm_pipeline.toolbox.grid import find_report
 
     path, fresh = find_report(member)
@@ -117,6 +128,20 @@ def report(
     typer.echo(path)
     if show:
         typer.launch(path.as_uri())
+
+
+def _write_claims(member: str | None) -> None:
+    from igsm_pipeline.toolbox.claims import claims, holds_claims, rewrite_claims
+
+    if member is not None:
+        typer.echo(claims(member))
+        return
+    pages = [page for page in (Path("README.md"), *sorted(Path("docs").rglob("*.md"))) if page.is_file() and holds_claims(page)]
+    if not pages:
+        raise BadInput("--claims", "must find a block of claims in README.md or docs/", "none", "name a member, or go to the folder of the pages")
+    for page in pages:
+        number = rewrite_claims(page)
+        typer.echo(f"{page}: {number} block{'s' * (number != 1)}")
 
 
 @app.command()

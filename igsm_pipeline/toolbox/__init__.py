@@ -5,6 +5,7 @@ solving.py      ``igsm solve``: a problem in words gives the model's solution, v
 publishing.py   ``igsm publish``: a member as a folder for the Hugging Face Hub; model_card.py writes its cards, published.py reads it
 gallery.py      example problems as a page
 law_tables.py   statistics of the data law, to compare generators
+claims.py       a member's numbers as Markdown tables for README and docs
 project.py      ``igsm init``: a new project folder and its first files
 doctor.py       examines this installation
 garbage.py      finds units that nothing needs any more

@@ -166,7 +166,7 @@ def _write_parts(member: Member, store: Store, done: Sequence[Unit], missing: tu
     for unit in by_stage.get("report", []):
         _copy(store.path(unit), (REPORT,), folder)
     _copy(store.path(by_stage["world"][0]), (WORLD_FILE,), folder)
-    facts = _facts(member, store, done, missing, _rows(METRICS, by_stage.get("probe_scores", []), store))
+    facts = _facts(member, store, done, missing, rows_of(METRICS, by_stage.get("probe_scores", []), store))
     tables = []
     for table, units in _result_tables(by_stage):
         gathered = gather_table(table, [(unit.labels, store.path(unit)) for unit in units])
@@ -177,7 +177,7 @@ def _write_parts(member: Member, store: Store, done: Sequence[Unit], missing: tu
     write_atomically(folder / RESULTS / CARD, results_card(facts, tables).encode())
     write_atomically(folder / CARD, card_text(facts).encode())
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": hash_file(folder / name)} for name in _names_below(folder)}
-    said = {"kind": KIND, "format": FORMAT, **_provenance(member, store, done), "missing": list(missing), "files": files}
+    said = {"kind": KIND, "format": FORMAT, **provenance_of(member, store, done), "missing": list(missing), "files": files}
     write_atomically(folder / PROVENANCE, (json.dumps(said, indent=1) + "\n").encode())
 
 
@@ -191,7 +191,9 @@ def _result_tables(by_stage: Mapping[str, Sequence[Unit]]) -> list[tuple[Table, 
     ]
 
 
-def _rows(table: Table, units: Sequence[Unit], store: Store) -> list[dict[str, Any]]:
+def rows_of(table: Table, units: Sequence[Unit], store: Store) -> list[dict[str, Any]]:
+    """The rows of one declared table in the units of the stage that writes it, with the columns that name each unit."""
+    units = [unit for unit in units if table in STAGES[unit.stage].tables]
     gathered = gather_table(table, [(unit.labels, store.path(unit)) for unit in units])
     return [] if gathered is None else gathered.to_pylist()
 
@@ -200,7 +202,7 @@ def _facts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[st
     """The facts that the card is written from."""
     settings, checkpoint = member.settings, next(unit for unit in done if unit.stage == "checkpoint")
     counts = store.manifest(checkpoint)["counts"]
-    world, provenance = settings.world.load(), _provenance(member, store, done)
+    world, provenance = settings.world.load(), provenance_of(member, store, done)
     end, name = end_of_text(load_tokenizer(store.path(checkpoint))), settings.world.source
     problem = draw_problem_text(settings.family, world, min(2, settings.family.op_max), 0)
     return Facts(
@@ -211,7 +213,7 @@ def _facts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[st
         parameters=int(counts["parameters"]),
         counts=counts,
         seconds=provenance["seconds"],
-        made_with=_made_with(provenance),
+        made_with=made_with(provenance),
         prompt=f"{end}{SPECIALS[BEGIN]}{problem}{SPECIALS[SOLUTION]}",
         end=end,
         verdicts=finished_verdicts(done, store),
@@ -220,12 +222,14 @@ def _facts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[st
     )
 
 
-def _provenance(member: Member, store: Store, done: Sequence[Unit]) -> dict[str, Any]:
+def provenance_of(member: Member, store: Store, done: Sequence[Unit]) -> dict[str, Any]:
     """Where the results come from, as JSON values."""
     units, seconds, machines = {}, dict[str, float](), []
     for unit in done:
         manifest = store.manifest(unit)
         kept = {name: manifest[name] for name in ("content", "version", "seconds", "finished")}
+        if unit.stage == "checkpoint":
+            kept["counts"] = {name: manifest["counts"][name] for name in ("parameters", "steps", "tokens") if name in manifest["counts"]}
         units[f"{unit.stage}/{unit.name}"] = {"fingerprint": unit.fingerprint, **kept}
         seconds[unit.stage] = round(seconds.get(unit.stage, 0.0) + manifest["seconds"], 3)
         made_on = {**manifest.get("machine", {}), **manifest.get("libraries", {})}
@@ -250,7 +254,7 @@ def _provenance(member: Member, store: Store, done: Sequence[Unit]) -> dict[str,
     }
 
 
-def _made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
+def made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
     """The lines of the card about software and machines."""
     by, made = provenance["published_with"], provenance["made_on"]
     return {

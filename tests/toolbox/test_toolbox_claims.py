@@ -1,0 +1,107 @@
+"""Claims on a page come from results: their numbers are recomputed here from the rows, and a page keeps everything else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from igsm_pipeline.cli import main
+from igsm_pipeline.errors import BadInput, NotFound
+from igsm_pipeline.experiments.experiment import ExperimentSettings
+from igsm_pipeline.intervals.share import share
+from igsm_pipeline.probes.text_probe import score_beyond_text
+from igsm_pipeline.toolbox.claims import claims, rewrite_claims
+from igsm_pipeline.toolbox.published import FORMAT, KIND, PROVENANCE
+
+CURVE = {"task": "nece", "model": "trained", "layer": None, "n": 90, "num_problems": 9, "balanced_accuracy": 0.9}
+
+
+def publish_made_up(folder: Path, *, gain_low: float = 0.01) -> None:
+    (folder / "results").mkdir(parents=True)
+    settings = ExperimentSettings.parse({"family": {"op_max": 3, "modulus": 5}}, "test").canonical()
+    units = {"checkpoint/checkpoint": {"seconds": 120.0, "counts": {"parameters": 12345, "steps": 7, "tokens": 2_500_000}}}
+    said = {"kind": KIND, "format": FORMAT, "member": "mine", "settings": settings, "units": units, "made_on": [{"machine": "x86_64", "torch": "9"}]}
+    said["published_with"] = {"igsm_pipeline": "9", "commit": "abc", "processor": "some chip", "cores": 2, "threads": "1"}
+    (folder / PROVENANCE).write_text(json.dumps(said, default=str))
+    verdicts = []
+    for part, op, right, number in (("op<=max", 2, 30, 40), ("op=max+1", 4, 0, 10)):
+        extra = {"final_answer_correct": True, "finished": True, "unnecessary_operations": 0, "unnecessary_parameters": 0, "error": None}
+        verdicts += [{"slice": part, "beams": 1, "op": op, "correct": index < right, **extra} for index in range(number)]
+    pq.write_table(pa.Table.from_pylist(verdicts), folder / "results" / "verdicts.parquet")
+    curve = [
+        {**CURVE, "step": step, "gain_left": left, "gain_left_low": low, "gain_left_high": 0.2}
+        for step, left, low in ((75, 0.05, gain_low), (100, 0.0, 0.0))
+    ]
+    pq.write_table(pa.Table.from_pylist(curve), folder / "results" / "probe_curves.parquet")
+    scores = []
+    for probe, value, gain in (("v_probe", 0.9, 0.25), ("random", 0.65, None)):
+        row = {"task": "nece", "probe": probe, "slice": "op<=max", "subset": "all", "op": None, "chosen": None, "n": 900, "num_problems": 80}
+        for name, number in (("balanced_accuracy", value), ("balanced_accuracy_gain", gain)):
+            row |= {f"{name}{end}": None if number is None else number + by for end, by in (("", 0), ("_low", -0.01), ("_high", 0.01))}
+        scores.append(row)
+    pq.write_table(pa.Table.from_pylist(scores), folder / "results" / "probe_metrics.parquet")
+
+
+def test_claims_are_the_numbers_of_the_results_with_n_and_interval(tmp_path: Path) -> None:
+    publish_made_up(tmp_path / "published")
+    text = claims(str(tmp_path / "published"))
+    assert f"| 1 to 3 operations | {share(30, 40).percent()} | 40 |" in text
+    assert f"| 4 operations, never taught | {share(0, 10).percent()} | 10 |" in text
+    assert "12,345 parameters, 2.5M tokens, 2 minutes of training" in text
+    assert "| nece, 1 to 3 operations | 90.0 (89.0 to 91.0) | 65.0 (64.0 to 66.0) | 25.0 (24.0 to 26.0) | - | - | - | 900 of 80 problems |" in text
+    assert "in the last quarter of their training, on held-out problems: nece (5.0 (1.0 to 20.0) points)." in text
+    publish_made_up(tmp_path / "settled", gain_low=-0.01)
+    assert "on held-out problems: no V-probe." in claims(str(tmp_path / "settled"))
+
+
+def test_a_page_gets_its_blocks_anew_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    publish_made_up(tmp_path / "published")
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "README.md"
+    page.write_text("# Mine\n\n<!-- claims: published -->\nold 99.9 %\n<!-- end of claims -->\n\nafter\n")
+    assert rewrite_claims(page) == 1
+    first = page.read_text()
+    assert first.startswith("# Mine\n\n<!-- claims: published -->\n")
+    assert first.endswith("<!-- end of claims -->\n\nafter\n")
+    assert "99.9" not in first
+    assert claims("published") in first
+    with pytest.raises(SystemExit) as ended:
+        main(["report", "--claims"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "README.md: 1 block\n"
+    assert page.read_text() == first
+
+
+def test_what_has_no_claims_is_refused_and_the_page_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "data"))
+    page = tmp_path / "page.md"
+    page.write_text("no block\n")
+    with pytest.raises(BadInput, match="must hold a block of claims"):
+        rewrite_claims(page)
+    page.write_text("<!-- claims: nobody -->\nkept\n<!-- end of claims -->\n")
+    with pytest.raises(NotFound, match="nobody"):
+        rewrite_claims(page)
+    assert "kept" in page.read_text()
+    with pytest.raises(BadInput, match="must have verdicts"):
+        claims("mini")
+
+
+def test_the_floor_stands_beside_each_probe(tmp_path: Path) -> None:
+    publish_made_up(tmp_path)
+    label = np.arange(40) % 2
+    common = {"problem": np.repeat(np.arange(10), 4), "task": ["nece"] * 40, "slice": ["op<=max"] * 40, "label": label}
+    said = [
+        pa.table({**common, "probe": [name] * 40, "prediction": np.where(np.arange(40) < right, label, 1 - label)})
+        for name, right in (("v_probe", 36), ("text", 30))
+    ]
+    beyond = score_beyond_text(pa.concat_tables(said), modulus=5)
+    pq.write_table(beyond, tmp_path / "results" / "beyond_text.parquet")
+    (row,) = beyond.to_pylist()
+    assert (row["missed"], row["right_where_missed"]) == (10, 0.6)
+    assert "| 75.0 (" in claims(str(tmp_path))
+    assert "of 10 | 900 of 80 problems |" in claims(str(tmp_path))

@@ -78,11 +78,12 @@ def shell(inside: str = "", *, keys: Literal["here", "page"], attributes: str = 
     legend = "".join(f'<li><i class="{kind}" aria-hidden="true">{sign}</i>{words}</li>' for kind, sign, words in _LEGEND)
     places = (("picker", ""), ("controls", ""), ("steps", ' role="group" aria-label="Steps"'))
     parts = "".join(f'<div data-part="{name}"{more}></div>' for name, more in places)
+    title = '<h2 class="unseen">The player</h2>' if keys == "page" else ""
     label = "Player of a solution and of the beliefs behind it"
     panels = "".join(f'<div data-part="{name}"></div>' for name in ("text", "graph"))
     return (
         f'<section class="igsm-player" id="player" tabindex="-1" data-keys="{keys}" aria-label="{label}"{attributes}>'
-        f'<p class="lead">{html.escape(LEAD)}</p><ul class="legend">{legend}</ul>{inside}{parts}'
+        f'{title}<p class="lead">{html.escape(LEAD)}</p><ul class="legend">{legend}</ul>{inside}{parts}'
         f'<p data-part="summary" aria-live="polite"></p><div class="panels">{panels}</div><div data-part="table"></div>'
         "<noscript><p>The player needs JavaScript; it loads nothing from elsewhere.</p></noscript></section>"
     )

@@ -131,7 +131,7 @@ def test_both_solutions_and_both_weights_show_the_beliefs_of_the_document(opened
             page.locator(f".choice button[data-value={weights}]").click()
             page.keyboard.press("Home")
             page.keyboard.press("ArrowRight")
-            title = page.locator(".solution h4").inner_text()
+            title = page.locator(".solution h3").inner_text()
             assert title == ("The model's own solution" if solution == "own" else "The reference solution")
             said = scene["beliefs"][weights]
             truth = scene["solutions"][solution]["truth"]

@@ -94,7 +94,9 @@ function node(scene, state, index, { x, y }, box, current, focus) {
     one.graph ? null : ["unused", "nothing uses it"],
   ].filter(Boolean);
   const classes = ["node", belief?.holds ? "true" : "untrue", belief?.wrong ? "mistaken" : "", index === state.focus ? "focus" : ""];
-  const words = belief ? longWords(belief) : "not asked";
+  const bold = stated === undefined ? thing : `${thing} = ${stated}`;
+  const said = belief ? shortWords(state.task, belief) : state.task === "dep" ? "itself" : "no probe";
+  const seen = [owner, bold, said, belief?.wrong ? "≠" : "", ...tags.map(([, text]) => text)].filter(Boolean).join(" ");
   const choose = (event) => {
     if (event.type === "click" || event.key === "Enter") focus(index);
   };
@@ -104,18 +106,15 @@ function node(scene, state, index, { x, y }, box, current, focus) {
     belief ? svg("rect", { class: "fill", x: x + 2, y: y + 2, width: Math.max(0, (box - 4) * belief.strength), height: HEIGHT - 4, rx: 5 }) : null,
     svg("rect", { class: "outline", x, y, width: box, height: HEIGHT, rx: 7 }),
     label(x + 9, y + 18, owner, box - 18, "owner"),
-    label(x + 9, y + 35, stated === undefined ? thing : `${thing} = ${stated}`, box - 18, "thing"),
-    svg("text", { x: x + 9, y: y + 53, class: "said" }, belief ? shortWords(state.task, belief) : state.task === "dep" ? "itself" : "no probe"),
+    label(x + 9, y + 35, bold, box - 18, "thing"),
+    svg("text", { x: x + 9, y: y + 53, class: "said" }, said),
     belief?.wrong ? svg("text", { x: x + box - 9, y: y + 54, class: "unequal", "text-anchor": "end" }, "≠") : null,
     svg(
       "text",
       { class: "above", x: x + 2, y: y - 8 },
-      tags.map(([kind, text], place) => svg("tspan", { class: kind, dx: place ? 8 : 0 }, text)),
+      tags.flatMap(([kind, text], place) => [svg("tspan", { class: kind, dx: place ? 5 : 0 }, text), " "]),
     ),
   ];
-  const parts = inside.flat().filter(Boolean);
-  const seen = parts.map((part) => part.textContent).filter(Boolean); // a button's name begins with what is seen on it
-  const whole = seen[0] === owner && seen[1]?.startsWith(thing) ? "" : `${one.name}, `;
   return svg(
     "g",
     {
@@ -123,11 +122,11 @@ function node(scene, state, index, { x, y }, box, current, focus) {
       "data-index": index,
       tabindex: 0,
       role: "button",
-      "aria-label": `${seen.join(" ")}: ${whole}${words}`,
+      "aria-label": belief ? `${seen}: ${longWords(belief)}` : seen,
       onclick: choose,
       onkeydown: choose,
     },
-    parts.flatMap((part) => [part, " "]),
+    inside.filter(Boolean).flatMap((one) => [one, " "]),
   );
 }
 
@@ -137,7 +136,8 @@ function splitName(name) {
   return cut < 0 ? ["", name] : [name.slice(0, cut + 2), name.slice(cut + 3)];
 }
 
+/** A line of text, drawn narrower where it would leave the box. */
 function label(x, y, text, room, kind) {
-  const fits = Math.floor(room / (kind === "thing" ? 8 : 6.9));
-  return svg("text", { x, y, class: kind }, text.length > fits ? `${text.slice(0, fits - 1)}…` : text);
+  const long = text.length * (kind === "thing" ? 8 : 6.9) > room;
+  return svg("text", { x, y, class: kind, textLength: long ? room : null, lengthAdjust: long ? "spacingAndGlyphs" : null }, text);
 }

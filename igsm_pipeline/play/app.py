@@ -3,6 +3,7 @@
     GET  /              the page
     GET  /static/NAME   scripts and styles
     GET  /state         whether the model is loaded
+    GET  /recorded      the problems that were recorded with the member's report, as a list of scenes
     POST /draw          {"family", "op", "seed"} -> {"scene", "text", "seconds"}
     POST /solve         {"text", "number"} -> the same
 
@@ -71,6 +72,10 @@ def make_app(mind: LiveMind) -> ASGIApp:
     async def state(_: Request) -> Response:
         return JSONResponse(mind.state, headers=HEADERS)
 
+    async def recorded(_: Request) -> Response:
+        path = mind.files.recorded
+        return Response(b"[]" if path is None else path.read_bytes(), media_type="application/json", headers=HEADERS)
+
     async def draw(request: Request) -> Response:
         return await answer(
             request, lambda body: mind.draw(_text(body, "family", "own"), _whole(body, "op", 99), _whole(body, "seed", MAX_SEED) or 0)
@@ -83,6 +88,7 @@ def make_app(mind: LiveMind) -> ASGIApp:
         Route("/", page, methods=["GET"]),
         Route("/static/{name}", static, methods=["GET"]),
         Route("/state", state, methods=["GET"]),
+        Route("/recorded", recorded, methods=["GET"]),
         Route("/draw", draw, methods=["POST"]),
         Route("/solve", solve, methods=["POST"]),
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.planning.planner import plan
-from igsm_pipeline.player.files import MindFiles, files_of_units
+from igsm_pipeline.player.files import MindFiles, files_of_units, recorded_in
 from igsm_pipeline.probes.settings import ARMS, Arm
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.store import Store, find_home
@@ -87,6 +87,7 @@ def published_files(folder: Path) -> MindFiles:
         family=published.family,
         candidates=published.probes.candidates,
         max_tokens=published.evaluation.max_tokens,
+        recorded=recorded_in(folder),
     )
 
 

@@ -15,6 +15,14 @@ from igsm_pipeline.store import read_manifest
 from igsm_pipeline.tokens.settings import TokenSettings
 from igsm_pipeline.world import World, load_world
 
+RECORDED = "player.json"
+"""The chosen problems of a member, beside its report: a JSON list of the documents of ``scene``."""
+
+
+def recorded_in(folder: Path | None) -> Path | None:
+    """The recorded documents in a folder; None where there are none."""
+    return folder / RECORDED if folder is not None and (folder / RECORDED).is_file() else None
+
 
 @dataclass(frozen=True)
 class MindFiles:
@@ -29,6 +37,7 @@ class MindFiles:
         family: the problems that it was trained on.
         candidates: which parameters its probes were asked about.
         max_tokens: longest completion.
+        recorded: file of documents that were made when the member's report was; None: there is none.
     """
 
     name: str
@@ -39,6 +48,7 @@ class MindFiles:
     family: FamilySettings
     candidates: Candidates = "existing"
     max_tokens: int = 2048
+    recorded: Path | None = None
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -87,4 +97,5 @@ def files_of_units(name: str, units: Mapping[str, Path], *, candidates: Candidat
         family=FamilySettings.parse(settings["family"], f"{models['trained']}: family"),
         candidates=candidates,
         max_tokens=max_tokens,
+        recorded=recorded_in(units.get("report/report")),
     )

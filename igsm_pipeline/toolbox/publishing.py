@@ -5,6 +5,7 @@
     probes/TASK-ARM/    V-probes: trained reads the model, random the control
     results/            tables as Parquet files, with a data-set card
     report.html         the report
+    player.json         problems to watch, for `igsm play`
     world.json          the names in the problems
     manifest.json       settings, fingerprints, machine, seconds, and a SHA-256 of every file
 
@@ -33,6 +34,7 @@ from igsm_pipeline.experiments.experiment import Member
 from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.planning.planner import Plan
 from igsm_pipeline.planning.planner import plan as make_plan
+from igsm_pipeline.player.files import RECORDED
 from igsm_pipeline.probes.stage import METRICS
 from igsm_pipeline.probes.v_probe import DESCRIPTION, WEIGHTS
 from igsm_pipeline.problems.files import write_parquet
@@ -164,7 +166,7 @@ def _write_parts(member: Member, store: Store, done: Sequence[Unit], missing: tu
     for unit in by_stage.get("v_probes", []):
         _copy(store.path(unit), (DESCRIPTION, WEIGHTS), folder / PROBES / re.sub(r"[^A-Za-z0-9_.=]+", "-", unit.name))
     for unit in by_stage.get("report", []):
-        _copy(store.path(unit), (REPORT,), folder)
+        _copy(store.path(unit), (REPORT, RECORDED), folder)
     _copy(store.path(by_stage["world"][0]), (WORLD_FILE,), folder)
     facts = _facts(member, store, done, missing, rows_of(METRICS, by_stage.get("probe_scores", []), store))
     tables = []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from reference.tiny_mind import make_mind
 from igsm_pipeline.play.app import make_app
 from igsm_pipeline.play.live import LiveMind
 from igsm_pipeline.play.serving import listen
+from igsm_pipeline.player.files import RECORDED, recorded_in
 from igsm_pipeline.player.page import player_page
 from igsm_pipeline.player.reader import MindReader
 from igsm_pipeline.player.scene import make_scene
@@ -219,14 +223,23 @@ def test_everything_has_a_name_for_those_who_do_not_see_it(opened: Any, site: st
 def played(files: Any) -> Iterator[str]:
     mind = LiveMind(files)
     mind.start()
+    with served(mind) as address:
+        yield address
+
+
+@contextmanager
+def served(mind: LiveMind) -> Iterator[str]:
+    """The address of a page that runs in a thread."""
     listening, _ = listen(23000)
     server = uvicorn.Server(uvicorn.Config(make_app(mind), log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    server.should_exit = True
-    thread.join(30)
-    listening.close()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()
 
 
 def test_a_problem_is_drawn_changed_refused_with_its_place_and_solved(opened: Any, played: str) -> None:
@@ -252,6 +265,19 @@ def test_a_problem_is_drawn_changed_refused_with_its_place_and_solved(opened: An
     page.wait_for_selector("option[value='typed/2']", state="attached")
     assert page.locator("[data-part=picker] select").input_value() == "typed/2"
     assert page.locator("tbody tr").count() == page.locator("svg .node").count() > 1
+
+
+def test_recorded_problems_are_played_while_the_model_is_not_loaded_yet(
+    opened: Any, files: Any, scenes: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / RECORDED).write_text(json.dumps(scenes), encoding="utf-8")
+    with served(LiveMind(replace(files, recorded=recorded_in(tmp_path)))) as address:  # it is never started
+        page = opened(address)
+        page.wait_for_selector("#player.filled")
+        assert "These 2 problems were recorded when tiny was trained" in page.locator("#said").inner_text()
+        page.keyboard.press("End")
+        assert where(page) == "After sentence 3 of 3"
+        assert page.locator("[data-part=picker] option").count() == 2
 
 
 def test_a_link_to_a_drawn_problem_draws_it_again(opened: Any, played: str) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from igsm_pipeline.play.app import MAX_BYTES, make_app
 from igsm_pipeline.play.live import LiveMind
 from igsm_pipeline.play.opening import open_mind_files
 from igsm_pipeline.play.serving import listen
-from igsm_pipeline.player.files import MindFiles
+from igsm_pipeline.player.files import RECORDED, MindFiles, recorded_in
 
 JSON = {"Content-Type": "application/json"}
 
@@ -158,6 +159,15 @@ def test_the_page_opens_before_the_model_is_loaded(files: MindFiles) -> None:
         mind.start()
         assert post(port, "/draw", {"op": 1})[0] == 200
         assert json.loads(ask(port, "GET", "/state")[2])["ready"]
+
+
+def test_what_was_recorded_is_there_before_the_model_and_nothing_where_nothing_was(files: MindFiles, port: int, tmp_path: Path) -> None:
+    assert ask(port, "GET", "/recorded")[2] == b"[]"
+    (tmp_path / RECORDED).write_text('[{"id": "op=max/1"}]')
+    with served(LiveMind(replace(files, recorded=recorded_in(tmp_path)))) as waiting:
+        assert json.loads(ask(waiting, "GET", "/recorded")[2]) == [{"id": "op=max/1"}]
+        assert not json.loads(ask(waiting, "GET", "/state")[2])["ready"]
+    assert recorded_in(tmp_path / "elsewhere") is recorded_in(None) is None
 
 
 def test_a_model_that_cannot_be_loaded_is_said_to_be_so(files: MindFiles, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ const about = JSON.parse(document.querySelector("#about").textContent);
 const find = (id) => document.getElementById(id);
 const [root, said, text, marked] = [find("player"), find("said"), find("text"), find("marked")];
 const FAMILIES = { own: "as it was trained", med: "large (med)", hard: "very large (hard)" };
-const player = mountPlayer(root, about, []);
+const recorded = await fetch("/recorded").then((response) => response.json());
+if (recorded.length) root.classList.add("filled");
+const player = mountPlayer(root, about, recorded);
 let typed = 0;
 
 find("member").textContent =
@@ -94,10 +96,12 @@ find("next").addEventListener("click", () => {
 find("solve").addEventListener("click", () => ask("/solve", { text: text.value, number: (typed += 1) }));
 
 const wanted = readFragment(location.hash) ?? {};
+const isRecorded = recorded.length > 0 && !/^(drawn|typed)\//.test(wanted.problem ?? "");
 const [kind, family, op, seed] = (wanted.problem ?? "").split("/");
 if (kind === "drawn" && about.families.includes(family)) {
   find("family").value = family;
   find("op").value = op === "any" ? "" : op;
   find("seed").value = seed;
 }
-draw(wanted);
+if (isRecorded) say(`These ${recorded.length} problems were recorded when ${about.member} was trained and probed. Draw or type another one above.`);
+else draw(wanted);

@@ -5,14 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from igsm_pipeline.queries.tasks import TASKS, TaskName
-
-if TYPE_CHECKING:
-    from igsm_pipeline.player.scene import Scene
 
 STATIC = Path(__file__).with_name("static")
 MODULES = ("belief.js", "fragment.js", "elements.js", "text.js", "graph.js", "table.js", "player.js", "start.js")
@@ -50,7 +47,7 @@ _LEGEND = (
 )
 
 
-def player_fragment(scenes: Sequence[Scene], *, keys: Literal["here", "page"] = "here") -> str:
+def player_fragment(scenes: Sequence[Mapping[str, Any]], *, keys: Literal["here", "page"] = "here") -> str:
     """The player with its documents, style and script, to be put anywhere into the body of a page; once a page.
 
     Args:
@@ -63,7 +60,7 @@ def player_fragment(scenes: Sequence[Scene], *, keys: Literal["here", "page"] = 
     return f'<style>{style}</style>{shell(script, keys=keys, attributes=" data-scenes")}<script type="module">{bundle()}</script>'
 
 
-def player_page(title: str, scenes: Sequence[Scene], lead: str = "") -> str:
+def player_page(title: str, scenes: Sequence[Mapping[str, Any]], lead: str = "") -> str:
     """A whole page: the player and nothing else."""
     name = html.escape(title)
     return (
@@ -83,7 +80,7 @@ def shell(inside: str = "", *, keys: Literal["here", "page"], attributes: str = 
     panels = "".join(f'<div data-part="{name}"></div>' for name in ("text", "graph"))
     return (
         f'<section class="igsm-player" id="player" tabindex="-1" data-keys="{keys}" aria-label="{label}"{attributes}>'
-        f'{title}<p class="lead">{html.escape(LEAD)}</p><ul class="legend">{legend}</ul>{inside}{parts}'
+        f'{title}<p class="intro">{html.escape(LEAD)}</p><ul class="legend">{legend}</ul>{inside}{parts}'
         f'<p data-part="summary" aria-live="polite"></p><div class="panels">{panels}</div><div data-part="table"></div>'
         "<noscript><p>The player needs JavaScript; it loads nothing from elsewhere.</p></noscript></section>"
     )

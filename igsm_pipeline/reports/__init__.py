@@ -1,6 +1,6 @@
 """What the units of a member say, as one self-contained page: results first, a chapter for each question, provenance last.
 
-It reads the store and computes nothing anew.
+It reads the store and computes nothing anew, but for what the probes say of the problems that can be played.
 
 findings.py      role -> folder becomes rows: verdicts, probe scores, training curves, correlation
 results.py       the numbers of one member by name, and how they are said

@@ -7,7 +7,7 @@ from igsm_pipeline.stage import EVERY_STAGE, Check, Read, Stage
 
 STAGE = Stage(
     name="report",
-    version=2,
+    version=3,
     settings=ReportSettings,
     write="igsm_pipeline.reports.write:write_report",
     group="result",
@@ -16,5 +16,5 @@ STAGE = Stage(
     reads=(Read(EVERY_STAGE),),
     checks=(Check("self_contained", "The page loads nothing from elsewhere.", "igsm_pipeline.reports.checks:self_contained", blocking=False),),
     disk=lambda unit: 3e6,
-    work=lambda unit: 5.0 + 0.2 * len(unit.inputs),
+    work=lambda unit: 25.0 + 0.2 * len(unit.inputs),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from igsm_pipeline.player.recording import record_scenes
 from igsm_pipeline.reports.findings import Findings
 from igsm_pipeline.reports.report import build_report
 from igsm_pipeline.reports.settings import ReportSettings
@@ -12,7 +13,7 @@ from igsm_pipeline.store import Writing, write_atomically
 
 
 def write_report(settings: ReportSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write ``report.html`` and each chart as ``figures/NAME.svg`` and ``.png``.
+    """Write ``report.html``, each chart as ``figures/NAME.svg`` and ``.png``, and ``player.json`` (``player.recording``) where there are probes.
 
     Args:
         settings: which member, in words.
@@ -20,7 +21,8 @@ def write_report(settings: ReportSettings, inputs: Mapping[str, Path], writing: 
         writing: where the files go.
     """
     findings = Findings.read(inputs)
-    page = build_report(settings, findings)
+    scenes = record_scenes(settings.member, settings.experiment, inputs, writing.folder)
+    page = build_report(settings, findings, scenes)
     folder = writing.folder / "figures"
     folder.mkdir(exist_ok=True)
     for name, chart in page.charts.items():
@@ -29,3 +31,4 @@ def write_report(settings: ReportSettings, inputs: Mapping[str, Path], writing: 
     write_atomically(writing.folder / "report.html", page.render().encode())
     writing.counts["units"] = len(findings.sources)
     writing.counts["figures"] = len(page.charts)
+    writing.counts["played"] = len(scenes)

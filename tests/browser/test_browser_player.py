@@ -144,12 +144,12 @@ def test_both_solutions_and_both_weights_show_the_beliefs_of_the_document(opened
                 strengths = {task: said[solution][task][1][index] for task in ("known", "can_next", "nece_next")} | {"nece": said["nece"][index]}
                 for task, strength in strengths.items():
                     cell = row.locator(f"td[data-task={task}]")
-                    assert float(cell.locator(".number").inner_text().removesuffix(PERCENT)) == pytest.approx(100 * strength, abs=0.51)
+                    assert float(cell.locator(".amount").inner_text().removesuffix(PERCENT)) == pytest.approx(100 * strength, abs=0.51)
                     holds = scene["parameters"][index]["necessary"] if task == "nece" else truth[task][1][index] == 1
                     assert ("untrue" in cell.get_attribute("class").split()) == (not holds)
                     assert cell.locator(".unequal").count() == int((strength > 0.5) != holds)
                 number, strength, none = said[solution]["value"][1][index]
-                words = row.locator("td[data-task=value] .number").inner_text()
+                words = row.locator("td[data-task=value] .amount").inner_text()
                 assert words.startswith(f"{number} ·" if strength >= none else "none ·")
 
 
@@ -164,7 +164,7 @@ def test_every_question_is_drawn_in_the_graph_with_its_numbers(opened: Any, site
             node = page.locator(f"svg .node[data-index='{index}']")
             said = node.locator(".said").text_content()
             cell = page.locator(f"tbody tr[data-index='{index}'] td.chosen")
-            assert said == ("itself" if task == "dep" and index == scene["query"] else cell.locator(".number").text_content())
+            assert said == ("itself" if task == "dep" and index == scene["query"] else cell.locator(".amount").text_content())
     other = next(index for index, one in enumerate(scene["parameters"]) if one["rests_on"] and index != scene["query"])
     page.locator(f"svg .node[data-index='{other}']").click()
     assert scene["parameters"][other]["name"] in page.locator("[data-part=summary]").inner_text()
@@ -205,7 +205,7 @@ def test_nothing_is_wider_than_the_screen_and_buttons_are_large_enough_to_touch(
     for box in (button.bounding_box() for button in page.locator("[data-part=steps] button").all()):
         assert box["width"] >= 44
         assert box["height"] >= 38
-    cells = page.locator("td .number").evaluate_all("all => all.map(one => [one.scrollWidth, one.parentElement.clientWidth])")
+    cells = page.locator("td .amount").evaluate_all("all => all.map(one => [one.scrollWidth, one.parentElement.clientWidth])")
     assert all(needed <= room + 1 for needed, room in cells)
 
 

@@ -91,8 +91,8 @@ function node(scene, state, index, { x, y }, box, current, focus) {
     index === current ? ["now", "▸ this sentence"] : null,
     failed ? ["error", "✗ first error"] : null,
     state.task === "dep" && index === state.focus ? ["focus", "looked at"] : null,
-    one.graph ? null : ["unused", "nothing uses it"],
   ].filter(Boolean);
+  if (!tags.length && !one.graph) tags.push(["unused", "nothing uses it"]);
   const classes = ["node", belief?.holds ? "true" : "untrue", belief?.wrong ? "mistaken" : "", index === state.focus ? "focus" : ""];
   const bold = stated === undefined ? thing : `${thing} = ${stated}`;
   const said = belief ? shortWords(state.task, belief) : state.task === "dep" ? "itself" : "no probe";

@@ -76,7 +76,7 @@ function cell(scene, state, task, index) {
       "span",
       { class: "box", "aria-hidden": "true" },
       el("span", { class: "bar", style: `width:${100 * belief.strength}%` }),
-      el("span", { class: "number" }, words, percent(strong)),
+      el("span", { class: "amount" }, words, percent(strong)),
       belief.wrong ? el("span", { class: "unequal" }, "≠") : null,
     ),
     el("span", { class: "unseen" }, longWords(belief)),

@@ -6,7 +6,6 @@ reader.py    solves a problem, and asks every probe after every sentence
 scene.py     one problem as a JSON document: texts, graph, truth, beliefs
 choosing.py  which problems of a member are worth watching
 scenes.py    the chosen problems of a member, from the folders of its units
-recording.py the chosen problems, as the stage report writes them
 page.py      documents as a piece of a page, or as a page that loads nothing
 static/      what runs in the browser: plain JavaScript modules and their style
 """

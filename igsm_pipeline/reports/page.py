@@ -96,12 +96,15 @@ class Page:
         title: of the page.
         lead: what it is, in a sentence or two.
         above: one quiet line above the title.
+        charts: name -> chart, those that it shows.
+        beside: name -> content of the files that lie beside it.
     """
 
     title: str
     lead: str
     above: str = ""
     charts: dict[str, Chart] = field(default_factory=dict)
+    beside: dict[str, bytes] = field(default_factory=dict)
     _opening: list[str] = field(default_factory=list)
     _body: list[str] = field(default_factory=list)
     _contents: list[tuple[str, str]] = field(default_factory=list)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from igsm_pipeline.player.page import player_fragment
 from igsm_pipeline.reports.findings import Findings
-from igsm_pipeline.reports.page import Markup, Page
+from igsm_pipeline.reports.page import Page
 from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.background import write_learning, write_missing, write_problems, write_provenance
 from igsm_pipeline.reports.sections.examples import write_examples
@@ -25,29 +21,13 @@ CHAPTERS = (
 """The page's chapters, in order."""
 
 
-def build_report(settings: ReportSettings, findings: Findings, scenes: Sequence[Mapping[str, Any]] = ()) -> Page:
-    """The page of one member.
-
-    Args:
-        settings: which member, in words.
-        findings: what its units say.
-        scenes: the problems that can be played, as ``player.scene`` makes them.
-    """
+def build_report(settings: ReportSettings, findings: Findings) -> Page:
+    """The page of one member."""
     results = Results(settings, findings)
     page = Page(what_was_trained(results), what_it_does(results), f"iGSM report of {settings.member}")
     write_opening(page, results)
     for write in CHAPTERS:
-        if write is write_examples:
-            _write_player(page, scenes)
         write(page, results)
     write_missing(page)
     write_provenance(page, results)
     return page
-
-
-def _write_player(page: Page, scenes: Sequence[Mapping[str, Any]]) -> None:
-    if not scenes:
-        page.missing("Watch it think", "there are no V-probes of the trained model with solutions to play")
-        return
-    page.section("Watch it think")
-    page.markup(Markup(player_fragment(scenes)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,15 @@ def write_examples(page: Page, results: Results) -> None:
     """The player of the member's chosen problems; without probes a right and a wrong solution; nothing where nothing was judged."""
     scenes = played_problems(page, results)
     if scenes:
-        from igsm_pipeline.player.page import player_fragment  # noqa: PLC0415  (only where there is something to play)
+        from igsm_pipeline.player.files import RECORDED  # noqa: PLC0415  (only where there is something to play)
+        from igsm_pipeline.player.page import player_fragment  # noqa: PLC0415
 
         page.section(
             "Watch it think",
             f"{len(scenes)} problems, each with its solution and with what the probes read in the model's state after every sentence.",
         )
         page.markup(Markup(player_fragment(scenes)))
+        page.beside[RECORDED] = json.dumps(scenes, separators=(",", ":")).encode()
         return
     titles = (("One that it solves", True), ("One that it gets wrong", False))
     chosen = [(title, choose_example(results.findings, results.modulus, correct=right)) for title, right in titles]

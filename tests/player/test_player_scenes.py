@@ -15,16 +15,9 @@ from igsm_pipeline.notebook.member import MemberMind
 from igsm_pipeline.play.live import LiveMind
 from igsm_pipeline.play.opening import open_mind_files
 from igsm_pipeline.player.files import RECORDED
-from igsm_pipeline.player.recording import record_scenes
 from igsm_pipeline.player.scene import STEP_TASKS
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.publishing import publish
-
-
-def test_nothing_is_recorded_of_a_member_without_probes(tmp_path: Path) -> None:
-    assert record_scenes("mine", {}, {}, tmp_path) == []
-    assert record_scenes("mine", {}, {"v_probes/nece trained": tmp_path}, tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -91,6 +91,10 @@ class Findings:
         """Every row of every metrics table, linear probes and V-probes."""
         return [row for source in self.of("probe_scores") for row in source.tables("metrics")]
 
+    def beyond_text(self) -> list[Row]:
+        """What V-probes tell that the text alone does not, per task, slice and model."""
+        return [row for source in self.of("probe_scores") for row in source.tables("beyond_text")]
+
     def distances(self) -> list[Row]:
         """nece accuracy of necessary parameters by distance to the query, per probe and layer."""
         return [row for source in self.of("probe_scores") for row in source.tables("distance")]

@@ -98,6 +98,11 @@ class Results:
         return self.findings.probe_scores()
 
     @cached_property
+    def beyond_text(self) -> list[Row]:
+        """What the trained model's V-probes tell that trees on the text alone do not."""
+        return [row for row in self.findings.beyond_text() if row["probe"] == "v_probe" and row["gain"] is not None]
+
+    @cached_property
     def whole(self) -> dict[Key, Row]:
         """(task, slice, probe) -> score over all ops and queries."""
         return whole_scores(self.scores)

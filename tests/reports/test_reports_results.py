@@ -19,7 +19,7 @@ from igsm_pipeline.reports.settings import ReportSettings
 def results(**parts: Any) -> Results:
     """Results of a member without units, some of them given."""
     made = Results(ReportSettings(member="invented"), Findings(()))
-    made.__dict__.update({"verdicts": [], "scores": [], "correlation": [], "predictor": [], **parts})
+    made.__dict__.update({"verdicts": [], "scores": [], "correlation": [], "predictor": [], "beyond_text": [], **parts})
     return made
 
 
@@ -69,6 +69,16 @@ def event(part: str, excess: tuple[float, float, float], n: int = 30) -> dict[st
         **rates,
         **dict(zip(("excess", "excess_low", "excess_high"), excess, strict=True)),
     }
+
+
+def test_what_the_text_alone_tells_is_set_against_what_the_model_knows() -> None:
+    page = Page("a title", "a lead")
+    gains = (("nece", (0.2, 0.1, 0.3)), ("known", (0.0, -0.1, 0.1)))
+    names = ("gain", "gain_low", "gain_high")
+    rows = [{"task": task, "slice": "op<=max", "n": 9, **dict(zip(names, gain, strict=True))} for task, gain in gains]
+    write_knowing(page, results(scores=[score("nece", (0.25, 0.2, 0.3))], beyond_text=rows))
+    assert "no model at all: needed +20.0 (10.0 to 30.0); no evidence of a gain for computed." in page.render()
+    assert "beyond_text" in page.charts
 
 
 def test_figure_8_says_the_difference_and_where_there_is_no_evidence_of_one() -> None:

@@ -41,6 +41,7 @@ PROBES = {
     "random": Series("V-probe, random weights", ORANGE, "square"),
     "linear": Series("linear probe, trained model", SKY, "triangle-up"),
     "linear_random": Series("linear probe, random weights", PURPLE, "triangle-down"),
+    "text": Series("trees on the text, no model", GREEN, "diamond"),
     "majority": Series("always the commonest answer", GREY, "cross"),
 }
 """How probes and their controls are drawn and called."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.intervals.interval import Interval, from_columns
 from igsm_pipeline.intervals.share import share
 from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.charts.curves import looks
@@ -49,6 +49,10 @@ def write_knowing(page: Page, results: Results) -> None:
         _gains(page, results, found, how)
     else:
         page.missing("Gain over random weights", "no V-probe has been scored on a model with random weights")
+    if results.beyond_text:
+        _beyond_text(page, results)
+    else:
+        page.missing("Gain over the text alone", "no probe without a model has been scored")
     page.part("Every probe and its controls")
     page.how(
         "needed: will the answer need it? rests on: does one quantity depend on another? computed: is it known by now? its value: which number? "
@@ -76,7 +80,20 @@ def _findings(results: Results, part: str) -> list[str]:
         found.append(f"They find less for {listed(less)}.")
     if none:
         found.append(f"No evidence that it knows more than random weights: {listed(none)}.")
+    text = [(_plain(task_name(row["task"])), _over_text(row)) for row in results.beyond_text if row["slice"] == part]
+    if text:
+        over = [f"{name} {gain.value * 100:+.1f} ({100 * gain.low:.1f} to {100 * gain.high:.1f})" for name, gain in text if not no_evidence(gain)]
+        under = [name for name, gain in text if no_evidence(gain)]
+        found.append(
+            "Beside what trees read off the text with no model at all: "
+            + "; ".join([*([listed(over)] if over else []), *([f"no evidence of a gain for {listed(under)}"] if under else [])])
+            + "."
+        )
     return found
+
+
+def _over_text(row: Row) -> Interval:
+    return from_columns(row["gain"], row["gain_low"], row["gain_high"])
 
 
 def _plain(name: str) -> str:
@@ -97,6 +114,33 @@ def _gains(page: Page, results: Results, found: Sequence[tuple[str, str, Interva
     file = [(name, part, *gain[:3], n) for name, part, gain, n in found]
     head = ("question", *map(results.slice_name, parts))
     page.fold("gains", head, rows, "Points of balanced accuracy.", (("question", "slice", "gain", "gain_low", "gain_high", "n"), file))
+
+
+def _beyond_text(page: Page, results: Results) -> None:
+    rows = results.beyond_text
+    parts = [part for part in results.probed_slices if any(row["slice"] == part for row in rows)]
+    series = looks([results.slice_name(part) for part in parts])
+    marks = [
+        Mark(task_name(row["task"]), series[results.slice_name(row["slice"])], percent(_over_text(row)), row["n"])
+        for row in rows
+        if row["slice"] in parts
+    ]
+    words = (
+        "Gain in balanced accuracy of V-probes over trees that read the text without a model, by question and kind of problem, with 95% intervals."
+    )
+    page.chart(
+        draw_intervals(
+            "beyond_text", words, marks, axis="gain over the text alone, points of balanced accuracy", domain=None, lines={"no difference": 0.0}
+        ),
+        "V-probe less trees on the text, on the same queries.",
+        "Some answers can be read off the words near a quantity, with no model at all.",
+        "Right of the dashed line the model's state tells more than that.",
+    )
+    cells = {(row["task"], row["slice"]): _over_text(row) for row in rows}
+    lines = [(task_name(task), *(interval_cell(cells.get((task, part))) for part in parts)) for task in dict.fromkeys(row["task"] for row in rows)]
+    names = ("task", "slice", "n", "gain", "gain_low", "gain_high")
+    file = [[row[name] for name in names] for row in rows]
+    page.fold("beyond_text", ("question", *map(results.slice_name, parts)), lines, "Points of balanced accuracy.", (names, file))
 
 
 def _one_slice(page: Page, results: Results, number: int, part: str) -> None:

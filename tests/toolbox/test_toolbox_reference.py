@@ -1,0 +1,65 @@
+"""The reference pages hold every setting, stage, table, column and command that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from igsm_pipeline.catalog.catalog import describe_views
+from igsm_pipeline.cli.app import app
+from igsm_pipeline.experiments.experiment import ExperimentSettings
+from igsm_pipeline.planning.flow import STAGES
+from igsm_pipeline.toolbox.reference import PAGES, commands_page, settings_page, stages_page, tables_page
+
+ROOT = Path(__file__).parents[2]
+
+
+def rows_below(page: str, heading: str) -> dict[str, list[str]]:
+    """First cell -> the others, of the table below a heading."""
+    part = page.split(f"\n## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
+    cells = [re.split(r"(?<!\\)\|", line.strip("|")) for line in part.splitlines() if line.startswith("| `")]
+    return {row[0].strip(): [cell.strip() for cell in row[1:]] for row in cells}
+
+
+def test_every_setting_stands_there_with_its_default():
+    page, settings = settings_page(), ExperimentSettings()
+    for section, values in settings:
+        if not hasattr(values, "canonical"):
+            continue
+        rows = rows_below(page, section)
+        assert set(rows) == {f"`{name}`" for name in type(values).model_fields}
+        for name, field in type(values).model_fields.items():
+            kind, default, words = rows[f"`{name}`"]
+            assert kind
+            assert words == " ".join((field.description or "").split()).replace("|", "\\|")
+            if isinstance(field.default, (int, float, str)) and default != '`""`':
+                assert yaml.safe_load(default.strip("`")) == (field.default if field.default != "" else None)
+
+
+def test_every_stage_check_table_and_column_stands_there():
+    stages, tables = stages_page(), tables_page()
+    for stage in STAGES.values():
+        assert f"\n## {stage.name}\n\n{stage.words}" in stages
+        assert set(rows_below(stages, stage.name)) == {f"`{check.name}`" for check in stage.checks}
+    for name, _, columns in describe_views():
+        assert set(rows_below(tables, name)) == {f"`{column.name}`" for column in columns}
+
+
+def test_every_command_stands_there_with_its_options():
+    page, group = commands_page(), typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if command.hidden:
+            continue
+        words = " ".join(rows_below(page, f"igsm {name}"))
+        for parameter in command.params:
+            if not getattr(parameter, "hidden", False):
+                assert all(f"`{word}`" in words for word in parameter.opts if word.startswith("-")), (name, parameter.name)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_the_site_lists_the_page(path: str):
+    assert path in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")

@@ -79,6 +79,7 @@ def stage_metadata(run: StageRun) -> Metadata:
         metadata["dagster/uri"] = folder.as_uri()
     if run.stage.name == "report" and run.units:
         metadata["page"] = dg.MetadataValue.path(run.folders()[0] / "report.html")
+        metadata["play it live"] = " ".join(["igsm play", str(run.units[0].settings["member"])])
     if table := stage_table(run):
         metadata["table"] = dg.MetadataValue.md(table)
     if plot := stage_plot(run):

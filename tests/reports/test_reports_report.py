@@ -15,7 +15,10 @@ import pytest
 from igsm_pipeline.probes.scoring import METRICS_SCHEMA, score_distances, score_predictions
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate
 from igsm_pipeline.problems.write import write_problem_set
+from igsm_pipeline.reports.findings import Findings, Source
 from igsm_pipeline.reports.page import foreign_references
+from igsm_pipeline.reports.results import Results
+from igsm_pipeline.reports.sections.opening import what_was_trained
 from igsm_pipeline.reports.settings import ReportSettings
 from igsm_pipeline.reports.write import write_report
 from igsm_pipeline.store import Store, Unit, Writing
@@ -135,6 +138,13 @@ def test_the_first_screen_says_what_was_trained_and_three_numbers_with_n_interva
     assert opening.count('class="card"') == 3
     assert opening.count("data-chart=") == 2
     assert "✓ every step right" in opening
+
+
+@pytest.mark.parametrize(("layers", "start"), [(4, "A 4-layer"), (8, "An 8-layer"), (12, "A 12-layer"), (18, "An 18-layer")])
+def test_the_title_has_the_right_article(layers, start):
+    manifest = {"settings": {"model": {"layers": layers}}, "counts": {"parameters": 408_000}}
+    results = Results(ReportSettings(member="invented"), Findings((Source("checkpoint", "checkpoint", Path(), manifest),)))
+    assert what_was_trained(results).startswith(f"{start} language model of 408 thousand weights")
 
 
 def test_results_come_first_and_provenance_last(report):

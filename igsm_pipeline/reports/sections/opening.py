@@ -32,7 +32,8 @@ def what_was_trained(results: Results) -> str:
     layers = f"{model['layers']}-layer " if model.get("layers") else ""
     read = f" on {_size(counts['tokens'])} tokens" if counts.get("tokens") else ""
     start = "trained on" if model.get("path") else "trained from scratch"
-    return f"A {layers}language model of {size}, {start}{read} of made-up arithmetic stories"
+    article = "An" if layers.startswith(("8", "11-", "18-")) else "A"
+    return f"{article} {layers}language model of {size}, {start}{read} of made-up arithmetic stories"
 
 
 def _size(number: int) -> str:

@@ -33,7 +33,9 @@ class ModelSettings(Settings):
     rope_theta: float = Field(10_000.0, gt=1, description="base of the rotary frequencies; short windows learn better with a small one")
     initializer_range: float = Field(0.02, gt=0, le=1, description="standard deviation of fresh weights; GPT-2's 0.02 suits widths near 768")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout of embeddings, attention weights and residual branches")
-    path: str | None = Field(None, description="folder of a foreign causal model; the other fields are then ignored")
+    path: str | None = Field(
+        None, description="folder of a foreign causal model, counted from the folder of the experiment file; the other fields are then ignored"
+    )
 
     @model_validator(mode="after")
     def _rotary_part_is_even(self) -> Self:

@@ -108,6 +108,19 @@ def publish(member: Member, store: Store, out: Path) -> Publication:
     return Publication(out, size, missing)
 
 
+def card_of(member: Member, store: Store) -> str:
+    """The model card of a member as Markdown, as ``publish`` writes it.
+
+    Raises:
+        NotFound: the member has no finished checkpoint.
+    """
+    plan = make_plan(member, store)
+    done = [unit for unit, state in zip(plan.units, plan.freshness, strict=True) if state.fresh]
+    if not any(unit.stage == "checkpoint" for unit in done):
+        raise NotFound(f"no finished checkpoint of {member.key} to describe: make it with `igsm run {member.key} --stage checkpoint`")
+    return card_text(_facts(member, store, done, missing_parts(plan), rows_of(METRICS, done, store)))
+
+
 def check_out(out: Path) -> None:
     """Refuse a place that has something else in it, or where nothing can be written.
 

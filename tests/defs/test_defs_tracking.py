@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from igsm_pipeline.defs.tracking.final import final_metrics
 from igsm_pipeline.defs.tracking.runs import Curves, metric_values
 from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.training.curves import METRICS
@@ -51,3 +52,34 @@ def test_rows_are_sent_once_and_warnings_become_tags_even_when_they_come_late(tm
     assert client.tags == {"igsm.warning.step 4": "accuracy stayed at 1% while the loss fell"}
     assert sorted(client.metrics)[-1] == ("loss", 2.0, 4)
     assert len(client.metrics) == 5
+
+
+def test_final_metrics_are_the_numbers_of_the_store_by_names_that_sort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    store = Store.at_home()
+    training = Unit("checkpoint", "checkpoint", 1, {})
+    with store.write(training):
+        pass
+    verdicts = [
+        {"slice": "op<=max", "beams": beams, "op": 2, "correct": right, "final_answer_correct": right, "finished": True, "error": None}
+        | {"unnecessary_operations": 0, "unnecessary_parameters": extra}
+        for beams, right, extra in ((1, True, 2), (1, True, 1), (1, False, 9), (1, True, 0), (4, True, 0))
+    ]
+    scores = [
+        {
+            "task": "nece",
+            "slice": "op=max",
+            "probe": probe,
+            "subset": "all",
+            "op": None,
+            "chosen": None,
+            "layer": None,
+            "balanced_accuracy_gain": gain,
+        }
+        for probe, gain in (("v_probe", 0.25), ("random", None))
+    ]
+    monkeypatch.setattr("igsm_pipeline.reports.findings.finished_verdicts", lambda units, store: verdicts)
+    monkeypatch.setattr("igsm_pipeline.toolbox.publishing.rows_of", lambda table, units, store: scores)
+    found = dict(final_metrics([training], store))
+    assert found.pop("final/training_seconds") >= 0
+    assert found == {"final/op__max": 0.75, "final/redundancy op__max": 1.0, "final/gain nece op_max": 0.25}

@@ -18,6 +18,7 @@ import dagster as dg
 from igsm_pipeline.defs.graph.partitions import MEMBERS, member_tags
 from igsm_pipeline.defs.graph.results import catalogued, check_specs, materialized, registered
 from igsm_pipeline.defs.graph.retries import retried
+from igsm_pipeline.defs.tracking.final import send_results
 from igsm_pipeline.defs.tracking.registry import register
 from igsm_pipeline.defs.tracking.runs import Tracking, train
 from igsm_pipeline.planning.flow import STAGES
@@ -47,7 +48,13 @@ def stage_asset(stage: Stage, before: Sequence[str]) -> dg.AssetsDefinition:
         run, links = train(tracking, context.partition_key, {"dagster_run": context.run_id})
         return materialized(run, links)
 
-    body: Callable[..., Result] = trained if stage.name == "checkpoint" else computed
+    def reported(context: dg.AssetExecutionContext, tracking: Tracking) -> Result:
+        run = run_stage(context.partition_key, stage.name)
+        send_results(tracking, context.partition_key)
+        return materialized(run)
+
+    bodies: dict[str, Callable[..., Result]] = {"checkpoint": trained, "report": reported}
+    body = bodies.get(stage.name, computed)
     return dg.asset(
         name=stage.name,
         description=stage.words,

@@ -150,10 +150,14 @@ def _register(
         "igsm.member": member.key,
         "igsm.git_revision": git_revision(),
         "igsm.tokens": str(manifest["counts"].get("tokens", "unknown")),
+        "license": "MIT",
         **score.tags(),
     }
     source = _log_model(note["run_id"], str(store.path(checkpoint)))
     version = mlflow.register_model(source, name, tags=tags)
+    solved = f"{score.correct.percent()} % of {score.correct.n:,} unseen problems of {TEST_SLICE} fully correct"
+    words = f"{member.settings.title or member.key}; {solved}. MIT license."
+    client.update_model_version(name, version.version, description=words)
     client.set_tag(note["run_id"], "igsm.registered_model", f"{name}/{version.version}")
     _log_verdicts(client, note["run_id"], str(version.version), units, store)
     try:

@@ -1,0 +1,77 @@
+"""What a member shows in the end, on the MLflow run of its training: final metrics to sort and plot by, the report, and the model's card."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from igsm_pipeline.defs.tracking.runs import Tracking, clean_name, mlflow_folder, read_note
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.store import Store, Unit, write_atomically
+
+_LOG = logging.getLogger(__name__)
+
+
+def send_results(tracking: Tracking, member: str) -> bool:
+    """Send a finished member's final metrics, report and card to the MLflow run of its training, once per report.
+
+    MLflow only shows what the store has: if it cannot be written, this warns and the member is as finished as before.
+
+    Args:
+        tracking: the MLflow to use.
+        member: key of the member.
+
+    Returns:
+        Whether anything was sent.
+    """
+    units, store = units_of(find_member(member)), Store.at_home()
+    report = next((unit for unit in units if unit.stage == "report"), None)
+    note = read_note(next(unit for unit in units if unit.stage == "checkpoint"))
+    if report is None or not note:
+        return False
+    sent = mlflow_folder() / "results" / report.fingerprint
+    content = str(store.manifest(report)["content"])
+    if sent.is_file() and sent.read_text() == content:
+        return False
+    try:
+        _send(tracking, member, note["run_id"], store.path(report) / "report.html", dict(final_metrics(units, store)))
+    except Exception as error:  # any fault of MLflow or its database
+        _LOG.warning("MLflow does not take the results of %s (%s); they are in the store", member, error)
+        return False
+    sent.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(sent, content.encode())
+    return True
+
+
+def final_metrics(units: list[Unit], store: Store) -> Iterator[tuple[str, float]]:
+    """Names and values: ``final/SLICE`` (share of fully correct solutions, greedy), ``final/redundancy SLICE`` (unnecessary parameters per correct
+    solution), ``final/gain TASK SLICE`` (balanced accuracy of the V-probe minus that of its control) and ``final/training_seconds``."""
+    from igsm_pipeline.probes.stage import METRICS  # noqa: PLC0415  (keeps the code location light)
+    from igsm_pipeline.reports.findings import finished_verdicts  # noqa: PLC0415
+    from igsm_pipeline.reports.paper_rows import accuracy_rows, whole_scores  # noqa: PLC0415
+    from igsm_pipeline.toolbox.publishing import rows_of  # noqa: PLC0415
+
+    done = [unit for unit in units if store.check(unit).fresh]
+    for unit in done:
+        if unit.stage == "checkpoint":
+            yield "final/training_seconds", float(store.manifest(unit)["seconds"])
+    for row in accuracy_rows(finished_verdicts(units, store)):
+        if row.beams == 1:
+            yield clean_name(f"final/{row.slice}"), row.correct.value
+            if row.correct.hits:
+                yield clean_name(f"final/redundancy {row.slice}"), row.extra_parameters.value
+    for (task, part, probe), score in whole_scores(rows_of(METRICS, done, store)).items():
+        if probe == "v_probe" and score["balanced_accuracy_gain"] is not None:
+            yield clean_name(f"final/gain {task} {part}"), float(score["balanced_accuracy_gain"])
+
+
+def _send(tracking: Tracking, member: str, run_id: str, report: Path, metrics: dict[str, float]) -> None:
+    from igsm_pipeline.toolbox.publishing import card_of  # noqa: PLC0415  (keeps the code location light)
+
+    client = tracking.client()
+    for name, value in metrics.items():
+        client.log_metric(run_id, name, value)
+    client.log_artifact(run_id, str(report), "report")
+    client.log_text(run_id, card_of(find_member(member), Store.at_home()), "report/model_card.md")

@@ -58,7 +58,7 @@ def test_each_stage_shows_counts_address_time_folder_and_what_people_look_for(ti
         assert any(name.endswith(" per second") for name in found)
     if stage == "report":
         assert found["page"].value.endswith("report.html")
-        assert found["play it live"].value == f"igsm play {MEMBER}"
+        assert found["play it live"] == f"igsm play {MEMBER}"
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from igsm_pipeline.toolbox.reference import PAGES
+from igsm_pipeline.cli.reference import PAGES
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

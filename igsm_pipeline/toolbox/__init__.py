@@ -6,7 +6,6 @@ publishing.py   ``igsm publish``: a member as a folder for the Hugging Face Hub;
 gallery.py      example problems as a page
 law_tables.py   statistics of the data law, to compare generators
 claims.py       a member's numbers as Markdown tables for README and docs
-reference.py    the reference pages of the documentation
 project.py      ``igsm init``: a new project folder and its first files
 doctor.py       examines this installation
 garbage.py      finds units that nothing needs any more

@@ -5,12 +5,15 @@ A page keeps the tables between two comments; ``igsm report --claims`` writes th
     <!-- claims: data/published/small -->
     <!-- end of claims -->
 
+``<!-- claims: data/published/small, headline -->`` asks for one short table.
+
 Ours: all of it.
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,14 +36,15 @@ from igsm_pipeline.verification.stage import VERDICTS
 
 Row = dict[str, Any]
 TABLES = (VERDICTS, METRICS, BEYOND_TEXT, CURVE, CORRELATION, PREDICTOR)
-_BLOCK = re.compile(r"(?P<open><!-- claims: (?P<what>[^\n]+?) -->\n).*?(?P<close><!-- end of claims -->)", re.DOTALL)
+_BLOCK = re.compile(r"(?P<open><!-- claims: (?P<what>[^\n]+?)(?P<short>, headline)? -->\n).*?(?P<close><!-- end of claims -->)", re.DOTALL)
 
 
-def claims(what: str) -> str:
+def claims(what: str, *, short: bool = False) -> str:
     """Markdown tables of everything that a member shows, with n and 95% intervals by problem.
 
     Args:
         what: a member, or a folder that ``igsm publish`` wrote.
+        short: one table of a few rows instead, no line longer than 120 characters.
 
     Raises:
         NotFound: there is no such member.
@@ -57,6 +61,8 @@ def claims(what: str) -> str:
     if not tables[VERDICTS.name]:
         raise BadInput("WHAT", "must have verdicts", f"none of {what}", f"compute them with `igsm run {what}`")
     op_max = int(said["settings"]["family"]["op_max"])
+    if short:
+        return f"{textwrap.fill(_about(said), 118)}\n\n{_headline(tables, op_max)}"
     parts = [_about(said), _accuracies(tables[VERDICTS.name], op_max)]
     parts += [part for part in (_probes(tables, op_max), _mistakes(tables, op_max)) if part]
     return "\n\n".join(parts)
@@ -80,7 +86,7 @@ def rewrite_claims(page: Path) -> int:
         text = page.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(str(page), "must be a Markdown page", f"{type(error).__name__}", "name a page that can be read") from None
-    new, number = _BLOCK.subn(lambda block: f"{block['open']}\n{claims(block['what'])}\n\n{block['close']}", text)
+    new, number = _BLOCK.subn(lambda block: f"{block['open']}\n{claims(block['what'], short=bool(block['short']))}\n\n{block['close']}", text)
     if not number:
         raise BadInput(
             str(page), "must hold a block of claims", "none", "add <!-- claims: MEMBER --> and <!-- end of claims --> on lines of their own"
@@ -112,6 +118,23 @@ def _accuracies(verdicts: Sequence[Row], op_max: int) -> str:
     rows = [(slice_name(row.slice, op_max), row.correct.percent(), f"{row.n:,}") for row in greedy]
     rows += [(f"{row.op} operation{'s' * (row.op != 1)}", row.correct.percent(), f"{row.n:,}") for row in accuracy_by_op(verdicts) if row.beams == 1]
     return _table(("fully correct, greedy, unseen problems", "%, 95% interval", "n"), rows)
+
+
+def _headline(tables: Mapping[str, Sequence[Row]], op_max: int) -> str:
+    """Accuracies by slice; on the first slice, what V-probes know, beside random weights and the text alone."""
+    greedy = [row for row in accuracy_rows(tables[VERDICTS.name]) if row.beams == 1 and row.slice != "by_op"]
+    rows = [(f"solves {slice_name(row.slice, op_max)}, fully correct", f"{row.correct.percent()} %", f"n = {row.n:,}") for row in greedy]
+    whole = whole_scores(tables[METRICS.name])
+    floor = {(row["task"], row["slice"]): row for row in tables[BEYOND_TEXT.name] if row["probe"] == "v_probe"}
+    first = next((part for _, part, probe in whole if probe == "v_probe"), None)
+    for (task, part, probe), row in whole.items():
+        if probe == "v_probe" and part == first:
+            beside = [("random weights", whole.get((task, part, "random")), "balanced_accuracy"), ("text alone", floor.get((task, part)), "text")]
+            shown = ", ".join(
+                f"{name} {100 * other[column]:.1f}" for name, other, column in beside if other is not None and other[column] is not None
+            )
+            rows.append((f"its state knows {task} (V-probe, balanced)", f"{_percent(row, 'balanced_accuracy')} %", shown))
+    return _table(("what", "measured, 95% by problem", "beside it"), rows)
 
 
 def _probes(tables: Mapping[str, Sequence[Row]], op_max: int) -> str:

@@ -99,7 +99,8 @@ def test_versions_compete_and_the_champion_loads_and_solves(
     monkeypatch.setenv("IGSM_HOME", str(home))
     (home / "experiments").mkdir(parents=True)
     (home / "experiments" / "mine.yaml").write_text(
-        "base: mini\nmodel: {layers: 1, heads: 2, head_width: 16, partial_rotary_factor: 0.5}\nprobes: {tasks: []}\ngrid: {training.seed: {s0: 0, s1: 1, s2: 2}}\n"
+        "base: mini\nmodel: {layers: 1, heads: 2, head_width: 16, partial_rotary_factor: 0.5}\n"
+        "probes: {tasks: []}\ngrid: {training.seed: {s0: 0, s1: 1, s2: 2}}\n"
     )
     store, tracking = Store.at_home(), Tracking()
     found = []

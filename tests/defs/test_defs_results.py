@@ -19,7 +19,7 @@ from igsm_pipeline.store import Store
 PLOTTED = {"problem_sets", "token_shards", "checkpoint", "generations", "verdicts", "probe_scores"}
 TABLED = {"problem_sets", "generations", "verdicts", "probe_scores", "error_correlation"}
 IN_PARQUET = {
-    "problem_sets", "token_shards", "generations", "verdicts", "probe_queries", "activation_cache", "linear_probes", "v_probes",
+    "problem_sets", "token_shards", "generations", "verdicts", "probe_queries", "activation_cache", "linear_probes", "v_probes", "text_probes",
     "probe_scores", "error_correlation",
 }  # fmt: skip
 

@@ -77,6 +77,18 @@ def test_a_page_gets_its_blocks_anew_and_keeps_the_rest(tmp_path: Path, monkeypa
     assert page.read_text() == first
 
 
+def test_a_headline_is_short_and_names_what_stands_beside(tmp_path: Path) -> None:
+    publish_made_up(tmp_path / "published")
+    text = claims(str(tmp_path / "published"), short=True)
+    assert f"| solves 1 to 3 operations, fully correct | {share(30, 40).percent()} % | n = 40 |" in text
+    assert "| its state knows nece (V-probe, balanced) | 90.0 (89.0 to 91.0) % | random weights 65.0 |" in text
+    assert max(map(len, text.splitlines())) <= 120
+    page = tmp_path / "page.md"
+    page.write_text(f"<!-- claims: {tmp_path / 'published'}, headline -->\n<!-- end of claims -->\n")
+    assert rewrite_claims(page) == 1
+    assert text in page.read_text()
+
+
 def test_what_has_no_claims_is_refused_and_the_page_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IGSM_HOME", str(tmp_path / "data"))
     page = tmp_path / "page.md"

@@ -13,9 +13,9 @@ from igsm_pipeline.catalog.catalog import describe_views
 from igsm_pipeline.cli.app import app
 from igsm_pipeline.experiments.experiment import ExperimentSettings
 from igsm_pipeline.planning.flow import STAGES
-from igsm_pipeline.toolbox.reference import PAGES, commands_page, settings_page, stages_page, tables_page
+from igsm_pipeline.cli.reference import PAGES, commands_page, settings_page, stages_page, tables_page
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def rows_below(page: str, heading: str) -> dict[str, list[str]]:

@@ -11,9 +11,9 @@ import yaml
 
 from igsm_pipeline.catalog.catalog import describe_views
 from igsm_pipeline.cli.app import app
+from igsm_pipeline.cli.reference import PAGES, commands_page, settings_page, stages_page, tables_page
 from igsm_pipeline.experiments.experiment import ExperimentSettings
 from igsm_pipeline.planning.flow import STAGES
-from igsm_pipeline.cli.reference import PAGES, commands_page, settings_page, stages_page, tables_page
 
 ROOT = Path(__file__).parents[1]
 

@@ -63,7 +63,7 @@ def stages_page() -> str:
 
 def commands_page() -> str:
     """Every command of ``igsm`` with its arguments and options."""
-    from igsm_pipeline.cli.app import app  # noqa: PLC0415  (the commands load the whole toolbox)
+    from igsm_pipeline.cli.app import app
 
     parts = ["# Commands", "Every command answers `--help`, and a wrong word with one line and exit code 2."]
     group = typer.main.get_command(app)

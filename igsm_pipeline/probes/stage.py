@@ -277,7 +277,7 @@ V_PROBES = Stage(
 )
 TEXT_PROBES = Stage(
     name="text_probes",
-    version=1,
+    version=2,
     settings=TextProbeSettings,
     write="igsm_pipeline.probes.text_probe:write_text_probes",
     group="mind",

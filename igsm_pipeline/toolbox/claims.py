@@ -31,7 +31,7 @@ from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, write_atomically
 from igsm_pipeline.toolbox.published import is_published, read_published
-from igsm_pipeline.toolbox.publishing import made_with, provenance_of, rows_of
+from igsm_pipeline.toolbox.publishing import provenance_of, rows_of
 from igsm_pipeline.verification.stage import VERDICTS
 
 Row = dict[str, Any]
@@ -108,15 +108,22 @@ def _about(said: Mapping[str, Any]) -> str:
     sizes = [f"{counts['parameters']:,} parameters"] if "parameters" in counts else []
     if "tokens" in counts:
         sizes += [f"{counts['tokens'] / 1e6:.1f}M tokens, {training['seconds'] / 60:.0f} minutes of training"]
-    made = made_with(said)["computed with"]
-    what = ", ".join([*sizes, "one trained model"])
-    return f"**{said['member']}**: {what}. Computed with {made}. Intervals are 95%, by problem; they do not cover seeds."
+    what, by = ", ".join([*sizes, "one trained model"]), said["published_with"]
+    machines = dict.fromkeys(
+        f"{one.get('processor') or one.get('machine', 'an unknown machine')}, torch {one.get('torch', '?')}" for one in said["made_on"]
+    )
+    made = f"Computed on {'; '.join(machines)}; written at commit {by['commit'][:10]}."
+    return f"**{said['member']}**: {what}. {made} Intervals are 95%, by problem; they do not cover seeds."
 
 
 def _accuracies(verdicts: Sequence[Row], op_max: int) -> str:
     greedy = [row for row in accuracy_rows(verdicts) if row.beams == 1]
     rows = [(slice_name(row.slice, op_max), row.correct.percent(), f"{row.n:,}") for row in greedy]
-    rows += [(f"{row.op} operation{'s' * (row.op != 1)}", row.correct.percent(), f"{row.n:,}") for row in accuracy_by_op(verdicts) if row.beams == 1]
+    rows += [
+        (f"{row.op} operation{'s' * (row.op != 1)} (equal shares)", row.correct.percent(), f"{row.n:,}")
+        for row in accuracy_by_op(verdicts)
+        if row.beams == 1 and (row.op or 0) <= op_max
+    ]
     return _table(("fully correct, greedy, unseen problems", "%, 95% interval", "n"), rows)
 
 

@@ -54,7 +54,7 @@ CARD = "README.md"
 MODEL_FILES = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "*token*.json", "vocab.json", "merges.txt")
 NEEDED = ("world", "checkpoint", "verdicts", "control", "v_probes", "probe_scores", "error_correlation", "report")
 """Stages whose units are published; earlier stages are not."""
-_FROM_LABEL = re.compile(r"u\.labels->>'(\w+)'")
+_FROM_LABEL = re.compile(r"(?:CAST\()?u\.labels->>'(\w+)'(?: AS \w+\))?")
 """The form in which a table declares a column from a unit's label."""
 
 
@@ -160,7 +160,7 @@ def gather_table(table: Table, parts: Iterable[tuple[Mapping[str, Any], Path]]) 
     for labels, folder in parts:
         for path in sorted(folder.glob(table.files)):
             read = pq.read_table(path, partitioning=None)
-            said = {name: labels[label] for name, label in derived.items()} | {name: labels[name] for name in declared if name in labels}
+            said = {name: labels.get(label) for name, label in derived.items()} | {name: labels[name] for name in declared if name in labels}
             columns = {name: pa.array([value] * len(read)) for name, value in said.items()}
             columns |= {name: read[name] for name in declared if name in read.column_names and name not in columns}
             found.append(pa.table(columns))
@@ -228,7 +228,7 @@ def _facts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[st
         parameters=int(counts["parameters"]),
         counts=counts,
         seconds=provenance["seconds"],
-        made_with=made_with(provenance),
+        made_with=_made_with(provenance),
         prompt=f"{end}{SPECIALS[BEGIN]}{problem}{SPECIALS[SOLUTION]}",
         end=end,
         verdicts=finished_verdicts(done, store),
@@ -269,7 +269,7 @@ def provenance_of(member: Member, store: Store, done: Sequence[Unit]) -> dict[st
     }
 
 
-def made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
+def _made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
     """The lines of the card about software and machines."""
     by, made = provenance["published_with"], provenance["made_on"]
     return {

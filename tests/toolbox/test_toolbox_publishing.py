@@ -26,7 +26,7 @@ from igsm_pipeline.intervals.share import share
 from igsm_pipeline.notebook.member import MemberMind
 from igsm_pipeline.notebook.published import PublishedMind
 from igsm_pipeline.probes.settings import Arm
-from igsm_pipeline.probes.stage import METRICS, SELECTION
+from igsm_pipeline.probes.stage import CURVE, METRICS, SELECTION
 from igsm_pipeline.probes.v_probe import predict
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
@@ -137,6 +137,12 @@ def test_a_gathered_table_has_the_declared_columns_under_the_members_own_names(t
     assert chosen is not None
     assert chosen.to_pylist() == [{"model": "random", "task": "dep", "layer": 2}]
     assert gather_table(VERDICTS, [({"slice": "op=max", "beams": 1}, folders[0])]) is None
+    for folder in folders:
+        pq.write_table(pa.table({"step": [4], "n": [9]}), folder / "curve.parquet")
+    of_arms = {"task": "nece", "arm": "trained"}
+    curves = gather_table(CURVE, [(of_arms, folders[0]), ({**of_arms, "layer": 2}, folders[1])])
+    assert curves is not None
+    assert [(row["task"], row["model"], row["layer"]) for row in curves.to_pylist()] == [("nece", "trained", None), ("nece", "trained", 2)]
 
 
 def test_a_place_that_holds_something_else_is_refused(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from igsm_pipeline.probes.checks import beats_random, linear_probes_chosen, v_probes_trained
+from igsm_pipeline.probes.checks import beats_random, beats_text, linear_probes_chosen, v_probes_trained
 from igsm_pipeline.probes.scoring import METRICS_SCHEMA
-from igsm_pipeline.probes.stage import LOSSES, SELECTION
+from igsm_pipeline.probes.stage import BEYOND_TEXT, LOSSES, SELECTION
 
 VALUE = ("value", "op<=max")
 
@@ -63,6 +63,27 @@ def test_a_gain_on_a_subset_of_the_queries_is_none(tmp_path: Path) -> None:
 def test_a_probe_without_control_fails(tmp_path: Path) -> None:
     outcome = beats_random(scored(tmp_path, gain("v_probe", None), gain("random", 0.3)))
     assert (outcome.passed, outcome.message) == (False, "no probe was compared with its control")
+
+
+def over_text(task: str, low: float, *, missed: int = 9, probe: str = "v_probe") -> dict[str, Any]:
+    """A row of beyond_text whose gain begins at ``low``."""
+    known = {"task": task, "slice": "op=max", "probe": probe, "missed": missed, "gain": low + 0.05, "gain_low": low}
+    return {**dict.fromkeys(BEYOND_TEXT.schema().names), **known}
+
+
+def beyond(folder: Path, *rows: dict[str, Any]) -> Any:
+    """Units of probe_scores with these rows of beyond_text."""
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=BEYOND_TEXT.schema()), folder / "beyond_text.parquet")
+    return SimpleNamespace(tables=lambda: [folder / "beyond_text.parquet"])
+
+
+def test_a_probe_must_beat_the_text_where_the_text_errs(tmp_path: Path) -> None:
+    good = beats_text(beyond(tmp_path, over_text("nece", 0.01), over_text("known", -0.2, missed=0), over_text("nece", -0.3, probe="random")))
+    assert (good.passed, good.metadata["gains"]) == (True, {"nece on op=max": 0.06})
+    bad = beats_text(beyond(tmp_path, over_text("nece", 0.01), over_text("dep", -0.01)))
+    assert (bad.passed, bad.message) == (False, "no gain over the text alone: dep on op=max")
+    none = beats_text(beyond(tmp_path, over_text("known", -0.2, missed=0)))
+    assert (none.passed, none.message) == (False, "no probe was compared with the text")
 
 
 def unit(folder: Path, **settings: Any) -> Any:

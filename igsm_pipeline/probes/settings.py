@@ -40,7 +40,7 @@ class VProbeSettings(Settings):
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 computes the frozen model's matrix products under autocast")
     seed: int = Field(0, ge=0)
     layer: int | None = added_field(None, ge=1, description="the head reads the output of this layer; None: of the last one")
-    held_out: int = added_field(0, ge=0, description="training problems that no step sees; the probe is scored on them as it trains")
+    held_out: int = added_field(0, ge=0, description="training problems that no step sees, at most half; the probe is scored on them as it trains")
     device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
     checkpoint_every: int = runtime_field(1000, why="steps between two saved states; a resumed training gives the same probe", ge=1)
 

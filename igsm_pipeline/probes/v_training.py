@@ -85,7 +85,7 @@ class _Training:
 
     def __init__(self, settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, num_classes: int, device: torch.device) -> None:
         self.settings, self.model, self.tokens, self.num_classes, self.device = settings, freeze(model), tokens, num_classes, device
-        seen = max(1, len(tokens.problems) - settings.held_out)
+        seen = len(tokens.problems) - min(settings.held_out, len(tokens.problems) // 2)
         self.held = np.arange(seen, len(tokens.problems))
         self.batches = Batches(tokens.lengths()[:seen], settings.batch_problems, settings.seed)
         self.labels = torch.from_numpy(tokens.label)

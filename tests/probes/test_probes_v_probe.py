@@ -149,6 +149,8 @@ def test_held_out_problems_are_scored_and_never_trained_on(training: QueryTokens
     again = train_v_probe(settings, model, flipped, num_classes=2, folder=tmp_path / "flipped", device=CPU, label="test")
     assert same(part.probe, again.probe), "labels of held-out problems reached the training"
     assert not same(part.probe, run(0, "all").probe)
+    few = run(1000, "few")
+    assert len(set(training.problem[few.curve.rows].tolist())) == len(training.problems) // 2, "half of the problems stay to train on"
 
 
 def test_a_curve_broken_off_and_resumed_is_the_whole_one(training: QueryTokens, tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ from igsm_pipeline.processes.stopping import (
 
 def python(body: str, *, signals: tuple[int, ...] = (), apart_s: float = 0.6) -> tuple[int, str]:
     """Run a program that says ``ready``, send it signals, and give its exit code and all that it said."""
-    command = [sys.executable, "-u", "-c", textwrap.dedent(body)]
+    # whoever runs the tests under nohup passes on that SIGHUP is ignored
+    begin = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    command = [sys.executable, "-u", "-c", begin + textwrap.dedent(body)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         said = process.stdout.readline()
         assert said == "ready\n", said + process.stdout.read()

@@ -88,7 +88,7 @@ def shell(inside: str = "", *, keys: Literal["here", "page"], attributes: str = 
 
 def about() -> dict[str, Any]:
     """What the script has to know of the tasks."""
-    words = ((task, SHORT_WORDS[task.name], QUESTIONS[task.name]) for task in TASKS.values())
+    words = ((task, SHORT_WORDS.get(task.name, task.name), QUESTIONS.get(task.name, task.words)) for task in TASKS.values())
     return {"tasks": [{"name": task.name, "short": short, "question": question, "when": task.asked_at} for task, short, question in words]}
 
 

@@ -14,16 +14,25 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 def own_revision() -> str:
     """The commit of the checkout that this package lies in, with "+changes" where tracked files differ from it; "none" where it is installed."""
+    return revision_of(Path(__file__).parent, Path(__file__).name) or "none"
+
+
+def revision_of(folder: Path, tracked: str = ".") -> str | None:
+    """The commit of a folder's checkout, with "+changes" where tracked files differ from it; None outside a checkout or without git.
+
+    Args:
+        folder: any folder of the checkout.
+        tracked: a path in it that the checkout must hold, so that a folder which lies in somebody else's checkout is not taken for it.
+    """
 
     def git(*words: str) -> str:
-        folder = str(Path(__file__).parent)
-        return subprocess.run(["git", "-C", folder, *words], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)
+        git("ls-files", "--error-unmatch", tracked)
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
-        return "none"
+        return None
 
 
 @lru_cache(maxsize=1)

@@ -75,12 +75,16 @@ def test_a_probe_that_only_knows_the_groups_has_a_raw_excess_and_no_matched_one(
 
 def test_slices_of_one_group_number_are_matched_within_their_slice():
     size = 200
-    problem, one = np.arange(size), np.zeros(size, np.int64)
-    event = np.arange(size) % 2 == 0
-    twin = np.repeat(problem // 2, 1)
-    slices = [Answers("b", "can_next", part, size, twin, event, one, np.full(size, said), one) for part, said in (("op=max", 0), ("reask", 1))]
+    one = np.zeros(size, np.int64)
+    twin = np.arange(size) // 2
+    often, seldom = np.arange(size) % 4 > 0, np.arange(size) % 4 == 0
+    slices = [
+        Answers("b", "can_next", part, size, twin, event, one, np.full(size, said), one)
+        for part, said, event in (("op=max", 0, often), ("reask", 1, seldom))
+    ]
     both = rate_row(Answers.joined(slices))
-    assert (both["matched_n"], both["matched_rate"], both["matched_baseline"], both["matched_excess"]) == (size, 0.5, 0.5, 0.0)
+    assert (both["matched_n"], both["matched_rate"], both["matched_baseline"], both["matched_excess"]) == (size, 0.25, 0.25, 0.0)
+    event = np.arange(size) % 2 == 0
     unmatched = rate_row(Answers("b", "can_next", "op=max", size, twin, event, one, one, np.where(event, 1, 2)))
     assert (unmatched["matched_n"], unmatched["matched_rate"], unmatched["matched_excess"]) == (0, None, None)
 

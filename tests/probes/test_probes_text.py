@@ -35,7 +35,8 @@ def batch() -> ProblemBatch:
 
 @pytest.mark.parametrize("task", ["known", "dep", "value"])
 @pytest.mark.parametrize("candidates", ["existing", "all"])
-def test_features_say_what_the_statements_say_about_a_parameter_and_its_neighbours(batch, task, candidates):
+def test_features_say_what_the_statements_say_about_a_parameter_and_its_neighbours(batch, task, candidates, monkeypatch):
+    monkeypatch.setattr("igsm_pipeline.probes.text_features.BLOCK", 5)
     queries = pa.concat_tables(draw_queries(batch, QuerySettings(family=FAMILY, task=task, candidates=candidates, per_problem=12)))
     names = [f"a.{name}" for name in ABOUT_ONE] + [f"b.{name}" for name in ABOUT_ONE] + [*ABOUT_TWO, *ABOUT_ALL]
     problems = list(batch)

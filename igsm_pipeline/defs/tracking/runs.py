@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.running.stage_runs import StageRun, run_stage
 from igsm_pipeline.store import Store, Unit, find_home, locked, write_atomically
+from igsm_pipeline.store.origin import revision_of
 from igsm_pipeline.training.curves import ops_of, read_metrics, slices_of
 
 if TYPE_CHECKING:
@@ -260,15 +260,8 @@ def _server() -> str:
 
 
 def git_revision() -> str:
-    """The commit of the checkout ("unknown" outside one); "+changes" is added if tracked files differ from it."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(project_root()), *words], capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+    """The commit of the project's folder ("unknown" outside a checkout); "+changes" is added if tracked files differ from it."""
+    return revision_of(project_root()) or "unknown"
 
 
 def _note_path(unit: Unit) -> Path:

@@ -8,6 +8,8 @@ quick_problem.py the same tables, straight from a text that is plainly right
 token_path.py    verifies token ids without making text
 token_kernel.py  the compiled reader of token ids
 token_names.py   how the reader finds names
+reward.py        rewards for training: fully correct, or dense
+rewarding.py     the same as functions that TRL calls
 summary.py       counts of many verdicts, as a table
 report.py        verifies a whole file for `igsm verify`
 files.py         verifies files and data sets row by row
@@ -18,7 +20,9 @@ write.py         the code of the stage
 checks.py        the checks of verdicts and problem sets
 """
 
+from igsm_pipeline.verification.reward import reward
+from igsm_pipeline.verification.rewarding import igsm_correct, igsm_dense, reward_function
 from igsm_pipeline.verification.verdict import Error, Verdict
 from igsm_pipeline.verification.verifier import verify
 
-__all__ = ["Error", "Verdict", "verify"]
+__all__ = ["Error", "Verdict", "igsm_correct", "igsm_dense", "reward", "reward_function", "verify"]

@@ -44,6 +44,11 @@ class Tables:
         self.digits, self.numbers = numbers_below(modulus)
         self.answer = self.digits[value]
 
+    @cached_property
+    def num_necessary(self) -> int:
+        """How many parameters the answer rests on, the query included."""
+        return len({one.bit for one in self.known.values() if not one.unnecessary})
+
     @property
     def unlinked(self) -> Mapping[str, Known]:
         """Name -> parameter for pairs of items in neighbouring layers without an edge; empty in tables for strict reading, which never asks."""

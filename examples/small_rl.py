@@ -10,15 +10,16 @@ Hypotheses. (1) Reward on op = max+1 and max+2 lifts fully correct solutions the
 in distribution (op <= max), and problems of 1 to max operations mixed in take most of that cost away.
 
 Design. Three settings, each from the published weights, seed 0, ``STEPS`` steps of GRPO (8 prompts of 8 completions at temperature 1, AdamW, no KL
-term): ``correct`` (1/0, half op = max+1, half max+2), ``dense`` (the same problems, the dense reward), ``mixed`` (1/0, half of the problems of 1 to max
-operations, the other half as before). Training problems are of the training split, none is drawn twice.
+term): ``correct`` (1/0, half op = max+1, half max+2), ``dense`` (the same problems, the dense reward), ``mixed`` (1/0, half of the problems of 1 to
+max operations, the other half as before). Training problems are of the training split, none is drawn twice.
 
 n and statistic. Before and after, greedy, 1,024 problems of the test split each of op <= max, op = max, max+1 and max+2, those that the
 published evaluation used. The statistic is the change of the share of fully correct solutions on the same problems, with the 95% interval of the
 bootstrap by problem. One training seed per setting: intervals do not cover seeds.
 
-Refutation. (1) is refuted where the interval of the change at max+1 includes 0 or lies below it; (2) where the interval of dense less correct at max+1 lies
-below 0; (3) in its first half where no interval of the change at op <= max lies below 0, in its second where mixed does not lie above correct there.
+Refutation. (1) is refuted where the interval of the change at max+1 includes 0 or lies below it; (2) where the interval of dense less correct at
+max+1 lies below 0; (3) in its first half where no interval of the change at op <= max lies below 0, in its second where mixed does not lie above
+correct there.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def solve(model: PreTrainedModel, tokenizer: Any, published: Published, name: st
     return np.array(reward(problems, texts, world=published.world)) * made.finished
 
 
-def train(setting: str, folder: Path, out: Path, *, steps: int = STEPS, seed: int = 0, learning_rate: float = RATE) -> tuple[PreTrainedModel, list[float]]:
+def train(
+    setting: str, folder: Path, out: Path, *, steps: int = STEPS, seed: int = 0, learning_rate: float = RATE
+) -> tuple[PreTrainedModel, list[float]]:
     """Train a published model with GRPO; gives it back with the mean reward of each step.
 
     Args:
@@ -130,7 +133,14 @@ def train(setting: str, folder: Path, out: Path, *, steps: int = STEPS, seed: in
     return trainer.model, [line["reward"] for line in trainer.state.log_history if "reward" in line]
 
 
+def changed(before: NDArray[np.float64], after: NDArray[np.float64]) -> str:
+    """The change of a share on the same problems, in points, with its interval."""
+    change = after - before
+    return interval(np.stack([change, np.ones_like(change)], axis=1), mean_of, scale=(-1, 1)).percent()
+
+
 def main() -> None:
+    """Train and evaluate the settings asked for, and print what changed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("setting", choices=[*SETTINGS, "all"])
     parser.add_argument("--model", type=Path, default=FOLDER)
@@ -142,30 +152,29 @@ def main() -> None:
     torch.set_num_threads(1)
     published, tokenizer = read_published(options.model), load_tokenizer(options.model)
     options.out.mkdir(parents=True, exist_ok=True)
-    untrained = load(options.model)
-    before = {name: solve(untrained, tokenizer, published, name, options.evaluated) for name in SLICES}
+    number, untrained = options.evaluated, load(options.model)
+    before = {name: solve(untrained, tokenizer, published, name, number) for name in SLICES}
     for setting in SETTINGS if options.setting == "all" else (options.setting,):
         started = time.process_time()
         model, curve = train(setting, options.model, options.out / setting, steps=options.steps, learning_rate=options.rate)
         spent = time.process_time() - started
-        ends = [f"{np.mean(part):.3f}" for part in (curve[:10], curve[-10:])]
-        print(f"{setting}: {len(curve)} steps, {spent:.0f} s of processor time, mean reward {ends[0]} in the first 10 steps, {ends[1]} in the last 10")
-        after = {name: solve(model, tokenizer, published, name, options.evaluated) for name in SLICES}
+        first, last = np.mean(curve[:10]), np.mean(curve[-10:])
+        print(
+            f"{setting}: {len(curve)} steps, {spent:.0f} s of processor time, mean reward of the first 10 steps {first:.3f}, of the last {last:.3f}"
+        )
+        after = {name: solve(model, tokenizer, published, name, number) for name in SLICES}
         for name in SLICES:
-            change = after[name] - before[name]
-            pairs = np.stack([change, np.ones_like(change)], axis=1)
-            shares = [share(int(values[name].sum()), options.evaluated).percent() for values in (before, after)]
-            print(f"  {name:<10} before {shares[0]}, after {shares[1]}, change {interval(pairs, mean_of, scale=(-1, 1)).percent()}, n = {options.evaluated}")
-        kept = {"rewards": curve, "before": {name: one.tolist() for name, one in before.items()}, "after": {name: one.tolist() for name, one in after.items()}}
-        (options.out / f"{setting}.json").write_text(json.dumps({"setting": setting, "steps": options.steps, "rate": options.rate, **kept}))
-    for first, second in (("dense", "correct"), ("mixed", "correct")):
-        files = [options.out / f"{one}.json" for one in (first, second)]
-        if all(one.exists() for one in files):
-            runs = [json.loads(one.read_text())["after"] for one in files]
+            shares = [share(int(values[name].sum()), number).percent() for values in (before, after)]
+            print(f"  {name:<10} before {shares[0]}, after {shares[1]}, change {changed(before[name], after[name])}, n = {number}", flush=True)
+        solved = {when: {name: one.tolist() for name, one in values.items()} for when, values in (("before", before), ("after", after))}
+        kept = {"setting": setting, "steps": options.steps, "rate": options.rate, "rewards": curve, **solved}
+        (options.out / f"{setting}.json").write_text(json.dumps(kept))
+    for one, other in (("dense", "correct"), ("mixed", "correct")):
+        files = [options.out / f"{name}.json" for name in (one, other)]
+        if all(file.exists() for file in files):
+            runs = [json.loads(file.read_text())["after"] for file in files]
             for name in SLICES:
-                change = np.array(runs[0][name]) - np.array(runs[1][name])
-                pairs = np.stack([change, np.ones_like(change)], axis=1)
-                print(f"{first} less {second}, {name}: {interval(pairs, mean_of, scale=(-1, 1)).percent()}")
+                print(f"{one} less {other}, {name}: {changed(np.array(runs[1][name]), np.array(runs[0][name]))}")
 
 
 if __name__ == "__main__":

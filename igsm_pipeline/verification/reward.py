@@ -80,12 +80,16 @@ def reward(
     if len(asked) != len(written):
         raise BadInput("completions", "must be as many as the problems", f"{len(written)} for {len(asked)}", "repeat a problem for each of its own")
     names = load_world(world) if isinstance(world, str) else world
-    rewards = []
+    rewards, known = [], dict[str, Tables]()
     for number, (problem, completion) in enumerate(zip(asked, written, strict=True)):
-        try:
-            tables = problem_tables(problem, names, modulus)
-        except BadProblem as error:
-            raise BadProblem(f"problems[{number}]: {error.field}", error.rule, error.got, error.way_out) from None
+        tables = known.get(problem) if isinstance(problem, str) else None
+        if tables is None:
+            try:
+                tables = problem_tables(problem, names, modulus)
+            except BadProblem as error:
+                raise BadProblem(f"problems[{number}]: {error.field}", error.rule, error.got, error.way_out) from None
+            if isinstance(problem, str):
+                known[problem] = tables
         verdict = judge_completion(tables, completion_text(completion), names, needs_answer=needs_answer, exact=exact)
         rewards.append(dense_reward(tables, verdict, redundancy) if kind == "dense" else float(verdict.correct))
     return rewards

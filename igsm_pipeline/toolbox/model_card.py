@@ -14,6 +14,8 @@ import yaml
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.paper_rows import Accuracy, accuracy_by_op, accuracy_rows, score, whole_scores
 from igsm_pipeline.stage import Table
+from igsm_pipeline.tokens.fragments import ANSWER, BEGIN, SOLUTION, SPECIALS
+from igsm_pipeline.toolbox.prompt_form import CHAT_ANSWER
 
 TAGS = ["igsm", "synthetic-math", "reasoning", "interpretability", "probing"]
 CITATION = """@article{ye2024physics, title={Physics of Language Models: Part 2.1, Grade-School Math and the Hidden Reasoning Process},
@@ -34,7 +36,7 @@ class Facts:
         counts: what training counted (steps, tokens, loss).
         seconds: stage -> seconds of all its units.
         made_with: what made it, as (what, value).
-        prompt: the text of one problem as the model is given it, markers included.
+        problem: the text of one problem, without markers.
         end: the token that ends a solution.
         verdicts: every verdict, with slice and beams.
         scores: the rows of the probes' metrics.
@@ -49,11 +51,16 @@ class Facts:
     counts: Mapping[str, Any]
     seconds: Mapping[str, float]
     made_with: Mapping[str, str]
-    prompt: str
+    problem: str
     end: str
     verdicts: Sequence[Row]
     scores: Sequence[Row]
     missing: Sequence[str] = ()
+
+    @property
+    def own_tokenizer(self) -> bool:
+        """The tokenizer is one of ours, which was taught the form of a prompt."""
+        return bool(self.settings["tokens"]["segmentation"] != "checkpoint")
 
     @property
     def foreign(self) -> bool:
@@ -208,23 +215,26 @@ def _probes(facts: Facts) -> Iterator[str]:
 
 
 def _load(facts: Facts) -> Iterator[str]:
-    limit = facts.settings["evaluation"]["max_tokens"]
     yield "## How to load and ask it"
     yield ""
-    yield "A prompt is the end of text, the problem marker, the problem (its question last, or first where `format` below is qp) and the solution"
-    yield "marker. The text begins with a space. The model writes the solution, the answer marker, the answer and the end of text."
+    yield f"A prompt is `{facts.end}`, `{SPECIALS[BEGIN]}`, the problem (its question last, or first where `format` below is qp) and `{SPECIALS[SOLUTION]}`."
+    yield f"The problem begins with a space. The model writes the solution, `{SPECIALS[ANSWER]}`, the answer and `{facts.end}`."
     yield ""
     yield "```python"
     yield "from transformers import AutoModelForCausalLM, AutoTokenizer"
     yield ""
     yield 'folder = "."  # this folder'
     yield "model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)"
-    yield f"prompt = {facts.prompt!r}"
-    yield 'ids = tokenizer(prompt, add_special_tokens=False, return_tensors="pt")["input_ids"]'
-    yield f"written = model.generate(ids, max_length={limit}, do_sample=False, eos_token_id=tokenizer.convert_tokens_to_ids({facts.end!r}))"
-    yield "print(tokenizer.decode(written[0, ids.shape[1] :]))"
+    yield f"problem = {facts.problem!r}"
+    yield from _ask(facts) if facts.own_tokenizer else _ask_foreign(facts)
+    yield 'print(tokenizer.decode(written[0, asked["input_ids"].shape[1] :]))'
     yield "```"
     yield ""
+    if facts.own_tokenizer:
+        yield f"`tokenizer(text)` puts `{facts.end}{SPECIALS[BEGIN]}` in front of any text; with `add_special_tokens=False` it adds nothing. Without"
+        yield f"`{SPECIALS[SOLUTION]}` at its end the model may go on with the problem. The chat template takes the problem as the user's message and"
+        yield f"adds all markers; it gives an assistant's `... {CHAT_ANSWER} 4` back as solution, `{SPECIALS[ANSWER]}` and answer."
+        yield ""
     yield "With the package `igsm_pipeline`, which draws problems, judges every step and asks the probes:"
     yield ""
     yield "```python"
@@ -236,6 +246,18 @@ def _load(facts: Facts) -> Iterator[str]:
     yield "```"
     yield ""
     yield "`igsm solve --model FOLDER` does it in a terminal."
+
+
+def _ask(facts: Facts) -> Iterator[str]:
+    yield f'asked = tokenizer(problem + "{SPECIALS[SOLUTION]}", return_tensors="pt")  # puts {facts.end}{SPECIALS[BEGIN]} in front'
+    yield "written = model.generate(**asked)"
+
+
+def _ask_foreign(facts: Facts) -> Iterator[str]:
+    prompt, limit = f'{facts.end}{SPECIALS[BEGIN]}" + problem + "{SPECIALS[SOLUTION]}', facts.settings["evaluation"]["max_tokens"]
+    yield f'asked = tokenizer("{prompt}", add_special_tokens=False, return_tensors="pt")'
+    yield f"end = tokenizer.convert_tokens_to_ids({facts.end!r})"
+    yield f'written = model.generate(asked["input_ids"], max_length={limit}, do_sample=False, eos_token_id=end)'
 
 
 def _law(facts: Facts) -> Iterator[str]:

@@ -42,9 +42,9 @@ from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, Unit, hash_file, library_versions, write_atomically
 from igsm_pipeline.store.origin import own_revision
-from igsm_pipeline.tokens.fragments import BEGIN, SOLUTION, SPECIALS
 from igsm_pipeline.toolbox.completions import end_of_text, load_tokenizer
 from igsm_pipeline.toolbox.model_card import Facts, card_text, results_card
+from igsm_pipeline.toolbox.prompt_form import write_prompt_form
 from igsm_pipeline.toolbox.published import CONTROL, FORMAT, KIND, PROBES, PROVENANCE, REPORT, RESULTS, Published, is_published, read_published
 from igsm_pipeline.toolbox.solving import draw_problem_text
 from igsm_pipeline.verification.stage import VERDICTS
@@ -174,6 +174,8 @@ def _write_parts(member: Member, store: Store, done: Sequence[Unit], missing: tu
         by_stage.setdefault(unit.stage, []).append(unit)
     checkpoint = by_stage["checkpoint"][0]
     _copy(store.path(checkpoint), MODEL_FILES, folder)
+    if member.settings.tokens.segmentation != "checkpoint":
+        write_prompt_form(folder, member.settings.evaluation.max_tokens)
     for unit in by_stage.get("control", []):
         _copy(store.path(unit), MODEL_FILES, folder / CONTROL)
     for unit in by_stage.get("v_probes", []):
@@ -229,7 +231,7 @@ def _facts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[st
         counts=counts,
         seconds=provenance["seconds"],
         made_with=_made_with(provenance),
-        prompt=f"{end}{SPECIALS[BEGIN]}{problem}{SPECIALS[SOLUTION]}",
+        problem=problem,
         end=end,
         verdicts=finished_verdicts(done, store),
         scores=scores,

@@ -16,6 +16,7 @@ from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
+from igsm_pipeline.toolbox.prompt_form import write_prompt_form
 from igsm_pipeline.world import load_world
 
 TEXT = " The number of each Riverview High's Film Studio equals 5. zebra"
@@ -59,6 +60,7 @@ def test_transformers_4_computes_the_same_logits_and_ids(old_python: Path, tmp_p
         wanted = model(torch.arange(NUM_IDS)[None]).logits[0]
     gpt2_rotary.save(model, tmp_path)
     save_tokenizer(table, tmp_path)
+    write_prompt_form(tmp_path, NUM_IDS)
     command = [str(old_python), "-W", "ignore", "-c", READER, str(tmp_path), TEXT, str(NUM_IDS)]
     read = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert read["version"].startswith("4.57.")

@@ -68,7 +68,7 @@ def made_up(**changes: object) -> Facts:
         counts={"steps": 7, "tokens": 999, "loss": 0.5},
         seconds={"checkpoint": 61.0},
         made_with={"published with": "igsm_pipeline 9, commit abc"},
-        prompt="<|endoftext|><|problem|> How many?<|solution|>",
+        problem=" How many?",
         end="<|endoftext|>",
         verdicts=verdicts,
         scores=[metric("nece", "v_probe", 0.9, 0.25), metric("nece", "random", 0.65), metric("dep", "v_probe", 0.5, 0.0)],
@@ -93,7 +93,7 @@ def test_the_card_states_every_accuracy_with_n_and_interval_and_every_probe_with
     assert f"| 2 | 1 | {len(by_op)} | {share(sum(row['correct'] for row in by_op), len(by_op)).percent()} |" in text
     assert "| nece | op=max | 900 | 80 | 90.0 (89.0 to 91.0) | 65.0 (64.0 to 66.0) | - | - | 25.0 (24.0 to 26.0) |" in text
     assert "| dep | op=max | 900 | 80 | 50.0 (49.0 to 51.0) | - | - | - | 0.0 (-1.0 to 1.0) |" in text
-    for said in ("12,345 parameters", "**one** training, with seed 0", "<|problem|> How many?", "arXiv:2407.20311", "| training.seed | 0 |", "61.0"):
+    for said in ("12,345 parameters", "**one** training, with seed 0", "problem = ' How many?'", "arXiv:2407.20311", "| training.seed | 0 |", "61.0"):
         assert said in text
     assert "None" not in text
     assert "\n\n\n" not in text
@@ -238,11 +238,9 @@ def test_the_code_of_the_card_runs_with_transformers_alone(folder: Path, monkeyp
     monkeypatch.chdir(folder)
     named: dict[str, object] = {}
     exec(compile(plain, "card", "exec"), named)
-    prompt = str(named["prompt"])
-    text = prompt.split("<|problem|>")[1].removesuffix("<|solution|>")
     mind = igsm.open(folder)
     assert isinstance(mind, PublishedMind)
-    problem = igsm.parse_problem(text, mind.world, mind.family.modulus)
+    problem = igsm.parse_problem(str(named["problem"]), mind.world, mind.family.modulus)
     assert capsys.readouterr().out.startswith(mind.solve(problem, max_length=160).written.solution[:40])
     exec(compile(ours, "card", "exec"), {})
     assert "Verdict(" in capsys.readouterr().out
@@ -287,12 +285,11 @@ def published_small() -> PublishedMind:
 def solved_by_transformers(mind: PublishedMind, part: str, first: int) -> list[bool]:
     """Which problems the model solves, with nothing but transformers between the folder and the texts."""
     model, tokenizer = AutoModelForCausalLM.from_pretrained(mind.checkpoint), AutoTokenizer.from_pretrained(mind.checkpoint)
-    end, limit = tokenizer.convert_tokens_to_ids("<|endoftext|>"), mind.published.evaluation.max_tokens
     correct = []
     for problem in mind.batch(part).take(slice(first)):
         text = igsm.document(problem, mind.format).prompt
-        ids = tokenizer(f"<|endoftext|><|problem|>{text}<|solution|>", add_special_tokens=False, return_tensors="pt")["input_ids"]
-        written = model.generate(ids, max_length=limit, do_sample=False, eos_token_id=end)[0, ids.shape[1] :]
+        asked = tokenizer(f"{text}<|solution|>", return_tensors="pt")
+        written = model.generate(**asked)[0, asked["input_ids"].shape[1] :]
         solution, _, answer = tokenizer.decode(written, clean_up_tokenization_spaces=False).removesuffix("<|endoftext|>").partition("<|answer|>")
         correct.append(igsm.verify(problem, solution, answer).correct)
     return correct

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -87,9 +90,35 @@ def test_parquet_holds_the_rows_of_json_lines(tmp_path: Path) -> None:
     assert run("generate", "--out", tmp_path / "a.parquet", "--format", "parquet", *options) == 0
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.column_names == FIELDS
-    read = [{**row, "parents": dict(row["parents"]), "values": dict(row["values"])} for row in table.to_pylist()]
-    assert read == rows
+    assert [as_mappings(row) for row in table.to_pylist()] == rows
     assert {row["op"] for row in rows} == {7}
+
+
+def as_mappings(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of a Parquet file as JSON lines have it."""
+    parents = {one["name"]: list(one["parents"]) for one in row["parents"]}
+    return {**row, "parents": parents, "values": {one["name"]: one["value"] for one in row["values"]}}
+
+
+def test_polars_pandas_and_datasets_read_the_parquet_file(tmp_path: Path) -> None:
+    rows, path = rows_of(tmp_path / "a.jsonl", "--num", 5), tmp_path / "a.parquet"
+    assert run("generate", "--out", path, "--num", 5) == 0
+    assert [as_mappings(row) for row in pl.read_parquet(path).to_dicts()] == rows
+    assert pd.read_parquet(path)["values"][0][0] == {"name": next(iter(rows[0]["values"])), "value": next(iter(rows[0]["values"].values()))}
+    datasets = pytest.importorskip("datasets")
+    read = datasets.load_dataset("parquet", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+    assert [as_mappings(row) for row in read] == rows
+
+
+def test_files_with_maps_of_an_older_version_are_still_judged(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path / "a.jsonl", "--num", 3)
+    kinds = {"parents": pa.map_(pa.string(), pa.list_(pa.string())), "values": pa.map_(pa.string(), pa.int32())}
+    columns = {name: pa.array([list(row[name].items()) for row in rows], kind) for name, kind in kinds.items()}
+    plain = pa.Table.from_pylist([{name: value for name, value in row.items() if name not in kinds} for row in rows])
+    old = tmp_path / "old.parquet"
+    pq.write_table(pa.table({**{name: plain[name] for name in plain.column_names}, **columns}), old)
+    assert run("verify", old, "--out", tmp_path / "verdicts.jsonl") == 0
+    assert [json.loads(line)["correct"] for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()] == [True] * 3
 
 
 def test_fewer_problems_are_the_first_of_more(tmp_path: Path) -> None:

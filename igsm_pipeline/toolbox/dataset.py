@@ -1,6 +1,7 @@
 """Writes problems for other programs: one self-contained row per problem, as JSON lines or Parquet.
 
-A row has the exact texts (joined, they are the document), the answer, the dependency graph by names, and the token ids.
+A row has the exact texts (joined, they are the document), the answer, the dependency graph by names, and the token ids. In Parquet files ``parents``
+and ``values`` are lists of (name, ...), since few readers know maps.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ SCHEMA = pa.schema(
         ("hash", pa.int32()),
         ("query", pa.string()),
         ("necessary", pa.list_(pa.string())),
-        ("parents", pa.map_(pa.string(), pa.list_(pa.string()))),
-        ("values", pa.map_(pa.string(), pa.int32())),
+        ("parents", pa.list_(pa.struct([("name", pa.string()), ("parents", pa.list_(pa.string()))]))),
+        ("values", pa.list_(pa.struct([("name", pa.string()), ("value", pa.int32())]))),
         ("token_ids", pa.list_(pa.uint32())),
         ("modulus", pa.int32()),
         ("world", pa.string()),
@@ -225,7 +226,11 @@ def _as_lines(batch: ProblemBatch, table: TokenTable, family: FamilySettings) ->
 
 def _as_table(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> pa.Table:
     rows = problem_rows(batch, table, family)
-    return pa.Table.from_pylist([{**row, "parents": list(row["parents"].items()), "values": list(row["values"].items())} for row in rows], SCHEMA)
+    pairs = {"parents": ("name", "parents"), "values": ("name", "value")}
+    return pa.Table.from_pylist(
+        [{**row, **{field: [dict(zip(keys, one, strict=True)) for one in row[field].items()] for field, keys in pairs.items()}} for row in rows],
+        SCHEMA,
+    )
 
 
 def _write_text(text: tuple[str, int], stream: TextIO) -> int:

@@ -217,8 +217,9 @@ def _probes(facts: Facts) -> Iterator[str]:
 def _load(facts: Facts) -> Iterator[str]:
     yield "## How to load and ask it"
     yield ""
-    yield f"A prompt is `{facts.end}`, `{SPECIALS[BEGIN]}`, the problem (its question last, or first where `format` below is qp) and `{SPECIALS[SOLUTION]}`."
-    yield f"The problem begins with a space. The model writes the solution, `{SPECIALS[ANSWER]}`, the answer and `{facts.end}`."
+    yield f"A prompt is `{facts.end}`, `{SPECIALS[BEGIN]}`, the problem (its question last, or first where `format` below is qp) and"
+    yield f"`{SPECIALS[SOLUTION]}`. The problem begins with a space."
+    yield f"The model writes the solution, `{SPECIALS[ANSWER]}`, the answer and `{facts.end}`."
     yield ""
     yield "```python"
     yield "from transformers import AutoModelForCausalLM, AutoTokenizer"

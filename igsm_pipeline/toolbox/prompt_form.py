@@ -39,7 +39,7 @@ CHAT_TEMPLATE = (
     "{%- endif -%}"
     "{%- endfor -%}"
 )
-"""The problem is the user's message, the solution with its answer after #### (or the marker itself) the assistant's. Spaces at the ends do not count."""
+"""The problem is the user's message, the solution with its answer after #### (or the marker itself) the assistant's."""
 
 
 def write_prompt_form(folder: Path, max_length: int) -> None:

@@ -30,10 +30,10 @@ from pydantic import Field, model_validator
 
 from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, did_you_mean
 from igsm_pipeline.experiments.folders import experiment_folders
-from igsm_pipeline.experiments.sections import BudgetSection, EvaluationSection, ProbesSection, ShardsSection
+from igsm_pipeline.experiments.sections import BudgetSection, EvaluationSection, InterchangeSection, ProbesSection, ShardsSection
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
-from igsm_pipeline.settings import Settings
+from igsm_pipeline.settings import Settings, added_field
 from igsm_pipeline.tokens.settings import TokenSettings
 from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.world.settings import WorldSettings
@@ -53,7 +53,15 @@ class ExperimentSettings(Settings):
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     probes: ProbesSection = Field(default_factory=ProbesSection)
+    interchange: InterchangeSection = added_field(InterchangeSection(), description="interventions between twins")
     budget: BudgetSection = Field(default_factory=BudgetSection)
+
+    @model_validator(mode="after")
+    def _layers_exist(self) -> Self:
+        for name, layers in (("probes.layers", self.probes.layers), ("interchange.layers", self.interchange.layers or ())):
+            if self.model.path is None and max(layers, default=0) > self.model.layers:
+                raise ValueError(f"{name} must be layers of the model, 1 to {self.model.layers}, got {max(layers)}: correct the list")
+        return self
 
     @model_validator(mode="after")
     def _a_checkpoint_brings_the_tokenizer(self) -> Self:

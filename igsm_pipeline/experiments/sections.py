@@ -89,6 +89,24 @@ class ProbesSection(Settings):
         return self
 
 
+class InterchangeSection(Settings):
+    """Whether states are exchanged between problems that differ in their question only, and what is claimed to come of it."""
+
+    pairs: int = Field(0, ge=0, description="problems of op_max whose question is drawn anew; 0: no states are exchanged")
+    layers: tuple[int, ...] | None = Field(None, description="layers whose output is exchanged; 0 is the embedding; None: all of them")
+    seed: int = Field(0, ge=0, description="seed of the problems and of the random directions")
+    claim: str = Field(
+        "", max_length=2000, description="stated before it is run: hypothesis, design, n, statistic, what would refute it; the report shows it"
+    )
+
+    @field_validator("layers")
+    @classmethod
+    def _layers_are_counted(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if layers is not None and (not layers or min(layers) < 0):
+            raise ValueError("layers must name at least one, counted from 0, the embedding: correct the list, or leave it out for all")
+        return None if layers is None else _distinct(layers, "layers")
+
+
 class BudgetSection(Settings):
     """What a member may use. A plan that needs more is refused before anything starts."""
 

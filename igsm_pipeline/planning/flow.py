@@ -19,6 +19,8 @@ from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.stage import STAGE as GENERATIONS
+from igsm_pipeline.interventions.settings import InterchangeSettings
+from igsm_pipeline.interventions.stage import STAGE as INTERCHANGE
 from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
 from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
@@ -42,6 +44,8 @@ from igsm_pipeline.verification.stage import STAGE as VERDICTS
 from igsm_pipeline.world.stage import STAGE as WORLD
 
 TRAIN = "train"
+OWN, TWINS = "interchange own", "interchange twins"
+"""Problem sets of the interchange: the same problems, as they were drawn and with another question."""
 CORRELATED: tuple[TaskName, ...] = ("nece", "can_next", "nece_next")
 """The tasks whose probes the error correlation uses."""
 
@@ -279,6 +283,15 @@ def wire_error_correlation(wiring: Wiring) -> None:
     wiring.add(ERROR_CORRELATION, "error_correlation", asked, inputs)
 
 
+def wire_interchange(wiring: Wiring) -> None:
+    """Add the exchange of states between twins, if the experiment asks for it."""
+    asked = wiring.settings.interchange
+    if asked.pairs:
+        inputs = {**wiring.world, Role("checkpoint"): wiring.model("trained")}
+        inputs |= {Role("problems", name.rpartition(" ")[2]): wiring.one(PROBLEM_SETS, name) for name in (OWN, TWINS)}
+        wiring.add(INTERCHANGE, "interchange", InterchangeSettings(**wiring.common, layers=asked.layers, seed=asked.seed), inputs)
+
+
 def wire_report(wiring: Wiring) -> None:
     """Add one report of everything."""
     described = ReportSettings(member=wiring.member.key, title=wiring.settings.title, experiment=wiring.settings.canonical())
@@ -300,6 +313,7 @@ FLOW = {
     TEXT_PROBES: wire_text_probes,
     PROBE_SCORES: wire_probe_scores,
     ERROR_CORRELATION: wire_error_correlation,
+    INTERCHANGE: wire_interchange,
     REPORT: wire_report,
 }
 """Every stage with the function that adds its units, in the order of the data flow: the pipeline on one screen."""
@@ -358,4 +372,8 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
         )
     if probes.tasks:
         sets[PROBE_TRAIN] = ProblemSetSettings(family=family, num_problems=probes.num_problems, seed=probes.seed, stream="probes")
+    if settings.interchange.pairs:
+        twin = {"family": family, "law": "exact", "op": family.op_max, "split": "test", "seed": settings.interchange.seed, "stream": "interchange"}
+        for name in (OWN, TWINS):
+            sets[name] = ProblemSetSettings(**twin, num_problems=settings.interchange.pairs, reask=name == TWINS)
     return sets

@@ -129,6 +129,11 @@ class Results:
         return [row for row in found if row["probe"] == "v_probe_layer"] or [row for row in found if row["probe"] == "linear"]
 
     @cached_property
+    def interchange(self) -> list[Row]:
+        """What exchanged states do to the first parameter: one row per donor, place and layer."""
+        return [row for source in self.findings.of("interchange") for row in source.tables("interchange")]
+
+    @cached_property
     def beyond(self) -> list[str]:
         """Slices with more operations than any training problem, shortest first."""
         found = {row["slice"]: row["op"] for row in self.verdicts if row["slice"] not in ("reask", "by_op") and row["op"] > self.op_max > 0}

@@ -40,7 +40,7 @@ from igsm_pipeline.world import load_world
 
 TABLE = Path(__file__).with_name("stages.json")
 TORCH = ("checkpoint", "control", "activation_cache", "linear_probes", "v_probes")
-VERSION_ONLY = ("generations", "text_probes", "probe_scores", "error_correlation", "report")
+VERSION_ONLY = ("generations", "text_probes", "probe_scores", "error_correlation", "interchange", "report")
 """Their values hang on choices between nearly equal numbers (the likeliest token, the best layer, the split of a tree), or are pictures."""
 TOLERANCE = 5e-3
 """How far mean and spread may move, as a share of the spread."""

@@ -27,9 +27,11 @@ model: {layers: 1, heads: 1, head_width: 16}
 training: {num_steps: 2, batch_windows: 4, warmup_steps: 1, precision: fp32, accuracy_every_steps: 2}
 evaluation: {slices: ["op<=max"], num_problems: 8, monitor_per_op: 4, max_tokens: 160}
 probes: {tasks: [nece], slices: ["op<=max"], num_problems: 32, num_steps: 2, batch_problems: 8, per_problem: 4}
+interchange: {pairs: 8}
 """
 AFTER_TRAINING = (
-    "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "report",
+    "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "interchange",
+    "report",
 )  # fmt: skip
 
 

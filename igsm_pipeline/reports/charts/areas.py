@@ -68,9 +68,12 @@ def draw_stack(name: str, words: str, parts: Sequence[Part], *, axis: str, width
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a heat map: its column and row, its value in percent with an interval, and what it was counted over."""
+    """One cell of a heat map: its column and row, its value in percent with an interval, and what it was counted over.
 
-    x: int
+    Columns are numbers, or names, which stand in the order in which they come.
+    """
+
+    x: int | str
     y: int
     value: Interval
     n: int
@@ -92,8 +95,10 @@ def draw_cells(name: str, words: str, cells: Sequence[Cell], *, x: str, y: str, 
         }
         for cell in cells
     ]  # fmt: skip
+    named = list(dict.fromkeys(cell.x for cell in cells if isinstance(cell.x, str)))
     base = alt.Chart(alt.InlineData(values=values)).encode(
-        x=alt.X("x:O", title=x, axis=alt.Axis(labelAngle=0, domain=False, ticks=False)), y=alt.Y("y:O", title=y, sort="descending")
+        x=alt.X("x:O", title=x, sort=named or "ascending", axis=alt.Axis(labelAngle=0, domain=False, ticks=False)),
+        y=alt.Y("y:O", title=y, sort="descending"),
     )
     tooltip = [alt.Tooltip("y:O", title=y), alt.Tooltip("x:O", title=x), alt.Tooltip("shown:N", title="percent, 95%"), alt.Tooltip("n:N", title="n")]
     scale = alt.Scale(domain=[0, 100], scheme="viridis")

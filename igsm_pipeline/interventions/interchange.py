@@ -1,0 +1,150 @@
+"""Interchange by reask twins: one twin's states are put into the other's reading. What does the model compute first now?
+
+If the model now names the twin's first parameter, the exchanged states carry its plan. Three controls say what the exchange does by itself: the
+states of an unrelated problem at the same positions, random directions of the same norms, and the receiver's own states, which must change nothing.
+
+Source: interchange interventions (Geiger et al., arXiv:2106.02997), with the twins that the paper's reask slice makes (arXiv:2407.20311, sec. 3).
+Ours: which positions and layers, the controls, counting by the first parameter that is written.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from igsm_pipeline.interventions.residual import read_stream, replaced, sites
+from igsm_pipeline.interventions.twins import PLACES, Twins
+from igsm_pipeline.model.decoding import next_logits
+from igsm_pipeline.model.kv_cache import RoomyCache
+from igsm_pipeline.seeding import generator
+
+DONORS = ("twin", "unrelated", "random", "own")
+"""Whose states are put in: the twin's, those of the next pair's twin, random directions of the twin's norms, the receiver's own."""
+NAME_TOKENS = 16
+"""A name ends here at the latest."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one exchange does to each pair, all of shape (pairs,). Told apart by the first token in which the two names differ, given those before it.
+
+    Attributes:
+        swapped: the likeliest token is now the twin's.
+        kept: it is still the own one.
+        shift: how far the log-odds of the twin's token against the own one move, in nats.
+    """
+
+    swapped: NDArray[np.bool_]
+    kept: NDArray[np.bool_]
+    shift: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """The effects on pairs about which the model computes different parameters first.
+
+    Attributes:
+        rows: rows of the problem sets, (pairs,).
+        effects: (donor, place, layer) -> effect.
+    """
+
+    rows: NDArray[np.int64]
+    effects: dict[tuple[str, str, int], Effect]
+
+
+@dataclass(frozen=True)
+class _Plans:
+    """Twins whose names begin with the same tokens, these read with the prompt; token ids, (pairs, ...)."""
+
+    twins: Twins
+    mine: Tensor
+    theirs: Tensor
+
+
+def interchange(
+    model: PreTrainedModel, twins: Twins, layers: Sequence[int], *, stop: int, places: Sequence[str] = PLACES, seed: int = 0
+) -> list[Exchanged]:
+    """Exchange the states of twins at every place and layer.
+
+    Args:
+        model: in evaluation mode, without dropout.
+        twins: pairs with prompts of one length.
+        layers: 0: the output of the embedding; l: of the l-th layer.
+        stop: the token that ends a name (" as").
+        places: names of ``twins.PLACES``.
+        seed: of the random directions.
+
+    Returns:
+        The effects, in parts that begin their names with the same number of tokens; pairs for which the model names one parameter are left out.
+    """
+    with torch.inference_mode():
+        return [_exchange(model, plans, layers, places, seed) for plans in _plans(model, twins, stop)]
+
+
+def _plans(model: PreTrainedModel, twins: Twins, stop: int) -> Iterator[_Plans]:
+    """What the model names first for both twins, grouped by how many tokens the two names share at their beginning."""
+    mine, theirs = (_first_names(model, torch.from_numpy(ids).to(model.device), stop) for ids in (twins.own, twins.other))
+    differs = mine != theirs
+    shared = torch.where(differs.any(1), differs.int().argmax(1), -1)
+    for number in sorted(set(shared.tolist()) - {-1}):
+        chosen = shared == number
+        begun = mine[chosen, :number].cpu().numpy()
+        yield _Plans(twins.chosen(chosen.cpu().numpy()).followed_by(begun), mine[chosen, number], theirs[chosen, number])
+
+
+def _exchange(model: PreTrainedModel, plans: _Plans, layers: Sequence[int], places: Sequence[str], seed: int) -> Exchanged:
+    own, other = (torch.from_numpy(ids).to(model.device) for ids in (plans.twins.own, plans.twins.other))
+    streams = {"twin": read_stream(model, other), "own": read_stream(model, own)}
+    streams["random"] = _random_like(streams["twin"], seed, int(plans.twins.rows[0]))
+    if len(own) > 1:
+        streams["unrelated"] = streams["twin"].roll(1, dims=1)
+    modules, effects, before = sites(model), {}, _after(model, own)
+
+    def odds(logits: Tensor) -> Tensor:
+        return (logits.gather(1, plans.theirs[:, None]) - logits.gather(1, plans.mine[:, None]))[:, 0]
+
+    for donor, place, layer in itertools.product(filter(streams.__contains__, DONORS), places, layers):
+        where = torch.from_numpy(np.ascontiguousarray(plans.twins.places[place])).to(model.device)
+        with replaced(modules[layer], where, streams[donor][layer]):
+            logits = _after(model, own)
+        likeliest, shift = logits.argmax(1), odds(logits) - odds(before)
+        swapped, kept = ((likeliest == token).cpu().numpy() for token in (plans.theirs, plans.mine))
+        effects[donor, place, layer] = Effect(swapped, kept, shift.double().cpu().numpy())
+    return Exchanged(plans.twins.rows, effects)
+
+
+def _after(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """Logits after the last token, (batch, vocabulary)."""
+    logits: Tensor = model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, -1]
+    return logits
+
+
+def _first_names(model: PreTrainedModel, ids: Tensor, stop: int) -> Tensor:
+    """The names that the model writes greedily after the prompts: (batch, NAME_TOKENS), filled up with ``stop``."""
+    cache = RoomyCache()
+    logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+    names = torch.full((len(logits), NAME_TOKENS), stop, device=logits.device)
+    pads, live = torch.zeros(len(logits), dtype=torch.long, device=logits.device), torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+    for place in range(NAME_TOKENS):
+        written = logits.argmax(-1)
+        live = live & (written != stop)
+        names[:, place] = torch.where(live, written, stop)
+        if not live.any() or place + 1 == NAME_TOKENS:
+            break
+        logits = next_logits(model, written, cache, pads, any_pads=False)
+    return names
+
+
+def _random_like(stream: Tensor, seed: int, row: int) -> Tensor:
+    """Random directions with the norms of these states; the same for the same seed and first row."""
+    drawn = generator(seed, "interchange", row).standard_normal(tuple(stream.shape), dtype=np.float32)
+    directions = torch.from_numpy(drawn).to(stream.device)
+    scaled: Tensor = directions * (stream.norm(dim=-1, keepdim=True) / directions.norm(dim=-1, keepdim=True))
+    return scaled

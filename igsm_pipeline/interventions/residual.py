@@ -1,0 +1,75 @@
+"""Read and replace the residual stream of a causal model of transformers while it reads.
+
+A site is a place of the stream: site 0 is the output of the embedding, site l the output of the l-th layer, before any final norm. Hooks on the
+stock modules do it, so that any model works whose layers stand in one list, as those of GPT-2, GPT-NeoX, Llama and their kin do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from igsm_pipeline.activations.forward import num_layers_of
+from igsm_pipeline.errors import BadCheckpoint
+
+
+def sites(model: PreTrainedModel) -> list[nn.Module]:
+    """The modules whose outputs are the residual stream: the embedding, then every layer.
+
+    Raises:
+        BadCheckpoint: the model has no list of as many layers as its config says.
+    """
+    wanted = num_layers_of(model)
+    for module in model.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == wanted:
+            embedding: nn.Module = model.get_input_embeddings()
+            return [embedding, *module]
+    raise BadCheckpoint("model", f"must keep its {wanted} layers in one list", type(model).__name__, "use a model that does, as GPT-2 or Llama")
+
+
+@torch.inference_mode()
+def read_stream(model: PreTrainedModel, ids: Tensor) -> Tensor:
+    """The residual stream at every site, (sites, batch, length, d_model).
+
+    Args:
+        model: in evaluation mode.
+        ids: tokens without padding, (batch, length).
+    """
+    found: list[Tensor] = []
+    with ExitStack() as hooks:
+        for site in sites(model):
+            hooks.callback(site.register_forward_hook(lambda _module, _inputs, output: found.append(_states(output))).remove)
+        model.base_model(input_ids=ids, use_cache=False)
+    return torch.stack(found)
+
+
+@contextmanager
+def replaced(site: nn.Module, where: Tensor, states: Tensor) -> Iterator[None]:
+    """Inside the block, ``site`` gives other states at some positions.
+
+    Args:
+        site: one of ``sites``.
+        where: which positions, bool, (batch, length).
+        states: what stands there instead, (batch, length, d_model); the rest of it is not used.
+    """
+
+    def exchange(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        mixed = torch.where(where[..., None], states.to(_states(output).dtype), _states(output))
+        return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
+
+    handle = site.register_forward_hook(exchange)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _states(output: Any) -> Tensor:
+    """The states in a module's output: some layers give a tuple that begins with them."""
+    states: Tensor = output[0] if isinstance(output, tuple) else output
+    return states

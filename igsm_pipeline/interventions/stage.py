@@ -1,0 +1,61 @@
+"""The stage ``interchange`` as declared."""
+
+from __future__ import annotations
+
+from igsm_pipeline.costs import FORWARD, document_tokens, mean_op, network_behind, problems_behind, solution_share
+from igsm_pipeline.interventions.settings import InterchangeSettings
+from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
+from igsm_pipeline.store import Unit
+
+_CELLS = 4 * 6
+"""Donors times places."""
+
+
+def _work(unit: Unit) -> float:
+    """Operations of reading every prompt once per cell and layer."""
+    network = network_behind(unit)
+    layers = unit.settings["layers"]
+    number = network.layers + 1 if layers is None else len(layers)
+    document = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
+    length = document * (1 - solution_share(unit.settings["tokens"]))
+    return problems_behind(unit) / 2 * _CELLS * number * length * network.forward(length)
+
+
+INTERCHANGE = Table(
+    "interchange",
+    "one row per donor, place and layer: what the model computes first once states are exchanged there",
+    "interchange.parquet",
+    (
+        Column("donor", "string", "whose states are put in: twin, unrelated, random (directions of the twin's norms), own"),
+        Column("place", "string", "where: question, statements, marker, define, after, all (see interventions/twins.py)"),
+        Column("layer", "int16", "0: the embedding's output; l: the output of the l-th layer"),
+        Column("n", "int64", "pairs of twins"),
+        *with_interval(
+            "swapped", "share of pairs where the model now names what it names first for the twin, given the words that both names begin with"
+        ),
+        *with_interval("kept", "share of pairs where it still names what it names first without the exchange"),
+        *with_interval("shift", "mean over pairs of how far the log-odds of the twin's name against the own one move, in nats"),
+    ),
+    result=True,
+)
+
+STAGE = Stage(
+    name="interchange",
+    version=1,
+    settings=InterchangeSettings,
+    write="igsm_pipeline.interventions.write:write_interchange",
+    group="mind",
+    kinds=("pytorch", "parquet"),
+    words="Does the model use its plan? States of a problem with another question are put into its reading, place by place and layer by layer.",
+    reads=(Read("world"), Read("problems", "problem_sets"), Read("checkpoint")),
+    tables=(INTERCHANGE,),
+    checks=(
+        Check("own_states_change_nothing", "A model's own states, put back, change no answer.", "igsm_pipeline.interventions.checks:own_states"),
+        Check("all_states_swap", "All of the twin's states carry its answer.", "igsm_pipeline.interventions.checks:all_states"),
+    ),
+    disk=lambda unit: 1e5,
+    work=_work,
+    arithmetic=FORWARD,
+    memory=lambda unit: 4.0 * network_behind(unit).bytes,
+    torch=True,
+)

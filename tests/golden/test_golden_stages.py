@@ -128,7 +128,7 @@ def _array(column: pa.ChunkedArray) -> np.ndarray:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A member of eight problems a set: runs a stage, and gives the folders of its units."""
     home = tmp_path_factory.mktemp("golden")
-    experiment = few_problems(8)
+    experiment = few_problems(8) | {"interchange": {"pairs": 0}}
     experiment["training"] |= {"num_steps": 6, "batch_windows": 2, "learning_rate": 0.01, "device": "cpu"}
     experiment["probes"] |= {"num_steps": 6, "batch_problems": 4, "learning_rate": 0.01}
     with pytest.MonkeyPatch.context() as patch:

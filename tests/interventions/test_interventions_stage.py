@@ -79,7 +79,7 @@ def test_its_checks_hold_and_see_what_they_are_for(made: Any, tmp_path: Path) ->
 
 def test_a_member_has_it_only_if_it_asks_for_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IGSM_HOME", str(tmp_path))
-    experiment = few_problems(8)
+    experiment = few_problems(8) | {"interchange": {"pairs": 0}}
     write_few(tmp_path, experiment)
     plain = units_of(find_member("few"))
     write_few(tmp_path, experiment | {"interchange": {"pairs": 8, "layers": [0, 1]}})

@@ -56,7 +56,7 @@ def test_a_foreign_model_is_known_by_its_content(home: Path, tmp_path: Path) -> 
 
     first = fingerprint()
     names = {unit.name for unit in units_of(find_member("brought")) if unit.stage in ("problem_sets", "token_shards")}
-    assert names == {"op<=max", "probe_train"}, "nothing is made for a training that does not take place"
+    assert names == {"op<=max", "probe_train", "interchange own", "interchange twins"}, "nothing is made for a training that does not take place"
     moved = tmp_path / "moved"
     shutil.copytree(tmp_path / "brought", moved)
     declare(home, moved)

@@ -42,12 +42,18 @@ def test_it_says_which_layers_and_places_carry_the_choice_and_how_far_controls_c
     assert "from layer 0 to 1 it lies in the states of the question (exchanged at layer 1: 95.0 %" in text
     assert "at layer 2 it lies in the states of what comes after the question (exchanged at layer 2: 97.0 %" in text
     assert "first words alone" not in text
+    assert "carries it alone" not in text
     assert "Controls reach 17.0 %" in text
     assert "(an unrelated problem, all but question, layer 1)" in text
     assert "Stated before it was run: that it moves &lt;early&gt;." in text
     assert set(page.charts) == {"interchange_twin", "interchange_unrelated"}
     columns = [value["x"] for value in page.charts["interchange_twin"].spec["datasets"].popitem()[1]] if "datasets" in str(page.charts) else None
     assert columns is None or columns[0] == "question"
+
+
+def test_layers_where_only_everything_together_swaps_are_named() -> None:
+    swaps = {"twin": {"question": (1.0, 0.1, 0.1, 0.0), "after": (0.0, 0.3, 0.3, 1.0), "define": (0.0, 0.0, 0.2, 1.0), "all": (1.0, 1.0, 1.0, 1.0)}}
+    assert "at layers 1 and 2 neither the question nor all that follows it carries it alone" in written(rows(swaps))[1]
 
 
 def test_no_carrying_place_is_said_and_no_pairs_are_listed_as_missing() -> None:

@@ -9,7 +9,7 @@ from igsm_pipeline.reports.charts.areas import Cell, draw_cells
 from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Page, interval_cell
-from igsm_pipeline.reports.results import Results, said
+from igsm_pipeline.reports.results import Results, listed, said
 from igsm_pipeline.reports.sections.knowing import HALF
 from igsm_pipeline.reports.sections.opening import percent
 
@@ -67,6 +67,11 @@ def _findings(rows: Sequence[Row]) -> list[str]:
             parts.append(
                 f"{where} it lies in the states of {_SAID[place]} (exchanged at layer {best['layer']}: {said(_value(best))} of pairs swapped)"
             )
+    alone = {layer for (place, layer), row in twin.items() if place not in ("after", "all") and row["swapped"] >= _CARRIES}
+    together = [layer for layer in layers if layer not in alone and twin.get(("after", layer), {"swapped": 0.0})["swapped"] < _CARRIES]
+    if parts and together:
+        where = f"layer {together[0]}" if len(together) == 1 else f"layers {listed([str(layer) for layer in together])}"
+        parts.append(f"at {where} neither the question nor all that follows it carries it alone")
     n = max((row["n"] for row in twin.values()), default=0)
     told = f"What the model computes first can be moved from one problem to another ({n:,} pairs): " + "; ".join(parts) + "."
     strongest = max((row for row in rows if row["donor"] in ("unrelated", "random")), key=lambda row: row["swapped"], default=None)

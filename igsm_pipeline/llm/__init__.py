@@ -1,0 +1,11 @@
+"""Other people's models and tools: evaluate any model that Inspect reaches, serve a published one, an environment for reinforcement.
+
+prompts.py   problems as questions to a model that was not trained on them, with examples
+task.py      the Inspect task ``igsm_pipeline/igsm``
+scoring.py   its scorers and their intervals
+registry.py  what Inspect finds by the package's entry point
+gym.py       problems as a reasoning-gym data set
+server.py    an OpenAI-compatible server of a published model, on the loopback
+
+``inspect_ai`` and ``reasoning_gym`` come with the extra ``llm``; no other room imports them.
+"""

@@ -1,0 +1,142 @@
+"""Inspect's scorers of replies, each with 95 % intervals of this package: right answer, fully correct, first error, unnecessary parameters."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
+from inspect_ai.solver import TaskState
+
+from igsm_pipeline.intervals.bootstrap import interval, mean_of
+from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.intervals.share import share
+from igsm_pipeline.verification.reward import judge_completion, problem_tables, split_completion
+from igsm_pipeline.verification.rows.answers import plain_answer
+from igsm_pipeline.verification.verdict import Verdict
+from igsm_pipeline.world import World, load_world
+
+NONE = "none"
+"""The first error of a reply without one."""
+_NUMBER = re.compile(r"(?<![\w.])[+]?\d{1,18}(?![\w])")
+
+
+@lru_cache(maxsize=8)
+def _world(named: str) -> World:
+    return load_world(Path(named) if Path(named).exists() else named)
+
+
+def final_answer(reply: str) -> str | None:
+    """The number that a reply ends with: the answer after its solution, its only content, or the last number in it; None without any."""
+    _, answer = split_completion(reply)
+    found = plain_answer(answer) if answer is not None else plain_answer(reply)
+    if found is None:
+        numbers = _NUMBER.findall(reply)
+        found = plain_answer(numbers[-1]) if numbers else None
+    return None if found is None else str(int(found))
+
+
+def verdict_on(state: TaskState) -> Verdict:
+    """The verdict on a reply as a solution, spelt as the generator spells it; it needs the answer at its end."""
+    said = state.metadata
+    world = _world(said["world"])
+    return judge_completion(problem_tables(said["problem"], world, said["modulus"]), state.output.completion, world, exact=False)
+
+
+def _ends(value: Interval) -> dict[str, float]:
+    return {"value": value.value, "low": value.low, "high": value.high}
+
+
+@metric
+def share95() -> Metric:
+    """The share of replies that score 1, with Wilson's interval: ``value``, ``low``, ``high``."""
+
+    def measure(scores: list[SampleScore]) -> dict[str, float]:
+        return _ends(share(sum(one.score.as_float() > 0 for one in scores), len(scores)))
+
+    return measure
+
+
+@metric
+def share_by_op() -> Metric:
+    """The share of replies that score 1, for each number of operations."""
+
+    def measure(scores: list[SampleScore]) -> dict[str, float]:
+        by_op: dict[int, list[bool]] = {}
+        for one in scores:
+            by_op.setdefault(int((one.sample_metadata or {})["op"]), []).append(one.score.as_float() > 0)
+        return {f"op_{op}": sum(hits) / len(hits) for op, hits in sorted(by_op.items())}
+
+    return measure
+
+
+@metric
+def mean95() -> Metric:
+    """The mean over replies, with its interval by the bootstrap: ``value``, ``low``, ``high``."""
+
+    def measure(scores: list[SampleScore]) -> dict[str, float]:
+        values = np.array([one.score.as_float() for one in scores])
+        return _ends(interval(np.stack([values, np.ones_like(values)], axis=1), mean_of, scale=(0.0, max(1.0, float(values.max(initial=0))))))
+
+    return measure
+
+
+@metric
+def error_shares() -> Metric:
+    """The share of replies by their first error."""
+
+    def measure(scores: list[SampleScore]) -> dict[str, float]:
+        counts = Counter(str(one.score.value) for one in scores)
+        return {name: count / len(scores) for name, count in counts.most_common()}
+
+    return measure
+
+
+def _by_verdict(value: Callable[[Verdict], float | str]) -> Scorer:
+    async def score(state: TaskState, target: Target) -> Score:
+        verdict = verdict_on(state)
+        place = "" if verdict.sentence is None else f"sentence {verdict.sentence + 1}: {verdict.error}, {verdict.parameter or 'no parameter'}"
+        return Score(value=value(verdict), answer=final_answer(state.output.completion), explanation=place or "no error")
+
+    return score
+
+
+@scorer(metrics=[share95(), share_by_op()])
+def right_answer() -> Scorer:
+    """1 where the reply's last number is the answer, whatever its steps."""
+
+    async def score(state: TaskState, target: Target) -> Score:
+        answer = final_answer(state.output.completion)
+        return Score(value=float(answer == target.text), answer=answer)
+
+    return score
+
+
+@scorer(metrics=[share95(), share_by_op()])
+def fully_correct() -> Scorer:
+    """1 where every step of the reply is right, and its answer."""
+    return _by_verdict(lambda verdict: float(verdict.correct))
+
+
+@scorer(metrics=[error_shares()])
+def first_error() -> Scorer:
+    """The kind of the reply's first error, or ``none``."""
+    return _by_verdict(lambda verdict: NONE if verdict.error is None else str(verdict.error))
+
+
+@scorer(metrics=[mean95()])
+def unnecessary_parameters() -> Scorer:
+    """How many parameters the reply defines rightly and without need, up to its first error (appendix G)."""
+    return _by_verdict(lambda verdict: float(verdict.unnecessary_parameters))
+
+
+def scorers_of(style: str) -> list[Scorer]:
+    """The scorers of a style: all four for steps, for answers alone the right answer."""
+    made: Iterable[Callable[[], Scorer]] = (
+        (right_answer,) if style == "answer" else (right_answer, fully_correct, first_error, unnecessary_parameters)
+    )
+    return [one() for one in made]

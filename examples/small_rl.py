@@ -59,7 +59,8 @@ SLICES = ("op<=max", "op=max", "op=max+1", "op=max+2")
 def training_problems(published: Published, setting: str, number: int, seed: int) -> list[str]:
     """Texts of training problems in random order."""
     longest = published.family.op_max
-    laws: list[tuple[dict[str, Any], int]] = [({"law": "exact", "op": longest + more}, number // 2) for more in (1, 2)]
+    beyond = (1,) if setting == "next" else (1, 2)
+    laws: list[tuple[dict[str, Any], int]] = [({"law": "exact", "op": longest + more}, number // len(beyond)) for more in beyond]
     if setting == "mixed":
         laws = [(law, count // 2) for law, count in laws] + [({"law": "range"}, number // 2)]
     texts = []
@@ -97,7 +98,7 @@ def train(
     """Train a published model with GRPO; gives it back with the mean reward of each step.
 
     Args:
-        setting: correct, dense or mixed.
+        setting: correct, dense or mixed; next: 1/0 on op = max+1 alone.
         folder: of the published model; it stays as it is.
         out: where TRL writes.
         steps: of GRPO.

@@ -1,4 +1,4 @@
-"""Questions to other people's models: examples of other templates and of the training split, problems of the test split, the same for the same seed."""
+"""Questions to other people's models: of the test split, with examples of the training split and of other templates."""
 
 from __future__ import annotations
 
@@ -95,4 +95,3 @@ def test_the_slice_of_a_published_model_is_the_one_that_it_was_evaluated_on():
 def test_wrong_parameters_are_named(given, said):
     with pytest.raises(BadSettings, match=said):
         plan_exam(**given)
-

@@ -1,0 +1,36 @@
+"""GRPO of TRL on the published model with our reward: 20 steps on problems of one more operation than it was taught run on a CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("trl", reason="trl==1.16.0 and datasets==5.2.0 are installed by hand")
+pytestmark = pytest.mark.slow
+CHECKOUT = Path(__file__).parents[2]
+SMALL = CHECKOUT / "data/published/small"
+
+
+def test_twenty_steps_of_grpo_give_a_reward_each_and_move_the_weights(tmp_path, capsys):
+    import torch  # noqa: PLC0415
+
+    from igsm_pipeline.model.gpt2_rotary import load  # noqa: PLC0415
+
+    spec = importlib.util.spec_from_file_location("small_rl", CHECKOUT / "examples/small_rl.py")
+    small_rl = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(small_rl)
+    steps = int(os.environ.get("IGSM_GRPO_STEPS", "20"))
+    weights = (SMALL / "model.safetensors").read_bytes()
+    model, rewards = small_rl.train("next", SMALL, tmp_path, steps=steps)
+    with capsys.disabled():
+        print(f"\nmean reward of each of {steps} steps on op = max+1: {' '.join(f'{one:.2f}' for one in rewards)}")
+    assert len(rewards) == steps
+    assert all(0 <= one <= 1 for one in rewards)
+    assert 0 < sum(rewards) < steps
+    before, after = load(SMALL).state_dict(), model.state_dict()
+    assert all(torch.isfinite(one).all() for one in after.values())
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    assert (SMALL / "model.safetensors").read_bytes() == weights

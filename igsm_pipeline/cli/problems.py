@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,9 +34,9 @@ class Law(StrEnum):
 
 
 class FileFormat(StrEnum):
-    """The file formats of ``generate``."""
+    """What ``generate`` writes: whole rows, or rows for training elsewhere."""
 
-    jsonl, parquet = "jsonl", "parquet"
+    jsonl, parquet, messages, text, nanochat = "jsonl", "parquet", "messages", "text", "nanochat"
 
 
 class Vocab(StrEnum):
@@ -53,12 +53,19 @@ def generate(
     op: Annotated[int | None, typer.Option(help="Operations, with --law exact.", show_default=False)] = None,
     num: Annotated[int, typer.Option(help="Problems.", min=1)] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    file_format: Annotated[FileFormat | None, typer.Option("--format", show_default="by the file's suffix, or jsonl")] = None,
+    file_format: Annotated[
+        FileFormat | None,
+        typer.Option("--format", help="Whole rows, or for training: messages, text, nanochat.", show_default="by the file's suffix, or jsonl"),
+    ] = None,
     world: WorldSource = "igsm",
     lenient: Lenient = False,
     vocab: Annotated[Vocab, typer.Option(help="Token ids: GPT-2's own, or compact.")] = Vocab.gpt2,
     tables: Annotated[bool, typer.Option("--tables", help="No problems but tables of what they are like: Markdown, JSON (--out x.json).")] = False,
     out: Annotated[Path | None, typer.Option(help="File, .jsonl or .parquet; stdout without it.", show_default=False)] = None,
+    shard_rows: Annotated[
+        int | None, typer.Option(help="Write a folder: files of so many rows, and a data-set card.", min=1, show_default=False)
+    ] = None,
+    test_num: Annotated[int, typer.Option(help="In a folder: also so many problems of the test templates.", min=0)] = 0,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: all cores. The bytes do not depend on it.", min=0)] = 0,
 ) -> None:
     """Generate problems with solution, graph and token ids, for use elsewhere."""
@@ -70,7 +77,13 @@ def generate(
     if tables:
         write_tables(settings, names, world, out)
         return
-    total = write_dataset(settings, names, vocab=vocab.value, file_format=file_format.value if file_format else None, out=out, workers=jobs)
+    kind: Any = file_format.value if file_format else None
+    if shard_rows is None and not test_num:
+        total = write_dataset(settings, names, vocab=vocab.value, file_format=kind, out=out, workers=jobs)
+    else:
+        from igsm_pipeline.toolbox.dataset_folder import write_folder
+
+        total = write_folder(settings, names, out, file_format=kind, shard_rows=shard_rows, test_num=test_num, vocab=vocab.value, workers=jobs)
     remark(f"{total:,} problems{f' in {out}' if out else ''}")
 
 

@@ -1,6 +1,7 @@
 """The toolbox: what people use in a terminal or a notebook besides the pipeline.
 
-dataset.py      writes problems as JSON lines or Parquet; problem_lines.py writes lines straight from records
+dataset.py      writes problems as JSON lines or Parquet; problem_lines.py writes lines straight from records; training_rows.py: rows for
+                training elsewhere; dataset_folder.py: shards with a card
 solving.py      ``igsm solve``: a problem in words gives the model's solution, verified; solver.py finds the model, completions.py runs it
 publishing.py   ``igsm publish``: a member as a folder for the Hugging Face Hub; model_card.py writes its cards, published.py reads it
 prompt_form.py  teaches a copy of a model the form of a prompt, for plain transformers

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeVar
 
@@ -29,9 +31,12 @@ from igsm_pipeline.store import written_whole
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
 from igsm_pipeline.toolbox.problem_lines import fast_lines
+from igsm_pipeline.toolbox.training_rows import LAYOUTS, SCHEMAS, Layout, training_lines, training_table
 from igsm_pipeline.world.world import World, builtin_worlds, load_world
 
-FileFormat = Literal["jsonl", "parquet"]
+FileFormat = Literal["jsonl", "parquet", "messages", "text", "nanochat"]
+"""Rows with everything as JSON lines or Parquet, or rows for training (``toolbox.training_rows``), in either."""
+Container = Literal["jsonl", "parquet"]
 SCHEMA = pa.schema(
     [
         ("problem", pa.string()),
@@ -165,7 +170,7 @@ def write_dataset(
         settings: which problems.
         world: the names.
         vocab: ids of GPT-2's own vocabulary, or compact ones.
-        file_format: jsonl or parquet; None: by the file's suffix.
+        file_format: what a row is; None: jsonl or parquet, by the file's suffix. Rows for training go into either, by the suffix.
         out: the file; None: stdout.
         workers: number of processes; 0: one per core. The bytes do not depend on it.
 
@@ -179,20 +184,47 @@ def write_dataset(
     if out is None:
         if file_format == "parquet":
             raise BadSettings("--out", "must be given with --format parquet", None, "name a file")
-        return sum(_write_text(text, sys.stdout) for text in _made(settings, world, vocab, _as_lines, workers))
+        make = maker_of(file_format or "jsonl", "jsonl")
+        return sum(_write_text(text, sys.stdout) for text in made_parts(settings, world, vocab, make, workers))
     check_output(out)
-    kind = find_format(out, DATASET_FORMATS, file_format)
-    with written_whole(out) as temporary:
-        if kind == "jsonl":
-            with temporary.open("w", encoding="utf-8") as stream:
-                return sum(_write_text(text, stream) for text in _made(settings, world, vocab, _as_lines, workers))
-        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            return sum(_write_table(rows, writer) for rows in _made(settings, world, vocab, _as_table, workers))
+    asked = {"nanochat": "jsonl", "messages": None, "text": None}.get(file_format or "", file_format)
+    container: Container = "jsonl" if find_format(out, DATASET_FORMATS, asked) == "jsonl" else "parquet"
+    with written_whole(out) as temporary, writer_to(temporary, file_format or container, container) as write:
+        return sum(write(part) for part in made_parts(settings, world, vocab, maker_of(file_format or container, container), workers))
 
 
-def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "compact"], make: Make[T], workers: int) -> Iterator[T]:
-    """Yield what ``make`` gives for the problems of a set, some at a time and in order; a bar counts them on a terminal."""
-    parts = (batch.take(slice(first, first + _PART)).records for batch in generate(settings, world) for first in range(0, len(batch), _PART))
+def maker_of(file_format: FileFormat, container: Container) -> Make[Any]:
+    """The picklable function that makes the lines or the table of some problems."""
+    if file_format in LAYOUTS:
+        return partial(_for_training, file_format, container)
+    return _as_lines if container == "jsonl" else _as_table
+
+
+@contextmanager
+def writer_to(path: Path, file_format: FileFormat, container: Container) -> Iterator[Callable[[Any], int]]:
+    """Open a file for what ``maker_of`` makes; gives the function that writes one part and returns its number of problems."""
+    if container == "jsonl":
+        with path.open("w", encoding="utf-8") as stream:
+            yield lambda text: _write_text(text, stream)
+    else:
+        with pq.ParquetWriter(path, SCHEMAS.get(file_format, SCHEMA), compression="zstd") as writer:
+            yield lambda rows: _write_table(rows, writer)
+
+
+def made_parts(
+    settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "compact"], make: Make[T], workers: int, every: int | None = None
+) -> Iterator[T]:
+    """Yield what ``make`` gives for the problems of a set, some at a time and in order; a bar counts them on a terminal.
+
+    Args:
+        settings: which problems.
+        world: the names.
+        vocab: the ids.
+        make: called for each part.
+        workers: number of processes; 0: one per core.
+        every: a part ends after each so many problems, so that no part belongs to two files.
+    """
+    parts = _parts(settings, world, every)
     workers = workers or usable_cores()
     table = build_table(world, settings.family.modulus, TokenSettings(vocab=vocab))
     with tqdm(desc="problems", total=settings.num_problems, unit=" problems", leave=False, disable=None) as bar:
@@ -203,6 +235,16 @@ def _made(settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "co
         for one in made:
             yield one
             bar.update(min(_PART, settings.num_problems - bar.n))
+
+
+def _parts(settings: ProblemSetSettings, world: World, every: int | None) -> Iterator[Records]:
+    done = 0
+    for batch in generate(settings, world):
+        first = 0
+        while first < len(batch):
+            size = min(_PART, len(batch) - first, _PART if every is None else every - done % every)
+            yield batch.take(slice(first, first + size)).records
+            first, done = first + size, done + size
 
 
 _own: list[tuple[FamilySettings, World, TokenTable, Make[Any]]] = []
@@ -222,6 +264,12 @@ def _as_lines(batch: ProblemBatch, table: TokenTable, family: FamilySettings) ->
     if not batch.world.lenient:
         return fast_lines(batch, table, family, _origin(batch)), len(batch)
     return "".join([json.dumps(row, ensure_ascii=False) + "\n" for row in problem_rows(batch, table, family)]), len(batch)
+
+
+def _for_training(layout: Layout, container: Container, batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Any:
+    if container == "parquet":
+        return training_table(layout, batch, table, family, _origin(batch))
+    return training_lines(layout, batch, table, family, _origin(batch)), len(batch)
 
 
 def _as_table(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> pa.Table:

@@ -7,7 +7,7 @@ name, which only dictionaries settle; they take the slower way.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from json.encoder import encode_basestring as quoted
 
@@ -30,6 +30,23 @@ _PLACES = dict(
 )
 """Abstract id -> (layer, item, target)."""
 _IDS = {place: number for number, place in _PLACES.items()}
+
+
+def document_texts(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[tuple[str, str, str]]:
+    """Prompt, solution and answer of every problem, from the tokens of its document.
+
+    Args:
+        batch: problems of a world of strict names.
+        table: gives the tokens.
+        family: of the problems.
+    """
+    emitted, tokens = emit(batch, table, family.format), table.vocabulary.tokens
+    ids, starts = emitted.ids.tolist(), emitted.offsets.tolist()
+    last_sentences = emitted.sentence_ends[emitted.sentence_offsets[1:] - 1].tolist()
+    for start, end, prompt_end, last in zip(starts[:-1], starts[1:], emitted.prompt_ends.tolist(), last_sentences, strict=True):
+        parts = ids[start + 1 : start + prompt_end + 1], ids[start + prompt_end + 2 : start + last + 1], ids[start + last + 2 : end - 1]
+        prompt, solution, answer = (b"".join([tokens[one] for one in part]).decode() for part in parts)
+        yield prompt, solution, answer
 
 
 def fast_lines(batch: ProblemBatch, table: TokenTable, family: FamilySettings, origin: dict[str, object]) -> str:

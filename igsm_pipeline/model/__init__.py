@@ -2,6 +2,7 @@
 
 gpt2_rotary.py  builds, loads and saves the model
 control.py      builds the control: the same architecture with fresh weights
+foreign.py      finds out whether a model from elsewhere can do what is asked of it
 decoding.py     greedy completions of many prompts
 beams.py        completions by beam search with sampling
 kv_cache.py     the cache of keys and values that decoding uses

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.foreign import check_abilities
 from igsm_pipeline.model.settings import CONTEXT
 from igsm_pipeline.problems.files import read_problems
 from igsm_pipeline.processes import die_with_parent
@@ -106,10 +107,11 @@ def copy_foreign(settings: CheckpointSettings, path: Path, world: World, writing
     """Copy a foreign model, and write a tokenizer: the model's own with ``tokens.segmentation: checkpoint``, else that of the token table.
 
     Raises:
-        BadCheckpoint: model or tokenizer cannot be loaded, or the tokenizer lacks a special token.
+        BadCheckpoint: model or tokenizer cannot be loaded, the architecture cannot do what is asked of it, or the tokenizer lacks a special token.
         BadInput: the model has fewer embedding rows than the table has ids, or its tokenizer has other ids than the table.
     """
     model = gpt2_rotary.load(path)
+    check_abilities(model, path)
     table = build_table(world, settings.family.modulus, settings.tokens, path)
     rows = int(model.get_input_embeddings().weight.shape[0])
     if rows < table.size:

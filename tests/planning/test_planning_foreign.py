@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from reference.byte_tokenizer import write_byte_tokenizer
+from reference.foreign_models import SHAPES, make_foreign
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -87,7 +88,9 @@ def test_a_foreign_model_with_its_own_tokenizer_is_planned_and_sized_by_its_file
 
 
 @pytest.mark.slow
-def test_a_foreign_model_is_evaluated_and_probed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_foreign_model_is_evaluated_and_probed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: str) -> None:
+    make_foreign(shape, 272, 1).save_pretrained(tmp_path / "brought")
     assert main(["run", "brought"]) == 0
     told = {row["stage"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
     assert {"generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "report"} <= told.keys()

@@ -125,13 +125,24 @@ def _remove(garbage: list[Leftover], broken: Broken, checkpoints: bool) -> None:
 
 
 @app.command()
-def export(members: Members, out: Annotated[Path, typer.Option("--out", help="The file to write.")], stages: Stages = None) -> None:
-    """Write the finished units of members to one file, for another machine."""
+def export(
+    members: Members,
+    out: Annotated[Path, typer.Option("--out", help="The file to write; with --readable, the folder.")],
+    stages: Stages = None,
+    readable: Annotated[bool, typer.Option("--readable", help="Problem sets alone, for other programs: texts beside the coded arrays.")] = False,
+) -> None:
+    """Write the finished units of members to one file, for another machine; or their problem sets with texts, for other programs."""
     from igsm_pipeline.store import Store
-    from igsm_pipeline.store.archives import export_units
 
     store = Store.at_home()
     units = [unit for each in plans_of(members, stages, False) for unit in each.units if not store.check_own(unit)]
+    if readable:
+        from igsm_pipeline.toolbox.readable import export_readable
+
+        remark(f"{export_readable(store, units, out):,} problems in {out}")
+        return
+    from igsm_pipeline.store.archives import export_units
+
     remark(f"{export_units(store, units, out)} units in {out}")
 
 

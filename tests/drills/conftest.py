@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def home(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.fixture(scope="session")
 def diary():
-    """Where drills write how they went."""
+    """Where drills write how they went; says so where the page was asked for and some of its drills did not run."""
     made = Diary()
     yield made
-    made.publish()
+    if os.environ.get("IGSM_WRITE_DOCS") and made.missing():
+        pytest.fail(f"docs/faults.md is written by one call that does every drill; this one did not do: {', '.join(made.missing())}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -23,8 +24,10 @@ from igsm_pipeline.defs.operating.automation import UI_URL
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.defs.operating.ui import HOST, servers
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.store import PARTIAL, Store
+from igsm_pipeline.store.origin import own_revision, processor_name
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "faults.md"
@@ -33,13 +36,19 @@ RUN_S = 900.0
 PORT = 43117
 HEAD = """# Fault drills
 
-Written by `tests/drills/` (`IGSM_WRITE_DOCS=1 pytest -m slow tests/drills`). Each drill harms a finished member of every stage, at toy size, reads
-what the user is told, checks every other unit of the store by its hashes, and runs the member again until all of it is fresh. Seconds are those of
-that run, start of Python and Dagster included, on the machine that wrote the page{load}. DATA stands for the data root.
+Written by `IGSM_WRITE_DOCS=1 pytest -n 0 -m slow tests/drills`, all rows by one call: commit {commit}, {machine}, load {load}.
+Each drill harms a finished member of every stage, at toy size, reads what the user is told, checks every other unit of the store by its hashes, and
+runs the member again until all of it is fresh. Seconds are those of that run, start of Python and Dagster included. DATA stands for the data root.
 
 | fault | message | lost | seconds to recover |
 |---|---|---|---|
 """
+FAULTS = (
+    "disk full before the run (tmpfs)", "disk full in the middle of a stage (tmpfs)", "store on a read-only mount", "corrupted manifest",
+    "Parquet file cut in half", "clock moved back a day", "DAGSTER_HOME missing", "port taken", "two runs of a member at once",
+    *(f"kill -9 of the {victim} in {stage}" for victim in ("run", "webserver", "daemon") for stage in STAGES),
+)  # fmt: skip
+"""The rows of the page, in order."""
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -248,23 +257,30 @@ _LAUNCH = """mutation($parameters: ExecutionParams!) { launchRun(executionParams
 
 
 class Diary:
-    """The page of the drills: one row per fault, kept in order, each drill writing its own."""
+    """The page of the drills: one row per fault. Only a call that did all of them writes it, so that its rows are of one code and one machine."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, tuple[str, str, float]] = {}
+        self.rows: dict[str, str] = {}
+        self.commit = own_revision()
 
     def write(self, fault: str, message: str, gone: str, seconds: float) -> None:
-        """Note a drill. A drill that lost something has failed."""
+        """Note a drill, and write the page with the last of them if ``IGSM_WRITE_DOCS`` is set. A drill that lost something has failed."""
+        assert fault in FAULTS, f"{fault} has no place on the page: add it to FAULTS"
         assert gone == "nothing", f"{fault}: lost {gone}"
         message = " ".join(message.split()).replace(os.environ["IGSM_HOME"], "DATA").replace("|", "\\|")
-        self.rows[fault] = (message, gone, seconds)
+        self.rows[fault] = f"| {fault} | {message} | {gone} | {seconds:.0f} |"
+        if os.environ.get("IGSM_WRITE_DOCS") and not self.missing():
+            PAGE.write_text(self.page())
 
-    def publish(self) -> None:
-        """Write the page if ``IGSM_WRITE_DOCS`` is set; rows of drills that were not run now stay as they were."""
-        if not os.environ.get("IGSM_WRITE_DOCS"):
-            return
-        old = PAGE.read_text().splitlines() if PAGE.exists() else []
-        lines = {line.split(" | ")[0].removeprefix("| "): line for line in old if line.startswith("| ") and not line.startswith("| fault")}
-        lines |= {fault: f"| {fault} | {message} | {gone} | {seconds:.0f} |" for fault, (message, gone, seconds) in self.rows.items()}
-        load = f" (two cores; load {os.getloadavg()[1]:.0f} from other work)"
-        PAGE.write_text(HEAD.replace("{load}", load) + "\n".join(lines.values()) + "\n")
+    def missing(self) -> tuple[str, ...]:
+        """Faults that this call has not drilled."""
+        return tuple(fault for fault in FAULTS if fault not in self.rows)
+
+    def page(self) -> str:
+        """The page as it is now."""
+        machine = f"{os.cpu_count()} cores of {processor_name()}, Python {platform.python_version()}"
+        return (
+            HEAD.format(commit=self.commit, machine=machine, load=f"{os.getloadavg()[1]:.0f}")
+            + "\n".join(self.rows[fault] for fault in FAULTS)
+            + "\n"
+        )

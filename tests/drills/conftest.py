@@ -39,4 +39,4 @@ def diary():
     made = Diary()
     yield made
     if os.environ.get("IGSM_WRITE_DOCS") and made.missing():
-        pytest.fail(f"docs/faults.md is written by one call that does every drill; this one did not do: {', '.join(made.missing())}")
+        pytest.fail(f"docs/faults.md is written by one call that does every drill of a fault; this one did not do: {', '.join(made.missing())}")

@@ -36,7 +36,8 @@ RUN_S = 900.0
 PORT = 43117
 HEAD = """# Fault drills
 
-Written by `IGSM_WRITE_DOCS=1 pytest -n 0 -m slow tests/drills`, all rows by one call: commit {commit}, {machine}, load {load}.
+Written by `IGSM_WRITE_DOCS=1 pytest -n 0 -m slow tests/drills/test_drills_{{kills,storage}}.py`, all rows by one call: commit {commit},
+{machine}, load {load}.
 Each drill harms a finished member of every stage, at toy size, reads what the user is told, checks every other unit of the store by its hashes, and
 runs the member again until all of it is fresh. Seconds are those of that run, start of Python and Dagster included. DATA stands for the data root.
 

@@ -2,6 +2,9 @@
 
     python -m benchmarks.verification_fuzz [--cases 1000000] [--seed 0] [--first 0]
 
+Of every problem text, the one-pass reader (``quick_tables``) must say what the careful parser says, or leave it to that; and a verdict by its tables
+must be that by the problem. Where the two part, the case fails. Rows of odd cells go through the reader of foreign rows.
+
 Case n of a seed is always the same, so a long run can be made in parts (``--first``) and a failure, which is printed, made again alone.
 """
 
@@ -21,8 +24,13 @@ from igsm_pipeline.problems import ProblemBatch, ProblemSetSettings, family_by_n
 from igsm_pipeline.text import BadSolution, parse_problem, parse_solution, render_problem, render_question, render_solution
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.verification import verify
+from igsm_pipeline.verification.quick_problem import quick_tables
+from igsm_pipeline.verification.rows.columns import Columns
+from igsm_pipeline.verification.rows.judging import Judging, Refused
 from igsm_pipeline.verification.token_path import TokenVerifier, joined
+from igsm_pipeline.verification.verifier import verify_by
 from igsm_pipeline.world import load_world
+from tests.reference.table_comparison import check_same
 
 ATOMS = (
     " Define ",
@@ -62,6 +70,39 @@ PHRASES = (
     "?",
     " How many ",
 )
+ODD_CELLS = (
+    None,
+    "",
+    " ",
+    7,
+    7.0,
+    float("nan"),
+    float("inf"),
+    -1,
+    10**40,
+    True,
+    b"\xff",
+    [],
+    [1],
+    {},
+    {"a": {}},
+    "#### 7",
+    "\\boxed{7}",
+    "7.",
+    "seven",
+    "\ud800",
+    "Answer: 7.",
+)
+SPELLINGS = (
+    str.strip,
+    lambda text: text.replace("'", "’"),
+    lambda text: text.replace(" ", "\u00a0"),
+    lambda text: text.replace(". ", ".\r\n"),
+    lambda text: text + "\n\nAnswer: 7.",
+    lambda text: "\ufeff" + text + "<|endoftext|>",
+    lambda text: text.translate({48 + digit: 0xFF10 + digit for digit in range(10)}),
+    lambda text: text.encode(),
+)
 BLOCK = 1000
 
 
@@ -77,6 +118,7 @@ class Fuzzer:
         self.texts = [render_problem(one) + render_question(one) for one in self.problems]
         self.names = [one.name(each) for one in self.problems for each in one.instances]
         tables = [build_table(self.world, 23, TokenSettings.model_validate(one)) for one in ({"segmentation": "phrase"}, {})]
+        self.judgings = (Judging(), Judging(exact=True), Judging(strict=False))
         self.tokens = [(TokenVerifier(self.batch, table), emit(self.batch, table, "pq")) for table in tables]
 
     def draw_text(self, rng: random.Random, of: list[str]) -> str | bytes:
@@ -101,12 +143,9 @@ class Fuzzer:
         """Put case ``case`` through the parsers and both strictnesses; returns the kind of its verdict."""
         rng = random.Random(f"{self.seed} {case}")
         if case % 4 == 0:
-            try:
-                problem = parse_problem(self.draw_text(rng, self.texts), self.world)
-            except BadProblem:
-                return "no problem"
-            verify(problem, rng.choice(self.solutions))
-            return "a problem"
+            return self.run_problem(rng)
+        if case % 8 == 1:
+            return self.run_row(rng)
         number = rng.randrange(len(self.problems))
         text = self.draw_text(rng, [self.solutions[number]] if rng.random() < 0.9 else self.solutions)
         with contextlib.suppress(BadSolution):
@@ -114,6 +153,41 @@ class Fuzzer:
         given = rng.choice((None, None, " 7", "x", b"\xff", 3, self.draw_text(rng, self.solutions)))
         verdict = verify(self.problems[number], text, given, strict=rng.random() < 0.7, finished=rng.random() < 0.7)
         return verdict.error or "correct"
+
+    def run_problem(self, rng: random.Random) -> str:
+        """Put a problem's text through both parsers and compare what they say."""
+        number = rng.randrange(len(self.problems))
+        text = self.draw_text(rng, [self.texts[number]])
+        quick = quick_tables(text, self.world, 23) if isinstance(text, str) else None
+        try:
+            problem = parse_problem(text, self.world)
+        except BadProblem:
+            assert quick is None, f"the quick reader takes what the careful one refuses: {text!r}"
+            return "no problem"
+        solution = rng.choice((self.solutions[number], rng.choice(self.solutions), self.draw_text(rng, [self.solutions[number]])))
+        verdict = verify(problem, solution)
+        if quick is None:
+            return "a problem, read with care"
+        check_same(quick, problem, self.names)
+        assert verify_by(quick, solution) == verdict, f"two verdicts on one solution: {text!r} {solution!r}"
+        return "a problem, read both ways"
+
+    def run_row(self, rng: random.Random) -> str:
+        """Put a row of right, damaged and odd cells through the reader of foreign rows, spelt and exact."""
+        number = rng.randrange(len(self.problems))
+        cells = {
+            "problem": render_problem(self.problems[number]),
+            "question": render_question(self.problems[number]),
+            "solution": self.solutions[number],
+        }
+        row: dict[str, object] = {
+            key: rng.choice((cell, cell, cell, rng.choice(SPELLINGS)(cell), rng.choice(SPELLINGS)(cell), self.draw_text(rng, [cell])))
+            for key, cell in cells.items()
+        }
+        if rng.random() < 0.5:
+            row[rng.choice(("answer", "modulus", "world", "messages", rng.choice(list(cells))))] = rng.choice(ODD_CELLS)
+        said = [judging.judge(1, row, Columns({})) for judging in self.judgings]
+        return "a row, " + ("refused" if isinstance(said[0], Refused) else "right" if said[0].verdict.correct else "wrong")
 
     def run_tokens(self, first: int, count: int) -> Counter[str]:
         """Put ``count`` cases through the token path; returns the kinds of their verdicts."""

@@ -20,6 +20,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_SHOWN = 400
+"""Characters of a value that an error shows."""
+
 
 class IgsmError(Exception):
     """Base of all errors raised on purpose."""
@@ -37,7 +40,7 @@ class BadInput(IgsmError, ValueError):
 
     def __init__(self, field: str, rule: str, got: object, way_out: str) -> None:
         self.field, self.rule, self.got, self.way_out = field, rule, got, way_out
-        super().__init__(f"{field} {rule}, got {got!r}; {way_out}")
+        super().__init__(f"{field} {rule}, got {_short(got)}; {way_out}")
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[str, str, object, str]]:
         """How it crosses processes: by its four parts."""
@@ -97,3 +100,12 @@ def did_you_mean(word: str, words: Iterable[str], *, most: int = 3) -> str:
         return ""
     before = f"{', '.join(near[:-1])} or " if near[1:] else ""
     return f"did you mean {before}{near[-1]}?"
+
+
+def _short(got: object) -> str:
+    """A value as an error shows it: its beginning, if it is long."""
+    try:
+        text = repr(got)
+    except ValueError:  # Python writes no numbers of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"

@@ -123,7 +123,7 @@ def solve(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     world: Annotated[str | None, typer.Option(help="World: a built-in name or a file.", show_default="the model's, or igsm")] = None,
     lenient: Lenient = False,
-    modulus: Annotated[int | None, typer.Option(min=2, show_default="the file's or the model's, or 23")] = None,
+    modulus: Annotated[int | None, typer.Option(min=2, max=1 << 16, show_default="the file's or the model's, or 23")] = None,
     columns: Columns = None,
 ) -> int:
     """Solve a problem and verify it step by step (exit code 1: wrong); without a model, print the reference solution and answer."""
@@ -192,7 +192,7 @@ def verify(
     ],
     world: Annotated[str | None, typer.Option(help="World: a built-in name or a file.", show_default="what the rows say, or igsm")] = None,
     lenient: Lenient = False,
-    modulus: Annotated[int | None, typer.Option(min=2, show_default="what the rows say, or 23")] = None,
+    modulus: Annotated[int | None, typer.Option(min=2, max=1 << 16, show_default="what the rows say, or 23")] = None,
     columns: Columns = None,
     exact: Annotated[bool, typer.Option("--exact", help="Judge byte for byte: change no apostrophe, space or form of an answer.")] = False,
     released: Annotated[bool, typer.Option("--released", help="Accept all that the released checker accepts.")] = False,

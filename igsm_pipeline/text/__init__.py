@@ -6,7 +6,7 @@
 - ``solution``: the grammar of solutions, with its parser and its renderer.
 """
 
-from igsm_pipeline.text.parsing import parse_problem, read_solution
+from igsm_pipeline.text.parsing import LARGEST_MODULUS, parse_problem, read_solution
 from igsm_pipeline.text.rendering import (
     Document,
     Earlier,
@@ -23,6 +23,7 @@ from igsm_pipeline.text.rendering import (
 from igsm_pipeline.text.solution import BadSolution, Sentence, Step, parse_solution, render_sentences
 
 __all__ = [
+    "LARGEST_MODULUS",
     "BadSolution",
     "Document",
     "Earlier",

@@ -20,6 +20,8 @@ from igsm_pipeline.text.wording import RawExpression, Splits, read_expression, r
 from igsm_pipeline.world import Hierarchy, World
 
 MAX_READINGS = 256
+LARGEST_MODULUS = 1 << 16
+"""Verification keeps a table of all numbers below the modulus."""
 _WAY_OUT = "use the world that the text was written with"
 _NAME_WAY_OUT = "correct the name; the statements before it use names of the world"
 _WORDINGS = '"{n}", "each {A}", "the sum of each {A} and each {B}", "the difference of ...", or "{n} more than" or "{n} times as much as" one of them'
@@ -42,10 +44,10 @@ def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem
     Args:
         text: statements and question, in format pq or qp, exactly as rendered (leading space included).
         world: where the names come from, lenient or not. A name splits on the last "'s " that gives two known names.
-        modulus: M; the text does not say it.
+        modulus: M, 2 to ``LARGEST_MODULUS``; the text does not say it.
 
     Raises:
-        BadProblem: not an iGSM problem of this world, or one with two readings (a lenient world may repeat names).
+        BadProblem: not an iGSM problem of this world, one with two readings (a lenient world may repeat names), or a modulus that is none.
 
     Example:
         >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
@@ -57,6 +59,8 @@ def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem
         >>> again.name(again.query), again.values[again.query]
         ("Textbook Hauler's Stationery", 6)
     """
+    if not 2 <= modulus <= LARGEST_MODULUS:
+        raise BadProblem("modulus", f"must be a whole number from 2 to {LARGEST_MODULUS}", modulus, "correct it")
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     statements, question = read_wording(text)

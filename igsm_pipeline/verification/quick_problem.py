@@ -12,11 +12,11 @@ from operator import mul
 from typing import NamedTuple
 
 from igsm_pipeline.errors import BadProblem
+from igsm_pipeline.text import LARGEST_MODULUS
 from igsm_pipeline.text.wording import DIFFERENCE, EACH, STATEMENT, SUM, split_wording
 from igsm_pipeline.verification.lookup import Known, Tables, numbers_below
 from igsm_pipeline.world import World
 
-_LARGEST_MODULUS = 1 << 16
 _DIGITS = frozenset("0123456789")
 _MORE, _TIMES = "more than ", "times as much as "
 
@@ -65,7 +65,7 @@ def quick_tables(text: str, world: World, modulus: int) -> Tables | None:
         world: where the names come from.
         modulus: M.
     """
-    if world.lenient or modulus > _LARGEST_MODULUS:
+    if world.lenient or modulus > LARGEST_MODULUS:
         return None
     try:
         statements, question = split_wording(text)

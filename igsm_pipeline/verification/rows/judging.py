@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from igsm_pipeline.errors import BadProblem
-from igsm_pipeline.text import parse_problem
+from igsm_pipeline.text import LARGEST_MODULUS, parse_problem
 from igsm_pipeline.verification.lookup import Tables, tables_of
 from igsm_pipeline.verification.quick_problem import quick_tables
 from igsm_pipeline.verification.rows.answers import plain_answer, split_answer
@@ -25,6 +25,8 @@ from igsm_pipeline.world import World, builtin_worlds, load_world
 
 MODULUS = 23
 """Of rows that say none."""
+_MOST_DIGITS = 20
+"""Python refuses to read numbers of thousands of digits."""
 _ANSWER_WAY_OUT = "give its answer, or leave out the column (then the last number of the solution counts)"
 
 
@@ -214,8 +216,8 @@ def named_modulus(origin: Mapping[str, Any]) -> int | None:
     given = origin.get("modulus")
     if given is None:
         return None
-    if isinstance(given, str) and given.isdecimal():
+    if isinstance(given, str) and given.isdecimal() and len(given) < _MOST_DIGITS:
         given = int(given)
-    if isinstance(given, bool) or not isinstance(given, int | float) or given != int(given) or given < 2:
-        raise BadProblem("modulus", "must be a whole number of at least 2", given, "correct it, or give --modulus")
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 2 <= given <= LARGEST_MODULUS or given != int(given):
+        raise BadProblem("modulus", f"must be a whole number from 2 to {LARGEST_MODULUS}", given, "correct it, or give --modulus")
     return int(given)

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import lzma
+import math
 import os
 import random
 import threading
@@ -242,10 +243,22 @@ def test_rows_say_their_modulus_and_world_themselves() -> None:
         "number below 3": {**row, "world": "mini", "modulus": 3},
         "built-in world": {**row, "world": "../secret.json"},
         "of that content": {**row, "world": "mini", "world_hash": "00"},
-        "whole number of at least 2": {**row, "world": "mini", "modulus": "five"},
+        "whole number from 2 to 65536": {**row, "world": "mini", "modulus": "five"},
     }
     for word, other in reasons.items():
         (refused,) = verify_dataset([other]).refused
         assert word in refused.reason
     (right,) = verify_rows([{**row, "world": "mini", "modulus": 5}])
     assert right == next(iter(verify_dataset([{**row, "world": "mini", "modulus": 5}]).judged))
+
+
+@pytest.mark.parametrize("modulus", [math.inf, -5, 1, 2.5, True, 65537, 10**9, 10**40, "9" * 5000, [], "²"], ids=lambda one: str(one)[:12])
+def test_a_modulus_that_is_none_or_larger_than_memory_refuses_its_row(modulus: object) -> None:
+    (refused,) = verify_dataset([{"problem": " a", "question": " b", "solution": " c", "modulus": modulus}]).refused
+    assert "modulus must be a whole number from 2 to 65536" in refused.reason
+    assert len(refused.reason) < 600
+
+
+def test_a_modulus_larger_than_memory_is_refused_where_the_caller_gives_it() -> None:
+    (refused,) = verify_dataset([{"problem": " a", "question": " b", "solution": " c"}], modulus=10**9).refused
+    assert "modulus must be a whole number from 2 to 65536" in refused.reason

@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,13 +11,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from reference.ray_tools import free_port, ray_cluster
 from reference.tiny_experiment import MEMBER, write_experiment
 
 from igsm_pipeline.defs.operating.executors import PASSED_ON, RAY_ADDRESS, RAY_CPUS, chosen_executor
 from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.planning.flow import STAGES
 
-CLUSTER = Path(__file__).parents[1] / "reference" / "ray_cluster.py"
 POSTGRES_BIN = next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
 LONG_S = 3600
 STORAGE = """
@@ -33,13 +32,6 @@ CLOCKED = ("/clock.jsonl", "/report.html")
 def installed(module: str) -> bool:
     """Whether a module could be imported."""
     return importlib.util.find_spec(module) is not None
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_steps_run_in_the_runs_process_unless_a_cluster_is_named(monkeypatch):
@@ -110,22 +102,8 @@ def new_home(path: Path, monkeypatch: pytest.MonkeyPatch, storage: str = "") -> 
 @pytest.fixture
 def cluster() -> Iterator[str]:
     """The address of a Ray cluster of two nodes on this machine's loopback."""
-    port = free_port()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dagster-ray starts steps as `dagster api execute_step`
-    environment = {**os.environ, "PATH": path, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-    with subprocess.Popen(
-        [sys.executable, str(CLUSTER), str(port)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    ) as process:
-        lines = iter(process.stdout.readline, "")
-        assert any(line.strip() == "ready" for line in lines)
-        yield f"http://127.0.0.1:{port}"
-        process.stdin.close()
-        process.wait(timeout=120)
+    with ray_cluster() as address:
+        yield address
 
 
 @pytest.mark.slow

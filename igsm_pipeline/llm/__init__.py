@@ -3,6 +3,7 @@
 prompts.py   problems as questions to a model that was not trained on them, with examples
 task.py      the Inspect task ``igsm_pipeline/igsm``
 scoring.py   its scorers and their intervals
+logs.py      Inspect's logs as a table and a figure
 registry.py  what Inspect finds by the package's entry point
 gym.py       problems as a reasoning-gym data set
 server.py    an OpenAI-compatible server of a published model, on the loopback

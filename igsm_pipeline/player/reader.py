@@ -169,7 +169,8 @@ class MindReader:
 
         Returns:
             arm -> task -> probabilities (parameters,) for nece, (parameters, parameters) for dep (row A rests on column B); and
-            arm -> key -> task -> (positions, parameters), for ``value`` (positions, parameters, classes). float32.
+            arm -> key -> task -> (positions, parameters), for ``value`` (positions, parameters, classes). float32. Other tasks likewise: by when
+            they are asked, and with an axis of classes where numbers are asked for.
         """
         parameters, prompt = self.parameters(problem), self.prompt(problem)
         names = [self._name(problem.name(one)) for one in parameters]
@@ -181,7 +182,8 @@ class MindReader:
                 if kind.needs_b:
                     said[task] = self._read_pairs(task, arm, prompt[: self._statements_end(problem) + 1], names)
                 elif kind.asked_at == "prompt":
-                    said[task] = self._read_stops(task, arm, prompt[:-1], [len(prompt) - 2], names)[0, :, 1]
+                    probabilities = self._read_stops(task, arm, prompt[:-1], [len(prompt) - 2], names)[0]
+                    said[task] = probabilities if kind.valued else probabilities[:, 1]
                 else:
                     for key, written in solutions.items():
                         stops = [len(prompt) - 2, *(len(prompt) + end for end in written.ends)]

@@ -4,6 +4,7 @@
     question, question_first, statements          its text; a statement names the parameter that it defines
     parameters                                    name, value, necessary, graph, parents, rests_on, layer, place
     query                                         the parameter asked for
+    truth                                         of further tasks that are asked before the solution, per task; absent where there are none
     solutions.KEY                                 own and reference: sentences, verdict, truth per task and position
     beliefs.ARM                                   nece and dep before the solution; KEY: known, value, can_next, nece_next per position
 
@@ -27,25 +28,13 @@ from igsm_pipeline.text import render_answer, render_question
 from igsm_pipeline.text.rendering import render_expression
 from igsm_pipeline.text.solution import HEAD, LAST, STEP
 from igsm_pipeline.text.wording import STATEMENT
-from igsm_pipeline.verification import Error, Verdict, verify
+from igsm_pipeline.verification import ERRORS_TOLD, Verdict, verify
 
 Scene = dict[str, Any]
 OWN, REFERENCE = "own", "reference"
 STEP_TASKS: tuple[TaskName, ...] = tuple(task for task in ALL_TASKS if TASKS[task].asked_at == "steps")
-ERROR_WORDS: Mapping[Error, str] = {
-    Error.PARSE: "this is no sentence of a solution",
-    Error.REDEFINED_SYMBOL: "the letter stands for something else already",
-    Error.UNDEFINED_SYMBOL: "it uses a letter that nothing defines",
-    Error.WRONG_REFERENCE: "a number is not what its letter stands for",
-    Error.WRONG_ARITHMETIC: "the arithmetic is wrong",
-    Error.UNKNOWN_PARAMETER: "the problem has no such quantity",
-    Error.REDEFINED_PARAMETER: "this quantity was computed before",
-    Error.WRONG_DEPENDENCY: "it is computed from other quantities than the problem says",
-    Error.WRONG_VALUE: "the value is wrong, though every step holds",
-    Error.WRONG_QUERY: "the solution ends with another quantity than the one asked for",
-    Error.WRONG_ANSWER: "the final answer is wrong",
-    Error.TRUNCATED: "the solution is cut off",
-}
+PROMPT_TASKS: tuple[TaskName, ...] = tuple(task for task in ALL_TASKS if TASKS[task].asked_at != "steps" and task not in ("nece", "dep"))
+"""Tasks asked before the solution whose truth ``parameters`` does not tell: those that someone added."""
 
 
 def make_scene(reader: MindReader, problem: Problem, own: Written, **which: Any) -> Scene:
@@ -85,9 +74,22 @@ def make_scene(reader: MindReader, problem: Problem, own: Written, **which: Any)
         ],
         "query": parameters.index(problem.query),
         "parameters": describe_parameters(problem, parameters),
+        **_truth_before(problem, parameters),
         "solutions": {key: describe_solution(problem, parameters, written) for key, written in solutions.items()},
         "beliefs": {arm: _beliefs(said) for arm, said in read.items()},
     }
+
+
+def _truth_before(problem: Problem, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """The true answers of ``PROMPT_TASKS``: per parameter, of a pair one row per parameter A; null where there is no number."""
+    told: dict[str, Any] = {}
+    for task in PROMPT_TASKS:
+        missing = problem.modulus if TASKS[task].valued else None
+        if TASKS[task].needs_b:
+            told[task] = [[label_query(problem, task, 0, one, other) for other in parameters] for one in parameters]
+        else:
+            told[task] = [_none_if(missing, label_query(problem, task, 0, one)) for one in parameters]
+    return {"truth": told} if told else {}
 
 
 def describe_parameters(problem: Problem, parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
@@ -171,7 +173,7 @@ def describe_verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "correct": verdict.correct,
         "error": None if verdict.error is None else verdict.error.value,
-        "words": None if verdict.error is None else ERROR_WORDS[verdict.error],
+        "words": None if verdict.error is None else ERRORS_TOLD[verdict.error].sentence,
         "sentence": verdict.sentence,
         "parameter": verdict.parameter,
         "answer_right": verdict.final_answer_correct,
@@ -201,6 +203,8 @@ def _beliefs(said: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in said.items():
         if name in (OWN, REFERENCE):
             found[name] = {task: _values(read) if TASKS[task].valued else _rounded(read) for task, read in value.items()}
+        elif TASKS[name].valued:
+            found[name] = _values(value[None])[0]
         else:
             found[name] = _rounded(value)
     return found

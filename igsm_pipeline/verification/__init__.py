@@ -3,6 +3,7 @@
 verifier.py      verifies a text
 search.py        finds the first error
 verdict.py       what a verdict has
+words.py         the kinds of first errors in plain words
 lookup.py        look-up tables of a problem, by name
 quick_problem.py the same tables, straight from a text that is plainly right
 token_path.py    verifies token ids without making text
@@ -24,5 +25,6 @@ from igsm_pipeline.verification.reward import reward
 from igsm_pipeline.verification.rewarding import igsm_correct, igsm_dense, reward_function
 from igsm_pipeline.verification.verdict import Error, Verdict
 from igsm_pipeline.verification.verifier import verify
+from igsm_pipeline.verification.words import ERRORS_TOLD, error_label
 
-__all__ = ["Error", "Verdict", "igsm_correct", "igsm_dense", "reward", "reward_function", "verify"]
+__all__ = ["ERRORS_TOLD", "Error", "Verdict", "error_label", "igsm_correct", "igsm_dense", "reward", "reward_function", "verify"]

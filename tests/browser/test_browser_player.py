@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 from reference.tiny_mind import make_mind
 
+import igsm_pipeline.player.page as page_module
 from igsm_pipeline.play.app import make_app
 from igsm_pipeline.play.live import LiveMind
 from igsm_pipeline.play.serving import listen
@@ -170,6 +171,35 @@ def test_every_question_is_drawn_in_the_graph_with_its_numbers(opened: Any, site
     assert scene["parameters"][other]["name"] in page.locator("[data-part=summary]").inner_text()
     outlined = page.locator("svg .node.true").evaluate_all("nodes => nodes.map(node => Number(node.dataset.index))")
     assert sorted(outlined) == scene["parameters"][other]["rests_on"]
+
+
+def test_a_task_that_someone_added_is_shown_with_what_its_probe_says_and_what_is_true(
+    opened: Any, scenes: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, known = scenes[1], page_module.about()["tasks"]
+    several = range(len(scene["parameters"]))
+    truth = {"once": [index % 2 for index in several], "pair": [[0 if a < b else 1 for b in several] for a in several], "number": [3, *[None] * 9]}
+    said = {"once": [0.1, *[0.9] * 9], "pair": [[0.8] * 9] * 9, "number": [[3, 0.7, 0.2]] * 9}
+    told = {**scene, "truth": truth, "beliefs": {arm: {**one, **said} for arm, one in scene["beliefs"].items()}}
+    more = [{"name": name, "short": name, "question": f"{name}?", "when": "prompt"} for name in truth]
+    monkeypatch.setattr(page_module, "about", lambda: {"tasks": [*known, *more]})
+    (tmp_path / "player.html").write_text(player_page("A player", [told]), encoding="utf-8")
+    page = opened((tmp_path / "player.html").as_uri())
+    focus = scene["query"]
+    for index in several:
+        row = page.locator(f"tbody tr[data-index='{index}']")
+        amount = row.locator("td[data-task=once] .amount").inner_text()
+        assert amount == f"{round(100 * said['once'][index])}{PERCENT}"
+        assert row.locator("td[data-task=once] .unequal").count() == int((said["once"][index] > 0.5) != truth["once"][index])
+        assert row.locator("td[data-task=number] .amount").inner_text() == f"3 · 70{PERCENT}"
+        assert row.locator("td[data-task=number] .unequal").count() == int(index != 0)
+        if index == focus:
+            assert row.locator("td[data-label=pair]").inner_text() == "itself"
+        else:
+            assert row.locator("td[data-task=pair] .unequal").count() == int(truth["pair"][focus][index] == 0)
+    for name in truth:
+        page.locator(f".choice button[data-value={name}]").click()
+        assert "no probe" not in page.locator("svg").first.text_content()
 
 
 def test_the_address_holds_what_is_shown_and_a_link_leads_back(opened: Any, site: str) -> None:

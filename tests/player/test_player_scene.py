@@ -11,11 +11,11 @@ from reference.tiny_mind import make_mind
 
 from igsm_pipeline.player.choosing import AT_LEAST, Chosen, choose_problems, kind_of
 from igsm_pipeline.player.reader import MindReader, Written
-from igsm_pipeline.player.scene import ERROR_WORDS, STEP_TASKS, describe_solution, make_scene, place_in_layers, stated_value
+from igsm_pipeline.player.scene import STEP_TASKS, describe_solution, make_scene, place_in_layers, stated_value
 from igsm_pipeline.problems import Problem, ProblemSetSettings, family_by_name, generate
 from igsm_pipeline.queries.labels import label_query
 from igsm_pipeline.text import parse_problem
-from igsm_pipeline.verification import Error
+from igsm_pipeline.verification import ERRORS_TOLD, Error
 from igsm_pipeline.world import load_world
 
 TEXT = (
@@ -79,11 +79,24 @@ def test_needless_work_is_marked_and_makes_a_right_solution_redundant(reader: Mi
     assert scene["solutions"]["reference"]["verdict"]["correct"]
 
 
+def test_the_truth_of_tasks_that_someone_added_is_told_per_quantity_or_pair(
+    reader: MindReader, problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = written(reader, (*GOOD, LAST))
+    assert "truth" not in make_scene(reader, problem, own)
+    monkeypatch.setattr("igsm_pipeline.player.scene.PROMPT_TASKS", ("nece", "dep", "value"))
+    scene = make_scene(reader, problem, own)
+    several = range(len(scene["parameters"]))
+    assert scene["truth"]["nece"] == [one["necessary"] for one in scene["parameters"]]
+    assert scene["truth"]["dep"] == [[b in scene["parameters"][a]["rests_on"] for b in several] for a in several]
+    assert scene["truth"]["value"] == [None] * len(several)
+
+
 def test_the_first_error_has_its_sentence_and_plain_words(reader: MindReader, problem: Problem) -> None:
     wrong = GOOD[0], "Define Film Workshop's Backpack as b; so b = 2.", LAST
     told = describe_solution(problem, reader.parameters(problem), written(reader, wrong))
     assert (told["verdict"]["error"], told["verdict"]["sentence"]) == ("wrong_dependency", 1)
-    assert told["verdict"]["words"] == ERROR_WORDS[Error.WRONG_DEPENDENCY]
+    assert told["verdict"]["words"] == ERRORS_TOLD[Error.WRONG_DEPENDENCY].sentence
     assert told["verdict"]["parameter"] == "Film Workshop's Backpack"
     answer = describe_solution(problem, reader.parameters(problem), written(reader, (*GOOD, LAST), "4"))
     assert (answer["verdict"]["sentence"], answer["verdict"]["answer_right"], answer["answer"]) == (3, False, "4")
@@ -96,11 +109,6 @@ def test_a_sentence_about_nothing_or_said_twice_changes_no_truth(reader: MindRea
     assert [one["again"] for one in told["sentences"]] == [False, False, True]
     known = told["truth"]["known"]
     assert [sum(row) for row in known] == [0, 1, 1, 1]
-
-
-def test_every_error_has_words() -> None:
-    assert set(ERROR_WORDS) == set(Error)
-    assert len(set(ERROR_WORDS.values())) == len(Error)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 // The dependency graph: layers from top to bottom, as many boxes beside each other as the width has room for.
 
-import { beliefOf, longWords, shortWords } from "./belief.js";
+import { beliefOf, isPair, longWords, shortWords } from "./belief.js";
 import { svg } from "./elements.js";
 
 const HEIGHT = 62;
@@ -90,12 +90,12 @@ function node(scene, state, index, { x, y }, box, current, focus) {
     index === scene.query ? ["asked", "asked for"] : null,
     index === current ? ["now", "▸ this sentence"] : null,
     failed ? ["error", "✗ first error"] : null,
-    state.task === "dep" && index === state.focus ? ["focus", "looked at"] : null,
+    isPair(scene, state.task) && index === state.focus ? ["focus", "looked at"] : null,
   ].filter(Boolean);
   if (!tags.length && !one.graph) tags.push(["unused", "nothing uses it"]);
   const classes = ["node", belief?.holds ? "true" : "untrue", belief?.wrong ? "mistaken" : "", index === state.focus ? "focus" : ""];
   const bold = stated === undefined ? thing : `${thing} = ${stated}`;
-  const said = belief ? shortWords(state.task, belief) : state.task === "dep" ? "itself" : "no probe";
+  const said = belief ? shortWords(belief) : isPair(scene, state.task) && index === state.focus ? "itself" : "no probe";
   const seen = [owner, bold, said, belief?.wrong ? "≠" : "", ...tags.map(([, text]) => text)].filter(Boolean).join(" ");
   const choose = (event) => {
     if (event.type === "click" || event.key === "Enter") focus(index);

@@ -1,6 +1,6 @@
 // Every quantity and every task: how strongly the probe believes it, as a number on a bar, outlined where it is true.
 
-import { beliefOf, longWords, percent } from "./belief.js";
+import { beliefOf, isPair, longWords, percent } from "./belief.js";
 import { el } from "./elements.js";
 
 /** The table; `pick` is called with a task, `focus` with a quantity. */
@@ -61,9 +61,10 @@ function row(scene, state, tasks, index, current, focus) {
 function cell(scene, state, task, index) {
   const belief = beliefOf(scene, state, task.name, index);
   const chosen = task.name === state.task ? " chosen" : "";
-  if (!belief) return el("td", { role: "cell", class: `none${chosen}`, "data-label": task.short }, index === state.focus ? "itself" : "–");
-  const strong = task.name === "value" && belief.said === "none yet" ? belief.none : belief.strength;
-  const words = task.name === "value" ? `${belief.said === "none yet" ? "none" : belief.said} · ` : "";
+  const itself = isPair(scene, task.name) && index === state.focus;
+  if (!belief) return el("td", { role: "cell", class: `none${chosen}`, "data-label": task.short }, itself ? "itself" : "–");
+  const strong = belief.none !== undefined && belief.said === "none yet" ? belief.none : belief.strength;
+  const words = belief.none !== undefined ? `${belief.said === "none yet" ? "none" : belief.said} · ` : "";
   return el(
     "td",
     {

@@ -12,8 +12,8 @@ from igsm_pipeline.reports.example import Example, choose_example, solution_list
 from igsm_pipeline.reports.graphs import counts, dependency_graph
 from igsm_pipeline.reports.page import Markup, Page
 from igsm_pipeline.reports.results import Results
-from igsm_pipeline.reports.sections.solving import ERROR_WORDS
 from igsm_pipeline.text import render_problem, render_question
+from igsm_pipeline.verification.words import error_label
 
 if TYPE_CHECKING:
     from igsm_pipeline.player.scene import Scene
@@ -79,5 +79,5 @@ def _one(page: Page, title: str, example: Example) -> None:
     if verdict["correct"]:
         page.markup(Markup('<p class="verdict">✓ Every step is right.</p>'))
     else:
-        what = html.escape(ERROR_WORDS.get(str(verdict["error"]), str(verdict["error"])))
+        what = html.escape(error_label(str(verdict["error"])))
         page.markup(Markup(f'<p class="verdict">✗ First error: {what} ({verdict["error"]}), in sentence {verdict["sentence"] + 1}.</p>'))

@@ -13,22 +13,7 @@ from igsm_pipeline.reports.page import Cell, Page, interval_cell
 from igsm_pipeline.reports.paper_rows import Accuracy, errors_by_slice
 from igsm_pipeline.reports.results import Results, listed, said
 from igsm_pipeline.reports.sections.opening import beside_the_paper, paper_mark, percent
-
-ERROR_WORDS = {
-    "parse": "not a sentence",
-    "redefined_symbol": "symbol defined twice",
-    "undefined_symbol": "symbol without a value",
-    "wrong_reference": "number recalled wrongly",
-    "wrong_arithmetic": "arithmetic slip",
-    "unknown_parameter": "no such quantity",
-    "redefined_parameter": "quantity defined twice",
-    "wrong_dependency": "wrong quantities used",
-    "wrong_value": "wrong formula",
-    "wrong_query": "stopped at another one",
-    "wrong_answer": "another answer than computed",
-    "truncated": "never finished",
-}
-"""The verifier's first errors in words."""
+from igsm_pipeline.verification.words import error_label
 
 
 def write_solving(page: Page, results: Results) -> None:
@@ -113,16 +98,16 @@ def _errors(page: Page, results: Results) -> None:
             totals[error] = totals.get(error, 0) + number
     kinds = sorted(totals, key=lambda error: -totals[error])
     page.part("What goes wrong first")
-    most = ERROR_WORDS.get(kinds[0], kinds[0])
+    most = error_label(kinds[0])
     page.text(f"Most often the first thing wrong is: {most} ({totals[kinds[0]]:,} of {sum(totals.values()):,} wrong solutions).")
     parts = [
-        Part(results.slice_name(part), ERROR_WORDS.get(error, error), found[part][error], wholes[part])
+        Part(results.slice_name(part), error_label(error), found[part][error], wholes[part])
         for error in kinds
         for part in wholes
         if error in found.get(part, {})
     ]
     parts.sort(key=lambda part: list(map(results.slice_name, wholes)).index(part.row))
-    ordered = sorted(parts, key=lambda part: [ERROR_WORDS.get(kind, kind) for kind in kinds].index(part.name))
+    ordered = sorted(parts, key=lambda part: [error_label(kind) for kind in kinds].index(part.name))
     words = "Wrong solutions by the first thing wrong in them, as a share of all solutions, by kind of problem."
     page.chart(
         draw_stack("errors", words, ordered, axis="wrong solutions, % of all"),
@@ -130,7 +115,7 @@ def _errors(page: Page, results: Results) -> None:
         "Greedy decoding.",
         "A bar is as long as the share of wrong solutions; its colours say what was wrong first.",
     )
-    rows: list[tuple[Cell, ...]] = [(ERROR_WORDS.get(error, error), *(found.get(part, {}).get(error, 0) for part in found)) for error in kinds]
+    rows: list[tuple[Cell, ...]] = [(error_label(error), *(found.get(part, {}).get(error, 0) for part in found)) for error in kinds]
     file = [(part, error, number, wholes[part]) for part, errors in found.items() for error, number in errors.items()]
     page.fold("first_errors", ("first error", *map(results.slice_name, found)), rows, download=(("slice", "error", "solutions", "of"), file))
 

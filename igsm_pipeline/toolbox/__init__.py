@@ -4,9 +4,9 @@ dataset.py      writes problems as JSON lines or Parquet; problem_lines.py write
                 training elsewhere; dataset_folder.py: shards with a card
 solving.py      ``igsm solve``: a problem in words gives the model's solution, verified; solver.py finds the model, completions.py runs it
 publishing.py   ``igsm publish``: a member as a folder for the Hugging Face Hub; model_card.py writes its cards, published.py reads it
+gallery.py      example problems as a page; packed_row.py draws how probes ask
 prompt_form.py  teaches a copy of a model the form of a prompt, for plain transformers
 readable.py     ``igsm export --readable``: problem sets with their texts
-gallery.py      example problems as a page
 law_tables.py   statistics of the data law, to compare generators
 claims.py       a member's numbers as Markdown tables for README and docs
 project.py      ``igsm init``: a new project folder and its first files

@@ -17,6 +17,7 @@ from igsm_pipeline.problems.problem import Parameter
 from igsm_pipeline.queries.labels import foundations, label_query, list_candidates
 from igsm_pipeline.reports.graphs import counts, dependency_graph, structure_graph
 from igsm_pipeline.text import Sentence, Step, parse_solution, render_answer, render_problem, render_question, render_sentences, render_solution
+from igsm_pipeline.toolbox.packed_row import packed_row
 from igsm_pipeline.verification import Verdict, verify
 from igsm_pipeline.world import load_world
 
@@ -32,6 +33,10 @@ EXHIBITS: tuple[tuple[str, str, FamilySettings, int], ...] = (
 Sentences = tuple[Sentence, ...]
 Damage = Callable[[Problem, Sentences], Sentences]
 
+_LOOK = (
+    "svg{color:#1f2328;font-family:sans-serif}@media (prefers-color-scheme:dark){svg{color:#e6edf3}"
+    '[fill="#2563eb"]{fill:#84b0ff}[stroke="#2563eb"]{stroke:#84b0ff}[fill="#0072b2"]{fill:#56b4e9}[stroke="#0072b2"]{stroke:#56b4e9}}'
+)
 _HEAD = """# Gallery
 
 One problem of each family: its text, its graphs, its solution, the probe labels at each step, and three damaged solutions with their verdicts.
@@ -56,9 +61,10 @@ def gallery_files() -> dict[str, str]:
     for name, world, family, op in EXHIBITS:
         problem = draw_problem(world, family, op)
         drawings = {f"gallery/{name}_structure.svg": structure_graph(problem), f"gallery/{name}_dependencies.svg": dependency_graph(problem)}
-        files |= {path: _on_paper(drawing) + "\n" for path, drawing in drawings.items()}
+        files |= {path: _by_day_and_night(drawing) for path, drawing in drawings.items()}
         title = f"## {name}: op {op}, arithmetic mod {family.modulus}, world {world}"
         parts += [title, *_describe(problem, list(drawings)), "### Labels", _label_table(problem), "### Damaged solutions", *_damaged(problem)]
+    files["gallery/packed_row.svg"] = _by_day_and_night(packed_row())
     return {"gallery.md": "\n\n".join(part.strip("\n") for part in parts) + "\n", **files}
 
 
@@ -75,8 +81,9 @@ def draw_problem(world: str, family: FamilySettings, op: int) -> Problem:
     return generate_block(settings, load_world(world), 0)[0]
 
 
-def _on_paper(drawing: str) -> str:
-    return drawing.replace("<svg ", '<svg style="background:#fff;color:#1f2328;font-family:sans-serif" ', 1)
+def _by_day_and_night(drawing: str) -> str:
+    """A drawing for a file of its own: dark lines by day, light ones where the reader's screen is dark."""
+    return drawing.replace(">", f"><style>{_LOOK}</style>", 1) + "\n"
 
 
 def _describe(problem: Problem, drawings: list[str]) -> Iterator[str]:

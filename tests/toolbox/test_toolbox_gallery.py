@@ -8,6 +8,7 @@ import pytest
 
 from igsm_pipeline.text import parse_solution, render_answer, render_sentences, render_solution
 from igsm_pipeline.toolbox.gallery import DAMAGES, DOCS, EXHIBITS, draw_problem, gallery_files, write_gallery
+from igsm_pipeline.toolbox.packed_row import example_row
 from igsm_pipeline.verification import Error
 from tests.reference.slow_verifier import judge
 
@@ -45,6 +46,20 @@ def test_each_problem_has_its_op_graphs_and_three_wrong_solutions(files: dict[st
         assert f"`{kind}` in sentence {sentence + 1}, which defines {parameter};" in page
     assert kinds[1:] == [Error.UNDEFINED_SYMBOL, Error.WRONG_DEPENDENCY]
     assert kinds[0] in (Error.WRONG_ARITHMETIC, Error.WRONG_REFERENCE, Error.WRONG_VALUE)
+
+
+def test_the_packed_row_shows_what_the_queries_see_and_no_more(files: dict[str, str]) -> None:
+    row = example_row()
+    assert row.position == (0, 1, 2)
+    for query, position in enumerate(row.position):
+        texts = [text for text, seen in zip(row.texts, row.seen(query), strict=True) if seen]
+        assert texts.count("[START]") == texts.count("[END]") == 1
+        assert texts[-1] == "[END]"
+        assert texts.count(" Define") == position
+        assert sum(text == "." for text in texts) == 2 + position, "two statements, and the sentences that were read"
+    drawn = ElementTree.fromstring(files["gallery/packed_row.svg"])
+    filled = [one for one in drawn.iter("{http://www.w3.org/2000/svg}rect") if one.get("fill") != "none"]
+    assert len(filled) == len(row.texts) + sum(int(row.seen(query).sum()) for query in range(3))
 
 
 def test_the_labels_of_the_last_position_are_the_values(files: dict[str, str]) -> None:

@@ -9,10 +9,16 @@ import pytest
 import typer
 import yaml
 
+import igsm_pipeline as igsm
 from igsm_pipeline.catalog.catalog import describe_views
 from igsm_pipeline.cli.app import app
+from igsm_pipeline.cli.python_page import markdown_of, python_page
 from igsm_pipeline.cli.reference import PAGES, commands_page, settings_page, stages_page, tables_page
 from igsm_pipeline.experiments.experiment import ExperimentSettings
+from igsm_pipeline.notebook.member import MemberMind
+from igsm_pipeline.notebook.mind import Mind
+from igsm_pipeline.notebook.probe import Probe
+from igsm_pipeline.notebook.published import PublishedMind
 from igsm_pipeline.planning.flow import STAGES
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +64,25 @@ def test_every_command_stands_there_with_its_options():
         for parameter in command.params:
             if not getattr(parameter, "hidden", False):
                 assert all(f"`{word}`" in words for word in parameter.opts if word.startswith("-")), (name, parameter.name)
+
+
+def test_every_name_of_the_package_and_every_method_of_a_mind_stands_there():
+    page = python_page()
+    assert all(f"### `igsm.{name}`\n" in page for name in igsm.__all__)
+    for kind in (Mind, MemberMind, PublishedMind, Probe):
+        for name, value in vars(kind).items():
+            if not name.startswith("_") and (callable(value) or isinstance(value, property)):
+                assert f"#### `{kind.__name__}.{name}`\n" in page
+
+
+def test_a_docstring_becomes_prose_lists_and_examples():
+    text = "What it gives, in\ntwo lines of ``code``.\n\n>>> 1 + 1\n2\n\nArgs:\n    one: the first,\n        in two lines.\n    two: the second."
+    assert list(markdown_of(text)) == [
+        "What it gives, in two lines of `code`.",
+        "```pycon\n>>> 1 + 1\n2\n```",
+        "*Args*",
+        "- `one`: the first, in two lines.\n- `two`: the second.",
+    ]
 
 
 @pytest.mark.parametrize("path", PAGES)

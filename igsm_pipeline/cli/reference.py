@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from igsm_pipeline.catalog.catalog import describe_views
+from igsm_pipeline.cli.python_page import python_page
 from igsm_pipeline.experiments.experiment import ExperimentSettings
 from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.settings import Settings
@@ -82,6 +83,7 @@ PAGES = {
     "reference/stages.md": stages_page,
     "reference/tables.md": tables_page,
     "reference/commands.md": commands_page,
+    "reference/python.md": python_page,
 }
 """Path below docs/ -> the function that writes the page."""
 

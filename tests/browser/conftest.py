@@ -28,6 +28,22 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def axe(pytestconfig):
+    """axe-core's source, fetched by npm once into pytest's cache; the test is skipped where there is no npm or no registry."""
+    folder = Path(pytestconfig.cache.mkdir("axe"))
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        if shutil.which("npm") is None:
+            pytest.skip("no npm on this machine")
+        done = subprocess.run(
+            ["npm", "install", "--silent", "--no-audit", "--prefix", folder, "axe-core@4"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"npm cannot fetch axe-core: {done.stderr[-200:]}")
+    return script.read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def pages(tiny_home: Path) -> Iterator[Pages]:
     """Dagster's and MLflow's pages over a finished run, as `igsm ui` serves them; stopped with SIGTERM, which must end everything in order."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
+from reference.accessibility import serious_findings
 from reference.tiny_mind import make_mind
 
 import igsm_pipeline.player.page as page_module
@@ -247,6 +248,25 @@ def test_everything_has_a_name_for_those_who_do_not_see_it(opened: Any, site: st
     assert page.locator("[data-part=summary]").get_attribute("aria-live") == "polite"
     names = page.locator("button, select").evaluate_all("all => all.map(one => one.ariaLabel || one.labels?.[0]?.textContent || one.textContent)")
     assert all(name.strip() for name in names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 400])
+def test_axe_has_no_serious_finding_on_the_player(opened: Any, site: str, axe: str, width: int, scheme: str) -> None:
+    for task in ("nece", "value", "dep"):
+        page = opened(f"{site}#player?problem=op%3Dmax%2F3&step=3&task={task}", width=width, scheme=scheme)
+        assert serious_findings(page, axe) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1400, 400])
+def test_axe_has_no_serious_finding_on_the_live_page(opened: Any, played: str, axe: str, width: int, scheme: str) -> None:
+    page = opened(played, width=width, scheme=scheme)
+    page.wait_for_selector("#player.filled", timeout=300_000)
+    page.locator("summary").click()
+    assert serious_findings(page, axe) == []
 
 
 @pytest.fixture

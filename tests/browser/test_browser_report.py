@@ -1,16 +1,12 @@
 """The report in a browser: nothing loaded, every figure drawn, on wide and narrow screens, by day and night, without scripts and on paper."""
 
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
+from reference.accessibility import serious_findings
 from reference.tiny_experiment import MEMBER
 
 from igsm_pipeline.cli import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture
@@ -112,30 +108,10 @@ def test_tables_open_by_keyboard(look):
     assert fold.locator("table").is_visible()
 
 
-@pytest.fixture(scope="session")
-def axe(pytestconfig):
-    """axe-core's source, fetched by npm once into pytest's cache; the test is skipped where there is no npm or no registry."""
-    folder = Path(pytestconfig.cache.mkdir("axe"))
-    script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        if shutil.which("npm") is None:
-            pytest.skip("no npm on this machine")
-        done = subprocess.run(
-            ["npm", "install", "--silent", "--no-audit", "--prefix", folder, "axe-core@4"], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"npm cannot fetch axe-core: {done.stderr[-200:]}")
-    return script.read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 400])
 def test_axe_has_no_serious_finding(look, axe, width, scheme):
     page = look(width, scheme)
     draw_all(page)
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    page.evaluate(axe)
-    found = page.evaluate(
-        "axe.run().then(found => found.violations.map(one => [one.impact, one.id, one.nodes.map(node => node.html.slice(0, 200))]))"
-    )
-    assert [one for one in found if one[0] in SERIOUS] == []
+    assert serious_findings(page, axe) == []

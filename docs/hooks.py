@@ -75,9 +75,8 @@ def link_first_uses(content: str, meanings: dict[str, str], address: str) -> str
         if tag is not None:
             quiet += (tag[1] in QUIET) * (-1 if part.startswith("</") else 1)
             code = (code or tag[1] == "code") and part != "</code>"
-        elif not quiet and part.strip():
-            part = _linked(part, waiting, address, code)
-        out.append(part)
+        linkable = tag is None and not quiet and part.strip()
+        out.append(_linked(part, waiting, address, code) if linkable else part)
     return "".join(out)
 
 

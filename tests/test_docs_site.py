@@ -61,7 +61,13 @@ def test_the_site_has_the_sections_and_every_page_stands_in_one(hooks: ModuleTyp
 
 @pytest.mark.slow
 def test_the_site_is_built_strictly_and_every_link_of_a_word_leads_to_its_meaning(tmp_path: Path, hooks: ModuleType) -> None:
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT), "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    environment = {
+        **os.environ,
+        "NO_MKDOCS_2_WARNING": "1",
+        "PYTHONPATH": str(ROOT),
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -75,5 +81,7 @@ def test_the_site_is_built_strictly_and_every_link_of_a_word_leads_to_its_meanin
             assert place in places, path
             used.add(place)
     assert len(used) > 20
-    loaded = [one for path in tmp_path.rglob("*.html") for one in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"', path.read_text())]
+    loaded = [
+        one for path in tmp_path.rglob("*.html") for one in re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(https?:[^"]+)"', path.read_text())
+    ]
     assert not [one for one in loaded if "igsm" not in one], "a page loads something from elsewhere"

@@ -29,7 +29,10 @@ def python_page() -> str:
     ]
     for name in igsm.__all__:
         parts += described(f"igsm.{name}", getattr(igsm, name), own=name != "FamilySettings")
-    parts += ["## What `igsm.open` gives", "A member of an experiment gives a `MemberMind`, a published folder a `PublishedMind`, any other model a `FolderMind`."]
+    parts += [
+        "## What `igsm.open` gives",
+        "A member of an experiment gives a `MemberMind`, a published folder a `PublishedMind`, any other model a `FolderMind`.",
+    ]
     for kind in (Mind, MemberMind, PublishedMind, FolderMind, Probe, Solved):
         parts += described(kind.__name__, kind)
     return "\n\n".join(parts) + "\n"

@@ -96,7 +96,9 @@ def _line(row: PackedRow, label: str, y: int, seen: NDArray[np.bool_]) -> str:
     cells = [f'<text x="{LEFT - 10}" y="{y + 12}" text-anchor="end" font-size="12" fill="currentColor">{label}</text>']
     for column, text in enumerate(row.texts):
         own = _colour(row, column)
-        look = f'fill="{own}" fill-opacity="{0.55 if own == "currentColor" else 0.95}"' if seen[column] else f'fill="none" stroke="{own}" opacity="0.35"'
+        look = (
+            f'fill="{own}" fill-opacity="{0.55 if own == "currentColor" else 0.95}"' if seen[column] else f'fill="none" stroke="{own}" opacity="0.35"'
+        )
         cells.append(f'<rect x="{LEFT + column * CELL}" y="{y}" width="{CELL - 2}" height="14" {look}><title>{html.escape(text)}</title></rect>')
     return "".join(cells)
 

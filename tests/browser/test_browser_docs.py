@@ -51,9 +51,10 @@ def test_pages_fit_their_screen_load_nothing_and_have_no_serious_finding(browser
     page.on("pageerror", lambda error: complaints.append(str(error)))
     for name in PAGES:
         page.goto(f"{site}/{name}.html", wait_until="networkidle")
-        if wide := page.evaluate("document.documentElement.scrollWidth") > width:
-            found[name] = wide
-        found |= {name: serious for serious in [serious_findings(page, axe)] if serious}
+        wide = page.evaluate("document.documentElement.scrollWidth") > width
+        serious = serious_findings(page, axe)
+        if wide or serious:
+            found[name] = (wide, serious)
     assert not found
     assert not complaints
     assert not [url for url in loaded if not url.startswith((site, "data:", "blob:"))]

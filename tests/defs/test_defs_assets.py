@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from igsm_pipeline.defs.graph import assets
+from igsm_pipeline.defs.graph import assets, results
 from igsm_pipeline.defs.graph.partitions import member_tags
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.planning.flow import find_stage
@@ -77,15 +77,18 @@ def test_a_child_that_leaves_its_unit_stale_is_a_failure(home, monkeypatch):
         stage_runs.run_stage(MEMBER, "world")
 
 
-def test_materialized_on_an_instance_check_and_version_are_recorded(home):
-    @dg.asset(name="world", partitions_def=dg.StaticPartitionsDefinition([MEMBER]), check_specs=assets.check_specs(find_stage("world")))
+def test_materialized_on_an_instance_check_and_version_are_recorded_for_the_member(home, monkeypatch):
+    monkeypatch.setattr(results, "MEMBERS", dg.StaticPartitionsDefinition([MEMBER]))
+
+    @dg.asset(name="world", partitions_def=results.MEMBERS, check_specs=assets.check_specs(find_stage("world")))
     def world(context):
         return assets.materialized(stage_runs.run_stage(context.partition_key, "world"))
 
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([world], partition_key=MEMBER, instance=instance)
         assert result.success
-        assert [check.check_name for check in result.get_asset_check_evaluations()] == ["files_intact"]
+        (evaluation,) = result.get_asset_check_evaluations()
+        assert (evaluation.check_name, evaluation.partition) == ("files_intact", MEMBER)
         (event,) = result.asset_materializations_for_node("world")
         assert event.tags["dagster/data_version"] == stage_runs.run_stage(MEMBER, "world").content
 

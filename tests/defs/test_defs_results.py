@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 from reference.tiny_experiment import MEMBER
 
-from igsm_pipeline.defs.graph.results import mlflow_links, stage_metadata
+from igsm_pipeline.defs.graph.links import report_url
+from igsm_pipeline.defs.graph.results import MOST_CURVES, mlflow_links, plotted, stage_metadata
 from igsm_pipeline.defs.graph.shown import MAX_BYTES, MOST_ROWS, markdown_table
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import STAGES, find_stage
@@ -31,6 +32,19 @@ def run_of(stage: str) -> StageRun:
 
 def test_a_bar_in_a_cell_does_not_split_it():
     assert markdown_table(("a", "b"), [("x|y", 1)]).splitlines()[-1] == "| x\\|y | 1 |"
+
+
+def test_numbers_of_a_check_are_drawn_one_by_one_and_of_many_the_ends() -> None:
+    gains = {"nece": 0.25, "dep": 1}
+    assert plotted({"rows": 7, "gains": gains, "said": {"one": "words"}}) == {
+        "rows": 7,
+        "gains": gains,
+        "gains: nece": 0.25,
+        "gains: dep": 1.0,
+        "said": {"one": "words"},
+    }
+    many = {str(number): number / 100 for number in range(MOST_CURVES + 1)}
+    assert plotted({"shares": many}) == {"shares": many, "shares, least": 0.0, "shares, greatest": MOST_CURVES / 100}
 
 
 @pytest.mark.slow
@@ -56,6 +70,7 @@ def test_each_stage_shows_counts_address_time_folder_and_what_people_look_for(ti
         assert 3 <= len(found["table"].value.splitlines()) <= MOST_ROWS + 4
     if stage in ("problem_sets", "generations", "checkpoint"):
         assert any(name.endswith(" per second") for name in found)
+    assert found["in the report"].value == report_url(MEMBER, stage)
     if stage == "report":
         assert found["page"].value.endswith("report.html")
         assert found["play it live"] == f"igsm play {MEMBER}"

@@ -26,6 +26,13 @@ from igsm_pipeline.running.stage_runs import run_stage
 from igsm_pipeline.stage import EVERY_STAGE, Stage
 
 OWNERS = ["team:igsm"]
+GROUPS = {
+    "data": "made from a law and a seed, before any model: names, problems, texts, token ids",
+    "model": "the trained model, what it writes, and what becomes of it",
+    "mind": "what the model knows, read from its hidden states by probes, beside the same probes on random weights",
+    "result": "what people read: the page with all findings, and the tables for SQL",
+}
+"""The groups of the graph in plain words; Dagster has no place for them but the descriptions of their assets."""
 if TYPE_CHECKING:
     Result = dg.MaterializeResult[Any]
 else:
@@ -57,7 +64,7 @@ def stage_asset(stage: Stage, before: Sequence[str]) -> dg.AssetsDefinition:
     body = bodies.get(stage.name, computed)
     return dg.asset(
         name=stage.name,
-        description=stage.words,
+        description=described(stage.words, stage.group),
         partitions_def=MEMBERS,
         group_name=stage.group,
         kinds=set(stage.kinds),
@@ -67,6 +74,11 @@ def stage_asset(stage: Stage, before: Sequence[str]) -> dg.AssetsDefinition:
         check_specs=check_specs(stage),
         pool="gpu" if stage.torch else None,
     )(retried(tagged(body)))
+
+
+def described(words: str, group: str) -> str:
+    """An asset's description: what people get from it, and what its group is."""
+    return f"{words}\n\nGroup *{group}*: {GROUPS[group]}."
 
 
 def tagged(body: Callable[..., Result]) -> Callable[..., Result]:
@@ -92,17 +104,33 @@ def stage_assets(stages: Iterable[Stage]) -> list[dg.AssetsDefinition]:
     return assets
 
 
-@dg.asset(partitions_def=MEMBERS, group_name="result", kinds={"duckdb"}, deps=["report"], owners=OWNERS, code_version="1")
+@dg.asset(
+    description=described("Every table of the store as a DuckDB view, over all members: igsm.duckdb, replaced as a whole.", "result"),
+    partitions_def=MEMBERS,
+    group_name="result",
+    kinds={"duckdb"},
+    deps=["report"],
+    owners=OWNERS,
+    code_version="1",
+)
 def catalog(context: dg.AssetExecutionContext) -> Result:
-    """Every table of the store as a DuckDB view, over all members: igsm.duckdb, replaced as a whole."""
+    """See the description."""
     return catalogued(context.partition_key)
 
 
 @dg.asset(
-    partitions_def=MEMBERS, group_name="model", kinds={"mlflow", "huggingface"}, deps=["checkpoint", "verdicts"], owners=OWNERS, code_version="1"
+    description=described(
+        "The checkpoint in MLflow's registry. The alias champion moves to it only if its accuracy on op<=max is better beyond doubt.", "model"
+    ),
+    partitions_def=MEMBERS,
+    group_name="model",
+    kinds={"mlflow", "huggingface"},
+    deps=["checkpoint", "verdicts"],
+    owners=OWNERS,
+    code_version="1",
 )
 def registered_model(context: dg.AssetExecutionContext, tracking: Tracking) -> Result:
-    """The checkpoint in MLflow's registry. The alias champion moves to it only if its accuracy on op<=max is better beyond doubt."""
+    """See the description."""
     return registered(register(tracking, context.partition_key))
 
 

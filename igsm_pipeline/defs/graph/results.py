@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
+from igsm_pipeline.defs.graph.links import report_url
+from igsm_pipeline.defs.graph.partitions import MEMBERS
 from igsm_pipeline.defs.graph.shown import markdown_table, stage_plot, stage_table
 from igsm_pipeline.defs.tracking.registry import Registration
 from igsm_pipeline.defs.tracking.runs import model_url, read_note, run_url
@@ -18,6 +21,8 @@ from igsm_pipeline.settings import hash_json
 from igsm_pipeline.stage import Stage
 from igsm_pipeline.store import MANIFEST, Store, Unit, find_home, write_atomically
 
+MOST_CURVES = 12
+"""Numbers of a check under one name that are drawn one by one."""
 Metadata = dict[str, dg.MetadataValue | dg.TableSchema | str | int | float]
 
 
@@ -40,8 +45,13 @@ def materialized(run: StageRun, extra: Mapping[str, Any] | None = None) -> dg.Ma
 
 
 def check_specs(stage: Stage) -> list[dg.AssetCheckSpec]:
-    """The checks of a stage as Dagster declares them."""
-    return [dg.AssetCheckSpec(check.name, asset=stage.name, description=check.words, blocking=check.blocking) for check in checks_of(stage)]
+    """The checks of a stage as Dagster declares them, each with an outcome per member."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)  # Dagster calls checks per partition a preview; its version is pinned
+        return [
+            dg.AssetCheckSpec(check.name, asset=stage.name, description=check.words, blocking=check.blocking, partitions_def=MEMBERS)
+            for check in checks_of(stage)
+        ]
 
 
 def check_results(run: StageRun) -> list[dg.AssetCheckResult]:
@@ -53,10 +63,30 @@ def check_results(run: StageRun) -> list[dg.AssetCheckResult]:
             asset_key=run.stage.name,
             severity=dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN,
             description=outcome.message,
-            metadata=dict(outcome.metadata),
+            metadata=plotted(outcome.metadata),
         )
         for check, outcome in run.outcomes.items()
     ]
+
+
+def plotted(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a check found, with its numbers one by one, so that Dagster draws each over the runs.
+
+    Of many numbers under one name, the least and the greatest are drawn; all of them stand in the table.
+    """
+    shown: dict[str, Any] = {}
+    for name, value in metadata.items():
+        shown[name] = value
+        numbers = {key: one for key, one in value.items() if _is_number(one)} if isinstance(value, Mapping) else {}
+        if len(numbers) > MOST_CURVES:
+            shown |= {f"{name}, least": float(min(numbers.values())), f"{name}, greatest": float(max(numbers.values()))}
+        else:
+            shown |= {f"{name}: {key}": float(one) for key, one in numbers.items()}
+    return shown
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def stage_metadata(run: StageRun) -> Metadata:
@@ -77,6 +107,8 @@ def stage_metadata(run: StageRun) -> Metadata:
         folder = run.folders()[0] if len(run.units) == 1 else run.store.root / run.stage.name
         metadata["store folder"] = dg.MetadataValue.path(folder)
         metadata["dagster/uri"] = folder.as_uri()
+    if run.units:
+        metadata["in the report"] = dg.MetadataValue.url(report_url(run.member.key, run.stage.name))
     if run.stage.name == "report" and run.units:
         metadata["page"] = dg.MetadataValue.path(run.folders()[0] / "report.html")
         metadata["play it live"] = " ".join(["igsm play", str(run.units[0].settings["member"])])

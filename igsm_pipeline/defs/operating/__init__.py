@@ -7,6 +7,7 @@ executors.py     where steps run
 waiting.py       says which run holds a pool, and sleeps until it is free
 ui.py            starts the web pages
 webserver.py     Dagster's webserver
+report_pages.py  reports beside it
 guard.py         refuses requests of strangers
 compute_logs.py  logs of steps, whose helpers end quietly
 instance.py      Dagster's own files

@@ -46,7 +46,12 @@ data_only = dg.define_asset_job(
 )
 
 
-@dg.schedule(job=everything, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.STOPPED)
+@dg.schedule(
+    job=everything,
+    cron_schedule="0 3 * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="At three every night: computes what has become stale in members that have a report. It never starts one that nobody has run.",
+)
 def nightly_refresh(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
     """Every night, run what has become stale in the members that have a report (never a member that nobody has run)."""
     reported = set(context.instance.get_materialized_partitions(dg.AssetKey("report")))
@@ -54,7 +59,13 @@ def nightly_refresh(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunReq
     return requests or dg.SkipReason("every member that was reported on is fresh, archived or under way")
 
 
-@dg.sensor(job=everything, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(
+    job=everything,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Within a minute: computes what has become stale in members that have a report, and all of members whose file is new. "
+    "A run that failed is not tried again until something else becomes stale.",
+)
 def stale_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Within a minute, run what has become stale in members that have a report, and all of members that are new since the sensor's first look.
 
@@ -107,7 +118,12 @@ def under_way(instance: dg.DagsterInstance) -> set[str]:
     return {run.tags.get("dagster/partition", "") for run in instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))}
 
 
-@dg.sensor(minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Watches the experiment files: when one appears, changes or goes, the graph is loaded anew, and new members become partitions. "
+    "It starts no run.",
+)
 def experiment_files(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """When an experiment file appears, changes or disappears, or a stage's VERSION changes, reload the code location: new members become partitions.
 
@@ -141,7 +157,10 @@ def reload_location(url: str) -> None:
         raise RuntimeError(f"the webserver at {url} did not reload: {result.failure_type}: {result.message}")
 
 
-@dg.run_failure_sensor(default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="When a run fails: writes a file into failures/ of the data root that says what failed, why, and the command that resumes it.",
+)
 def write_failures(context: dg.RunFailureSensorContext) -> None:
     """Write ``<data root>/failures/RUN.txt``: what failed, why, and the command that resumes it."""
     folder = find_home() / "failures"

@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from igsm_pipeline.defs.operating.guard import Guard
+from igsm_pipeline.defs.operating.report_pages import ReportPages
 from igsm_pipeline.defs.tracking.runs import MLFLOW_PATH
 
 POLL_MS = 2000
@@ -55,7 +56,7 @@ def serve(host: str, port: int, target: WorkspaceLoadTarget, instance: dg.Dagste
     with WorkspaceProcessContext(instance, version=__version__, workspace_load_target=target) as context:
         app = create_app_from_workspace_process_context(context, live_data_poll_rate=POLL_MS, lifespan=_lifespan)
         logging.getLogger("dagster-webserver").info("serving Dagster on http://%s:%d", host, port)
-        uvicorn.run(Guard(MlflowLinks(app, mlflow)), host=host, port=port, log_level="warning")
+        uvicorn.run(Guard(ReportPages(MlflowLinks(app, mlflow))), host=host, port=port, log_level="warning")
 
 
 def main(host: str, port: str, workspace: str, mlflow: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from igsm_pipeline.defs.tracking.final import final_metrics
-from igsm_pipeline.defs.tracking.runs import Curves, metric_values
+from igsm_pipeline.defs.tracking.final import data_sets, final_metrics
+from igsm_pipeline.defs.tracking.runs import Curves, Tracking, metric_values
 from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.training.curves import METRICS
 
@@ -83,3 +83,30 @@ def test_final_metrics_are_the_numbers_of_the_store_by_names_that_sort(tmp_path:
     found = dict(final_metrics([training], store))
     assert found.pop("final/training_seconds") >= 0
     assert found == {"final/op__max": 0.75, "final/redundancy op__max": 1.0, "final/gain nece op_max": 0.25}
+
+
+@pytest.mark.slow
+def test_a_run_names_its_data_sets_by_content_and_what_they_were_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    store = Store.at_home()
+    units = [
+        Unit("problem_sets", "train", 1, {"split": "train"}),
+        Unit("problem_sets", "op=max", 1, {"split": "test"}),
+        Unit("problem_sets", "probe_train", 1, {"split": "train"}),
+        Unit("problem_sets", "reask", 1, {"split": "test"}),
+    ]
+    for unit in units[:3]:
+        with store.write(unit) as writing:
+            (writing.folder / "a.bin").write_text(unit.name)
+            writing.counts["problems"] = 7
+    tracking = Tracking()
+    client = tracking.client()
+    run = client.create_run(tracking.experiment_id(client)).info.run_id
+    client.log_inputs(run, data_sets(units, store))
+    known = {one.dataset.name: one for one in client.get_run(run).inputs.dataset_inputs}
+    context = {name: one.tags[0].value for name, one in known.items()}
+    assert context == {"problem_sets train": "training", "problem_sets op=max": "evaluation", "problem_sets probe_train": "probing"}
+    for unit in units[:3]:
+        one = known[f"problem_sets {unit.name}"].dataset
+        assert store.manifest(unit)["content"].startswith(one.digest)
+        assert json.loads(one.profile) == {"problems": 7}

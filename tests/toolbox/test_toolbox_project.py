@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sysconfig
+import urllib.request
 import venv
 from pathlib import Path
 
@@ -106,6 +107,45 @@ def test_an_installed_package_runs_with_a_project_and_with_a_data_root_alone(ins
     assert alone.returncode == 0, alone.stderr
     assert list((tmp_path / "k: v, (x) #1" / "store" / "world").glob("*/manifest.json"))
     assert {path.name for path in tmp_path.iterdir()} == {"project", "k: v, (x) #1"}
+
+
+@pytest.mark.slow
+def test_in_an_empty_environment_outside_the_checkout_problems_are_made_judged_and_played(tmp_path: Path) -> None:
+    """Everything that the package rests on is installed by pip, with the pinned versions; nothing of the tests' environment is seen."""
+    source, python = tmp_path / "source", tmp_path / "env" / "bin" / "python"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(CHECKOUT / name, source)
+    shutil.copytree(CHECKOUT / "igsm_pipeline", source / "igsm_pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    venv.create(tmp_path / "env", with_pip=True, symlinks=True)
+    torch = next(line for line in (CHECKOUT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("IGSM_", "DAGSTER_")) and name != "PYTHONPATH"}
+    for words in ([torch], ["-c", str(CHECKOUT / "constraints.txt"), "."]):
+        done = subprocess.run(
+            [python, "-m", "pip", "install", "-q", *words], cwd=source, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode and "No matching distribution" in done.stderr:
+            pytest.skip(f"pip finds no packages here: {done.stderr.splitlines()[-1]}")
+        assert done.returncode == 0, done.stderr[-3000:]
+    shutil.rmtree(source)
+    igsm, folder = tmp_path / "env" / "bin" / "igsm", tmp_path / "elsewhere"
+    folder.mkdir()
+    made = call(igsm, folder, "generate", "--world", "mini", "--num", "5", "--out", "problems.jsonl")
+    assert made.returncode == 0, made.stderr
+    judged = call(igsm, folder, "verify", "problems.jsonl", "--json")
+    assert judged.returncode == 0, judged.stderr
+    assert '"judged": 5' in judged.stdout
+    shutil.copytree(CHECKOUT / "data" / "published" / "small", folder / "small")
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+    with subprocess.Popen([igsm, "play", "small", "--port", str(port)], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as playing:
+        assert playing.stdout is not None
+        try:
+            address = next(word for line in playing.stdout for word in line.split() if word.startswith("http://127.0.0.1:"))
+            with urllib.request.urlopen(address, timeout=300) as page:
+                assert 'id="player"' in page.read().decode()
+        finally:
+            playing.send_signal(signal.SIGINT)
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def test_the_site_has_the_sections_and_every_page_stands_in_one(hooks: ModuleTyp
     listed = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     assert [name for section in listed for name in section] == SECTIONS
     pages = [page for section in listed for entries in section.values() for entry in entries for page in entry.values()]
-    written = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("*.md")]
+    written = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
     assert sorted(pages) == sorted([*written, *hooks.PAGES])
 
 

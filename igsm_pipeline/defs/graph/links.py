@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, str] = {
     "text_probes": _KNOWING,
     "probe_scores": _KNOWING,
     "error_correlation": "do-mistakes-show-first",
+    "interchange": "does-it-use-what-it-knows",
 }
 """Stage -> the anchor of its section; a stage that is not listed links to the top."""
 

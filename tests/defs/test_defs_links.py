@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def get(path: str) -> tuple[int, dict[str, str], str]:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
-    asyncio.run(ReportPages(elsewhere)(scope, receive, send))
+    with ThreadPoolExecutor(1) as apart:  # another test may have left a loop running in this thread
+        apart.submit(lambda: asyncio.run(ReportPages(elsewhere)(scope, receive, send))).result()
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], headers, b"".join(one.get("body", b"") for one in sent[1:]).decode()
 

@@ -78,7 +78,7 @@ def test_the_pages_show_run_and_check_the_pipeline(page, pages, picture):
     assert (lost / "problems-00000.parquet").is_file()
 
     page.goto(f"{pages.dagster}/assets/problem_sets?view=partitions&partition={MEMBER}")
-    page.get_by_text("7 of 8 hit").first.wait_for()
+    page.get_by_text("9 of 10 hit").first.wait_for()
     page.get_by_text("[Show Markdown]").last.click()
     plot = page.locator("img[src^='data:image/png;base64']").first
     plot.wait_for()

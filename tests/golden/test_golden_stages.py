@@ -43,7 +43,9 @@ TORCH = ("checkpoint", "control", "activation_cache", "linear_probes", "v_probes
 VERSION_ONLY = ("generations", "text_probes", "probe_scores", "error_correlation", "interchange", "report")
 """Their values hang on choices between nearly equal numbers (the likeliest token, the best layer, the split of a tree), or are pictures."""
 TOLERANCE = 5e-3
-"""How far mean and spread may move, as a share of the spread."""
+"""How far mean and spread may move, as a share of the spread; a single number, as a share of itself."""
+LOOSER = {"linear_probes": 3e-2}
+"""A fit to the queries of eight problems ends where its line search does: 1.7 % apart on processors of two makers."""
 Row = dict[str, Any]
 
 
@@ -60,7 +62,7 @@ def judge(old: Mapping[str, Row], new: Mapping[str, Row]) -> list[str]:
             found.append(f"{stage}: no row; write the table anew")
             continue
         by_input = changed & _behind(stage)
-        differs = not _alike(old[stage], row)
+        differs = not _alike(old[stage], row, LOOSER.get(stage, TOLERANCE))
         if differs:
             changed.add(stage)
         if row["version"] != old[stage]["version"]:
@@ -79,10 +81,15 @@ def _behind(stage: str) -> set[str]:
     return direct.union(*(_behind(source) for source in direct))
 
 
-def _alike(old: Row, new: Row) -> bool:
+def _alike(old: Row, new: Row, tolerance: float) -> bool:
     figures, others = old.get("figures", {}), new.get("figures", {})
-    close = all(math.dist(figures[name], others[name]) <= TOLERANCE * (1e-6 + figures[name][1]) for name in figures.keys() & others.keys())
+    close = all(math.dist(figures[name], others[name]) <= tolerance * (1e-6 + _scale(*figures[name])) for name in figures.keys() & others.keys())
     return old.get("content") == new.get("content") and figures.keys() == others.keys() and close
+
+
+def _scale(mean: float, spread: float) -> float:
+    """What a figure may move in proportion to: its spread, or, of a single number, its size."""
+    return spread or abs(mean)
 
 
 def exact(folders: Iterable[Path]) -> Row:
@@ -207,6 +214,12 @@ def test_other_values_under_the_old_version_name_the_file_to_edit() -> None:
 def test_values_that_changed_with_their_inputs_need_no_version() -> None:
     changed = {"problem_sets": {"version": 2, "content": "c"}, "token_shards": {**OLD["token_shards"], "content": "d"}}
     assert judge(OLD, changed)[1] == "token_shards: other values, because problem_sets changed; write the table anew"
+
+
+def test_a_single_number_may_differ_by_rounding_of_its_own_size_and_no_more() -> None:
+    old = {"checkpoint": {"version": 1, "content": "d", "figures": {"bias": [80.0, 0.0]}}}
+    for bias, faults in ((80.2, 0), (81.0, 1)):
+        assert len(judge(old, {"checkpoint": {**old["checkpoint"], "figures": {"bias": [bias, 0.0]}}})) == faults
 
 
 def test_figures_may_differ_by_rounding_and_no_more() -> None:

@@ -20,13 +20,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from igsm_pipeline.interventions.residual import read_stream, replaced, sites
-from igsm_pipeline.interventions.twins import PLACES, Twins
-from igsm_pipeline.model.decoding import next_logits
-from igsm_pipeline.model.kv_cache import RoomyCache
+from igsm_pipeline.interventions.settings import DONORS, PLACES
+from igsm_pipeline.interventions.twins import Ids, Twins
+from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.seeding import generator
 
-DONORS = ("twin", "unrelated", "random", "own")
-"""Whose states are put in: the twin's, those of the next pair's twin, random directions of the twin's norms, the receiver's own."""
 NAME_TOKENS = 16
 """A name ends here at the latest."""
 
@@ -78,7 +76,7 @@ def interchange(
         twins: pairs with prompts of one length.
         layers: 0: the output of the embedding; l: of the l-th layer.
         stop: the token that ends a name (" as").
-        places: names of ``twins.PLACES``.
+        places: names of ``PLACES``.
         seed: of the random directions.
 
     Returns:
@@ -90,7 +88,7 @@ def interchange(
 
 def _plans(model: PreTrainedModel, twins: Twins, stop: int) -> Iterator[_Plans]:
     """What the model names first for both twins, grouped by how many tokens the two names share at their beginning."""
-    mine, theirs = (_first_names(model, torch.from_numpy(ids).to(model.device), stop) for ids in (twins.own, twins.other))
+    mine, theirs = (_first_names(model, ids, stop) for ids in (twins.own, twins.other))
     differs = mine != theirs
     shared = torch.where(differs.any(1), differs.int().argmax(1), -1)
     for number in sorted(set(shared.tolist()) - {-1}):
@@ -126,20 +124,12 @@ def _after(model: PreTrainedModel, ids: Tensor) -> Tensor:
     return logits
 
 
-def _first_names(model: PreTrainedModel, ids: Tensor, stop: int) -> Tensor:
+def _first_names(model: PreTrainedModel, prompts: Ids, stop: int) -> Tensor:
     """The names that the model writes greedily after the prompts: (batch, NAME_TOKENS), filled up with ``stop``."""
-    cache = RoomyCache()
-    logits = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
-    names = torch.full((len(logits), NAME_TOKENS), stop, device=logits.device)
-    pads, live = torch.zeros(len(logits), dtype=torch.long, device=logits.device), torch.ones(len(logits), dtype=torch.bool, device=logits.device)
-    for place in range(NAME_TOKENS):
-        written = logits.argmax(-1)
-        live = live & (written != stop)
-        names[:, place] = torch.where(live, written, stop)
-        if not live.any() or place + 1 == NAME_TOKENS:
-            break
-        logits = next_logits(model, written, cache, pads, any_pads=False)
-    return names
+    names = torch.full((len(prompts), NAME_TOKENS), stop)
+    for row, ids in enumerate(complete(model, list(prompts), max_tokens=NAME_TOKENS, eos=stop).tokens):
+        names[row, : len(ids)] = torch.from_numpy(ids.astype(np.int64))
+    return names.to(model.device)
 
 
 def _random_like(stream: Tensor, seed: int, row: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Settings of the interventions."""
+"""What is exchanged, and the settings of the interventions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from pydantic import Field
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings, runtime_field
 from igsm_pipeline.tokens.settings import TokenSettings
+
+PLACES = ("question", "statements", "marker", "define", "after", "all")
+"""The places whose states are exchanged.
+
+question: from the first to the last token in which the twins differ; statements: the tokens between those and the marker (in the format pq only the
+question's last words stand there, since its statements come first and are read alike by both); marker: the token that begins the solution; define:
+the first word of the solution and what follows it; after: everything after the question (statements, marker, define); all: the question, too.
+"""
+DONORS = ("twin", "unrelated", "random", "own")
+"""Whose states are put in: the twin's, those of the next pair's twin, random directions of the twin's norms, the receiver's own."""
 
 
 class InterchangeSettings(Settings):

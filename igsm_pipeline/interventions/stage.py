@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from igsm_pipeline.costs import FORWARD, document_tokens, mean_op, network_behind, problems_behind, solution_share
-from igsm_pipeline.interventions.settings import InterchangeSettings
+from igsm_pipeline.interventions.settings import DONORS, PLACES, InterchangeSettings
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
-
-_CELLS = 4 * 6
-"""Donors times places."""
 
 
 def _work(unit: Unit) -> float:
@@ -18,7 +15,7 @@ def _work(unit: Unit) -> float:
     number = network.layers + 1 if layers is None else len(layers)
     document = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
     length = document * (1 - solution_share(unit.settings["tokens"]))
-    return problems_behind(unit) / 2 * _CELLS * number * length * network.forward(length)
+    return problems_behind(unit) / 2 * len(DONORS) * len(PLACES) * number * length * network.forward(length)
 
 
 INTERCHANGE = Table(
@@ -26,8 +23,8 @@ INTERCHANGE = Table(
     "one row per donor, place and layer: what the model computes first once states are exchanged there",
     "interchange.parquet",
     (
-        Column("donor", "string", "whose states are put in: twin, unrelated, random (directions of the twin's norms), own"),
-        Column("place", "string", "where: question, statements, marker, define, after, all (see interventions/twins.py)"),
+        Column("donor", "string", f"whose states are put in: {', '.join(DONORS)} (random: directions of the twin's norms)"),
+        Column("place", "string", f"where: {', '.join(PLACES)} (see interventions/settings.py)"),
         Column("layer", "int16", "0: the embedding's output; l: the output of the l-th layer"),
         Column("n", "int64", "pairs of twins"),
         *with_interval(

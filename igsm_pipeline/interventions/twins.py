@@ -17,13 +17,6 @@ from igsm_pipeline.errors import BadInput
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.tokens import TokenTable, emit
 
-PLACES = ("question", "statements", "marker", "define", "after", "all")
-"""The places whose states are exchanged.
-
-question: from the first to the last token in which the twins differ; statements: the tokens between those and the marker (in the format pq only the
-question's last words stand there, since its statements come first and are read alike by both); marker: the token that begins the solution; define:
-the first word of the solution and what follows it; after: everything after the question (statements, marker, define); all: the question, too.
-"""
 Ids = NDArray[np.int64]
 
 

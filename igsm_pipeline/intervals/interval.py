@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 
 class Interval(NamedTuple):
@@ -48,15 +49,20 @@ class Interval(NamedTuple):
 
         Undefined numbers are None.
         """
-        before = f"{name}_" if ends is None else f"{ends}_" if ends else ""
-        cells = {name: self.value, f"{before}low": self.low, f"{before}high": self.high}
+        low, high = _names_of_ends(name, ends)
+        cells = {name: self.value, low: self.low, high: self.high}
         return {key: None if math.isnan(value) else value for key, value in cells.items()}
 
 
 UNDEFINED = Interval(math.nan, math.nan, math.nan)
 
 
-def from_columns(value: float | None, low: float | None, high: float | None) -> Interval:
-    """Make an interval from cells of a table; None means undefined."""
-    cells = [math.nan if cell is None else float(cell) for cell in (value, low, high)]
+def of_columns(row: Mapping[str, Any], name: str, ends: str | None = None) -> Interval:
+    """The interval whose cells ``Interval.columns`` made; an end that is None or missing is undefined."""
+    cells = [math.nan if cell is None else float(cell) for cell in (row[name], *map(row.get, _names_of_ends(name, ends)))]
     return Interval(cells[0], cells[1], cells[2])
+
+
+def _names_of_ends(name: str, ends: str | None) -> tuple[str, str]:
+    before = f"{name}_" if ends is None else f"{ends}_" if ends else ""
+    return f"{before}low", f"{before}high"

@@ -16,11 +16,12 @@ import pyarrow as pa
 from inspect_ai.log import EvalLog, read_eval_log
 
 from igsm_pipeline.errors import BadInput, NotFound
-from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.intervals.interval import of_columns
 from igsm_pipeline.intervals.share import share
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
+from igsm_pipeline.reports.sections.opening import percent
 from igsm_pipeline.store import write_atomically
 
 TASK = "igsm"
@@ -94,7 +95,7 @@ def by_op(rows: Iterable[Row]) -> list[Row]:
     for (model, style, measure, op), hits in sorted(counted.items()):
         value = share(sum(hits), len(hits))
         shown = {"model": model, "style": style, "measure": measure, "op": op, "n": len(hits)}
-        found.append({**shown, "share": value.value, "low": value.low, "high": value.high})
+        found.append({**shown, **value.columns("share", "")})
     return found
 
 
@@ -107,10 +108,7 @@ def draw(rows: Sequence[Row], modulus: int) -> Chart:
     """
     named = [f"{row['model']}, {row['measure'].replace('_', ' ')}" for row in rows]
     series = looks(list(dict.fromkeys(named)))
-    points = [
-        Point(row["op"], series[name], Interval(100 * row["share"], 100 * row["low"], 100 * row["high"], row["n"]), row["n"])
-        for name, row in zip(named, rows, strict=True)
-    ]
+    points = [Point(row["op"], series[name], percent(of_columns(row, "share", "")), row["n"]) for name, row in zip(named, rows, strict=True)]
     words = f"Share of right replies by number of operations, with 95% intervals; chance is {100 / modulus:.0f} %. {PAPER}"
     return draw_curves("by_op", words, points, x="operations", y="right, %")
 
@@ -148,8 +146,8 @@ def main(arguments: list[str] | None = None) -> None:
     write_parquet(pa.Table.from_pylist(shares, BY_OP), options.out / "by_op.parquet")
     write_atomically(options.out / "by_op.svg", draw(shares, max((row["modulus"] for row in rows), default=23)).svg.encode())
     for row in shares:
-        value = Interval(row["share"], row["low"], row["high"], row["n"])
-        print(f"{row['model']:<30} {row['style']:<7}{row['measure']:<14} op {row['op']:>2}  {value.percent()} %  n = {row['n']}")
+        value = of_columns(row, "share", "").percent()
+        print(f"{row['model']:<30} {row['style']:<7}{row['measure']:<14} op {row['op']:>2}  {value} %  n = {row['n']}")
     print(PAPER)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from igsm_pipeline.intervals.interval import Interval, from_columns
+from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.intervals.share import Z95, share
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.paper import FIGURE_3
@@ -115,7 +115,7 @@ def score(row: Row | None, name: str) -> Interval | None:
     """One score of a row of a metrics table, with its interval; None where it is undefined."""
     if row is None or row.get(name) is None:
         return None
-    return from_columns(row[name], row.get(f"{name}_low"), row.get(f"{name}_high"))
+    return of_columns(row, name)
 
 
 def paper_accuracy(experiment: str, part: str) -> float | None:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from igsm_pipeline.correlation.stage import CORRELATION, PREDICTOR
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.experiments.experiment import find_member
-from igsm_pipeline.intervals.interval import from_columns
+from igsm_pipeline.intervals.interval import of_columns
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.stage import BEYOND_TEXT, CURVE, METRICS
 from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, whole_scores
@@ -214,8 +214,7 @@ def _mistakes(tables: Mapping[str, Sequence[Row]], op_max: int) -> str:
 def _percent(row: Mapping[str, Any] | None, name: str, ends: str | None = None) -> str:
     if row is None:
         return "-"
-    before = f"{name}_" if ends is None else ends
-    return from_columns(row[name], row[f"{before}low"], row[f"{before}high"]).percent()
+    return of_columns(row, name, ends).percent()
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from igsm_pipeline.catalog.catalog import build_catalog, open_catalog
-from igsm_pipeline.intervals.interval import UNDEFINED, Interval, from_columns
+from igsm_pipeline.intervals.interval import UNDEFINED, Interval, of_columns
 from igsm_pipeline.intervals.share import share
 
 
@@ -32,9 +32,10 @@ def test_cells_of_a_table_and_back_are_the_same_interval_and_nothing_is_none() -
     assert found.columns("mcc") == {"mcc": 0.5, "mcc_low": 0.25, "mcc_high": 0.75}
     assert list(found.columns("rate", "")) == ["rate", "low", "high"]
     assert list(found.columns("baseline_rate", "baseline")) == ["baseline_rate", "baseline_low", "baseline_high"]
-    assert from_columns(*found.columns("x").values()) == found
+    for name, ends in (("x", None), ("rate", ""), ("baseline_rate", "baseline")):
+        assert of_columns(found.columns(name, ends), name, ends) == found
     assert set(UNDEFINED.columns("x").values()) == {None}
-    assert math.isnan(from_columns(None, None, None).value)
+    assert math.isnan(of_columns({"x": None}, "x").value)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 50), (2013, 4096)])

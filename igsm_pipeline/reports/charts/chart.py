@@ -17,6 +17,8 @@ from igsm_pipeline.reports.charts.theme import CONFIG
 
 WIDTH = 780
 """Pixels of a chart that has a page's width to itself."""
+HALF = 520
+"""Pixels of one of two charts side by side."""
 PRINT = "#1c2330"
 """The text colour of images that stand alone."""
 Spec = dict[str, Any]

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.reports.charts.chart import HALF
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks, thinned
 from igsm_pipeline.reports.charts.theme import BLUE, Series
 from igsm_pipeline.reports.findings import Row
@@ -14,8 +15,6 @@ from igsm_pipeline.reports.page import Cell, Page
 from igsm_pipeline.reports.results import Results
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.training.curves import ops_of, slices_of
-
-HALF = 520
 
 
 def write_learning(page: Page, results: Results) -> None:

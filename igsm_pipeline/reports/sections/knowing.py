@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from igsm_pipeline.intervals.interval import Interval, from_columns
+from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.intervals.share import share
-from igsm_pipeline.reports.charts.chart import Chart
+from igsm_pipeline.reports.charts.chart import HALF, Chart
 from igsm_pipeline.reports.charts.curves import looks
 from igsm_pipeline.reports.charts.intervals import Mark, draw_intervals
 from igsm_pipeline.reports.charts.theme import BLUE, ORANGE, PROBES, Series
@@ -16,8 +16,6 @@ from igsm_pipeline.reports.paper_rows import score, whole_scores
 from igsm_pipeline.reports.results import Results, listed, no_evidence, said, task_name
 from igsm_pipeline.reports.sections.opening import paper_mark, percent
 
-HALF = 520
-"""Pixels of one of two charts side by side."""
 _COLUMNS = ("accuracy", "balanced_accuracy", "balanced_accuracy_gain", "mcc", "auroc")
 
 
@@ -93,7 +91,7 @@ def _findings(results: Results, part: str) -> list[str]:
 
 
 def _over_text(row: Row) -> Interval:
-    return from_columns(row["gain"], row["gain_low"], row["gain_high"])
+    return of_columns(row, "gain")
 
 
 def _plain(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from igsm_pipeline.intervals.interval import Interval, from_columns
+from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.reports.charts.intervals import Mark, draw_intervals
 from igsm_pipeline.reports.charts.theme import BLUE, GREY, ORANGE, PURPLE, Series
 from igsm_pipeline.reports.findings import Row
@@ -65,15 +65,15 @@ def _events(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
 
 
 def _rate(row: Row) -> Interval:
-    return from_columns(row["rate"], row["low"], row["high"])
+    return of_columns(row, "rate", "")
 
 
 def _elsewhere(row: Row) -> Interval:
-    return from_columns(row["baseline_rate"], row["baseline_low"], row["baseline_high"])
+    return of_columns(row, "baseline_rate", "baseline")
 
 
 def _excess(row: Row) -> Interval:
-    return from_columns(row["excess"], row["excess_low"], row["excess_high"])
+    return of_columns(row, "excess")
 
 
 def _event_finding(results: Results, key: tuple[str, str], rows: Sequence[Row]) -> str:
@@ -83,7 +83,7 @@ def _event_finding(results: Results, key: tuple[str, str], rows: Sequence[Row]) 
     start = f"Where {what} ({whole['n']:,} times), the probe {had} in {said(_rate(whole))}, elsewhere in {said(_elsewhere(whole))}"
     end = f": no evidence of a difference ({said(gap, unit=' points')})." if no_evidence(gap) else f": {said(gap, unit=' points')} apart."
     if whole["matched_n"]:
-        same = from_columns(whole["matched_excess"], whole["matched_excess_low"], whole["matched_excess_high"])
+        same = of_columns(whole, "matched_excess")
         difference = said(same, unit=" points")
         end += f" Beside false cases that are as hard: {'no evidence of a difference, ' if no_evidence(same) else ''}{difference}."
     none = [results.slice_name(row["slice"]) for row in rows if row["slice"] not in ("all", "by_op") and no_evidence(_excess(row))]
@@ -139,7 +139,7 @@ def _aurocs(rows: Sequence[Row], part: str) -> dict[tuple[str, str], Row]:
 
 
 def _auroc(row: Row) -> Interval:
-    return from_columns(row["auroc"], row["auroc_low"], row["auroc_high"])
+    return of_columns(row, "auroc")
 
 
 def _predictor_finding(results: Results, part: str) -> str:
@@ -153,7 +153,7 @@ def _predictor_finding(results: Results, part: str) -> str:
     both = found.get("surface+probes")
     if both is None or both["gain"] is None:
         return f"{text}."
-    gain = from_columns(both["gain"], both["gain_low"], both["gain_high"])
+    gain = of_columns(both, "gain")
     added = said(gain, unit="", scale=1, digits=3)
     beyond = "what anybody can count (operations, length, quantities)"
     return f"{text}. " + (f"No evidence that they add to {beyond}: {added}." if no_evidence(gain) else f"To {beyond} they add {added}.")

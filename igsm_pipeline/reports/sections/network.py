@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from igsm_pipeline.intervals.interval import Interval, from_columns
+from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.reports.charts.areas import Cell, draw_cells
+from igsm_pipeline.reports.charts.chart import HALF
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Page, interval_cell
 from igsm_pipeline.reports.results import Results, listed, said
-from igsm_pipeline.reports.sections.knowing import HALF
 from igsm_pipeline.reports.sections.opening import percent
 
 
@@ -42,7 +42,7 @@ def _words(results: Results, part: str) -> str:
 
 
 def _value(row: Row) -> Interval:
-    return from_columns(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+    return of_columns(row, "accuracy")
 
 
 def _cells(rows: Sequence[Row], part: str) -> list[Cell]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from igsm_pipeline.intervals.interval import Interval, from_columns
+from igsm_pipeline.intervals.interval import of_columns
 from igsm_pipeline.reports.charts.areas import Cell, draw_cells
-from igsm_pipeline.reports.charts.chart import Chart
+from igsm_pipeline.reports.charts.chart import HALF, Chart
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Page, interval_cell
 from igsm_pipeline.reports.results import Results, listed, said
-from igsm_pipeline.reports.sections.knowing import HALF
 from igsm_pipeline.reports.sections.opening import percent
 
 TITLE = "Does it use what it knows?"
@@ -50,10 +49,6 @@ def write_using(page: Page, results: Results) -> None:
         _table(page, donor, words, [row for row in rows if row["donor"] == donor])
 
 
-def _value(row: Row, name: str = "swapped") -> Interval:
-    return from_columns(*(row[f"{name}{end}"] for end in ("", "_low", "_high")))
-
-
 def _findings(rows: Sequence[Row]) -> list[str]:
     """One sentence of where the choice lies, and one of the controls."""
     twin = {(row["place"], row["layer"]): row for row in rows if row["donor"] == "twin"}
@@ -63,10 +58,9 @@ def _findings(rows: Sequence[Row]) -> list[str]:
         carries = [layer for layer in layers if (place, layer) in twin and twin[place, layer]["swapped"] >= _CARRIES]
         if carries:
             best = twin[place, carries[-1] if place == "question" else carries[0]]
+            swapped = said(of_columns(best, "swapped"))
             where = f"at layer {carries[0]}" if len(carries) == 1 else f"from layer {carries[0]} to {carries[-1]}"
-            parts.append(
-                f"{where} it lies in the states of {_SAID[place]} (exchanged at layer {best['layer']}: {said(_value(best))} of pairs swapped)"
-            )
+            parts.append(f"{where} it lies in the states of {_SAID[place]} (exchanged at layer {best['layer']}: {swapped} of pairs swapped)")
     alone = {layer for (place, layer), row in twin.items() if place not in ("after", "all") and row["swapped"] >= _CARRIES}
     together = [layer for layer in layers if layer not in alone and twin.get(("after", layer), {"swapped": 0.0})["swapped"] < _CARRIES]
     if parts and together:
@@ -79,14 +73,17 @@ def _findings(rows: Sequence[Row]) -> list[str]:
     if strongest is None:
         return [first]
     of = "an unrelated problem" if strongest["donor"] == "unrelated" else "random directions"
-    return [first, f"Controls reach {said(_value(strongest))} at most ({of}, {PLACES[strongest['place']]}, layer {strongest['layer']})."]
+    return [
+        first,
+        f"Controls reach {said(of_columns(strongest, 'swapped'))} at most ({of}, {PLACES[strongest['place']]}, layer {strongest['layer']}).",
+    ]
 
 
 _SAID = {"question": "the question", "after": "what comes after the question", "define": "the solution's first words alone"}
 
 
 def _chart(rows: Sequence[Row], donor: str) -> Chart:
-    cells = [Cell(PLACES[row["place"]], row["layer"], percent(_value(row)), row["n"]) for row in rows if row["donor"] == donor]
+    cells = [Cell(PLACES[row["place"]], row["layer"], percent(of_columns(row, "swapped")), row["n"]) for row in rows if row["donor"] == donor]
     words = f"Share of pairs whose first parameter is swapped by the states of {DONORS[donor]}, by place and layer."
     return draw_cells(f"interchange_{donor}", words, cells, x="where", y="layer", width=HALF)
 
@@ -97,7 +94,7 @@ def _table(page: Page, donor: str, words: str, rows: Sequence[Row]) -> None:
     cells = {(row["layer"], row["place"]): row for row in rows}
     places = [place for place in PLACES if any(row["place"] == place for row in rows)]
     lines = [
-        (str(layer), *(interval_cell(_value(cells[layer, place])) for place in places))
+        (str(layer), *(interval_cell(of_columns(cells[layer, place], "swapped")) for place in places))
         for layer in sorted({row["layer"] for row in rows}, reverse=True)
     ]
     names = (

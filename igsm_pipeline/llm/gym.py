@@ -14,7 +14,7 @@ from reasoning_gym.dataset import ProceduralDataset
 from reasoning_gym.factory import DATASETS, register_dataset
 
 from igsm_pipeline.errors import BadSettings
-from igsm_pipeline.llm.prompts import SYSTEM
+from igsm_pipeline.llm.prompts import SYSTEM, problem_set
 from igsm_pipeline.problems import generate
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.problems.record import ProblemBatch
@@ -68,9 +68,7 @@ class IgsmConfig:
         family = read_family(self.family)
         if self.modulus is not None:
             family = FamilySettings.parse({**family.canonical(), "modulus": self.modulus}, NAME)
-        law: dict[str, Any] = {"law": "range"} if self.op is None else {"law": "exact", "op": self.op}
-        values = {"family": family, "split": self.split, "num_problems": self.size, "seed": self.seed or 0, "stream": "reasoning-gym", **law}
-        return ProblemSetSettings.parse(values, NAME)
+        return problem_set(family, self.split, self.seed or 0, self.size, "reasoning-gym", self.op)
 
 
 class IgsmDataset(ProceduralDataset):

@@ -7,21 +7,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.experiments.slices import check_slice
 from igsm_pipeline.problems import generate
+from igsm_pipeline.problems.law.split import template_of
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.text import document
-from igsm_pipeline.text.rendering import solution_sentences
 from igsm_pipeline.toolbox.dataset import read_family
 from igsm_pipeline.toolbox.published import Published, read_published
 from igsm_pipeline.world import World, load_world
 
 Style = Literal["answer", "steps"]
-Template = tuple[tuple[int, str, tuple[tuple[Any, ...], ...]], ...]
 POOL = 96
 """Training problems that examples are chosen from."""
 SYSTEM = "You solve problems about how many things there are. All arithmetic is modulo {modulus}: every number is one of 0 to {last}."
@@ -141,13 +140,13 @@ def plan_exam(
 
 def questions(exam: Exam) -> Iterator[Question]:
     """The questions of an exam; the same exam gives the same ones."""
-    pool = [(one, template(one)) for one in _draw(exam, _set(exam.family, "train", exam.seed, POOL, "inspect shots"), POOL)] if exam.shots else []
+    pool = list(_draw(exam, problem_set(exam.family, "train", exam.seed, POOL, "inspect shots"), POOL)) if exam.shots else []
     system = system_message(exam) if exam.instructions else ""
     number = 0
     for problems, count in exam.sets:
-        for problem in _draw(exam, problems, count):
-            own, rng = template(problem), random.Random(f"{exam.seed} shots {number}")
-            others = [one for one, other in pool if other != own]
+        for problem, own in _draw(exam, problems, count):
+            rng = random.Random(f"{exam.seed} shots {number}")
+            others = [one for one, template in pool if template != own]
             if len(others) < exam.shots:
                 raise BadSettings("shots", "must be no more than there are other templates", exam.shots, "ask for fewer, or a larger family")
             examples = tuple(_example(exam, one) for one in rng.sample(others, exam.shots))
@@ -164,31 +163,18 @@ def system_message(exam: Exam) -> str:
     return " ".join(parts)
 
 
-def template(problem: Problem) -> Template:
-    """What the split by template goes by: the solution without its names and numbers, symbols by first appearance."""
-    order: dict[str, int] = {}
-
-    def place(operand: str | int) -> str:
-        return str(order.setdefault(operand, len(order))) if isinstance(operand, str) else "n"
-
-    found = []
-    for parameter, sentence in zip(problem.order, solution_sentences(problem), strict=True):
-        own = place(sentence.symbol)
-        steps = tuple((place(step.symbol), tuple(map(place, step.operands)), step.operator) for step in sentence.steps)
-        found.append((int(parameter.kind), own, steps))
-    return tuple(found)
-
-
 def _example(exam: Exam, problem: Problem) -> Example:
     text = document(problem, exam.family.format)
     reply = text.answer.strip() if exam.style == "answer" else f"{text.solution.strip()}{text.answer}"
     return Example(text.prompt.strip(), reply)
 
 
-def _draw(exam: Exam, problems: ProblemSetSettings, count: int) -> Iterator[Problem]:
+def _draw(exam: Exam, problems: ProblemSetSettings, count: int) -> Iterator[tuple[Problem, bytes]]:
+    """The first problems of a set, each with its template."""
     drawn = 0
     for batch in generate(problems, exam.world):
-        yield from batch.take(slice(0, count - drawn))
+        first = batch.take(slice(0, count - drawn))
+        yield from ((problem, template_of(record)) for problem, record in zip(first, first.records, strict=True))
         drawn += len(batch)
         if drawn >= count:
             return
@@ -196,7 +182,7 @@ def _draw(exam: Exam, problems: ProblemSetSettings, count: int) -> Iterator[Prob
 
 def _sets(ops: str, family: FamilySettings, member: Published | None, seed: int, n: int) -> tuple[tuple[ProblemSetSettings, int], ...]:
     if ops == "law":
-        return ((_set(family, "test", seed, n, "inspect"), n),)
+        return ((problem_set(family, "test", seed, n, "inspect"), n),)
     if ops.startswith("op") or ops in ("reask", "by_op"):
         try:
             name = check_slice(ops)
@@ -208,7 +194,7 @@ def _sets(ops: str, family: FamilySettings, member: Published | None, seed: int,
         return ((problems, min(n, problems.num_problems)),)
     wanted = _numbers(ops)
     shares = [n // len(wanted) + (place < n % len(wanted)) for place in range(len(wanted))]
-    return tuple((_set(family, "test", seed, count, f"inspect op={op}", op), count) for op, count in zip(wanted, shares, strict=True) if count)
+    return tuple((problem_set(family, "test", seed, count, f"inspect op={op}", op), count) for op, count in zip(wanted, shares, strict=True) if count)
 
 
 def _numbers(ops: str) -> list[int]:
@@ -221,7 +207,12 @@ def _numbers(ops: str) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _set(family: FamilySettings, split: str, seed: int, count: int, stream: str, op: int | None = None) -> ProblemSetSettings:
-    law = {"law": "range"} if op is None else {"law": "exact", "op": op}
-    values = {"family": family, "split": split, "num_problems": count, "seed": seed, "stream": stream, **law}
-    return ProblemSetSettings.parse(values, "igsm task")
+def problem_set(family: FamilySettings, split: str, seed: int, count: int, stream: str, op: int | None = None) -> ProblemSetSettings:
+    """A problem set: all of one number of operations, or by the family's law.
+
+    Raises:
+        BadSettings: the family has no such problems.
+    """
+    law = "range" if op is None else "exact"
+    drawn = {"family": family, "law": law, "op": op, "split": split, "num_problems": count, "seed": seed, "stream": stream}
+    return ProblemSetSettings.parse(drawn, "igsm")

@@ -166,10 +166,9 @@ def draw_test_problem(family: FamilySettings, world: World, op: int | None, seed
         BadSettings: the family has no problems of so many operations.
         StageFailed: the test split has no such problem.
     """
-    law: dict[str, object] = {"law": "range"} if op is None else {"law": "exact", "op": op}
-    settings = ProblemSetSettings.parse(
-        {"family": family, "split": "test", "num_problems": 1, "block_size": 1, "seed": seed, "stream": "solve", **law}, "solve"
-    )
+    law = "range" if op is None else "exact"
+    drawn = {"family": family, "law": law, "op": op, "split": "test", "num_problems": 1, "block_size": 1, "seed": seed, "stream": "solve"}
+    settings = ProblemSetSettings.parse(drawn, "solve")
     return next(iter(generate(settings, world)))[0]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from igsm_pipeline.errors import BadSettings
-from igsm_pipeline.llm.prompts import plan_exam, questions, template
-from igsm_pipeline.problems.law.split import TEST_BINS
+from igsm_pipeline.llm.prompts import plan_exam, questions
+from igsm_pipeline.problems.law.split import TEST_BINS, template_of
 from igsm_pipeline.text import parse_problem
 from igsm_pipeline.verification.reward import reward
 from tests.reference import naive_blocks
@@ -15,8 +15,8 @@ from tests.reference import naive_blocks
 def test_templates_differ_where_the_slow_reference_says_so():
     import igsm_pipeline as igsm  # noqa: PLC0415 (only here)
 
-    problems = list(igsm.generate(150, world="mini", op=2, seed=1)) + list(igsm.generate(60, op=5, seed=2))
-    ours, slow = [template(one) for one in problems], [naive_blocks.template(one) for one in problems]
+    batches = igsm.generate(150, world="mini", op=2, seed=1), igsm.generate(60, op=5, seed=2)
+    ours, slow = [template_of(one) for batch in batches for one in batch.records], [naive_blocks.template(one) for batch in batches for one in batch]
     assert [ours.index(one) for one in ours] == [slow.index(one) for one in slow]
     assert 10 < len(set(ours)) < 200
 
@@ -49,13 +49,13 @@ def test_no_example_has_the_template_of_its_question_even_where_the_split_is_by_
     shown = {}
     for one in questions(exam):
         for example in one.examples:
-            shown.setdefault(example, []).append(template(one.problem))
+            shown.setdefault(example, []).append(naive_blocks.template(one.problem))
     templates_of_examples = {}
     from igsm_pipeline.llm import prompts  # noqa: PLC0415 (its pool is what is looked at)
 
-    pool = prompts._draw(exam, prompts._set(exam.family, "train", exam.seed, prompts.POOL, "inspect shots"), prompts.POOL)
-    for problem in pool:
-        templates_of_examples[prompts._example(exam, problem)] = template(problem)
+    pool = prompts._draw(exam, prompts.problem_set(exam.family, "train", exam.seed, prompts.POOL, "inspect shots"), prompts.POOL)
+    for problem, _ in pool:
+        templates_of_examples[prompts._example(exam, problem)] = naive_blocks.template(problem)
     assert shown
     assert not [one for one, asked in shown.items() if templates_of_examples[one] in asked]
 

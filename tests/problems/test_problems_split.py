@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference.naive_blocks import template
 
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
-from igsm_pipeline.problems.law.split import BINS, HASH_BYTES, bin_of
+from igsm_pipeline.problems.law.split import BINS, HASH_BYTES, bin_of, template_of
 from igsm_pipeline.world import load_world
 
 
@@ -41,6 +41,7 @@ def test_template_bins_are_those_of_templates_written_from_the_text() -> None:
     print(f"seed {seed}")
     wanted = ProblemSetSettings(family=FamilySettings(), num_problems=60, block_size=60, seed=seed, split="test")
     batch = generate_block(wanted, load_world("igsm"), 0)
+    assert [template_of(record).decode() for record in batch.records] == [template(problem) for problem in batch]
     bins = [expected(template(problem).encode()) for problem in batch]
     assert batch.records["template_bin"].tolist() == bins
     assert set(bins) <= BINS["test"]

@@ -136,6 +136,18 @@ def fill_template_bins(records: Records) -> None:
     _fill_template_bins(records, new_steps(), new_hashing())
 
 
+@kernel
+def _write_template(rec: Row, steps: Steps, out: Bytes) -> Int:
+    steps_of_record(rec, np.zeros((3, 4), np.int64), steps)
+    return write_template(out, steps, rec["order"], rec["num_necessary"])
+
+
+def template_of(record: np.void) -> bytes:
+    """The template of a finished record: what the split by template takes the hash of."""
+    out = np.zeros(HASH_BYTES, np.uint8)
+    return out[: _write_template(record, new_steps(), out)].tobytes()
+
+
 def bin_of(data: bytes) -> int:
     """The bin of some bytes.
 

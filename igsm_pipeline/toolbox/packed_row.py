@@ -1,6 +1,7 @@
 """Draws one packed row: a problem's tokens once, its queries as branches behind them, and what each branch sees.
 
-Columns, branches and what is seen are those that ``queries.sequences`` lays out for a real problem; nothing in the drawing is made by hand.
+Columns and branches are those that ``queries.sequences`` lays out for a real problem, and what is seen is the mask of the forward pass; nothing in
+the drawing is made by hand.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 from numpy.typing import NDArray
 
+from igsm_pipeline.activations.forward import attention_mask
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import list_queries
@@ -39,10 +42,8 @@ class PackedRow:
 
     def seen(self, query: int) -> NDArray[np.bool_]:
         """The columns that the last token of a query sees, (length,)."""
-        one, end = self.sequences, self.sequences.ends[query]
-        columns = np.arange(one.ids.shape[1])
-        own = (one.branch[0] == one.branch[0, end]) & (columns <= end)
-        return np.asarray(own | ((one.branch[0] == SHARED) & (columns <= one.limit[0, end])))
+        branch, limit = (torch.from_numpy(array) for array in (self.sequences.branch, self.sequences.limit))
+        return np.asarray(attention_mask(branch, limit)[0, 0, self.sequences.ends[query]].numpy())
 
 
 def example_row() -> PackedRow:

@@ -40,13 +40,21 @@ def document_texts(batch: ProblemBatch, table: TokenTable, family: FamilySetting
         table: gives the tokens.
         family: of the problems.
     """
+    return ((prompt, solution, answer) for _, prompt, solution, answer in _documents(batch, table, family))
+
+
+def _documents(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[tuple[list[int], str, str, str]]:
+    """Token ids of every document, and its prompt, solution and answer."""
     emitted, tokens = emit(batch, table, family.format), table.vocabulary.tokens
     ids, starts = emitted.ids.tolist(), emitted.offsets.tolist()
     last_sentences = emitted.sentence_ends[emitted.sentence_offsets[1:] - 1].tolist()
     for start, end, prompt_end, last in zip(starts[:-1], starts[1:], emitted.prompt_ends.tolist(), last_sentences, strict=True):
-        parts = ids[start + 1 : start + prompt_end + 1], ids[start + prompt_end + 2 : start + last + 1], ids[start + last + 2 : end - 1]
-        prompt, solution, answer = (b"".join([tokens[one] for one in part]).decode() for part in parts)
-        yield prompt, solution, answer
+        document = ids[start:end]
+        prompt, solution, answer = (
+            b"".join([tokens[one] for one in part]).decode()
+            for part in (document[1 : prompt_end + 1], document[prompt_end + 2 : last + 1], document[last + 2 : -1])
+        )
+        yield document, prompt, solution, answer
 
 
 def fast_lines(batch: ProblemBatch, table: TokenTable, family: FamilySettings, origin: dict[str, object]) -> str:
@@ -58,20 +66,11 @@ def fast_lines(batch: ProblemBatch, table: TokenTable, family: FamilySettings, o
         family: of the problems.
         origin: fields that all rows have and that come last.
     """
-    emitted, records = emit(batch, table, family.format), batch.records
-    tokens, numbers = table.vocabulary.tokens, _numbers(table.size)
-    ids, starts = emitted.ids.tolist(), emitted.offsets.tolist()
-    prompt_ends, last_sentences = emitted.prompt_ends.tolist(), emitted.sentence_ends[emitted.sentence_offsets[1:] - 1].tolist()
+    records, numbers = batch.records, _numbers(table.size)
     ops, hashes, graphs = records["op"].tolist(), records["template_bin"].tolist(), _graph_lines(batch)
     tail = json.dumps(origin, ensure_ascii=False)[1:]
     lines = []
-    for index, start in enumerate(starts[:-1]):
-        document = ids[start : starts[index + 1]]
-        prompt_end, solution_end = prompt_ends[index] + 1, last_sentences[index] + 1
-        prompt, solution, answer = (
-            b"".join([tokens[one] for one in part]).decode()
-            for part in (document[1:prompt_end], document[prompt_end + 1 : solution_end], document[solution_end + 1 : -1])
-        )
+    for index, (document, prompt, solution, answer) in enumerate(_documents(batch, table, family)):
         if family.format == "pq":
             end = prompt.rindex(".") + 1
             statements, question = prompt[:end], prompt[end:]

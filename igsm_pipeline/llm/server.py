@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -37,6 +36,7 @@ from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.model.settings import CONTEXT
 from igsm_pipeline.tokens.fragments import ANSWER, SPECIALS
 from igsm_pipeline.toolbox.completions import end_of_text, load_tokenizer, prompt_ids
+from igsm_pipeline.toolbox.json_bodies import read_json_body
 from igsm_pipeline.verification.reward import prompt_text
 
 HOST, PORT = "127.0.0.1", 8766
@@ -152,17 +152,9 @@ def make_app(solving: Solving, name: str) -> Starlette:
 async def _body(request: Request) -> dict[str, Any]:
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise BadInput("body", "must be application/json", request.headers.get("content-type", "nothing"), "send JSON")
-    raw = b""
-    async for part in request.stream():
-        raw += part
-        if len(raw) > MAX_BYTES:
-            raise BadInput("body", f"must have at most {MAX_BYTES} bytes", "more", "ask about one problem")
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise BadInput("body", "must be JSON", str(error)[:80], "correct it") from None
-    if not isinstance(body, dict) or body.get("stream"):
-        raise BadInput("body", "must be an object that does not ask for a stream", "another", "leave out stream")
+    body = await read_json_body(request, MAX_BYTES)
+    if body.get("stream"):
+        raise BadInput("stream", "must not be asked for", body["stream"], "leave it out")
     return body
 
 

@@ -13,7 +13,6 @@ itself, in JSON. Nothing is kept between requests and nothing is written.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from igsm_pipeline.defs.operating.guard import Guard
 from igsm_pipeline.errors import BadInput, IgsmError
 from igsm_pipeline.play.live import Answer, LiveMind, Refusal
 from igsm_pipeline.player.page import STATIC, about, embedded_json, shell
+from igsm_pipeline.toolbox.json_bodies import read_json_body
 
 OWN_STATIC = Path(__file__).with_name("static")
 TYPES = {".js": "text/javascript", ".css": "text/css"}
@@ -56,7 +56,7 @@ def make_app(mind: LiveMind) -> ASGIApp:
             return _refused(503, "the model is busy with other questions; wait for them")
         waiting[0] += 1
         try:
-            return JSONResponse(await run_in_threadpool(ask, await _read_body(request)), headers=HEADERS)
+            return JSONResponse(await run_in_threadpool(ask, await read_json_body(request, MAX_BYTES)), headers=HEADERS)
         except Refusal as error:
             return _refused(422, str(error), error.place)
         except BadInput as error:
@@ -113,26 +113,6 @@ def render_page(mind: LiveMind) -> str:
 
 def _refused(status: int, message: str, place: tuple[int, int] | None = None) -> Response:
     return JSONResponse({"error": {"message": message, "place": place}}, status, headers=HEADERS)
-
-
-async def _read_body(request: Request) -> dict[str, Any]:
-    """The JSON object that was sent.
-
-    Raises:
-        BadInput: it is none, or too large.
-    """
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BYTES:
-            raise BadInput("body", f"must have at most {MAX_BYTES} bytes", "more", "send less")
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise BadInput("body", "must be JSON", body[:40].decode("utf-8", "replace"), "send an object") from None
-    if not isinstance(value, dict):
-        raise BadInput("body", "must be a JSON object", type(value).__name__, "send an object")
-    return value
 
 
 def _text(body: dict[str, Any], name: str, otherwise: str) -> str:

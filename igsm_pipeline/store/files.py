@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from igsm_pipeline.errors import StoreError
+from igsm_pipeline.errors import BadSettings, StoreError
 
 OLD = ".old"
 TEMPORARY = ".tmp"
@@ -58,6 +58,35 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write bytes as a whole file; see ``written_whole``."""
     with written_whole(path) as temporary:
         temporary.write_bytes(data)
+
+
+@contextmanager
+def new_folder(folder: Path, asked_by: str, option: str = "--out") -> Iterator[Path]:
+    """Fill a folder so that it appears whole or not at all.
+
+    Args:
+        folder: the folder to be; it may be there if it is empty.
+        asked_by: the option because of which a folder is written, for errors.
+        option: the folder's own option.
+
+    Yields:
+        A folder to write into.
+
+    Raises:
+        BadSettings: there is a file, or a folder that holds something.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise BadSettings(option, f"must be a new or empty folder with {asked_by}", str(folder), "name another")
+    target = folder.absolute()
+    temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}{TEMPORARY}")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if target.is_dir():
+            target.rmdir()
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -13,6 +13,7 @@ project.py      ``igsm init``: a new project folder and its first files
 doctor.py       examines this installation
 garbage.py      finds units that nothing needs any more
 console.py      tables and texts for the terminal
+json_bodies.py  what is sent to the small servers
 headline.py     the lines that a run ends with
 grid.py         compares the members of a grid
 """

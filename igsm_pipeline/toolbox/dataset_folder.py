@@ -10,8 +10,6 @@ Ours: the layout, beside that of the Hub. Shards of text and of whole rows (``--
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +18,7 @@ import yaml
 
 from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.store import new_folder
 from igsm_pipeline.toolbox.dataset import Container, FileFormat, made_parts, maker_of, writer_to
 from igsm_pipeline.world.world import World
 
@@ -83,28 +82,20 @@ def write_folder(
     if folder is None or shard_rows is None:
         raise BadSettings("--shard-rows and --out", "must both be given for a folder of shards", f"{shard_rows} and {folder}", "give both")
     file_format = file_format or "parquet"
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise BadSettings("--out", "must be a new or empty folder with --shard-rows", str(folder), "name another")
     if not folder.absolute().parent.is_dir():
         raise BadSettings("--out", "must lie in a folder that exists", str(folder), f"make the folder {folder.parent}, or name another")
     if test_num and settings.split != "train":
         raise BadSettings("--test-num", "must go with --split train, whose templates the test split lacks", settings.split, "drop one of the two")
     splits = [settings, *([settings.model_copy(update={"split": "test", "num_problems": test_num})] if test_num else [])]
     container: Container = "parquet" if file_format in ("text", "parquet") else "jsonl"
-    partial = folder.absolute().with_name(f".{folder.name[:100]}.{os.getpid()}.tmp")
-    try:
+    with new_folder(folder, "--shard-rows") as partial:
         for split in splits:
-            (partial / split.split).mkdir(parents=True)
+            (partial / split.split).mkdir()
             _write_split(split, world, partial / split.split, file_format, container, shard_rows, vocab, workers)
         info = _llama_factory(file_format, [split.split for split in splits])
         if info:
             (partial / "dataset_info.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
         (partial / "README.md").write_text(_card(splits, world, file_format, container), encoding="utf-8")
-        if folder.is_dir():
-            folder.rmdir()
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return sum(split.num_problems for split in splits)
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from igsm_pipeline.errors import BadSettings, NotFound
+from igsm_pipeline.errors import NotFound
 from igsm_pipeline.problems.files import from_table, problem_files, write_parquet
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.stage import STAGE as PROBLEM_SETS
-from igsm_pipeline.store import Store, Unit
+from igsm_pipeline.store import Store, Unit, new_folder
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.world import load_world
 
@@ -38,22 +38,25 @@ def export_readable(store: Store, units: Iterable[Unit], folder: Path) -> int:
         BadSettings: the folder holds something.
         NotFound: no problem set is finished.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise BadSettings("--out", "must be a new or empty folder with --readable", str(folder), "name another")
     sets = [unit for unit in dict.fromkeys(units) if unit.stage == PROBLEM_SETS.name and not store.check_own(unit)]
     if not sets:
         raise NotFound("no finished problem set to export: make them with `igsm run MEMBER --stage problem_sets`")
+    with new_folder(folder, "--readable") as partial:
+        return sum(_write_set(store, unit, partial) for unit in sets)
+
+
+def _write_set(store: Store, unit: Unit, folder: Path) -> int:
+    """Write one problem set into a folder of its own; returns the number of problems."""
+    place = folder / re.sub(r"[^A-Za-z0-9_.=+-]+", "-", unit.name)
+    if place.exists():  # another member's set of that name
+        place = place.with_name(f"{place.name}-{unit.fingerprint}")
+    place.mkdir()
+    world, modulus = load_world(store.path(unit.inputs["world"])), int(unit.settings["family"]["modulus"])
     total = 0
-    for unit in sets:
-        place = folder / re.sub(r"[^A-Za-z0-9_.=+-]+", "-", unit.name)
-        if place.exists():  # another member's set of that name
-            place = place.with_name(f"{place.name}-{unit.fingerprint}")
-        place.mkdir(parents=True)
-        world, modulus = load_world(store.path(unit.inputs["world"])), int(unit.settings["family"]["modulus"])
-        for path in problem_files(store.path(unit)):
-            coded = pq.read_table(path)
-            write_parquet(with_texts(coded, ProblemBatch(from_table(coded), world, modulus)), place / path.name)
-            total += len(coded)
+    for path in problem_files(store.path(unit)):
+        coded = pq.read_table(path)
+        write_parquet(with_texts(coded, ProblemBatch(from_table(coded), world, modulus)), place / path.name)
+        total += len(coded)
     return total
 
 

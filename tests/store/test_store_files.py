@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from igsm_pipeline.store import remove_leftovers, write_atomically, written_whole
+from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.store import new_folder, remove_leftovers, write_atomically, written_whole
 
 
 def test_a_file_appears_when_its_block_has_ended(tmp_path: Path) -> None:
@@ -76,3 +77,19 @@ def test_leftovers_of_killed_writers_are_removed_at_every_depth_and_nothing_else
         (tmp_path / name).write_text("x")
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["kept.parquet"]
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "folder"
+    with pytest.raises(RuntimeError), new_folder(place, "--many") as writing:
+        (writing / "a").touch()
+        raise RuntimeError
+    assert not place.exists()
+    assert list(place.parent.iterdir()) == []
+    place.mkdir()
+    with new_folder(place, "--many") as writing:
+        (writing / "a").touch()
+        assert list(place.iterdir()) == []
+    assert [path.name for path in place.iterdir()] == ["a"]
+    with pytest.raises(BadSettings, match="new or empty folder with --many"), new_folder(place, "--many"):
+        pass

@@ -73,6 +73,7 @@ def test_every_name_of_the_package_and_every_method_of_a_mind_stands_there():
         for name, value in vars(kind).items():
             if not name.startswith("_") and (callable(value) or isinstance(value, property)):
                 assert f"#### `{kind.__name__}.{name}`\n" in page
+    assert "._" not in "".join(line for line in page.splitlines() if line.startswith("####"))
 
 
 def test_a_docstring_becomes_prose_lists_and_examples():

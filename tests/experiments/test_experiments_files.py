@@ -87,6 +87,11 @@ REFUSED = {
     "slice twice": ("evaluation: {slices: [reask, reask]}", "must not name anything twice"),
     "task": ("probes: {tasks: [all]}", r"probes\.tasks"),
     "beam": ("evaluation: {beams: [0]}", "beams must be at least 1"),
+    "a layer that no probe can read": ("base: mini\nprobes: {layers: [2, 9]}", r"probes.layers must be layers of the model, 1 to 8, got 9"),
+    "a layer that has no states": ("base: mini\ninterchange: {layers: [9]}", r"interchange.layers must be layers of the model, 1 to 8, got 9"),
+    "a layer below the embedding": ("interchange: {layers: [-1, 0]}", r"interchange.layers .*counted from 0"),
+    "no layer at all": ("interchange: {layers: []}", r"interchange.layers .*at least one"),
+    "a layer twice": ("interchange: {layers: [1, 1]}", r"interchange.layers .*must not name anything twice"),
 }
 
 

@@ -61,7 +61,10 @@ def test_every_donor_place_and_layer_has_a_row_of_all_pairs(made: Any) -> None:
 
 
 def test_the_question_carries_the_choice_first_and_the_last_token_last(made: Any) -> None:
-    twin = {(row["place"], row["layer"]): row["swapped"] for row in made.rows if row["donor"] == "twin"}
+    twin, unrelated = (
+        {(row["place"], row["layer"]): row["swapped"] for row in made.rows if row["donor"] == donor} for donor in ("twin", "unrelated")
+    )
+    assert unrelated["all", 0] < 0.5 < twin["all", 0] == 1.0
     assert twin["question", 0] == 1.0
     assert twin["question", 8] == 0.0
     assert twin["define", 0] == 0.0

@@ -17,6 +17,7 @@ def made(**options):
 @pytest.mark.parametrize("kind", ["correct", "dense"])
 def test_right_answers_are_worth_one_and_spoilt_ones_less(kind):
     data = made(op=6, size=20, seed=3, kind=kind, modulus=5)
+    assert len({item["question"] for item in data}) == 20
     for item in data:
         assert data.score_answer(item["answer"], item) == 1.0
         wrong = item["answer"][:-1] + str((int(item["answer"][-1]) + 1) % 5)

@@ -74,11 +74,11 @@ def test_the_right_answer_after_wrong_steps_counts_once(tmp_path):
 def test_answers_alone_are_judged_by_their_last_number(tmp_path):
     def say(question):
         wrong = (int(question.answer) + 1) % 5
-        return f"First {wrong}, then **{question.answer}**." if question.number % 2 else f"{question.answer} or {wrong}"
+        return f"First {wrong}, then **{question.answer}**." if question.number % 5 else f"{question.answer} or {wrong}"
 
     found, _ = asked(tmp_path, say, ops="2-3", style="answer", n=10)
     assert list(found) == ["right_answer"]
-    assert found["right_answer"]["value"] == 0.5
+    assert found["right_answer"]["value"] == 0.8
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,14 @@ def test_tables_say_what_the_log_says(log, tmp_path, capsys):
     assert "figures 2 and 15" in capsys.readouterr().out
 
 
+def test_what_a_style_does_not_judge_has_no_share():
+    from igsm_pipeline.llm.logs import by_op  # noqa: PLC0415
+
+    common = {"model": "m", "style": "answer", "op": 2, "fully_correct": None}
+    (row,) = by_op([{**common, "right_answer": True}, {**common, "right_answer": False}])
+    assert (row["measure"], row["n"], row["share"]) == ("right_answer", 2, 0.5)
+
+
 def test_what_is_no_log_is_refused_by_name(tmp_path):
     from igsm_pipeline.errors import BadInput, NotFound  # noqa: PLC0415
     from igsm_pipeline.llm.logs import read_logs  # noqa: PLC0415

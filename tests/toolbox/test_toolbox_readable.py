@@ -19,9 +19,9 @@ from igsm_pipeline.world import load_world
 MINE = "evaluation: {num_problems: 5, problems_per_op: 2, monitor_per_op: 2}\nshards: {num_problems: 20}\nprobes: {num_problems: 6}\n"
 
 
-def exported(*words: str) -> int:
+def exported(*words: str, members: tuple[str, ...] = ("mine",)) -> int:
     with pytest.raises(SystemExit) as ended:
-        main(["export", "mine", "--readable", *words])
+        main(["export", *members, "--readable", *words])
     return int(ended.value.code or 0)
 
 
@@ -45,3 +45,15 @@ def test_texts_stand_beside_the_arrays_that_they_come_from(home: Path, tmp_path:
     assert len(list((tmp_path / "out").iterdir())) == len([one for one in (home / "store" / "problem_sets").iterdir() if one.is_dir()])
     assert exported("--out", str(tmp_path / "out")) == 2
     assert "must be a new or empty folder" in capsys.readouterr().err
+
+
+def test_sets_of_one_name_lie_side_by_side(home: Path, tmp_path: Path) -> None:
+    (home / "experiments" / "mine.yaml").write_text(f"base: mini\n{MINE}")
+    (home / "experiments" / "other.yaml").write_text("base: mine\nevaluation: {seed: 7}\n")
+    members = ("mine", "other")
+    for member in members:
+        assert run(["run", member, "--stage", "world"]) == run(["run", member, "--stage", "problem_sets"]) == 0
+    assert exported("--out", str(tmp_path / "out"), members=members) == 0
+    units = [find_unit(find_member(member), "problem_sets", "op=max") for member in members]
+    assert units[0].fingerprint != units[1].fingerprint
+    assert {path.name for path in (tmp_path / "out").glob("op=max*") if "+" not in path.name} == {"op=max", f"op=max-{units[1].fingerprint}"}

@@ -302,13 +302,13 @@ def _member(name: str, path: Path, archived: bool, values: Mapping[str, Any], ce
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
-    """Make relative paths of a world file or a foreign model relative to the experiment file's folder; a built-in world's name has no suffix."""
-    for section, field in (("world", "source"), ("model", "path")):
+    """Make relative paths of a world file, a foreign model or first weights relative to the experiment file's folder; built-in worlds have no suffix."""
+    for section, field in (("world", "source"), ("model", "path"), ("training", "start")):
         part = values.get(section)
         if not isinstance(part, dict):
             continue
         named = part.get(field)
-        if isinstance(named, str) and named and (section == "model" or named.endswith(".json")):
+        if isinstance(named, str) and named and (section != "world" or named.endswith(".json")):
             values[section] = {**part, field: str(folder / Path(named).expanduser())}
 
 

@@ -17,15 +17,28 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedModel
 from transformers.activations import NewGELUActivation
 
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadCheckpoint
-from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.model.settings import CONTEXT, ModelSettings
 from igsm_pipeline.store import write_atomically
 
 CONFIG = "config.json"
+_ARCHITECTURE = (
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "rope_parameters",
+    "use_parallel_residual",
+    "tie_word_embeddings",
+)
+"""What two models must have in common for the weights of one to mean the same in the other."""
 
 
 def build(
@@ -42,7 +55,15 @@ def build(
         eos: id that ends it.
         stream: name of the random stream; streams are independent.
     """
-    config = GPTNeoXConfig(
+    model = GPTNeoXForCausalLM(configuration(settings, vocab_size, context, bos, eos))
+    initialise(model, seed, stream)
+    check_rotary(model)
+    return model
+
+
+def configuration(settings: ModelSettings, vocab_size: int, context: int = CONTEXT, bos: int | None = None, eos: int | None = None) -> GPTNeoXConfig:
+    """The configuration of the model that ``build`` makes; arguments as there."""
+    return GPTNeoXConfig(
         vocab_size=vocab_size,
         hidden_size=settings.width,
         num_hidden_layers=settings.layers,
@@ -61,10 +82,6 @@ def build(
         pad_token_id=eos,
         attn_implementation="sdpa",
     )
-    model = GPTNeoXForCausalLM(config)
-    initialise(model, seed, stream)
-    check_rotary(model)
-    return model
 
 
 @torch.no_grad()
@@ -171,6 +188,40 @@ def load(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype
         raise BadCheckpoint(f"checkpoint {folder}", "must hold every weight of its architecture", missing[:3], "rebuild it")
     check_rotary(model)
     return model.to(device).eval()
+
+
+def start_from(model: GPTNeoXForCausalLM, folder: Path) -> None:
+    """Give a model the weights of a folder, in place: a training that goes on where another one ended.
+
+    Args:
+        model: a model of ``build``.
+        folder: a checkpoint or a published model of the same architecture and the same number of token ids.
+
+    Raises:
+        BadCheckpoint: the folder holds no usable model, or one of another architecture; names the first setting that differs.
+    """
+    check_start(model.config, folder)
+    model.load_state_dict(load(folder).state_dict())
+
+
+def check_start(config: GPTNeoXConfig, folder: Path) -> None:
+    """Refuse a folder of weights for a model of another architecture. Reads only its config.json.
+
+    Raises:
+        BadCheckpoint: names the first setting that differs.
+    """
+    path = folder / CONFIG
+    try:
+        found = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).to_dict()
+    except Exception as error:  # transformers raises many kinds; each means the folder is no usable model
+        raise BadCheckpoint(
+            f"training.start {path}", "must be a model's config.json", f"{type(error).__name__}: {error}", "name a checkpoint folder"
+        ) from error
+    wanted = config.to_dict()
+    for name in _ARCHITECTURE:
+        if found.get(name) != wanted[name]:
+            way_out = "give the member the model and tokens of these weights, or leave training.start out"
+            raise BadCheckpoint(f"training.start {path}: {name}", f"must be the member's own, {wanted[name]}", found.get(name), way_out)
 
 
 def fuse_activations(model: PreTrainedModel) -> None:

@@ -71,17 +71,19 @@ class ControlSettings(Settings):
         return {"model": self.model.model_dump(mode="json")} if self.model.path is not None else {}
 
 
-def checkpoint_hash(folder: Path) -> str:
+def checkpoint_hash(folder: Path, field: str = "model.path") -> str:
     """The content hash of a model folder: SHA-256 over the names and bytes of config.json, the safetensors files and the tokenizer's.
+
+    Args:
+        folder: the model's folder.
+        field: the setting that names it, for the message.
 
     Raises:
         BadCheckpoint: config.json or the weights are missing.
     """
     files = sorted([*folder.glob("config.json"), *folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")])
     if len(files) < 2 or files[0].parent / "config.json" not in files:
-        raise BadCheckpoint(
-            f"model.path {folder}", "must hold config.json and model.safetensors", "neither or one of them", "name a checkpoint folder"
-        )
+        raise BadCheckpoint(f"{field} {folder}", "must hold config.json and model.safetensors", "neither or one of them", "name a checkpoint folder")
     total = hashlib.sha256()
     for file in (*files, *sorted(folder.glob("tokenizer*.json"))):
         with file.open("rb") as stream:

@@ -47,13 +47,26 @@ def check_plan(plan: Plan, store: Store) -> None:
 
         settings = plan.member.settings
         own = Path(settings.model.path) if settings.model.path is not None else None
-        build_table(settings.world.load(), settings.family.modulus, settings.tokens, own)
+        table = build_table(settings.world.load(), settings.family.modulus, settings.tokens, own)
+        if own is None and settings.training.start is not None:
+            check_start(settings, table.size)
     if "problem_sets" in plan.stale_stages:
         check_sets(plan.member)
     if {"token_shards", "checkpoint"} & set(plan.stale_stages):
         check_window(plan.member)
     if {"problem_sets", "generations"} & set(plan.stale_stages):
         check_room(plan.member)
+
+
+def check_start(settings: ExperimentSettings, vocab_size: int) -> None:
+    """Refuse weights to start from that are of another architecture than the member's.
+
+    Raises:
+        BadCheckpoint: names the first setting that differs.
+    """
+    from igsm_pipeline.model import gpt2_rotary  # noqa: PLC0415  (seconds, needed only by a training that goes on from other weights)
+
+    gpt2_rotary.check_start(gpt2_rotary.configuration(settings.model, vocab_size), Path(settings.training.start or ""))
 
 
 def check_sets(member: Member) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.model.settings import ModelSettings, checkpoint_hash
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings, added_field, runtime_field
 from igsm_pipeline.tokens.settings import Alignment, TokenSettings
@@ -17,7 +18,7 @@ class TrainingSettings(Settings):
 
     Source: AdamW (0.9, 0.98), linear warm-up, cosine to 0.01 of the peak, mixed precision; med: lr 2e-3, weight decay 0.05, batch 512 x 768,
     100,000 steps, 1,000 of warm-up; hard: weight decay 0.03, batch 256 x 1024, 200,000 steps. Ours: gradient clipping, Muon, ``loss_on``, ``cycles``,
-    everything about measuring.
+    ``start``, everything about measuring.
     """
 
     num_steps: int = Field(100_000, ge=1)
@@ -30,6 +31,10 @@ class TrainingSettings(Settings):
     warmup_steps: int = Field(1000, ge=0)
     floor: float = Field(0.01, ge=0, le=1, description="last learning rate, as a fraction of the peak")
     cycles: int = added_field(1, ge=1, description="how often the learning rate rises to its peak and falls; the steps are divided evenly")
+    start: str | None = added_field(
+        None,
+        description="folder of the weights to start from, a checkpoint or a published model, counted from the experiment file; without it, fresh",
+    )
     gradient_clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
     precision: Literal["fp32", "bf16", "fp16"] = Field("bf16", description="bf16 and fp16 are mixed precision: weights stay fp32")
     loss_on: Literal["all", "solution"] = Field("all", description="solution trains only on tokens after the solution marker, up to the end of text")
@@ -50,6 +55,15 @@ class TrainingSettings(Settings):
         if self.num_steps % self.cycles:
             raise ValueError(f"num_steps must be a multiple of cycles, got {self.num_steps} and {self.cycles}: change one of the two")
         return self
+
+    def canonical(self) -> dict[str, Any]:
+        """As in the base class; weights to start from are represented by the hash of their content, not by their path.
+
+        Raises:
+            BadCheckpoint: the folder of ``start`` holds no model.
+        """
+        values = super().canonical()
+        return values if self.start is None else {**values, "start": {"checkpoint": checkpoint_hash(Path(self.start), "training.start")}}
 
 
 class StreamSettings(Settings):

@@ -48,8 +48,9 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
 
     Raises:
         StageFailed: training diverged, or was asked to stop.
-        BadInput: there are no shards, they were made with another token table, or a foreign model has too few embedding rows.
-        BadCheckpoint: the foreign checkpoint cannot be loaded.
+        BadInput: there are no shards, they were made with another token table, a foreign model has too few embedding rows, or the weights to start
+            from were trained on other tokens.
+        BadCheckpoint: the foreign checkpoint or the weights to start from cannot be loaded, or the latter are of another architecture.
     """
     if "WORLD_SIZE" in os.environ:
         die_with_parent()
@@ -64,6 +65,10 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
     with joined_by_others(settings, inputs, writing.folder), training_windows(settings, inputs, world, table) as windows:
         context = max(CONTEXT, windows.window)
         model = gpt2_rotary.build(settings.model, table.size, context, settings.training.seed, bos=table.bos, eos=table.eos)
+        if settings.training.start is not None:
+            start = Path(settings.training.start)
+            check_ids(start, table)
+            gpt2_rotary.start_from(model, start)
         result = train(model, windows, settings.training, writing.folder, specials=Specials(table.solution, table.eos), monitor=monitor)
     if int(os.environ.get("RANK", "0")) != 0:
         return
@@ -126,7 +131,7 @@ def copy_foreign(settings: CheckpointSettings, path: Path, world: World, writing
 
 
 def check_ids(path: Path, table: TokenTable) -> None:
-    """Refuse a foreign model whose own tokenizer, if it has one, gives a fragment other ids than the table.
+    """Refuse a foreign model, or weights to start from, whose own tokenizer, if it has one, gives a fragment other ids than the table.
 
     Raises:
         BadInput: it names the first such fragment.

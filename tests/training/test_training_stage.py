@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from igsm_pipeline.errors import BadInput
+from igsm_pipeline.errors import BadCheckpoint, BadInput
 from igsm_pipeline.model.decoding import Completions
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
@@ -153,3 +156,50 @@ def test_shards_of_another_table_are_refused(inputs: dict[str, Path], tmp_path: 
     settings = settings_of(8).model_copy(update={"tokens": TokenSettings()})
     with pytest.raises(BadInput, match="shards must have the"):
         write_checkpoint(settings, inputs, Writing(tmp_path, False))
+
+
+def test_a_training_goes_on_from_the_weights_of_another(trained: Writing, inputs: dict[str, Path], tmp_path: Path) -> None:
+    """At a vanishing learning rate the weights stay those of the folder; fresh ones are others."""
+    settings = settings_of(2)
+    still = settings.training.model_copy(update={"learning_rate": 1e-12, "start": str(trained.folder)})
+    folders = {name: tmp_path / name for name in ("gone_on", "fresh")}
+    for name, training in (("gone_on", still), ("fresh", still.model_copy(update={"start": None}))):
+        folders[name].mkdir()
+        write_checkpoint(settings.model_copy(update={"training": training}), inputs, Writing(folders[name], False))
+    wanted, found, fresh = (load_file(folder / "model.safetensors") for folder in (trained.folder, folders["gone_on"], folders["fresh"]))
+    assert found.keys() == wanted.keys()
+    assert all(torch.allclose(found[name], wanted[name], rtol=0, atol=1e-8) for name in wanted)
+    assert any(not torch.allclose(fresh[name], wanted[name], rtol=0, atol=1e-3) for name in wanted)
+
+
+def test_weights_to_start_from_count_by_their_content(trained: Writing, tmp_path: Path) -> None:
+    copied = shutil.copytree(trained.folder, tmp_path / "copied")
+    here, there = (settings_of(2).training.model_copy(update={"start": str(folder)}) for folder in (trained.folder, copied))
+    assert here.fingerprint() == there.fingerprint() != settings_of(2).training.fingerprint()
+    with (copied / "model.safetensors").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+    assert here.fingerprint() != there.fingerprint()
+    settings = settings_of(2).model_copy(update={"training": here})
+    assert CheckpointSettings.parse({**settings.canonical(), **settings.runtime()}, "checkpoint") == settings
+
+
+def test_weights_of_another_architecture_or_other_tokens_are_refused(trained: Writing, inputs: dict[str, Path], tmp_path: Path) -> None:
+    settings = settings_of(2)
+    training = settings.training.model_copy(update={"start": str(trained.folder)})
+    deeper = settings.model_copy(update={"training": training, "model": TINY.model_copy(update={"layers": 2})})
+    with pytest.raises(BadCheckpoint, match=r"training\.start .*num_hidden_layers must be the member's own, 2, got 1"):
+        write_checkpoint(deeper, inputs, Writing(tmp_path, False))
+    spelled = shutil.copytree(trained.folder, tmp_path / "spelled")
+    text = (spelled / "tokenizer.json").read_text(encoding="utf-8")
+    vocabulary = json.loads(text)["model"]["vocab"]
+    first, second = list(vocabulary)[-2:]
+    swapped = text.replace(json.dumps(first), "@@").replace(json.dumps(second), json.dumps(first)).replace("@@", json.dumps(second))
+    (spelled / "tokenizer.json").write_text(swapped, encoding="utf-8")
+    other = settings.model_copy(update={"training": training.model_copy(update={"start": str(spelled)})})
+    with pytest.raises(BadInput, match="tokens"):
+        write_checkpoint(other, inputs, Writing(tmp_path, False))
+    with pytest.raises(BadCheckpoint, match=r"training\.start .* must hold config\.json"):
+        settings.model_copy(update={"training": training.model_copy(update={"start": str(tmp_path / "none")})}).fingerprint()

@@ -302,7 +302,10 @@ def _member(name: str, path: Path, archived: bool, values: Mapping[str, Any], ce
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
-    """Make relative paths of a world file, a foreign model or first weights relative to the experiment file's folder; built-in worlds have no suffix."""
+    """Make relative paths of a world file, a foreign model or first weights relative to the experiment file's folder.
+
+    A built-in world has a name without a suffix.
+    """
     for section, field in (("world", "source"), ("model", "path"), ("training", "start")):
         part = values.get(section)
         if not isinstance(part, dict):

@@ -148,8 +148,9 @@ def test_an_edited_file_counts_at_once(folder: Path) -> None:
 
 
 def test_paths_count_from_the_experiment_file_and_built_in_worlds_have_none(folder: Path) -> None:
-    write(folder, "mine", "world: {source: my/world.json}\nmodel: {path: model}")
+    write(folder, "mine", "world: {source: my/world.json}\nmodel: {path: model}\ntraining: {start: ../first}")
     settings = find_member("mine").settings
+    assert Path(settings.training.start or "") == folder / ".." / "first"
     assert Path(settings.world.source) == folder / "my" / "world.json"
     assert Path(settings.model.path or "") == folder / "model"
     write(folder, "mine", "world: {source: /there/world.json}")

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from igsm_pipeline.costs import size_behind
-from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.errors import BadCheckpoint, BadSettings
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.estimates import FOLDER_BYTES, disk_of
 from igsm_pipeline.planning.flow import units_of
@@ -85,6 +85,13 @@ def test_a_foreign_model_with_its_own_tokenizer_is_planned_and_sized_by_its_file
     assert disk_of(find_unit(member, "control", "control")) < size + 2 * FOLDER_BYTES
     cache = next(unit for unit in units_of(member) if unit.stage == "activation_cache")
     assert size_behind(cache) == (16, 3)
+
+
+def test_first_weights_of_another_architecture_are_refused_before_anything_is_computed(home: Path, tmp_path: Path) -> None:
+    (home / "experiments" / "longer.yaml").write_text(f"base: mini\ntraining: {{start: {tmp_path / 'brought'}}}\n")
+    store, member = Store.at_home(), find_member("longer")
+    with pytest.raises(BadCheckpoint, match=r"training\.start .*: model_type must be the member's own, gpt_neox, got 'llama'"):
+        check_plan(plan(member, store), store)
 
 
 @pytest.mark.slow

@@ -11,12 +11,14 @@ import hashlib
 import json
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from igsm_pipeline.errors import BadSettings
 
 _RUNTIME = {"fingerprint": False}
 _ADDED = {"added": True}
+LARGEST = 2**63 - 1
+"""Ours: the largest whole number of a setting; tables and tensors hold no larger one."""
 
 
 def runtime_field(default: Any, *, why: str, **rules: Any) -> Any:
@@ -47,6 +49,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
+    @model_validator(mode="after")
+    def _whole_numbers_fit_a_table(self) -> Self:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise ValueError(f"{name} must be at most {LARGEST}, the largest whole number of a table, got {value:.6g}: correct the value")
+        return self
+
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:
         """Settings from plain values (a YAML mapping, say).
@@ -66,6 +76,8 @@ class Settings(BaseModel):
                     parent = field.annotation if field is not None else None
                 known = ", ".join(sorted(getattr(parent, "model_fields", {}))) or "see the documentation"
                 raise BadSettings(f"{where}: {path}", "must be a known setting", first["input"], f"known settings are {known}") from None
+            if first["type"] == "value_error":
+                raise _judged(where, path, str(first["ctx"]["error"]), first["input"]) from None
             rule = "must hold: " + first["msg"][0].lower() + first["msg"][1:]
             raise BadSettings(f"{where}: {path}", rule, first["input"], "correct the value") from None
 
@@ -88,6 +100,27 @@ class Settings(BaseModel):
     def fingerprint(self) -> str:
         """Hash of the canonical form."""
         return hash_json(self.canonical())
+
+
+class _Said(str):
+    """A value that a message shows without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _judged(where: str, path: str, sentence: str, value: Any) -> BadSettings:
+    """The error of a validator of ours. It says ``FIELD RULE, got VALUE: WAY OUT``; without a value, that of the field is shown."""
+    field, _, rest = sentence.partition(" ")
+    before, _, way_out = rest.rpartition(": ")
+    rule, said, got = before.partition(", got ")
+    if not said:
+        for part in field.split(".") if isinstance(value, dict) else ():
+            value = value.get(part) if isinstance(value, dict) else value
+    place = path if path.rsplit(".", maxsplit=1)[-1] == field else f"{path}.{field}".lstrip(".")
+    return BadSettings(f"{where}: {place}", rule, _Said(got) if said else value, way_out)
 
 
 def _plain(value: Any) -> Any:

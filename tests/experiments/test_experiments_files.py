@@ -176,6 +176,25 @@ BROKEN = {
 }
 
 
+RULES = {
+    "training: {num_steps: 100000000000000000000}": "training.num_steps must be at most 9223372036854775807, the largest whole number of a table",
+    "training: {num_steps: 7, cycles: 2}": "training.num_steps must be a multiple of cycles, got 7 and 2; change one of the two",
+    "evaluation: {beams: [0]}": "evaluation.beams must be at least 1, got [0]; correct the list",
+    "probes: {layers: [1, 1]}": "probes.layers must not name anything twice, got [1, 1]; correct the list",
+    "probes: {layers: [99]}": "probes.layers must be layers of the model, 1 to 8, got 99; correct the list",
+    "model: {head_width: 3}": "model.partial_rotary_factor must rotate an even number of a head's dimensions, got 0 of 3; change one of the two",
+    "family: {num_symbols: 1}": "family.num_symbols must be at least op_max 3, one symbol per operation, got 1; raise it",
+    "tokens: {segmentation: checkpoint}": "tokens.segmentation checkpoint needs a model.path whose tokenizer it is",
+}
+
+
+@pytest.mark.parametrize("text", RULES)
+def test_a_rule_between_settings_names_field_rule_value_and_way_out(folder: Path, text: str) -> None:
+    write(folder, "mine", f"base: mini\n{text}")
+    with pytest.raises(BadSettings, match=re.escape(f"{folder / 'mine.yaml'}: {RULES[text]}")):
+        find_member("mine")
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_one_broken_file_is_one_line_and_costs_no_other_member(folder: Path, kind: str) -> None:
     write(folder, "broken", BROKEN[kind])

@@ -21,8 +21,10 @@ import numpy as np
 
 from igsm_pipeline.errors import BadProblem
 from igsm_pipeline.problems import ProblemBatch, ProblemSetSettings, family_by_name, generate_block
+from igsm_pipeline.problems.settings import RetrySettings
 from igsm_pipeline.text import BadSolution, parse_problem, parse_solution, render_problem, render_question, render_solution
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
+from igsm_pipeline.tokens.retries import with_retries
 from igsm_pipeline.verification import verify
 from igsm_pipeline.verification.quick_problem import quick_tables
 from igsm_pipeline.verification.rows.columns import Columns
@@ -35,6 +37,8 @@ from tests.reference.table_comparison import check_same
 ATOMS = (
     " Define ",
     " as ",
+    "<|back|>",
+    " as<|back|>. Define ",
     "; ",
     "so ",
     " = ",
@@ -117,9 +121,13 @@ class Fuzzer:
         self.solutions = [render_solution(one) for one in self.problems]
         self.texts = [render_problem(one) + render_question(one) for one in self.problems]
         self.names = [one.name(each) for one in self.problems for each in one.instances]
-        tables = [build_table(self.world, 23, TokenSettings.model_validate(one)) for one in ({"segmentation": "phrase"}, {})]
+        tables = [build_table(self.world, 23, TokenSettings.model_validate(one)) for one in ({"segmentation": "phrase", "back": True}, {})]
         self.judgings = (Judging(), Judging(exact=True), Judging(strict=False))
-        self.tokens = [(TokenVerifier(self.batch, table), emit(self.batch, table, "pq")) for table in tables]
+        retries = (RetrySettings(rate=0.3), RetrySettings())  # the first table has the token that takes back
+        self.tokens = [
+            (TokenVerifier(self.batch, table), with_retries(emit(self.batch, table, "pq"), self.batch, table, drawn))
+            for table, drawn in zip(tables, retries, strict=True)
+        ]
 
     def draw_text(self, rng: random.Random, of: list[str]) -> str | bytes:
         """Bytes, characters, pieces of the language, or a right text with some changes."""

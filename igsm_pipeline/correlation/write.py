@@ -34,7 +34,9 @@ from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.stage import folder_of, parts_of
 from igsm_pipeline.store import Writing
+from igsm_pipeline.text import retries as text_retries
 from igsm_pipeline.tokens import TokenTable, build_table
+from igsm_pipeline.tokens.retries import without_retries
 from igsm_pipeline.world import load_world
 
 CORRELATION, PREDICTOR, EVENTS = "correlation.parquet", "mistake_predictor.parquet", "events.parquet"
@@ -70,7 +72,10 @@ def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path],
 
 @dataclass(frozen=True)
 class _Written:
-    """The problems of a slice, the model's solutions and their verdicts; ``texts`` and ``completions`` are by problem row."""
+    """The problems of a slice, the model's solutions and their verdicts; ``texts`` and ``completions`` are by problem row.
+
+    What a model took back is left out of its solutions, as in their verdicts.
+    """
 
     part: str
     batch: ProblemBatch
@@ -86,7 +91,9 @@ class _Written:
         texts = [""] * len(batch)
         completions: list[NDArray[np.integer]] = [np.empty(0, np.uint32)] * len(batch)
         for row, tokens, text in zip(made["problem"].to_pylist(), made["tokens"], made["text"].to_pylist(), strict=True):
-            texts[row], completions[row] = text, tokens.values.to_numpy()
+            ids = tokens.values.to_numpy()
+            texts[row] = text_retries.without_retries(text)[0]
+            completions[row] = without_retries(ids, np.array([0, len(ids)]), asked.table)[0]
         return cls(part, batch, texts, verdicts, WrittenDocuments(batch, completions, asked.table, settings.family.format))
 
 

@@ -45,6 +45,9 @@ class ExperimentSettings(Settings):
     """The settings of one member: a section per stage or group of stages, each a settings class of its own."""
 
     title: str = Field("", max_length=200, description="one line for people")
+    claim: str = added_field(
+        "", max_length=2000, description="stated before it is run: hypothesis, design, n, statistic, refutation; reports show it"
+    )
     world: WorldSettings = Field(default_factory=WorldSettings)
     family: FamilySettings = Field(default_factory=FamilySettings)
     tokens: TokenSettings = Field(default_factory=TokenSettings)
@@ -67,6 +70,12 @@ class ExperimentSettings(Settings):
     def _a_checkpoint_brings_the_tokenizer(self) -> Self:
         if self.tokens.segmentation == "checkpoint" and self.model.path is None:
             raise ValueError("tokens.segmentation checkpoint needs a model.path whose tokenizer it is: name one, or use bpe or phrase")
+        return self
+
+    @model_validator(mode="after")
+    def _retries_have_a_token(self) -> Self:
+        if (self.shards.retry.rate or self.training.mask_wrong_names) and not self.tokens.back:
+            raise ValueError("tokens.back must be true for retry data, got False: set it, or drop shards.retry and training.mask_wrong_names")
         return self
 
 

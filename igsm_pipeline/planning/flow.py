@@ -124,7 +124,7 @@ def wire_token_shards(wiring: Wiring) -> None:
     """Add the training set's windows; there are none if training is streamed or the model is foreign."""
     if TRAIN in wiring.made[PROBLEM_SETS.name]:
         shards = wiring.settings.shards
-        settings = ShardSettings(**wiring.common, window=shards.window, alignment=shards.alignment)
+        settings = ShardSettings(**wiring.common, window=shards.window, alignment=shards.alignment, retry=shards.retry)
         wiring.add(TOKEN_SHARDS, TRAIN, settings, wiring.problems(TRAIN))
 
 
@@ -137,7 +137,8 @@ def wire_checkpoint(wiring: Wiring) -> None:
             if watched == MONITOR:
                 inputs[Role(MONITOR, part)] = unit
         if settings.shards.streaming:
-            stream = StreamSettings(window=settings.shards.window, alignment=settings.shards.alignment, seed=settings.shards.seed)
+            shards = settings.shards
+            stream = StreamSettings(window=shards.window, alignment=shards.alignment, seed=shards.seed, retry=shards.retry)
         else:
             inputs[Role("shards")] = wiring.one(TOKEN_SHARDS, TRAIN)
     trained = CheckpointSettings(**wiring.common, stream=stream, model=settings.model, training=settings.training)

@@ -16,7 +16,7 @@ from igsm_pipeline.experiments.slices import MONITOR
 from igsm_pipeline.planning.estimates import check_budget, estimate_stages
 from igsm_pipeline.planning.flow import TRAIN, problem_sets
 from igsm_pipeline.planning.planner import Plan
-from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.problems.settings import ProblemSetSettings, RetrySettings
 from igsm_pipeline.store import Store
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -133,13 +133,16 @@ def _document_lengths(described: str, names: tuple[str, ...]) -> dict[str, tuple
     """Problem set -> tokens of the shortest and of the longest of its first problems, from the start of the prompt to the end of text."""
     from igsm_pipeline.problems import generate  # noqa: PLC0415  (the compiler)
     from igsm_pipeline.tokens import build_table, emit  # noqa: PLC0415
+    from igsm_pipeline.tokens.retries import with_retries  # noqa: PLC0415
 
     settings = ExperimentSettings.model_validate_json(described)
     world, family, own = settings.world.load(), settings.family, settings.model.path
     table, sets = build_table(world, family.modulus, settings.tokens, Path(own) if own is not None else None), _drawn_sets(settings)
     found = {}
     for name in names:
-        lengths = emit(next(generate(_first_of(sets[name]), world)), table, family.format).lengths + 1
+        batch = next(generate(_first_of(sets[name]), world))
+        retry = settings.shards.retry if name == TRAIN else RetrySettings()
+        lengths = with_retries(emit(batch, table, family.format), batch, table, retry).lengths + 1
         found[name] = int(lengths.min()), int(lengths.max())
     return found
 

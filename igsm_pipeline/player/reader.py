@@ -26,6 +26,7 @@ from igsm_pipeline.queries.labels import list_candidates
 from igsm_pipeline.queries.tasks import TASKS, TaskName
 from igsm_pipeline.text import document, render_problem, render_question
 from igsm_pipeline.tokens import TokenTable, build_table
+from igsm_pipeline.tokens.retries import without_retries
 
 MAX_TOKENS = 8192
 """Padded tokens per pass."""
@@ -147,9 +148,9 @@ class MindReader:
         return np.concatenate([[table.eos, table.bos], text, [table.solution]]).astype(np.int64)
 
     def read_tokens(self, tokens: NDArray[np.integer]) -> Written:
-        """Token ids behind a prompt as sentences."""
+        """Token ids behind a prompt as sentences; what the model took back is left out, as in verdicts."""
         table = self.table
-        ids: Ids = tokens.astype(np.int64)
+        ids: Ids = without_retries(tokens.astype(np.int64), np.array([0, len(tokens)]), table)[0]
         ends = np.flatnonzero((ids == table.answer) | (ids == table.eos))
         body = ids[: ends[0]] if len(ends) else ids
         dots = np.flatnonzero(body == table.dot)

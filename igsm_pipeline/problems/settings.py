@@ -23,6 +23,20 @@ def fit_chance(s: int, ip_max: int) -> float:
     return fitting / sum(weights.values()) ** 3
 
 
+class RetrySettings(Settings):
+    """Retry data: solutions in which wrong parameters are named and taken back; see ``problems.law.retries``.
+
+    Source: arXiv:2408.16293 (Part 2.2), rates 0.2 and 0.5.
+    """
+
+    rate: float = Field(0.0, ge=0, le=0.9, description="probability of a retry at the beginning of a sentence, and of another one after each")
+    kind: Literal["retry", "weak", "miss"] = Field(
+        "retry",
+        description="which parameters are wrong: retry, what cannot be computed next; weak, those of later sentences; miss, what is not yet named",
+    )
+    seed: int = Field(0, ge=0, description="of the draws")
+
+
 class FamilySettings(Settings):
     """A family: how large problems are, how they are written, how train and test are split.
 

@@ -3,7 +3,7 @@
 - ``rendering``: the text of statements, question, solution and answer.
 - ``wording``: a problem text cut into statements and names, before the names mean anything.
 - ``parsing``: the problem behind a text.
-- ``solution``: the grammar of solutions, with its parser and its renderer.
+- ``solution``: the grammar of solutions, with its parser and its renderer; ``retries``: sentences that take back what they name.
 """
 
 from igsm_pipeline.text.parsing import LARGEST_MODULUS, parse_problem, read_solution

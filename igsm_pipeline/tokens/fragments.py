@@ -29,6 +29,8 @@ SPECIALS = ("<|problem|>", "<|solution|>", "<|answer|>", "<|probe_start|>", "<|p
 """Names of the special tokens, in the order of their GPT-2 ids."""
 SPECIAL_GPT2_IDS = (222, 223, 224, 225, 226, 227, 50256)
 NUM_SPECIALS = len(SPECIALS)
+BACK_GPT2_ID = 228
+"""Id of the token that takes a parameter back (``text.retries``), in vocabularies that have one. Ours: the next after the specials'."""
 
 _OPENINGS = (" equals", " more than", " times as much as")
 PHRASES = (

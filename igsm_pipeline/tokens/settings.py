@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from igsm_pipeline.problems.settings import FamilySettings
-from igsm_pipeline.settings import Settings
+from igsm_pipeline.problems.settings import FamilySettings, RetrySettings
+from igsm_pipeline.settings import Settings, added_field
 
 Alignment = Annotated[
     Literal["aligned", "single", "stream"], Field(description="every window starts with a problem, holds one problem, or is cut from one stream")
@@ -28,6 +28,14 @@ class TokenSettings(Settings):
     )
     vocab: Literal["compact", "gpt2"] = Field("compact", description="ids 0.. of the pieces that can occur, or GPT-2's own ids")
 
+    back: bool = added_field(False, description="with a token that takes back the parameter named before it, for retry data")
+
+    @model_validator(mode="after")
+    def _foreign_tokens_take_nothing_back(self) -> Self:
+        if self.back and self.segmentation == "checkpoint":
+            raise ValueError("back needs tokens of the project's own, got segmentation checkpoint: use bpe or phrase")
+        return self
+
     @model_validator(mode="after")
     def _phrases_have_no_gpt2_ids(self) -> Self:
         if self.segmentation != "bpe" and self.vocab == "gpt2":
@@ -46,3 +54,4 @@ class ShardSettings(Settings):
     window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
     alignment: Alignment = "aligned"
     problems_per_shard: int = Field(32768, ge=1, description="problems that one shard file takes up; a window never crosses files")
+    retry: RetrySettings = added_field(RetrySettings.model_validate({}), description="what is named and taken back in the solutions")

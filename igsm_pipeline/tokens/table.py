@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from igsm_pipeline.errors import BadInput
+from igsm_pipeline.text.retries import BACK
 from igsm_pipeline.tokens.bpe import GPT2_SIZE
 from igsm_pipeline.tokens.foreign import foreign_vocabulary
 from igsm_pipeline.tokens.fragments import (
@@ -88,6 +89,11 @@ class TokenTable:
         return self.special[END]
 
     @property
+    def back(self) -> int | None:
+        """Id that takes back the parameter named before it; None in a table without retries."""
+        return self.vocabulary.back
+
+    @property
     def probe_markers(self) -> tuple[int, int, int]:
         """Ids of [START], [MID] and [END] of a probe query (225, 226, 227)."""
         return self.special[PROBE_START], self.special[PROBE_MID], self.special[PROBE_END]
@@ -110,6 +116,8 @@ class TokenTable:
 
     def decode(self, ids: ArrayLike, *, specials: bool = False, replace: bool = False) -> str:
         """The text of token ids; special tokens are left out unless ``specials``, bytes that are no UTF-8 replaced.
+
+        The token that takes a parameter back belongs to the solution's text and is never left out.
 
         With ``replace`` so are ids outside 0..size-1, which a model with more embedding rows than the table may write.
 
@@ -144,6 +152,10 @@ class TokenTable:
         found: list[Ids] = []
         position = 0
         while position < len(text):
+            if self.back is not None and text.startswith(BACK, position):
+                found.append(np.array([self.back], np.uint32))
+                position += len(BACK)
+                continue
             match = self._pattern.match(text, position)
             if match is None:
                 rest = text[position : position + 40]

@@ -16,6 +16,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from igsm_pipeline.store import write_atomically
+from igsm_pipeline.text.retries import BACK
 from igsm_pipeline.tokens.bpe import Pieces, read_gpt2
 from igsm_pipeline.tokens.fragments import ANSWER, BEGIN, END, NUM_SPECIALS, PROBE_END, PROBE_MID, PROBE_START, SOLUTION, SPECIALS
 from igsm_pipeline.tokens.table import TokenTable, fragment_pattern
@@ -72,6 +73,8 @@ def build_tokenizer(table: TokenTable) -> Tokenizer:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in SPECIALS])
+    if table.back is not None:  # part of a solution's text: decoding without special tokens keeps it
+        tokenizer.add_tokens([AddedToken(BACK, special=False, normalized=False)])
     return tokenizer
 
 
@@ -79,7 +82,8 @@ def _bpe_model(table: TokenTable) -> tuple[dict[str, int], list[tuple[str, str]]
     """Ids by piece, the specials included, and merges in order."""
     pieces: Pieces = read_gpt2() if table.settings.vocab == "gpt2" else table.vocabulary.bpe
     number_of = table.from_gpt2
-    replaced = set(table.to_gpt2[list(table.special)].tolist())
+    markers = dict(zip(SPECIALS, table.special, strict=True)) | ({BACK: table.back} if table.back is not None else {})
+    replaced = set(table.to_gpt2[list(markers.values())].tolist())
     ids = {piece: int(number_of[old]) for piece, old in pieces.ids.items() if old not in replaced}
     merges = [(left, right) for left, right in pieces.merges if {left, right, left + right} <= ids.keys()]
-    return ids | dict(zip(SPECIALS, table.special, strict=True)), merges
+    return ids | markers, merges

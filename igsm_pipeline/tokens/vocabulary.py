@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from igsm_pipeline.errors import BadWorld
+from igsm_pipeline.text.retries import BACK
 from igsm_pipeline.tokens.bpe import GPT2_SIZE, Pieces, needed_pieces, piece_bytes, read_pieces, split_words
-from igsm_pipeline.tokens.fragments import NUM_SPECIALS, SPECIAL_GPT2_IDS, SPECIALS, Fragments
+from igsm_pipeline.tokens.fragments import BACK_GPT2_ID, NUM_SPECIALS, SPECIAL_GPT2_IDS, SPECIALS, Fragments
 from igsm_pipeline.tokens.settings import TokenSettings
 from igsm_pipeline.world import World
 
@@ -24,6 +25,7 @@ class Vocabulary:
         gpt2_ids: GPT-2 id of each id; empty for phrases.
         bpe: pieces and merges that segment the language; none for phrases.
         num_occurring: ids from here on are pieces that no document holds, but that a BPE passes on the way to those that do.
+        back: id that takes a parameter back; None without ``settings.back``.
     """
 
     tokens: tuple[bytes, ...]
@@ -31,6 +33,7 @@ class Vocabulary:
     gpt2_ids: tuple[int, ...]
     bpe: Pieces
     num_occurring: int
+    back: int | None = None
 
 
 def build_vocabulary(world: World, modulus: int, fragments: Fragments, settings: TokenSettings) -> Vocabulary:
@@ -41,22 +44,23 @@ def build_vocabulary(world: World, modulus: int, fragments: Fragments, settings:
         BadInput: segmentation bpe needs GPT-2's files and they are not installed.
     """
     if settings.segmentation == "phrase":
-        return _phrases(fragments)
+        return _phrases(fragments, settings.back)
     _check_names(world)
     texts = fragments.texts[NUM_SPECIALS:]
     bpe = needed_pieces(read_pieces(world, modulus), texts)
+    markers = {**dict(zip(SPECIAL_GPT2_IDS, SPECIALS, strict=True)), **({BACK_GPT2_ID: BACK} if settings.back else {})}
     for piece, number in bpe.ids.items():
-        if number in SPECIAL_GPT2_IDS:
+        if number in markers:
             raise BadWorld(
                 "world",
-                "must not need GPT-2's pieces 222 to 227, which mark documents and queries",
+                "must not need GPT-2's pieces 222 to 228, which mark documents, queries and retries",
                 piece,
                 "write its names in plain English letters",
             )
     words = [[piece for word in split_words(text) for piece in bpe.segment(word)] for text in texts]
-    occurring = {bpe.ids[piece] for parts in words for piece in parts} | set(SPECIAL_GPT2_IDS)
+    occurring = {bpe.ids[piece] for parts in words for piece in parts} | set(markers)
     known = {number: piece_bytes(piece) for piece, number in bpe.ids.items()}
-    known |= {number: name.encode() for number, name in zip(SPECIAL_GPT2_IDS, SPECIALS, strict=True)}
+    known |= {number: name.encode() for number, name in markers.items()}
     numbers = tuple(range(GPT2_SIZE)) if settings.vocab == "gpt2" else (*sorted(occurring), *sorted(set(bpe.ids.values()) - occurring))
     new = {old: number for number, old in enumerate(numbers)}
     return Vocabulary(
@@ -65,14 +69,16 @@ def build_vocabulary(world: World, modulus: int, fragments: Fragments, settings:
         gpt2_ids=numbers,
         bpe=bpe,
         num_occurring=GPT2_SIZE if settings.vocab == "gpt2" else len(occurring),
+        back=new[BACK_GPT2_ID] if settings.back else None,
     )
 
 
-def _phrases(fragments: Fragments) -> Vocabulary:
-    """One token per distinct fragment text, numbered by first appearance."""
+def _phrases(fragments: Fragments, back: bool) -> Vocabulary:
+    """One token per distinct fragment text, numbered by first appearance, and the one that takes back behind them."""
     numbers: dict[str, int] = {}
     ids = [(numbers.setdefault(text, len(numbers)),) if text else () for text in fragments.texts]
-    return Vocabulary(tuple(text.encode() for text in numbers), ids, (), Pieces({}, {}), len(numbers))
+    last = numbers.setdefault(BACK, len(numbers)) if back else None
+    return Vocabulary(tuple(text.encode() for text in numbers), ids, (), Pieces({}, {}), len(numbers), last)
 
 
 def _check_names(world: World) -> None:

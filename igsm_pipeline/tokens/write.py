@@ -18,6 +18,7 @@ from igsm_pipeline.problems.record import ProblemBatch, Records
 from igsm_pipeline.problems.workers import write_files
 from igsm_pipeline.store import Writing, remove_leftovers, write_atomically
 from igsm_pipeline.tokens.emission import emit
+from igsm_pipeline.tokens.retries import with_retries
 from igsm_pipeline.tokens.settings import ShardSettings
 from igsm_pipeline.tokens.shards import TABLE_FILE, shard_counts, shard_path, table_facts, write_shard
 from igsm_pipeline.tokens.table import TokenTable, build_table
@@ -85,7 +86,8 @@ def _write_shard(settings: ShardSettings, world_folder: Path, problems_folder: P
     source = _open_source(settings, world_folder, problems_folder)
     start = number * settings.problems_per_shard
     records = source.rows.read(start, min(start + settings.problems_per_shard, source.rows.num_problems))
-    emitted = emit(ProblemBatch(records, source.world, settings.family.modulus), source.table, settings.family.format)
+    batch = ProblemBatch(records, source.world, settings.family.modulus)
+    emitted = with_retries(emit(batch, source.table, settings.family.format), batch, source.table, settings.retry)
     write_shard(pack(emitted, settings.window, settings.alignment), records["op"], source.table.size, shard_path(folder, number))
     return len(records)
 

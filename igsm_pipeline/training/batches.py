@@ -71,7 +71,9 @@ class BatchOrder:
         return np.array([self._epoch(int(epoch), self.num_windows)[offset] for epoch, offset in zip(epochs, offsets, strict=True)], dtype=np.int64)
 
 
-def labels_of(windows: NDArray[Any], lengths: NDArray[Any], solution: int | None, eos: int | None) -> NDArray[np.int64]:
+def labels_of(
+    windows: NDArray[Any], lengths: NDArray[Any], solution: int | None, eos: int | None, unlearned: NDArray[np.bool_] | None = None
+) -> NDArray[np.int64]:
     """The token that each position must predict; IGNORED if it has no label.
 
     Args:
@@ -79,6 +81,7 @@ def labels_of(windows: NDArray[Any], lengths: NDArray[Any], solution: int | None
         lengths: real tokens per window, shape (batch,).
         solution: id of the solution marker, if only tokens after it (up to and including ``eos``) have labels; None: all real tokens have.
         eos: id that ends a document; needed with ``solution``.
+        unlearned: tokens that are not to be predicted, shape (batch, window); None: there are none.
 
     Returns:
         Shape (batch, window - 1): labels of positions 0 .. window - 2. If a solution's marker is in an earlier window, its tokens have no label.
@@ -90,4 +93,6 @@ def labels_of(windows: NDArray[Any], lengths: NDArray[Any], solution: int | None
         latest_marker = np.maximum.accumulate(np.where(windows == solution, places, -1), axis=1)[:, :-1]
         latest_end = np.maximum.accumulate(np.where(windows == eos, places, -1), axis=1)[:, :-1]
         carries &= latest_marker > latest_end
+    if unlearned is not None:
+        carries &= ~unlearned[:, 1:]
     return np.where(carries, labels, IGNORED)

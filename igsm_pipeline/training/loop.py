@@ -151,6 +151,7 @@ def train(
     folder: Path,
     *,
     specials: Specials | None = None,
+    unlearned: Callable[[NDArray[Any]], NDArray[np.bool_]] | None = None,
     monitor: Monitor | None = None,
 ) -> dict[str, Any]:
     """Train a model in place, from the newest state in ``folder`` if there is one.
@@ -161,6 +162,7 @@ def train(
         settings: how to train.
         folder: gets metrics.jsonl and state/.
         specials: needed for ``loss_on: solution``.
+        unlearned: says which tokens of windows, (batch, window), are not to be predicted; None: there are none.
         monitor: called in the first process every ``accuracy_every_steps`` and after the last step.
 
     Returns:
@@ -191,7 +193,8 @@ def train(
             indices = np.array_split(order.indices(step), ranks.size)[ranks.rank]
             windows, lengths = data.read(indices)
             marker = specials if settings.loss_on == "solution" else None
-            return windows, labels_of(windows, lengths, marker.solution if marker else None, marker.eos if marker else None), lengths
+            skipped = unlearned(windows) if unlearned is not None else None
+            return windows, labels_of(windows, lengths, marker.solution if marker else None, marker.eos if marker else None, skipped), lengths
 
         def save(step: int, *, look_due: bool = False) -> None:
             nonlocal saved

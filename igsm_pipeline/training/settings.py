@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from igsm_pipeline.model.settings import ModelSettings, checkpoint_hash
-from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.problems.settings import FamilySettings, RetrySettings
 from igsm_pipeline.settings import Settings, added_field, runtime_field
 from igsm_pipeline.tokens.settings import Alignment, TokenSettings
 
@@ -38,6 +38,7 @@ class TrainingSettings(Settings):
     gradient_clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
     precision: Literal["fp32", "bf16", "fp16"] = Field("bf16", description="bf16 and fp16 are mixed precision: weights stay fp32")
     loss_on: Literal["all", "solution"] = Field("all", description="solution trains only on tokens after the solution marker, up to the end of text")
+    mask_wrong_names: bool = added_field(False, description="of a parameter that is taken back, the name is not learned (retry data)")
     seed: int = Field(0, ge=0, description="seed of the weights, of the windows' order and of dropout")
     log_every_steps: int = Field(10, ge=1, description="steps that each row of metrics.jsonl averages over")
     checkpoint_every_steps: int = Field(1000, ge=1, description="steps between two saved states; a crash loses at most these")
@@ -76,6 +77,7 @@ class StreamSettings(Settings):
     alignment: Alignment = "aligned"
     seed: int = Field(0, ge=0, description="seed of the problems")
     block_size: int = Field(4096, ge=1, le=1 << 16, description="problems per block; it decides which problems a block has")
+    retry: RetrySettings = added_field(RetrySettings.model_validate({}), description="what is named and taken back in the solutions")
     blocks_per_shard: int = Field(8, ge=1, description="blocks that are packed and shuffled together; a window never crosses shards")
 
 

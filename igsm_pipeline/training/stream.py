@@ -28,6 +28,7 @@ from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.processes.pools import begin_worker, worker_pool
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
+from igsm_pipeline.tokens.retries import with_retries
 from igsm_pipeline.tokens.windows import pack
 from igsm_pipeline.training.settings import StreamSettings
 from igsm_pipeline.world import World
@@ -75,7 +76,8 @@ class ShardMaker:
         """
         first = number * self.stream.blocks_per_shard
         records = np.concatenate([self.blocks.make(block).records for block in range(first, first + self.stream.blocks_per_shard)])
-        emitted = emit(ProblemBatch(records, self.world, self.family.modulus), self.table, self.family.format)
+        batch = ProblemBatch(records, self.world, self.family.modulus)
+        emitted = with_retries(emit(batch, self.table, self.family.format), batch, self.table, self.stream.retry)
         packed = pack(emitted, self.stream.window, self.stream.alignment)
         if not len(packed.lengths):
             raise StageFailed(f"all {len(records)} problems are longer than shards.window, which is {self.stream.window}: raise it")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -19,6 +20,7 @@ from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenTable, build_table
 from igsm_pipeline.tokens.foreign import TOKENIZER, copy_tokenizer, read_tokenizer
 from igsm_pipeline.tokens.fragments import NUM_SPECIALS
+from igsm_pipeline.tokens.retries import wrong_names
 from igsm_pipeline.tokens.shards import open_shards
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.training.batches import Windows
@@ -69,7 +71,9 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
             start = Path(settings.training.start)
             check_ids(start, table)
             gpt2_rotary.start_from(model, start)
-        result = train(model, windows, settings.training, writing.folder, specials=Specials(table.solution, table.eos), monitor=monitor)
+        specials = Specials(table.solution, table.eos)
+        unlearned = partial(wrong_names, table=table) if settings.training.mask_wrong_names else None
+        result = train(model, windows, settings.training, writing.folder, specials=specials, unlearned=unlearned, monitor=monitor)
     if int(os.environ.get("RANK", "0")) != 0:
         return
     gpt2_rotary.save(model, writing.folder)

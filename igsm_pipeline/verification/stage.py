@@ -29,6 +29,19 @@ VERDICTS = Table(
     ),
 )
 
+RETRIES = Table(
+    "retries",
+    "how often does a model take back what it named? One row per solution of a model that can (tokens.back)",
+    "retries*.parquet",
+    (
+        *VERDICTS.columns[:2],
+        Column("problem", "int32", "row of the problem in its set, from 0"),
+        Column("op", "int16", "operations of the problem"),
+        Column("correct", "bool", "what remains of the solution is right in every step, and so is the answer"),
+        Column("retries", "int32", "parameters that were named and taken back"),
+    ),
+)
+
 STAGE = Stage(
     name="verdicts",
     version=1,
@@ -38,7 +51,7 @@ STAGE = Stage(
     kinds=("python", "parquet"),
     words="Every step of every solution is verified: correct or the first error, and how much of it was unnecessary (figures 3 and 4).",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("generations")),
-    tables=(VERDICTS,),
+    tables=(VERDICTS, RETRIES),
     checks=(
         Check("one_per_completion", "Each completion has one consistent verdict.", "igsm_pipeline.verification.checks:one_per_completion"),
         Check("texts_agree", "Verdicts from token ids are those from the texts.", "igsm_pipeline.verification.checks:texts_agree"),

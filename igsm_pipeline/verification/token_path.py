@@ -18,6 +18,7 @@ from igsm_pipeline.problems import Problem, ProblemBatch
 from igsm_pipeline.text import parse_problem, render_problem, render_question
 from igsm_pipeline.tokens import TokenTable
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
+from igsm_pipeline.tokens.retries import without_retries
 from igsm_pipeline.tokens.table import Ids
 from igsm_pipeline.verification import token_names as N  # noqa: N812 (a namespace of codes)
 from igsm_pipeline.verification.token_kernel import Found, judge
@@ -43,6 +44,7 @@ class TokenVerdicts:
         unnecessary_parameters: int32.
         unnecessary_operations: int32.
         through_text: whether the row was verified as text. bool.
+        retries: int64.
     """
 
     error: NDArray[np.int8]
@@ -52,6 +54,7 @@ class TokenVerdicts:
     unnecessary_parameters: NDArray[np.int32]
     unnecessary_operations: NDArray[np.int32]
     through_text: NDArray[np.bool_]
+    retries: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.error)
@@ -71,6 +74,7 @@ class TokenVerdicts:
             final_answer_correct=bool(self.final_answer_correct[index]),
             unnecessary_parameters=int(self.unnecessary_parameters[index]),
             unnecessary_operations=int(self.unnecessary_operations[index]),
+            retries=int(self.retries[index]),
         )
 
 
@@ -129,12 +133,14 @@ class TokenVerifier:
         if text is None:
             if self.table is None:
                 raise ValueError("completions without a table must come with their texts: give one of them")
-            decode = self.table.decode_completion
-            text = lambda index: decode(ids[offsets[index] : offsets[index + 1]])  # noqa: E731
-        if self._language is not None:
-            judge(self.batch.records, places, _new_work(self.batch.modulus), self._language, self._known(ids), offsets, finished, found)
+            decode, all_ids, all_offsets = self.table.decode_completion, ids, offsets
+            text = lambda index: decode(all_ids[all_offsets[index] : all_offsets[index + 1]])  # noqa: E731
+        retries = np.zeros(num, np.int64)
+        if self._language is not None and self.table is not None:
+            ids, offsets, retries = without_retries(self._known(ids), offsets, self.table)
+            judge(self.batch.records, places, _new_work(self.batch.modulus), self._language, ids, offsets, finished, found)
         through_text = found.error == N.UNREAD
-        verdicts = TokenVerdicts(found.error, found.sentence, [None] * num, *found[3:], through_text)
+        verdicts = TokenVerdicts(found.error, found.sentence, [None] * num, *found[3:], through_text, retries)
         for index in np.flatnonzero(through_text).tolist():
             self._judge_text(verdicts, index, int(places[index]), *text(index), bool(finished[index]))
         verdicts.sentence[verdicts.correct] = -1
@@ -156,6 +162,7 @@ class TokenVerifier:
         verdicts.final_answer_correct[index] = verdict.final_answer_correct
         verdicts.unnecessary_parameters[index] = verdict.unnecessary_parameters
         verdicts.unnecessary_operations[index] = verdict.unnecessary_operations
+        verdicts.retries[index] = verdict.retries
 
 
 def joined(completions: Sequence[NDArray[np.integer]]) -> tuple[Ids, NDArray[np.int64]]:

@@ -51,6 +51,7 @@ class Verdict:
         final_answer_correct: the final answer (the given answer, else the last number of the solution) is the query's value.
         unnecessary_parameters: distinct correctly defined parameters outside the necessary set, counted up to the first error.
         unnecessary_operations: steps (";") in the whole text minus the problem's op; negative if the text is too short.
+        retries: sentences that name a parameter and take it back (``text.retries``). They are counted and not judged, and are no sentences else.
     """
 
     correct: bool
@@ -60,3 +61,4 @@ class Verdict:
     final_answer_correct: bool
     unnecessary_parameters: int
     unnecessary_operations: int
+    retries: int = 0

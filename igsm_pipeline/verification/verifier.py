@@ -10,6 +10,7 @@ import re
 from string import ascii_letters
 
 from igsm_pipeline.problems.problem import Problem
+from igsm_pipeline.text.retries import without_retries
 from igsm_pipeline.verification.lookup import Tables, tables_of
 from igsm_pipeline.verification.search import Leniency, Progress, Search
 from igsm_pipeline.verification.verdict import Error, Verdict
@@ -51,9 +52,9 @@ def verify_by(
     tables: Tables, solution: str | bytes, answer: str | bytes | int | None = None, strict: bool = True, *, finished: bool = True
 ) -> Verdict:
     """The verdict on a solution of the problem that tables are of; see ``verify``."""
-    text = _as_text(solution)
     given = None if answer is None else _as_text(answer).strip()
     cut = given is None and not finished
+    text, taken_back = without_retries(_as_text(solution), cut=cut)
     right = _is_final_answer_right(tables, text, given, cut)
     progress = Progress(dict(tables.numbers))
     read_right_sentences(tables, text, progress)
@@ -71,8 +72,8 @@ def verify_by(
         elif given is not None and not right:
             error, name = Error.WRONG_ANSWER, tables.query
     if error is None:
-        return Verdict(True, None, None, None, right, progress.unnecessary, text.count(";") - tables.op)
-    return Verdict(False, error, progress.sentence, name, right, progress.unnecessary, text.count(";") - tables.op)
+        return Verdict(True, None, None, None, right, progress.unnecessary, text.count(";") - tables.op, len(taken_back))
+    return Verdict(False, error, progress.sentence, name, right, progress.unnecessary, text.count(";") - tables.op, len(taken_back))
 
 
 def read_right_sentences(tables: Tables, text: str, progress: Progress) -> None:

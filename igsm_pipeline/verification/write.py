@@ -18,7 +18,7 @@ from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.verification.settings import VerdictSettings
-from igsm_pipeline.verification.stage import VERDICTS
+from igsm_pipeline.verification.stage import RETRIES, VERDICTS
 from igsm_pipeline.verification.token_path import TokenVerdicts, TokenVerifier
 from igsm_pipeline.verification.verdict import Error
 from igsm_pipeline.world import load_world
@@ -30,7 +30,7 @@ SCHEMA = VERDICTS.schema()
 
 
 def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write ``verdicts.parquet``: one row per row of the generations, in their order.
+    """Write ``verdicts.parquet``: one row per row of the generations, in their order; with ``tokens.back`` also ``retries.parquet``, likewise.
 
     A completion without an answer counts as truncated, whether or not the model ended it.
 
@@ -55,10 +55,13 @@ def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writin
     solutions, answers = generations["solution"], generations["answer"]
     with tqdm(total=len(rows), desc="verdicts", unit="solution") as bar:
         found: list[pa.Table] = []
+        retries = [np.zeros(0, np.int64)]
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
             text = partial(_text_of, solutions.slice(start, CHUNK), answers.slice(start, CHUNK))
-            found.append(verdict_table(verifier.judge(ids, offsets[start : start + CHUNK + 1], finished[part], rows[part], text)))
+            verdicts = verifier.judge(ids, offsets[start : start + CHUNK + 1], finished[part], rows[part], text)
+            found.append(verdict_table(verdicts))
+            retries.append(verdicts.retries)
             bar.update(found[-1].num_rows)
     records = problems.records[rows]
     facts = {name: pa.array(records[name].astype(np.int16)) for name in ("op", "num_necessary", "template_bin")}
@@ -66,6 +69,10 @@ def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writin
     judged = pa.concat_tables(found) if found else SCHEMA.empty_table()
     table = pa.table({**{name: judged[name] for name in judged.column_names}, **own}).select(SCHEMA.names).cast(SCHEMA)
     write_parquet(table, writing.folder / "verdicts.parquet")
+    if settings.tokens.back:
+        taken_back = table.select(["problem", "op", "correct"]).append_column("retries", pa.array(np.concatenate(retries)))
+        write_parquet(taken_back.cast(RETRIES.schema()), writing.folder / "retries.parquet")
+        writing.counts["retries"] = int(np.concatenate(retries).sum())
     ambiguous = sum(verifier.problem(row)[1] for row in rows.tolist()) if world.lenient else 0
     errors = Counter(error for error in table["error"].to_pylist() if error is not None)
     writing.counts.update(solutions=len(rows), correct=len(rows) - errors.total(), ambiguous_problems=ambiguous)

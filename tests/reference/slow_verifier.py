@@ -26,8 +26,10 @@ def judge(problem: Problem, text: str, answer: str | None = None, finished: bool
     cut = answer is None and not finished
     reader = Reader(problem, text)
     try:
+        reader.skip_retries(cut)
         while reader.at < len(text) or reader.sentence == 0:
             reader.read_sentence()
+            reader.skip_retries(cut)
     except TextEnded:
         return ("truncated" if cut else "parse"), reader.sentence, reader.name
     except LeftGrammar:
@@ -53,8 +55,10 @@ def count_unnecessary(problem: Problem, text: str) -> int:
     """Distinct parameters outside the necessary set that are defined before the first error."""
     reader = Reader(problem, text)
     try:
+        reader.skip_retries(False)
         while reader.at < len(text):
             reader.read_sentence()
+            reader.skip_retries(False)
     except (LeftGrammar, Found):
         pass
     needed, waiting = set(), [problem.query]
@@ -92,7 +96,7 @@ def value_of(problem: Problem, parameter: Parameter) -> int:
 
 class Reader:
     def __init__(self, problem: Problem, text: str) -> None:
-        self.problem, self.text, self.at, self.sentence = problem, text, 0, 0
+        self.problem, self.text, self.at, self.sentence, self.retries = problem, text, 0, 0, 0
         self.name: str | None = None
         self.symbols: dict[str, tuple[int, frozenset[Parameter]]] = {}
         self.taken: set[str] = set()
@@ -135,6 +139,19 @@ class Reader:
         return self.letter() if self.peek() in string.ascii_letters else self.number()
 
     # sentences
+
+    def skip_retries(self, cut: bool) -> None:
+        """Go over " Define {name} as<|back|>." as often as it stands here; a cut text may lack the last dot."""
+        while self.text.startswith(" Define ", self.at):
+            end = self.at
+            while end < len(self.text) and self.text[end] not in ".;=":
+                end += 1
+            said = self.text[self.at + 8 : end]
+            ending = next((one for one in (" as<|back|>", " as <|back|>", " as[BACK]", " as [BACK]") if said.endswith(one)), None)
+            if ending is None or len(said) <= len(ending) or (self.text[end:] and self.text[end] != ".") or not (self.text[end:] or cut):
+                return
+            self.at = end + 1
+            self.retries += 1
 
     def read_sentence(self) -> None:
         self.name = None

@@ -200,3 +200,18 @@ DAMAGES: tuple[Damage, ...] = (
     noise,
     *HARMLESS,
 )
+
+
+def retried(rng: random.Random, problem: Problem, text: str) -> str:
+    """The text with up to four retries before its sentences, of parameters and of other names, now and then not quite written as one."""
+    sentences = text.split(". ")
+    names = [problem.name(one) for one in (*problem.instances, *problem.abstracts)]
+    for _ in range(rng.randrange(1, 5)):
+        name = rng.choice([*names, "Nobody's Thing", "as"])
+        mark = rng.choice(["<|back|>"] * 9 + [" <|back|>", "[BACK]", " [BACK]", "<|back|", " x<|back|>"])
+        opening = rng.choice(["Define"] * 19 + ["define"])
+        place = rng.randrange(len(sentences))
+        sentences.insert(place, f"{' ' if place == 0 else ''}{opening} {name} as{mark}")
+        if place == 0:
+            sentences[1] = sentences[1].lstrip(" ")
+    return ". ".join(sentences)

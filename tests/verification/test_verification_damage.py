@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.text import parse_problem, render_problem, render_question
+from igsm_pipeline.text.retries import with_retries
 from igsm_pipeline.verification import Error, verify
 from tests.reference.plain_text import answer, solution
 from tests.reference.random_problems import LENIENT, PLAIN, problems, random_problem
 from tests.reference.slow_verifier import count_unnecessary, judge
-from tests.reference.solution_damage import DAMAGES, HARMLESS, noise, redundant
+from tests.reference.solution_damage import DAMAGES, HARMLESS, noise, redundant, retried
 
 SEED = 20240731
 
@@ -43,6 +45,36 @@ def test_damaged_solutions_get_the_verdict_of_the_slow_verifier(damage):
             text = noise(rng, problem, text)
         given_answer = rng.choice([None, answer(problem), f" {rng.randrange(problem.modulus)}"])
         compare(problem, text, given_answer, rng.random() < 0.7)
+
+
+def test_retries_are_read_as_by_the_slow_verifier():
+    """In right and in damaged solutions; a right one stays right, and what it takes back is counted."""
+    rng = random.Random(f"{SEED} retries")
+    kinds: Counter[str] = Counter()
+    for _ in range(1500):
+        problem = random_problem(rng, PLAIN, rng.choice([2, 5, 23]), max_width=rng.choice([2, 4]))
+        text = rng.choice((*DAMAGES, *HARMLESS))(rng, problem, solution(problem)) if rng.random() < 0.5 else solution(problem)
+        text = retried(rng, problem, text)
+        if rng.random() < 0.3:
+            text = text[: rng.randrange(len(text))]
+        if rng.random() < 0.2:
+            text = noise(rng, problem, text)
+        given_answer = rng.choice([None, answer(problem)])
+        kinds[compare(problem, text, given_answer, rng.random() < 0.7)] += 1
+    assert kinds[""] > 100
+    assert kinds["parse"] > 100
+    assert kinds["truncated"] > 50
+
+
+@settings(max_examples=100, deadline=None)
+@given(problems(), st.integers(1, 9))
+def test_a_right_solution_with_retries_is_right_and_says_how_many(problem, number):
+    sentences = solution(problem)[1:-1].split(". ")
+    taken_back = [(place % len(sentences), problem.name(problem.order[-1])) for place in range(number)]
+    text = with_retries(sentences, sorted(taken_back))
+    verdict = verify(problem, text, answer(problem))
+    assert verdict == replace(verify(problem, solution(problem), answer(problem)), retries=number)
+    assert verdict.correct
 
 
 EXPECTED = {

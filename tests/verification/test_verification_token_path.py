@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from igsm_pipeline.errors import BadInput
+from igsm_pipeline.problems.law.retries import draw_retries
+from igsm_pipeline.problems.settings import RetrySettings
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.tokens.bpe import read_gpt2, split_words
+from igsm_pipeline.tokens.retries import with_retries
 from igsm_pipeline.verification import verify
 from igsm_pipeline.verification.token_path import TokenVerifier, joined, problem_from_text
 from igsm_pipeline.verification.verdict import Error
@@ -135,6 +138,33 @@ def test_damaged_ids_get_the_verdict_of_their_text(batch, table):
     rows = [row for row in range(len(batch)) for _ in range(20)]
     completions = [damage_ids(rng, table, emitted.completion(row)) for row in rows]
     found = compare(batch, table, rows, completions, [rng.random() < 0.8 for _ in rows])
+    assert len(set(found.error.tolist())) > 6
+
+
+RETRYING = {
+    "bpe": TokenSettings(back=True),
+    "bpe gpt2": TokenSettings(vocab="gpt2", back=True),
+    "phrase": TokenSettings(segmentation="phrase", back=True),
+}
+
+
+@pytest.mark.parametrize("kind", ["retry", "weak", "miss"])
+@pytest.mark.parametrize("tokens", RETRYING)
+def test_retries_are_counted_and_not_judged(batch, tokens, kind):
+    """Right completions with retries are right without their text; damaged ones get the verdict of their text."""
+    table = build_table(batch.world, batch.modulus, RETRYING[tokens])
+    settings = RetrySettings(kind=kind, rate=0.5, seed=SEED)
+    emitted, drawn = with_retries(emit(batch, table, "pq"), batch, table, settings), draw_retries(batch.records, settings)
+    completions = [emitted.completion(row) for row in range(len(batch))]
+    found = compare(batch, table, range(len(batch)), completions, [True] * len(batch))
+    assert found.correct.all()
+    assert not found.through_text.any()
+    assert found.retries.tolist() == np.bincount(drawn.problem, minlength=len(batch)).tolist()
+    assert not found.unnecessary_operations.any()
+    rng = random.Random(f"{SEED} {tokens} {kind}")
+    rows = [row for row in range(len(batch)) for _ in range(20)]
+    damaged = [damage_ids(rng, table, completions[row]) for row in rows]
+    found = compare(batch, table, rows, damaged, [rng.random() < 0.8 for _ in rows])
     assert len(set(found.error.tolist())) > 6
 
 

@@ -31,7 +31,8 @@ def what_was_trained(results: Results) -> str:
     size = _size(counts["parameters"]) + " weights" if counts.get("parameters") else "unknown size"
     layers = f"{model['layers']}-layer " if model.get("layers") else ""
     read = f" on {_size(counts['tokens'])} tokens" if counts.get("tokens") else ""
-    start = "trained on" if model.get("path") else "trained from scratch"
+    earlier = source.manifest["settings"].get("training", {}).get("start")
+    start = "trained on" if model.get("path") else "trained on from the weights of another training" if earlier else "trained from scratch"
     article = "An" if layers.startswith(("8", "11-", "18-")) else "A"
     return f"{article} {layers}language model of {size}, {start}{read} of made-up arithmetic stories"
 
@@ -55,7 +56,10 @@ def what_it_does(results: Results) -> str:
 
 
 def write_opening(page: Page, results: Results) -> None:
-    """Cards, small figures and a solved problem, above the list of contents."""
+    """What was claimed before the run, cards, small figures and a solved problem, above the list of contents."""
+    claim = results.settings.experiment.get("claim", "")
+    if claim:
+        page.opening(Markup(f'<p class="stated">Stated before it was run: {html.escape(claim)}</p>'))
     cards = [card for card in (_solves(results), _beyond(results), _plans(results)) if card]
     if cards:
         page.opening(Markup(f'<ul class="cards">{"".join(cards)}</ul>'))

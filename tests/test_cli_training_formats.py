@@ -12,6 +12,7 @@ import pytest
 from huggingface_hub import DatasetCard
 
 from igsm_pipeline.cli import main
+from igsm_pipeline.text.retries import BACK, without_retries
 from igsm_pipeline.toolbox import dataset
 from igsm_pipeline.world import load_world
 
@@ -163,3 +164,37 @@ def test_trl_trains_on_it(tmp_path: Path, family: Path, layout: str) -> None:
     how = trl.SFTConfig(output_dir=str(tmp_path / "out"), max_steps=2, per_device_train_batch_size=2, report_to="none", use_cpu=True, bf16=False)
     trainer = trl.SFTTrainer(str(ROOT / "data" / "published" / "small"), train_dataset=rows, args=how)
     assert trainer.train().training_loss < 20
+
+
+@pytest.mark.parametrize("kind", ["retry", "weak", "miss"])
+@pytest.mark.parametrize("loose", [False, True])
+def test_retries_are_taken_back_and_the_rows_still_judged_right(
+    tmp_path: Path, family: Path, capsys: pytest.CaptureFixture[str], kind: str, loose: bool
+) -> None:
+    """Without its retries a row is the row without retries; `igsm verify` counts every one and finds all right, also in a world of loose names."""
+    options = ("--format", "messages", "--num", 40, *(("--lenient",) if loose else ()))
+    plain = lines_of(generate(tmp_path / "plain.jsonl", family, *options))
+    retried = lines_of(generate(tmp_path / "retried.jsonl", family, *options, "--retry", 0.5, "--retry-kind", kind))
+    taken_back = 0
+    for before, after in zip(plain, retried, strict=True):
+        said = after["messages"][1]["content"]
+        solution, names = without_retries(f" {said}")
+        taken_back += len(names)
+        after["messages"][1]["content"] = solution.strip()
+        assert after == before
+    assert taken_back > 40
+    capsys.readouterr()
+    verdicts = tmp_path / "verdicts.jsonl"
+    assert run("verify", tmp_path / "retried.jsonl", "--out", verdicts) == 0
+    judged = lines_of(verdicts)
+    assert all(row["correct"] for row in judged)
+    assert sum(row["retries"] for row in judged) == taken_back
+
+
+def test_whole_rows_hold_no_retries_and_test_problems_of_a_folder_neither(tmp_path: Path, family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("generate", "--family", family, "--retry", 0.5, *MINI) == 2
+    assert "--retry must go with a --format for training" in capsys.readouterr().err
+    folder = generate(tmp_path / "set", family, "--format", "text", "--num", 20, "--test-num", 20, "--shard-rows", 20, "--retry", 0.5)
+    texts = {split: "".join(pq.read_table(folder / split / "shard_00000.parquet")["text"].to_pylist()) for split in ("train", "test")}
+    assert BACK in texts["train"]
+    assert BACK not in texts["test"]

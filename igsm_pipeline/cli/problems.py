@@ -27,6 +27,12 @@ class Split(StrEnum):
     train, test, all = "train", "test", "all"
 
 
+class RetryKind(StrEnum):
+    """Which parameters are named and taken back."""
+
+    retry, weak, miss = "retry", "weak", "miss"
+
+
 class Law(StrEnum):
     """How op is drawn."""
 
@@ -66,9 +72,14 @@ def generate(
         int | None, typer.Option(help="Write a folder: files of so many rows, and a data-set card.", min=1, show_default=False)
     ] = None,
     test_num: Annotated[int, typer.Option(help="In a folder: also so many problems of the test templates.", min=0)] = 0,
+    retry: Annotated[
+        float, typer.Option(help="Rate of wrong parameters that are named and taken back, in a format for training.", min=0, max=0.9)
+    ] = 0,
+    retry_kind: Annotated[RetryKind, typer.Option(help="What is wrong: not computable yet, of a later sentence, or any.")] = RetryKind.retry,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: all cores. The bytes do not depend on it.", min=0)] = 0,
 ) -> None:
     """Generate problems with solution, graph and token ids, for use elsewhere."""
+    from igsm_pipeline.problems.settings import RetrySettings
     from igsm_pipeline.toolbox.dataset import generated_set, write_dataset
     from igsm_pipeline.toolbox.law_tables import write_tables
     from igsm_pipeline.world.world import load_world
@@ -78,12 +89,15 @@ def generate(
         write_tables(settings, names, world, out)
         return
     kind: Any = file_format.value if file_format else None
+    taken_back = RetrySettings(rate=retry, kind=retry_kind.value, seed=seed)
     if shard_rows is None and not test_num:
-        total = write_dataset(settings, names, vocab=vocab.value, file_format=kind, out=out, workers=jobs)
+        total = write_dataset(settings, names, vocab=vocab.value, file_format=kind, out=out, workers=jobs, retry=taken_back)
     else:
         from igsm_pipeline.toolbox.dataset_folder import write_folder
 
-        total = write_folder(settings, names, out, file_format=kind, shard_rows=shard_rows, test_num=test_num, vocab=vocab.value, workers=jobs)
+        total = write_folder(
+            settings, names, out, file_format=kind, shard_rows=shard_rows, test_num=test_num, vocab=vocab.value, workers=jobs, retry=taken_back
+        )
     remark(f"{total:,} problems{f' in {out}' if out else ''}")
 
 

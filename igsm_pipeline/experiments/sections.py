@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from igsm_pipeline.experiments.slices import check_slice
 from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
-from igsm_pipeline.problems.settings import RetrySettings
+from igsm_pipeline.problems.settings import NO_RETRIES, RetrySettings
 from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.settings import Settings, added_field
@@ -25,7 +25,7 @@ class ShardsSection(Settings):
     alignment: Alignment = "aligned"
     streaming: bool = Field(False, description="make new problems throughout the training; nothing is kept on disk")
     seed: int = Field(0, ge=0, description="seed of the training problems")
-    retry: RetrySettings = added_field(RetrySettings.model_validate({}), description="what is named and taken back in the training solutions")
+    retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the training solutions")
 
 
 class EvaluationSection(Settings):

@@ -16,7 +16,7 @@ from igsm_pipeline.experiments.slices import MONITOR
 from igsm_pipeline.planning.estimates import check_budget, estimate_stages
 from igsm_pipeline.planning.flow import TRAIN, problem_sets
 from igsm_pipeline.planning.planner import Plan
-from igsm_pipeline.problems.settings import ProblemSetSettings, RetrySettings
+from igsm_pipeline.problems.settings import NO_RETRIES, ProblemSetSettings
 from igsm_pipeline.store import Store
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -141,7 +141,7 @@ def _document_lengths(described: str, names: tuple[str, ...]) -> dict[str, tuple
     found = {}
     for name in names:
         batch = next(generate(_first_of(sets[name]), world))
-        retry = settings.shards.retry if name == TRAIN else RetrySettings()
+        retry = settings.shards.retry if name == TRAIN else NO_RETRIES
         lengths = with_retries(emit(batch, table, family.format), batch, table, retry).lengths + 1
         found[name] = int(lengths.min()), int(lengths.max())
     return found

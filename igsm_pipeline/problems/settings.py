@@ -37,6 +37,9 @@ class RetrySettings(Settings):
     seed: int = Field(0, ge=0, description="of the draws")
 
 
+NO_RETRIES = RetrySettings.model_validate({})
+
+
 class FamilySettings(Settings):
     """A family: how large problems are, how they are written, how train and test are split.
 

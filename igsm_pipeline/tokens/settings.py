@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from igsm_pipeline.problems.settings import FamilySettings, RetrySettings
+from igsm_pipeline.problems.settings import NO_RETRIES, FamilySettings, RetrySettings
 from igsm_pipeline.settings import Settings, added_field
 
 Alignment = Annotated[
@@ -54,4 +54,4 @@ class ShardSettings(Settings):
     window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
     alignment: Alignment = "aligned"
     problems_per_shard: int = Field(32768, ge=1, description="problems that one shard file takes up; a window never crosses files")
-    retry: RetrySettings = added_field(RetrySettings.model_validate({}), description="what is named and taken back in the solutions")
+    retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the solutions")

@@ -24,7 +24,7 @@ from igsm_pipeline.outputs import check_output, find_format
 from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, generate, regenerate
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.problems.record import ProblemBatch, Records
-from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.settings import NO_RETRIES, FamilySettings, ProblemSetSettings, RetrySettings
 from igsm_pipeline.problems.workers import map_in_order
 from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.store import written_whole
@@ -163,6 +163,7 @@ def write_dataset(
     file_format: FileFormat | None = None,
     out: Path | None = None,
     workers: int = 1,
+    retry: RetrySettings = NO_RETRIES,
 ) -> int:
     """Generate a problem set into a file, which appears when it is complete, or as JSON lines to stdout.
 
@@ -173,6 +174,7 @@ def write_dataset(
         file_format: what a row is; None: jsonl or parquet, by the file's suffix. Rows for training go into either, by the suffix.
         out: the file; None: stdout.
         workers: number of processes; 0: one per core. The bytes do not depend on it.
+        retry: what is named and taken back in the solutions of rows for training.
 
     Returns:
         The number of problems.
@@ -184,19 +186,26 @@ def write_dataset(
     if out is None:
         if file_format == "parquet":
             raise BadSettings("--out", "must be given with --format parquet", None, "name a file")
-        make = maker_of(file_format or "jsonl", "jsonl")
-        return sum(_write_text(text, sys.stdout) for text in made_parts(settings, world, vocab, make, workers))
+        make = maker_of(file_format or "jsonl", "jsonl", retry)
+        return sum(_write_text(text, sys.stdout) for text in made_parts(settings, world, vocab, make, workers, back=retry.rate > 0))
     check_output(out)
     asked = {"nanochat": "jsonl", "messages": None, "text": None}.get(file_format or "", file_format)
     container: Container = "jsonl" if find_format(out, DATASET_FORMATS, asked) == "jsonl" else "parquet"
+    make = maker_of(file_format or container, container, retry)
     with written_whole(out) as temporary, writer_to(temporary, file_format or container, container) as write:
-        return sum(write(part) for part in made_parts(settings, world, vocab, maker_of(file_format or container, container), workers))
+        return sum(write(part) for part in made_parts(settings, world, vocab, make, workers, back=retry.rate > 0))
 
 
-def maker_of(file_format: FileFormat, container: Container) -> Make[Any]:
-    """The picklable function that makes the lines or the table of some problems."""
+def maker_of(file_format: FileFormat, container: Container, retry: RetrySettings = NO_RETRIES) -> Make[Any]:
+    """The picklable function that makes the lines or the table of some problems.
+
+    Raises:
+        BadSettings: retries are asked for in whole rows, which hold the solution itself.
+    """
     if file_format in LAYOUTS:
-        return partial(_for_training, file_format, container)
+        return partial(_for_training, file_format, container, retry)
+    if retry.rate:
+        raise BadSettings("--retry", f"must go with a --format for training, {', '.join(LAYOUTS)}", file_format, "name one of them")
     return _as_lines if container == "jsonl" else _as_table
 
 
@@ -212,7 +221,14 @@ def writer_to(path: Path, file_format: FileFormat, container: Container) -> Iter
 
 
 def made_parts(
-    settings: ProblemSetSettings, world: World, vocab: Literal["gpt2", "compact"], make: Make[T], workers: int, every: int | None = None
+    settings: ProblemSetSettings,
+    world: World,
+    vocab: Literal["gpt2", "compact"],
+    make: Make[T],
+    workers: int,
+    every: int | None = None,
+    *,
+    back: bool = False,
 ) -> Iterator[T]:
     """Yield what ``make`` gives for the problems of a set, some at a time and in order; a bar counts them on a terminal.
 
@@ -223,10 +239,11 @@ def made_parts(
         make: called for each part.
         workers: number of processes; 0: one per core.
         every: a part ends after each so many problems, so that no part belongs to two files.
+        back: with the token that takes a parameter back.
     """
     parts = _parts(settings, world, every)
     workers = workers or usable_cores()
-    table = build_table(world, settings.family.modulus, TokenSettings(vocab=vocab))
+    table = build_table(world, settings.family.modulus, TokenSettings(vocab=vocab, back=back))
     with tqdm(desc="problems", total=settings.num_problems, unit=" problems", leave=False, disable=None) as bar:
         if workers == 1 or settings.num_problems < _ALONE:
             made: Iterator[T] = (make(ProblemBatch(part, world, settings.family.modulus), table, settings.family) for part in parts)
@@ -266,10 +283,10 @@ def _as_lines(batch: ProblemBatch, table: TokenTable, family: FamilySettings) ->
     return "".join([json.dumps(row, ensure_ascii=False) + "\n" for row in problem_rows(batch, table, family)]), len(batch)
 
 
-def _for_training(layout: Layout, container: Container, batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Any:
+def _for_training(layout: Layout, container: Container, retry: RetrySettings, batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Any:
     if container == "parquet":
-        return training_table(layout, batch, table, family, _origin(batch))
-    return training_lines(layout, batch, table, family, _origin(batch)), len(batch)
+        return training_table(layout, batch, table, family, _origin(batch), retry)
+    return training_lines(layout, batch, table, family, _origin(batch), retry), len(batch)
 
 
 def _as_table(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> pa.Table:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from igsm_pipeline.errors import BadSettings
-from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.problems.settings import NO_RETRIES, ProblemSetSettings, RetrySettings
 from igsm_pipeline.store import new_folder
 from igsm_pipeline.toolbox.dataset import Container, FileFormat, made_parts, maker_of, writer_to
 from igsm_pipeline.world.world import World
@@ -58,6 +58,7 @@ def write_folder(
     test_num: int = 0,
     vocab: Literal["gpt2", "compact"] = "gpt2",
     workers: int = 1,
+    retry: RetrySettings = NO_RETRIES,
 ) -> int:
     """Generate a data set into a new folder, which appears when it is complete.
 
@@ -70,6 +71,7 @@ def write_folder(
         test_num: problems of a second split from the test templates, drawn like the first.
         vocab: token ids of whole rows.
         workers: number of processes; 0: one per core. The bytes do not depend on it.
+        retry: what is named and taken back in the solutions of the first split; those of the test split are as they are.
 
     Returns:
         The number of problems of all splits.
@@ -91,7 +93,9 @@ def write_folder(
     with new_folder(folder, "--shard-rows") as partial:
         for split in splits:
             (partial / split.split).mkdir()
-            _write_split(split, world, partial / split.split, file_format, container, shard_rows, vocab, workers)
+            _write_split(
+                split, world, partial / split.split, file_format, container, shard_rows, vocab, workers, retry if split is settings else NO_RETRIES
+            )
         info = _llama_factory(file_format, [split.split for split in splits])
         if info:
             (partial / "dataset_info.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
@@ -108,8 +112,9 @@ def _write_split(
     shard_rows: int,
     vocab: Literal["gpt2", "compact"],
     workers: int,
+    retry: RetrySettings,
 ) -> None:
-    parts = made_parts(settings, world, vocab, maker_of(file_format, container), workers, shard_rows)
+    parts = made_parts(settings, world, vocab, maker_of(file_format, container, retry), workers, shard_rows, back=retry.rate > 0)
     for number in range(-(-settings.num_problems // shard_rows)):
         wanted = min(shard_rows, settings.num_problems - number * shard_rows)
         with writer_to(folder / f"shard_{number:05d}.{container}", file_format, container) as write:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from igsm_pipeline.problems.anatomy import ABSTRACT_BASE, MAX_LAYERS, MAX_PARENTS, MAX_WIDTH, NUM_PARAMETERS
 from igsm_pipeline.problems.record import ProblemBatch
-from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.problems.settings import NO_RETRIES, FamilySettings, RetrySettings
 from igsm_pipeline.tokens import TokenTable, emit
+from igsm_pipeline.tokens.retries import with_retries
 from igsm_pipeline.world import World
 
 _BITS = tuple(tuple(bit for bit in range(MAX_WIDTH) if mask >> bit & 1) for mask in range(1 << MAX_WIDTH))
@@ -32,20 +33,25 @@ _PLACES = dict(
 _IDS = {place: number for number, place in _PLACES.items()}
 
 
-def document_texts(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[tuple[str, str, str]]:
+def document_texts(
+    batch: ProblemBatch, table: TokenTable, family: FamilySettings, retry: RetrySettings = NO_RETRIES
+) -> Iterator[tuple[str, str, str]]:
     """Prompt, solution and answer of every problem, from the tokens of its document.
 
     Args:
         batch: problems of a world of strict names.
-        table: gives the tokens.
+        table: gives the tokens; with the one that takes back, if there are retries.
         family: of the problems.
+        retry: what is named and taken back in the solutions.
     """
-    return ((prompt, solution, answer) for _, prompt, solution, answer in _documents(batch, table, family))
+    return ((prompt, solution, answer) for _, prompt, solution, answer in _documents(batch, table, family, retry))
 
 
-def _documents(batch: ProblemBatch, table: TokenTable, family: FamilySettings) -> Iterator[tuple[list[int], str, str, str]]:
+def _documents(
+    batch: ProblemBatch, table: TokenTable, family: FamilySettings, retry: RetrySettings = NO_RETRIES
+) -> Iterator[tuple[list[int], str, str, str]]:
     """Token ids of every document, and its prompt, solution and answer."""
-    emitted, tokens = emit(batch, table, family.format), table.vocabulary.tokens
+    emitted, tokens = with_retries(emit(batch, table, family.format), batch, table, retry), table.vocabulary.tokens
     ids, starts = emitted.ids.tolist(), emitted.offsets.tolist()
     last_sentences = emitted.sentence_ends[emitted.sentence_offsets[1:] - 1].tolist()
     for start, end, prompt_end, last in zip(starts[:-1], starts[1:], emitted.prompt_ends.tolist(), last_sentences, strict=True):

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from igsm_pipeline.model.settings import ModelSettings, checkpoint_hash
-from igsm_pipeline.problems.settings import FamilySettings, RetrySettings
+from igsm_pipeline.problems.settings import NO_RETRIES, FamilySettings, RetrySettings
 from igsm_pipeline.settings import Settings, added_field, runtime_field
 from igsm_pipeline.tokens.settings import Alignment, TokenSettings
 
@@ -77,7 +77,7 @@ class StreamSettings(Settings):
     alignment: Alignment = "aligned"
     seed: int = Field(0, ge=0, description="seed of the problems")
     block_size: int = Field(4096, ge=1, le=1 << 16, description="problems per block; it decides which problems a block has")
-    retry: RetrySettings = added_field(RetrySettings.model_validate({}), description="what is named and taken back in the solutions")
+    retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the solutions")
     blocks_per_shard: int = Field(8, ge=1, description="blocks that are packed and shuffled together; a window never crosses shards")
 
 

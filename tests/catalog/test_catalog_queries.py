@@ -10,13 +10,13 @@ from igsm_pipeline.planning.planner import catalog_rows
 from igsm_pipeline.store import Store
 
 PAGE = (Path(__file__).parents[2] / "docs" / "queries.md").read_text(encoding="utf-8")
-UNANSWERED = ("18. Where does the choice lie of what to compute first?",)
-"""A model of twelve steps begins every problem alike, so none of its pairs can be told apart."""
+UNANSWERED = ("18. Where does the choice lie of what to compute first?", "19. How often does a model take back what it named?")
+"""A model of twelve steps begins every problem alike, so none of its pairs can be told apart; and it has no token that takes back."""
 QUERIES = dict(re.findall(r"^## (\d+\. .+?)$.*?```sql\n(.+?)```", PAGE, re.M | re.S))
 
 
-def test_there_are_eighteen_and_they_use_every_view():
-    assert len(QUERIES) == 18
+def test_there_are_nineteen_and_they_use_every_view():
+    assert len(QUERIES) == 19
     used = set(re.findall(r"\b[a-z_]+\b", " ".join(QUERIES.values())))
     assert {name for name, _, _ in describe_views()} - {"mistake_predictor", "layer_selection", "probe_losses", "mistake_events"} <= used
 

@@ -4,6 +4,6 @@
 - ``unnecessary``: step 5: the statements that the query does not need.
 - ``details``: what a proposal leaves open: constants, names, the order of statements, symbols, values.
 - ``split``: which problems are for training and which for testing.
-- ``blocks``: many problems of the asked-for ops; ``reask``: a finished problem asked something else.
+- ``blocks``: many problems of the asked-for ops; ``reask``: a finished problem asked something else; ``retries``: wrong parameters to take back.
 - ``random``: the random numbers that all of them draw.
 """

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.settings import RetrySettings
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings
@@ -180,3 +181,28 @@ def test_shards_satisfy_what_training_reads_and_only_streams_have_positions() ->
     stored: Windows = Shards(np.zeros((1, 4), np.uint16), np.zeros(1, np.int32), {}, 4)
     assert not isinstance(stored, EndlessWindows)
     assert isinstance(StreamedWindows(maker_of(), 0), EndlessWindows)
+
+
+@pytest.mark.parametrize("alignment", ["aligned", "single"])
+def test_retries_stand_in_the_stream_as_in_stored_shards_and_masked_names_are_not_learned(tmp_path: Path, alignment: str) -> None:
+    retry, tokens = RetrySettings(rate=0.5, seed=2), PHRASE.model_copy(update={"back": True})
+    inputs = write_inputs(tmp_path, SHARDS, alignment)
+    stored = ShardSettings(family=FAMILY, tokens=tokens, window=WINDOW, alignment=alignment, problems_per_shard=BLOCK * PER_SHARD, retry=retry)
+    (tmp_path / "retried").mkdir()
+    write_shards(stored, inputs, Writing(tmp_path / "retried", False))
+    shards, stream = open_shards(tmp_path / "retried"), stream_of(alignment).model_copy(update={"retry": retry})
+    maker = ShardMaker(stream, FAMILY, tokens, load_world("mini"), order_seed=9)
+    assert maker.table.back is not None
+    assert (shards.tokens == maker.table.back).sum() > 30
+    with StreamedWindows(maker, workers=0) as source:
+        streamed = source.read(np.arange(shards.num_windows))
+    assert rows_of(*streamed) == rows_of(shards.tokens, shards.lengths)
+    learned = {}
+    for mask in (False, True):
+        settings = settings_of(stream, 2)
+        training = settings.training.model_copy(update={"mask_wrong_names": mask, "log_every_steps": 1})
+        folder = tmp_path / f"masked {mask}"
+        folder.mkdir()
+        write_checkpoint(settings.model_copy(update={"tokens": tokens, "training": training}), inputs, Writing(folder, False))
+        learned[mask] = [row["loss"] for row in read_metrics(folder) if "loss" in row]
+    assert learned[True] != learned[False]

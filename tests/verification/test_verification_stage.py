@@ -12,6 +12,7 @@ from igsm_pipeline.errors import BadProblem, BadSettings
 from igsm_pipeline.problems.files import to_table, write_parquet
 from igsm_pipeline.store import Writing
 from igsm_pipeline.text import parse_problem, render_answer, render_problem, render_question, render_solution
+from igsm_pipeline.text.retries import with_retries
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.verification import verify
 from igsm_pipeline.verification import write as stage
@@ -32,13 +33,13 @@ def batch():
     return draw_batch(WORLD, MODULUS, 40, SEED)
 
 
-def run(batch, generations, folder, world=WORLD, segmentation="phrase"):
+def run(batch, generations, folder, world=WORLD, segmentation="phrase", back=False):
     """The rows and counts of the stage; a generation is (row, text with its specials)."""
     for name in ("world", "problems", "generations", "verdicts"):
         (folder / name).mkdir(exist_ok=True)
     (folder / "world" / "world.json").write_text(json.dumps(world.document()))
     write_parquet(to_table(batch.records), folder / "problems" / "problems-00000.parquet")
-    tokens = TokenSettings(segmentation=segmentation)
+    tokens = TokenSettings(segmentation=segmentation, back=back)
     table = build_table(world, MODULUS, TokenSettings(segmentation="phrase") if segmentation == "checkpoint" else tokens)
     made = []
     for row, text in generations:
@@ -110,3 +111,23 @@ def test_settings_need_the_modulus_and_the_tokens_change_no_address():
     phrase = VerdictSettings(modulus=7, tokens=TokenSettings(segmentation="phrase"))
     assert phrase.canonical() == {"modulus": 7}
     assert VerdictSettings.parse({**phrase.canonical(), **phrase.runtime()}, "verdicts") == phrase
+
+
+def test_a_model_that_can_take_back_has_its_retries_counted_beside_its_verdicts(batch, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "CHUNK", 7)
+    made = []
+    for number, problem in enumerate(batch):
+        sentences = render_solution(problem)[1:-1].split(". ")
+        text = with_retries(sentences, [(0, problem.name(problem.query))] * (number % 4))
+        wrong = number % 5 == 0
+        answer = (problem.values[problem.query] + wrong) % MODULUS
+        made.append((number, f"{text}<|answer|> {answer}{END}"))
+    rows, counts = run(batch, made, tmp_path, back=True)
+    retries = pq.read_table(tmp_path / "verdicts" / "retries.parquet").to_pylist()
+    assert [row["retries"] for row in retries] == [number % 4 for number in range(len(batch))]
+    assert [row["correct"] for row in retries] == [row["correct"] for row in rows] == [number % 5 > 0 for number in range(len(batch))]
+    assert [(row["problem"], row["op"]) for row in retries] == [(row["problem"], row["op"]) for row in rows]
+    assert counts["retries"] == sum(number % 4 for number in range(len(batch)))
+    (tmp_path / "verdicts" / "retries.parquet").unlink()
+    run(batch, [(number, text.replace("<|back|>", "")) for number, text in made if number % 4 == 0], tmp_path)
+    assert not (tmp_path / "verdicts" / "retries.parquet").exists(), "a model without the token has no such table"

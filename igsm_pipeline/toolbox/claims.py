@@ -107,7 +107,8 @@ def _about(said: Mapping[str, Any]) -> str:
     counts = training.get("counts", {})
     sizes = [f"{counts['parameters']:,} parameters"] if "parameters" in counts else []
     if "tokens" in counts:
-        sizes += [f"{counts['tokens'] / 1e6:.1f}M tokens, {training['seconds'] / 60:.0f} minutes of training"]
+        gone_on = " from the weights of another" if said["settings"]["training"].get("start") else ""
+        sizes += [f"{counts['tokens'] / 1e6:.1f}M tokens, {training['seconds'] / 60:.0f} minutes of training{gone_on}"]
     what, by = ", ".join([*sizes, "one trained model"]), said["published_with"]
     machines = dict.fromkeys(
         f"{one.get('processor') or one.get('machine', 'an unknown machine')}, torch {one.get('torch', '?')}" for one in said["made_on"]

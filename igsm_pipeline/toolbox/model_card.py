@@ -277,6 +277,9 @@ def _training(facts: Facts) -> Iterator[str]:
     if facts.foreign:
         yield "The model was not trained here; its weights are those of the folder that the experiment names."
     else:
+        if facts.settings["training"].get("start"):
+            yield "It went on from the weights of another training (`training.start`); steps, tokens and seconds are those of this one alone."
+            yield ""
         rows = [(f"{name}.{field}", value) for name in ("model", "training", "shards") for field, value in facts.settings[name].items()]
         yield from _table(("setting", "value"), [*counts.items(), *(row for row in rows if row[1] is not None)])
     yield ""

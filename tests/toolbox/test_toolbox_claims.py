@@ -59,6 +59,16 @@ def test_claims_are_the_numbers_of_the_results_with_n_and_interval(tmp_path: Pat
     assert "on held-out problems: no V-probe." in claims(str(tmp_path / "settled"))
 
 
+def test_a_training_that_went_on_says_so(tmp_path: Path) -> None:
+    publish_made_up(tmp_path / "published")
+    assert "2 minutes of training, one" in claims(str(tmp_path / "published"))
+    path = tmp_path / "published" / PROVENANCE
+    said = json.loads(path.read_text())
+    said["settings"]["training"]["start"] = {"checkpoint": "0" * 64}
+    path.write_text(json.dumps(said))
+    assert "2 minutes of training from the weights of another, one" in claims(str(tmp_path / "published"))
+
+
 def test_a_page_gets_its_blocks_anew_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     publish_made_up(tmp_path / "published")
     monkeypatch.chdir(tmp_path)

@@ -74,6 +74,14 @@ def test_retries_come_at_their_rate_and_evenly_over_what_is_wrong(kind: str) -> 
             assert abs(here.sum() / (here & first).sum() - 1 / (1 - rate)) < 0.05
 
 
+def test_problems_that_differ_in_their_draw_alone_have_other_retries() -> None:
+    """Problems of one's own have no block: their row is their draw."""
+    same = np.repeat(problems(1, seed=2).records, 200)
+    same["draw"] = np.arange(200)
+    drawn = draw_retries(same, RetrySettings(rate=0.5))
+    assert len({tuple(drawn.of(row)) for row in range(200)}) > 50
+
+
 def test_a_problem_has_the_same_retries_in_any_company_and_others_under_another_seed() -> None:
     batch = problems(64, seed=4)
     settings = RetrySettings(rate=0.5, seed=1)

@@ -8,7 +8,7 @@ probability ``rate`` there is another one, and so on. Which parameters are wrong
 - ``miss``: any parameter that the problem names and that has not appeared in the solution, neither computed nor taken back.
 
 Ours: "any parameter" of ``retry`` is one of the structure (``existing`` in the queries' terms). Where no parameter is left, none is inserted. The
-draws of a problem depend on the seed and on its place in its stream of blocks alone; the problem itself does not change.
+draws of a problem depend on the seed and on its record's key (block, slot, draw) alone; the problem itself does not change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.problems.anatomy import MAX_LAYERS, MAX_WIDTH, existing_mask, locate_edges, lowest_bit, operand_mask, parent_mask, query_of
 from igsm_pipeline.problems.kernel import Int, Ints, Row, kernel
 from igsm_pipeline.problems.kernel import Words as State
-from igsm_pipeline.problems.law.random import pick_bit, start, unit
+from igsm_pipeline.problems.law.random import mix64, pick_bit, start, unit
 from igsm_pipeline.problems.record import Records
 from igsm_pipeline.problems.settings import RetrySettings
 
@@ -100,7 +100,8 @@ def _draw(records: Records, key: State, kind: Int, rate: float) -> tuple[Ints, I
     found, end = np.empty((64 + 8 * len(records), 3), np.int64), 0
     for i in range(len(records)):
         row = records[i]
-        start(state, key, np.int64(row["block"]) << 32 | np.int64(row["slot"]))
+        place = mix64(np.uint64(row["block"]) << np.uint64(32) | np.uint64(row["slot"]))
+        start(state, key, place ^ np.uint64(row["draw"]))
         num_edges = locate_edges(row["children"], first_edge)
         existing = existing_mask(row["widths"], num_edges)
         named, known, seen = named_mask(row, num_edges), np.int64(0), np.int64(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("trl", reason="trl==1.16.0 and datasets==5.2.0 are installed by hand")
+pytest.importorskip("trl", reason="trl is not installed: pip install -c constraints.txt 'igsm_pipeline[train]'")
 pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).parents[2]
 SMALL = CHECKOUT / "data/published/small"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from reference.empty_environment import bare_environment, install
 
 import igsm_pipeline
 from igsm_pipeline.cli import main
@@ -90,8 +91,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(igsm: Path, folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
     """One command of the installed package, in a folder outside any project."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("IGSM_", "DAGSTER_")) and name != "PYTHONPATH"}
-    return subprocess.run([igsm, *words], cwd=folder, env=environment | more, capture_output=True, text=True, check=False)
+    return subprocess.run([igsm, *words], cwd=folder, env=bare_environment() | more, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
@@ -112,23 +112,8 @@ def test_an_installed_package_runs_with_a_project_and_with_a_data_root_alone(ins
 @pytest.mark.slow
 def test_in_an_empty_environment_outside_the_checkout_problems_are_made_judged_and_played(tmp_path: Path) -> None:
     """Everything that the package rests on is installed by pip, with the pinned versions; nothing of the tests' environment is seen."""
-    source, python = tmp_path / "source", tmp_path / "env" / "bin" / "python"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(CHECKOUT / name, source)
-    shutil.copytree(CHECKOUT / "igsm_pipeline", source / "igsm_pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    venv.create(tmp_path / "env", with_pip=True, symlinks=True)
-    torch = next(line for line in (CHECKOUT / "constraints.txt").read_text().splitlines() if line.startswith("torch=="))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("IGSM_", "DAGSTER_")) and name != "PYTHONPATH"}
-    for words in ([torch], ["-c", str(CHECKOUT / "constraints.txt"), "."]):
-        done = subprocess.run(
-            [python, "-m", "pip", "install", "-q", *words], cwd=source, env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode and "No matching distribution" in done.stderr:
-            pytest.skip(f"pip finds no packages here: {done.stderr.splitlines()[-1]}")
-        assert done.returncode == 0, done.stderr[-3000:]
-    shutil.rmtree(source)
-    igsm, folder = tmp_path / "env" / "bin" / "igsm", tmp_path / "elsewhere"
+    environment, programs = bare_environment(), install(tmp_path)
+    igsm, folder = programs / "igsm", tmp_path / "elsewhere"
     folder.mkdir()
     made = call(igsm, folder, "generate", "--world", "mini", "--num", "5", "--out", "problems.jsonl")
     assert made.returncode == 0, made.stderr
@@ -150,7 +135,7 @@ def test_in_an_empty_environment_outside_the_checkout_problems_are_made_judged_a
 
 @pytest.mark.slow
 def test_an_installed_package_shows_its_pages(installed: Path, tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("IGSM_", "DAGSTER_")) and name != "PYTHONPATH"}
+    environment = bare_environment()
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         ports = [str(each.getsockname()[1]) for each in (one, two)]
     command = [installed, "ui", "--port", ports[0], "--mlflow-port", ports[1]]

@@ -30,7 +30,15 @@ from pydantic import Field, model_validator
 
 from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, did_you_mean
 from igsm_pipeline.experiments.folders import experiment_folders
-from igsm_pipeline.experiments.sections import BudgetSection, EvaluationSection, InterchangeSection, ProbesSection, ShardsSection
+from igsm_pipeline.experiments.sections import (
+    BudgetSection,
+    EvaluationSection,
+    InterchangeSection,
+    LlmEvaluationsSection,
+    ProbesSection,
+    ProblemsSection,
+    ShardsSection,
+)
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings, added_field
@@ -57,6 +65,8 @@ class ExperimentSettings(Settings):
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     probes: ProbesSection = Field(default_factory=ProbesSection)
     interchange: InterchangeSection = added_field(InterchangeSection(), description="interventions between twins")
+    problems: ProblemsSection = added_field(ProblemsSection(), description="problems of one's own")
+    llm_evaluations: LlmEvaluationsSection = added_field(LlmEvaluationsSection(), description="answers of other people's models")
     budget: BudgetSection = Field(default_factory=BudgetSection)
 
     @model_validator(mode="after")
@@ -64,6 +74,12 @@ class ExperimentSettings(Settings):
         for name, layers in (("probes.layers", self.probes.layers), ("interchange.layers", self.interchange.layers or ())):
             if self.model.path is None and max(layers, default=0) > self.model.layers:
                 raise ValueError(f"{name} must be layers of the model, 1 to {self.model.layers}, got {max(layers)}: correct the list")
+        return self
+
+    @model_validator(mode="after")
+    def _own_problems_are_not_drawn(self) -> Self:
+        if self.problems.source is not None and self.shards.streaming and self.model.path is None:
+            raise ValueError("shards.streaming must be false where problems.source names a file of problems, got true: set it to false")
         return self
 
     @model_validator(mode="after")
@@ -311,11 +327,9 @@ def _member(name: str, path: Path, archived: bool, values: Mapping[str, Any], ce
 
 
 def _anchor(values: dict[str, Any], folder: Path) -> None:
-    """Make relative paths of a world file, a foreign model or first weights relative to the experiment file's folder.
-
-    A built-in world has a name without a suffix.
-    """
-    for section, field in (("world", "source"), ("model", "path"), ("training", "start")):
+    """Make relative paths of files and folders relative to the experiment file's folder; a built-in world's name has no suffix."""
+    named_files = (("world", "source"), ("model", "path"), ("training", "start"), ("problems", "source"), ("llm_evaluations", "logs"))
+    for section, field in named_files:
         part = values.get(section)
         if not isinstance(part, dict):
             continue

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
+from igsm_pipeline.evaluations.settings import logs_hash
 from igsm_pipeline.experiments.slices import check_slice
+from igsm_pipeline.own_problems.settings import content_of_file
 from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
 from igsm_pipeline.problems.settings import NO_RETRIES, RetrySettings
 from igsm_pipeline.queries.settings import Candidates
@@ -26,6 +29,21 @@ class ShardsSection(Settings):
     streaming: bool = Field(False, description="make new problems throughout the training; nothing is kept on disk")
     seed: int = Field(0, ge=0, description="seed of the training problems")
     retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the training solutions")
+
+
+class ProblemsSection(Settings):
+    """Where the problems come from: drawn by the law, or read from a file of one's own."""
+
+    source: str | None = Field(
+        None,
+        min_length=1,
+        description="file of problems as `igsm verify` reads them, counted from the folder of the experiment file; every problem set is then taken"
+        " from it, by split and op; None: they are drawn",
+    )
+
+    def canonical(self) -> dict[str, object]:
+        """The hash of the file, its name left out; raises what ``content_of_file`` raises."""
+        return {} if self.source is None else {"content": content_of_file(Path(self.source))}
 
 
 class EvaluationSection(Settings):
@@ -107,6 +125,18 @@ class InterchangeSection(Settings):
         if layers is not None and (not layers or min(layers) < 0):
             raise ValueError("layers must name at least one, counted from 0, the embedding: correct the list, or leave it out for all")
         return None if layers is None else _distinct(layers, "layers")
+
+
+class LlmEvaluationsSection(Settings):
+    """Answers of other people's models, from logs of Inspect (``inspect eval igsm_pipeline/igsm``), told beside the member's own results."""
+
+    logs: str | None = Field(
+        None, min_length=1, description="folder of the logs, counted from the folder of the experiment file; None: none are read"
+    )
+
+    def canonical(self) -> dict[str, object]:
+        """The hash of what the logs hold, the folder's name left out; raises what ``logs_hash`` raises."""
+        return {} if self.logs is None else {"content": logs_hash(Path(self.logs))}
 
 
 class BudgetSection(Settings):

@@ -15,17 +15,22 @@ from igsm_pipeline.activations.stage import STAGE as ACTIVATION_CACHE
 from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.correlation.stage import STAGE as ERROR_CORRELATION
 from igsm_pipeline.errors import NotFound, did_you_mean
+from igsm_pipeline.evaluations.settings import LogSettings, logs_hash
+from igsm_pipeline.evaluations.stage import STAGE as LLM_EVALUATIONS
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
-from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN, slice_set
+from igsm_pipeline.experiments.problem_sets import INTERCHANGED, TRAIN, TWINS, problem_sets
+from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.stage import STAGE as GENERATIONS
 from igsm_pipeline.interventions.settings import InterchangeSettings
 from igsm_pipeline.interventions.stage import STAGE as INTERCHANGE
 from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
+from igsm_pipeline.own_problems.settings import OwnProblemSettings
+from igsm_pipeline.own_problems.stage import STAGE as OWN_PROBLEMS
 from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
 from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, TEXT_PROBES, V_PROBES
-from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.problems.settings import OWN
 from igsm_pipeline.problems.stage import STAGE as PROBLEM_SETS
 from igsm_pipeline.queries.settings import QuerySetSettings
 from igsm_pipeline.queries.stage import STAGE as PROBE_QUERIES
@@ -43,9 +48,6 @@ from igsm_pipeline.verification.settings import VerdictSettings
 from igsm_pipeline.verification.stage import STAGE as VERDICTS
 from igsm_pipeline.world.stage import STAGE as WORLD
 
-TRAIN = "train"
-OWN, TWINS = "interchange own", "interchange twins"
-"""Problem sets of the interchange: the same problems, as they were drawn and with another question."""
 CORRELATED: tuple[TaskName, ...] = ("nece", "can_next", "nece_next")
 """The tasks whose probes the error correlation uses."""
 
@@ -114,10 +116,18 @@ def wire_world(wiring: Wiring) -> None:
     wiring.add(WORLD, "world", wiring.settings.world, {})
 
 
+def wire_own_problems(wiring: Wiring) -> None:
+    """Add the problems of a file of one's own, if the experiment names one."""
+    source = wiring.settings.problems.source
+    if source is not None:
+        wiring.add(OWN_PROBLEMS, "own_problems", OwnProblemSettings.of(Path(source), wiring.settings.family), wiring.world)
+
+
 def wire_problem_sets(wiring: Wiring) -> None:
     """Add the training set, the sets that are solved during training, one set per evaluation slice, and one to train probes on."""
+    own = {Role(OWN): unit for unit in wiring.made.get(OWN_PROBLEMS.name, {}).values()}
     for name, settings in problem_sets(wiring.settings).items():
-        wiring.add(PROBLEM_SETS, name, settings, wiring.world)
+        wiring.add(PROBLEM_SETS, name, settings, {**wiring.world, **own})
 
 
 def wire_token_shards(wiring: Wiring) -> None:
@@ -289,8 +299,15 @@ def wire_interchange(wiring: Wiring) -> None:
     asked = wiring.settings.interchange
     if asked.pairs:
         inputs = {**wiring.world, Role("checkpoint"): wiring.model("trained")}
-        inputs |= {Role("problems", name.rpartition(" ")[2]): wiring.one(PROBLEM_SETS, name) for name in (OWN, TWINS)}
+        inputs |= {Role("problems", name.rpartition(" ")[2]): wiring.one(PROBLEM_SETS, name) for name in (INTERCHANGED, TWINS)}
         wiring.add(INTERCHANGE, "interchange", InterchangeSettings(**wiring.common, layers=asked.layers, seed=asked.seed), inputs)
+
+
+def wire_llm_evaluations(wiring: Wiring) -> None:
+    """Add the answers of other people's models, if the experiment names logs."""
+    logs = wiring.settings.llm_evaluations.logs
+    if logs is not None:
+        wiring.add(LLM_EVALUATIONS, "llm_evaluations", LogSettings(logs=logs, content=logs_hash(Path(logs))), {})
 
 
 def wire_report(wiring: Wiring) -> None:
@@ -301,6 +318,7 @@ def wire_report(wiring: Wiring) -> None:
 
 FLOW = {
     WORLD: wire_world,
+    OWN_PROBLEMS: wire_own_problems,
     PROBLEM_SETS: wire_problem_sets,
     TOKEN_SHARDS: wire_token_shards,
     CHECKPOINT: wire_checkpoint,
@@ -315,6 +333,7 @@ FLOW = {
     PROBE_SCORES: wire_probe_scores,
     ERROR_CORRELATION: wire_error_correlation,
     INTERCHANGE: wire_interchange,
+    LLM_EVALUATIONS: wire_llm_evaluations,
     REPORT: wire_report,
 }
 """Every stage with the function that adds its units, in the order of the data flow: the pipeline on one screen."""
@@ -351,30 +370,3 @@ def units_of(member: Member) -> list[Unit]:
     for wire in FLOW.values():
         wire(wiring)
     return wiring.units
-
-
-def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
-    """The problem sets of an experiment by name: ``train``, ``monitor``, ``monitor:SLICE``, the evaluation slices, ``probe_train``."""
-    evaluation, probes, family, shards = settings.evaluation, settings.probes, settings.family, settings.shards
-    sets = {}
-    trained = settings.model.path is None
-    if trained and not shards.streaming:
-        sets[TRAIN] = ProblemSetSettings(family=family, num_problems=shards.num_problems, seed=shards.seed)
-    if trained:
-        sets[MONITOR] = ProblemSetSettings(
-            family=family, balanced=True, split="test", num_problems=evaluation.monitor_per_op * family.op_max, seed=evaluation.seed, stream=MONITOR
-        )
-        for name in evaluation.monitor_slices:
-            watched = slice_set(name, evaluation.slices, family, num_problems=evaluation.monitor_per_op, per_op=1, seed=evaluation.seed)
-            sets[f"{MONITOR}:{name}"] = watched.model_copy(update={"stream": watched.stream.replace("evaluation", MONITOR)})
-    for name in dict.fromkeys((*evaluation.slices, *probes.slices)):
-        sets[name] = slice_set(
-            name, evaluation.slices, family, num_problems=evaluation.num_problems, per_op=evaluation.problems_per_op, seed=evaluation.seed
-        )
-    if probes.tasks:
-        sets[PROBE_TRAIN] = ProblemSetSettings(family=family, num_problems=probes.num_problems, seed=probes.seed, stream="probes")
-    if settings.interchange.pairs:
-        twin = {"family": family, "law": "exact", "op": family.op_max, "split": "test", "seed": settings.interchange.seed, "stream": "interchange"}
-        for name in (OWN, TWINS):
-            sets[name] = ProblemSetSettings(**twin, num_problems=settings.interchange.pairs, reask=name == TWINS)
-    return sets

@@ -8,16 +8,24 @@ import tempfile
 from bisect import bisect_left
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from igsm_pipeline.costs import tokens_per_problem
 from igsm_pipeline.errors import BadSettings, StageFailed, StoreError
+from igsm_pipeline.evaluations.settings import log_files
+from igsm_pipeline.evaluations.write import read_folder
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
+from igsm_pipeline.experiments.problem_sets import TRAIN, problem_sets
 from igsm_pipeline.experiments.slices import MONITOR
+from igsm_pipeline.own_problems.settings import OwnProblemSettings
 from igsm_pipeline.planning.estimates import check_budget, estimate_stages
-from igsm_pipeline.planning.flow import TRAIN, problem_sets
 from igsm_pipeline.planning.planner import Plan
 from igsm_pipeline.problems.settings import NO_RETRIES, ProblemSetSettings
 from igsm_pipeline.store import Store
+
+if TYPE_CHECKING:
+    from igsm_pipeline.problems.record import ProblemBatch, Records
+    from igsm_pipeline.world import World
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 LOOKED_AT = 16
@@ -32,7 +40,7 @@ def check_plan(plan: Plan, store: Store) -> None:
     Raises:
         BadSettings: the disk budget or the disk is too small, the device does not exist, a problem set cannot have any problem, or nothing fits into
             ``shards.window`` or ``evaluation.max_tokens``.
-        BadWorld, BadInput: the world's names do not fit the tokens.
+        BadWorld, BadInput: the world's names do not fit the tokens, or a log of another model's answers cannot be read.
         StoreError: the store cannot be written.
     """
     if not plan.stale:
@@ -50,6 +58,8 @@ def check_plan(plan: Plan, store: Store) -> None:
         table = build_table(settings.world.load(), settings.family.modulus, settings.tokens, own)
         if own is None and settings.training.start is not None:
             check_start(settings, table.size)
+    if "llm_evaluations" in plan.stale_stages:
+        read_folder(log_files(Path(str(plan.member.settings.llm_evaluations.logs))))
     if "problem_sets" in plan.stale_stages:
         check_sets(plan.member)
     if {"token_shards", "checkpoint"} & set(plan.stale_stages):
@@ -74,7 +84,12 @@ def check_sets(member: Member) -> None:
 
     Raises:
         BadSettings: the law finds no problem of the set's op and split; names the setting that asks for it and the largest op that can be had.
+            Or a file of one's own holds none.
+        BadInput: a row of a file of one's own is no problem of this experiment.
     """
+    if member.settings.problems.source is not None:
+        _check_own(member)
+        return
     for name, asked in _drawn_sets(member.settings).items():
         if not _has_problems(asked.model_dump_json()):
             op, ip_max = asked.op or asked.family.op_max, asked.family.ip_max
@@ -84,6 +99,22 @@ def check_sets(member: Member) -> None:
                 f"must ask for problems that there are; family.ip_max {ip_max} leaves the {asked.split} split hardly any of that op",
                 f"op {op}",
                 f"ask for op {smaller} at most, or raise family.ip_max" if smaller else "raise family.ip_max",
+            )
+
+
+def _check_own(member: Member) -> None:
+    """Refuse a set of which the file of one's own holds no problem."""
+    from igsm_pipeline.problems.chosen import wanted  # noqa: PLC0415  (the compiler)
+
+    settings, world = member.settings, member.settings.world.load()
+    for name, asked in problem_sets(settings).items():
+        if not len(_first_problems(asked, settings, world)):
+            of_slice = name in settings.evaluation.slices or name in settings.probes.slices or name.startswith(f"{MONITOR}:")
+            raise BadSettings(
+                f"{member.path}: {_field_of(name, settings) if of_slice else 'problems.source'}",
+                "must ask for problems that the file of problems.source has",
+                f"none of {wanted(asked)} for the set {name}",
+                "add rows, or leave the slice out" if of_slice else "add rows",
             )
 
 
@@ -131,8 +162,7 @@ def check_room(member: Member) -> None:
 @lru_cache(maxsize=16)
 def _document_lengths(described: str, names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
     """Problem set -> tokens of the shortest and of the longest of its first problems, from the start of the prompt to the end of text."""
-    from igsm_pipeline.problems import generate  # noqa: PLC0415  (the compiler)
-    from igsm_pipeline.tokens import build_table, emit  # noqa: PLC0415
+    from igsm_pipeline.tokens import build_table, emit  # noqa: PLC0415  (the compiler)
     from igsm_pipeline.tokens.retries import with_retries  # noqa: PLC0415
 
     settings = ExperimentSettings.model_validate_json(described)
@@ -140,11 +170,30 @@ def _document_lengths(described: str, names: tuple[str, ...]) -> dict[str, tuple
     table, sets = build_table(world, family.modulus, settings.tokens, Path(own) if own is not None else None), _drawn_sets(settings)
     found = {}
     for name in names:
-        batch = next(generate(_first_of(sets[name]), world))
+        batch = _first_problems(sets[name], settings, world)
         retry = settings.shards.retry if name == TRAIN else NO_RETRIES
         lengths = with_retries(emit(batch, table, family.format), batch, table, retry).lengths + 1
         found[name] = int(lengths.min()), int(lengths.max())
     return found
+
+
+def _first_problems(asked: ProblemSetSettings, settings: ExperimentSettings, world: World) -> ProblemBatch:
+    """The first problems of a set, at most ``LOOKED_AT``; of a file of one's own there may be none."""
+    from igsm_pipeline.problems import ProblemBatch, generate  # noqa: PLC0415  (the compiler)
+    from igsm_pipeline.problems.chosen import choose  # noqa: PLC0415
+
+    if settings.problems.source is None:
+        return next(generate(_first_of(asked), world))
+    own = OwnProblemSettings.of(Path(settings.problems.source), settings.family)
+    return ProblemBatch(choose(_own_records(own.model_dump_json(), world), _first_of(asked)), world, settings.family.modulus)
+
+
+@lru_cache(maxsize=4)
+def _own_records(described: str, world: World) -> Records:
+    """All problems of a file of one's own."""
+    from igsm_pipeline.own_problems.write import read_split_rows  # noqa: PLC0415  (the compiler)
+
+    return read_split_rows(OwnProblemSettings.model_validate_json(described), world).records
 
 
 def _drawn_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:

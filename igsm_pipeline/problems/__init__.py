@@ -1,10 +1,11 @@
 """Problems: what one is, how it is drawn, what many are like.
 
 - ``problem``: a problem as people think of it: items, statements, a query.
-- ``record``: many problems as arrays; ``anatomy``: what the ids in them stand for, as kernels.
+- ``record``: many problems as arrays; ``anatomy``: what the ids in them stand for, as kernels; ``encoding``: a problem as such a row.
 - ``calculation``: a solution as a list of small steps over symbols.
 - ``law/``: how problems are drawn. ``describe/``: what drawn problems are like.
 - ``settings``: a family and a problem set; ``files``: problem sets as Parquet; ``write``: the stage; ``workers``: files by several processes.
+- ``chosen``: problem sets that are taken from one's own problems.
 - ``kernel``: the decorator that compiles, and its types.
 - ``stage``: the stage as declared; ``checks``: what must hold of its units.
 

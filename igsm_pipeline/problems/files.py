@@ -69,8 +69,12 @@ def problem_files(folder: Path) -> list[Path]:
 
 def read_problems(folder: Path, world: World, modulus: int) -> ProblemBatch:
     """A whole problem set in memory (about 0.6 kB a problem)."""
-    records = np.concatenate([from_table(pq.read_table(path)) for path in problem_files(folder)])
-    return ProblemBatch(records, world, modulus)
+    return ProblemBatch(read_records(folder), world, modulus)
+
+
+def read_records(folder: Path) -> Records:
+    """All records of a problem set; raises what ``problem_files`` and ``from_table`` raise."""
+    return np.concatenate([from_table(pq.read_table(path)) for path in problem_files(folder)])
 
 
 def _fields() -> dict[str, Any]:

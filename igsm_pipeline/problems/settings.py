@@ -12,6 +12,8 @@ from igsm_pipeline.settings import Settings
 
 MAX_IP, MAX_OP = 39, 52
 LEAST_FIT = 1e-3
+OWN = "own_problems"
+"""As an input of a problem set: the problems of one's own that it is taken from."""
 
 
 def fit_chance(s: int, ip_max: int) -> float:

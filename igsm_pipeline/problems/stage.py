@@ -63,7 +63,7 @@ STAGE = Stage(
     group="data",
     kinds=("numba", "parquet"),
     words="iGSM problems by the paper's law: the training set, one set per evaluation slice, one to train probes on; split by solution template.",
-    reads=(Read("world"),),
+    reads=(Read("world"), Read("own_problems")),
     tables=(PROBLEMS,),
     checks=(
         Check("op_histogram", "Ops are those asked for, in every file of every set.", "igsm_pipeline.problems.checks:op_histogram"),

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from igsm_pipeline.problems.chosen import choose_from
 from igsm_pipeline.problems.files import from_table, problem_files, to_table, write_parquet
 from igsm_pipeline.problems.law.blocks import BlockMaker
 from igsm_pipeline.problems.law.split import TEST_BINS, TRAIN_BINS
 from igsm_pipeline.problems.record import RECORD, Records
-from igsm_pipeline.problems.settings import ProblemSetSettings
+from igsm_pipeline.problems.settings import OWN, ProblemSetSettings
 from igsm_pipeline.problems.workers import write_files
 from igsm_pipeline.store import Writing, remove_leftovers, write_atomically
 from igsm_pipeline.world import World, load_world
@@ -28,7 +29,7 @@ def write_problem_set(settings: ProblemSetSettings, inputs: Mapping[str, Path], 
 
     Args:
         settings: what to draw.
-        inputs: ``world``.
+        inputs: ``world``, and ``own_problems`` if the problems are taken from a file of one's own.
         writing: the unit being written.
         workers: processes; the files do not depend on it.
 
@@ -36,6 +37,11 @@ def write_problem_set(settings: ProblemSetSettings, inputs: Mapping[str, Path], 
         StageFailed: the split or the family holds no such problem.
         TransientFault: a worker was killed.
     """
+    if OWN in inputs:
+        records = choose_from(inputs[OWN], settings)
+        write_parquet(to_table(records), problem_file(writing.folder, 0))
+        _summarise(writing, len(records))
+        return
     world = load_world(inputs["world"])
     per_file = settings.block_size * BLOCKS_PER_FILE
     num_files = -(-settings.num_problems // per_file)
@@ -46,9 +52,14 @@ def write_problem_set(settings: ProblemSetSettings, inputs: Mapping[str, Path], 
     with tqdm(total=settings.num_problems, initial=done, desc=f"problems {settings.stream}", unit="problem", unit_scale=True) as bar:
         for written in write_files(write, missing, workers):
             bar.update(written)
+    _summarise(writing, settings.num_problems)
+
+
+def _summarise(writing: Writing, number: int) -> None:
+    """Write ``summary.json`` and the counts of a set of so many problems."""
     summary = summarise(from_table(pq.read_table(path)) for path in problem_files(writing.folder))
     write_atomically(writing.folder / "summary.json", json.dumps(summary, indent=1).encode())
-    writing.counts["problems"] = settings.num_problems
+    writing.counts["problems"] = number
     writing.counts["train_template_share"] = round(float(summary["train_template_share"]), 6)  # type: ignore[arg-type]
 
 

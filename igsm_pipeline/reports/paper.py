@@ -36,6 +36,12 @@ FIGURE_7A_MAJORITY_MED_PQ: Mapping[str, Mapping[str, float]] = {
 }
 """Accuracy of the majority guess, candidate set ``all``."""
 
+FIGURES_2_15 = (
+    "The paper's figures 2 and 15 ask GPT-4-turbo and GPT-4o with 5 examples, arithmetic mod 5, and judge the final answer alone:"
+    " near chance from 9 and from 11 operations on."
+)
+"""Source: arXiv:2407.20311, figures 2 and 15, in words."""
+
 PAPER_MODEL = "12 layers, 124 million weights, problems of up to 15 operations"
 """The model behind the med families' values (GPT2-12-12, app. F)."""
 _BEYOND = {"med": ("op=20", "op=21", "op=22", "op=23"), "hard": ("op=28", "op=29", "op=30", "op=31", "op=32")}

@@ -134,6 +134,11 @@ class Results:
         return [row for source in self.findings.of("interchange") for row in source.tables("interchange")]
 
     @cached_property
+    def llm_shares(self) -> list[Row]:
+        """What other people's models solve: one row per model, style, shots, modulus, measure and number of operations (null: all)."""
+        return [row for source in self.findings.of("llm_evaluations") for row in source.tables("by_op")]
+
+    @cached_property
     def beyond(self) -> list[str]:
         """Slices with more operations than any training problem, shortest first."""
         found = {row["slice"]: row["op"] for row in self.verdicts if row["slice"] not in ("reask", "by_op") and row["op"] > self.op_max > 0}

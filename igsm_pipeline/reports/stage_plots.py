@@ -11,6 +11,7 @@ import numpy as np
 from igsm_pipeline.intervals.share import share
 from igsm_pipeline.problems.checks import repeats_by_set
 from igsm_pipeline.problems.describe.op_law import op_law
+from igsm_pipeline.problems.settings import OWN
 from igsm_pipeline.reports import figures as drawn
 from igsm_pipeline.reports import paper_rows
 from igsm_pipeline.reports.data_figures import bins_by_split, fill_histogram, ops_against_law, ops_of_shards, runs_against_chance
@@ -31,7 +32,7 @@ def problem_sets(run: StageUnits) -> dict[str, Figure]:
         counts[unit.name] = {op: number for op, number in enumerate(summary["op_histogram"]) if number}
         if not unit.settings["reask"]:
             bins[unit.name] = summary["template_bins"]
-        if unit.settings["law"] == "range" and unit.name == "train":
+        if unit.settings["law"] == "range" and unit.name == "train" and OWN not in unit.inputs:
             law = op_law(unit.settings["family"]["op_law"], unit.settings["family"]["op_max"], balanced=unit.settings["balanced"])
             figures["ops of the training set against the law"] = ops_against_law(counts[unit.name], law)
             figures["runs of one op in the training set"] = runs_against_chance(np.array(table_column(run, index, "op")))

@@ -94,7 +94,13 @@ class Published:
         return self._part(f"{RESULTS}/{name}.parquet", "table")
 
     def slice_settings(self, name: str) -> ProblemSetSettings:
-        """The problem set of a slice that it was evaluated on; drawing it again gives the same problems in the same order."""
+        """The problem set of a slice that it was evaluated on; drawing it again gives the same problems in the same order.
+
+        Raises:
+            NotFound: it was evaluated on problems of somebody's own, which are not drawn.
+        """
+        if self.provenance["settings"].get("problems"):
+            raise NotFound(f"{self.folder} was evaluated on problems of a file (problems.source), which it does not hold: ask whoever published it")
         asked = self.evaluation
         return slice_set(name, asked.slices, self.family, num_problems=asked.num_problems, per_op=asked.problems_per_op, seed=asked.seed)
 

@@ -27,12 +27,15 @@ from safetensors.numpy import load_file
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.generations.write import generations_table
 from igsm_pipeline.model.decoding import Completions
+from igsm_pipeline.own_problems.settings import OwnProblemSettings
+from igsm_pipeline.own_problems.write import write_own_problems
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.planner import find_unit
-from igsm_pipeline.problems import read_problems
+from igsm_pipeline.problems import FamilySettings, read_problems
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.running.runner import run_units
 from igsm_pipeline.store import Store, Writing
+from igsm_pipeline.text import document
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.verification.settings import VerdictSettings
 from igsm_pipeline.verification.write import write_verdicts
@@ -169,6 +172,19 @@ def judged_completions(toy: Any, folder: Path) -> Path:
     return folder / "verdicts"
 
 
+def rows_of_ones_own(toy: Any, folder: Path) -> Path:
+    """The problems of a set as rows of a file, every second one with its solution, read again."""
+    inputs = {"world": toy.one("world", "world")}
+    batch = read_problems(toy.one("problem_sets", "op<=max"), load_world(inputs["world"]), 5)
+    texts = [document(problem, "pq") for problem in batch]
+    rows = [{"problem": text.prompt, "solution": text.solution if number % 2 else None} for number, text in enumerate(texts)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "own_problems").mkdir()
+    family = FamilySettings(op_max=3, ip_max=4, modulus=5, split_by="problem")
+    write_own_problems(OwnProblemSettings.of(folder / "rows.jsonl", family), inputs, Writing(folder / "own_problems", False))
+    return folder / "own_problems"
+
+
 def compare(new: Mapping[str, Row]) -> None:
     """Hold new rows beside the table; with IGSM_WRITE_GOLDEN put them into it, unless a stage changed under its old version."""
     old = json.loads(TABLE.read_text()) if TABLE.exists() else {}
@@ -182,11 +198,13 @@ def compare(new: Mapping[str, Row]) -> None:
 
 def test_every_stage_has_a_row_and_its_version_is_the_one_there() -> None:
     compare({stage: {"version": STAGES[stage].version} for stage in VERSION_ONLY})
-    assert {*DATA_STAGES, "verdicts", *TORCH, *VERSION_ONLY} == set(STAGES), "tests/golden must know every stage"
+    assert {*DATA_STAGES, "own_problems", "llm_evaluations", "verdicts", *TORCH, *VERSION_ONLY} == set(STAGES), "tests/golden must know every stage"
 
 
 def test_the_data_of_a_toy_member_are_those_of_the_table(toy: Any, tmp_path: Path) -> None:
     new = {stage: {"version": STAGES[stage].version, **exact(toy(stage))} for stage in DATA_STAGES}
+    new["llm_evaluations"] = {"version": STAGES["llm_evaluations"].version, **exact(toy("llm_evaluations"))}
+    new["own_problems"] = {"version": STAGES["own_problems"].version, **exact([rows_of_ones_own(toy, tmp_path)])}
     new["verdicts"] = {"version": STAGES["verdicts"].version, **exact([judged_completions(toy, tmp_path)])}
     compare(new)
 

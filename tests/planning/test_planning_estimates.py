@@ -18,8 +18,9 @@ from igsm_pipeline.cli import main
 from igsm_pipeline.costs import DECODING, FORWARD, PROBING, TRAINING, parameters_of
 from igsm_pipeline.errors import BadSettings, BadWorld, NotFound, StoreError
 from igsm_pipeline.experiments import find_member, load_members
+from igsm_pipeline.experiments.problem_sets import problem_sets
 from igsm_pipeline.planning.estimates import FARTHEST, SURE, disk_of, estimate, estimate_stages, gigabytes
-from igsm_pipeline.planning.flow import STAGES, problem_sets, units_of
+from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.measuring import measure_speeds
 from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.planning.preflight import check_plan, check_writable

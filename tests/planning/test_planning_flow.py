@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from reference.inspect_logs import write_example
 from reference.tiny_experiment import MEMBER
 
 from igsm_pipeline.experiments import find_member, load_members
@@ -17,7 +18,7 @@ from igsm_pipeline.store import Store
 
 
 def read_by_members() -> dict[str, set[str]]:
-    """Stage -> the stages that its units read, over every built-in member."""
+    """Stage -> the stages that its units read, over every built-in member, and one that names problems and logs of its own."""
     found: dict[str, set[str]] = {name: set() for name in STAGES}
     for member in load_members().values():
         for unit in units_of(member):
@@ -28,6 +29,9 @@ def read_by_members() -> dict[str, set[str]]:
 def test_the_arrows_of_every_asset_are_what_the_planner_reads_for_every_built_in_member(home: Path) -> None:
     from igsm_pipeline.defs.graph.assets import ASSETS  # noqa: PLC0415  (dagster)
 
+    (home / "experiments" / "rows.jsonl").touch()  # a plan asks for its hash alone
+    write_example(home / "experiments" / "logs")
+    (home / "experiments" / "owned.yaml").write_text("base: mini\nproblems: {source: rows.jsonl}\nllm_evaluations: {logs: logs}\n")
     read = read_by_members()
     arrows = {asset.key.to_user_string(): {key.to_user_string() for key in asset.dependency_keys} for asset in ASSETS}
     assert {name: arrows[name] for name in STAGES} == read

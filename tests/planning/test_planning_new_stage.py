@@ -41,7 +41,7 @@ def test_a_new_stage_takes_four_files_and_is_planned_run_judged_and_has_its_tabl
     stages = ("world", "problem_sets", "problem_sizes")
     run_in(tmp_path, "-m", "igsm_pipeline.running", "run", "few", *(word for stage in stages for word in ("--stage", stage)))
     found = json.loads(run_in(tmp_path, "-c", LOOK))
-    assert found["stages"] == ["world", "problem_sets", "problem_sizes", "token_shards"]
+    assert found["stages"] == ["world", "own_problems", "problem_sets", "problem_sizes"]
     assert {"train", "op<=max", "probe_train"} <= set(found["names"])
     assert sum(row["problems"] for row in found["rows"]) == 8
     assert all(row["statements"] >= 1 for row in found["rows"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from reference.inspect_logs import write_example
 
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import STAGES, units_of
@@ -14,6 +15,8 @@ from igsm_pipeline.running.runner import run_units
 from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.store import Store
 
+LOGS = "inspect logs"
+"""A folder beside the experiment file."""
 DATA_STAGES = ("world", "problem_sets", "token_shards", "probe_queries")
 
 
@@ -35,12 +38,15 @@ def few_problems(number: int, **family: Any) -> dict[str, Any]:
             "slices": ["op<=max", "reask"],
         },
         "interchange": {"pairs": number},
+        "llm_evaluations": {"logs": LOGS},
     }
 
 
 def write_few(home: Path, experiment: dict[str, Any]) -> None:
-    """Give a data root the experiment ``few``."""
+    """Give a data root the experiment ``few``, and the logs that it names if there are none."""
     (home / "experiments").mkdir(parents=True, exist_ok=True)
+    if experiment.get("llm_evaluations") == {"logs": LOGS} and not (home / "experiments" / LOGS).exists():
+        write_example(home / "experiments" / LOGS)
     (home / "experiments" / "few.yaml").write_text(yaml.safe_dump(experiment))
 
 

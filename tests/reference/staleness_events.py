@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reference.inspect_logs import write_example
+
 import igsm_pipeline
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import units_of
@@ -28,6 +30,7 @@ training: {num_steps: 2, batch_windows: 4, warmup_steps: 1, precision: fp32, acc
 evaluation: {slices: ["op<=max"], num_problems: 8, monitor_per_op: 4, max_tokens: 160}
 probes: {tasks: [nece], slices: ["op<=max"], num_problems: 32, num_steps: 2, batch_problems: 8, per_problem: 4}
 interchange: {pairs: 8}
+llm_evaluations: {logs: inspect logs}
 """
 AFTER_TRAINING = (
     "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "interchange",
@@ -61,6 +64,8 @@ def declare(home: Path, **changes: str) -> None:
     lines = {line.split(":")[0]: line for line in TOY.strip().splitlines()}
     lines |= {section: f"{section}: {value}" for section, value in changes.items()}
     (home / "experiments").mkdir(parents=True, exist_ok=True)
+    if not (home / "experiments" / "inspect logs").exists():
+        write_example(home / "experiments" / "inspect logs")
     (home / "experiments" / f"{MEMBER}.yaml").write_text("\n".join(lines.values()) + "\n")
 
 

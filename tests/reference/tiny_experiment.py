@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from reference.inspect_logs import write_example
+
 MEMBER, SIBLING = "tiny.s0", "tiny.s1"
 EXPERIMENT = """
 title: every stage in seconds
@@ -14,6 +16,7 @@ training: {num_steps: 12, batch_windows: 8, warmup_steps: 2, checkpoint_every_st
 evaluation: {num_problems: 24, problems_per_op: 8, monitor_per_op: 4, max_tokens: 160, slices: ["op<=max", "op=max", "op=max+1", reask, by_op]}
 probes: {num_problems: 60, num_steps: 3, batch_problems: 8, held_out: 6, slices: ["op<=max"]}
 interchange: {pairs: 16}
+llm_evaluations: {logs: inspect logs}
 grid: {training.seed: {s0: 0, s1: 1}}
 """
 
@@ -22,4 +25,5 @@ def write_experiment(home: Path) -> Path:
     """Give a data root the tiny experiment."""
     (home / "experiments").mkdir(parents=True, exist_ok=True)
     (home / "experiments" / "tiny.yaml").write_text(EXPERIMENT)
+    write_example(home / "experiments" / "inspect logs")
     return home

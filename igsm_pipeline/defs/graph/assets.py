@@ -1,9 +1,9 @@
 """The asset graph: one asset per stage, made from the stages' declarations, one partition per experiment member.
 
-    data    world -> problem_sets -> token_shards
+    data    world -> (own_problems ->) problem_sets -> token_shards
     model   checkpoint -> generations -> verdicts, registered_model
-    mind    control, probe_queries -> activation_cache -> linear_probes, v_probes -> probe_scores, error_correlation
-    result  report, catalog
+    mind    control, probe_queries -> activation_cache -> linear_probes, v_probes -> probe_scores, error_correlation, interchange
+    result  llm_evaluations, report, catalog
 
 Every asset does the same: it brings its stage of the member up to date in a child process, checks it, and reports the result. Its arrows are the
 stage's declared reads. Faults that may disappear are retried (``defs.graph.retries``); a refusal ends the run at once.

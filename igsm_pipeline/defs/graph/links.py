@@ -18,6 +18,7 @@ REPORT_PATH = "/report"
 _KNOWING = "what-does-it-know-and-is-that-the-model-or-the-probe"
 SECTIONS: Mapping[str, str] = {
     "world": "the-problems",
+    "own_problems": "the-problems",
     "problem_sets": "the-problems",
     "token_shards": "the-problems",
     "checkpoint": "how-it-learned",
@@ -32,6 +33,7 @@ SECTIONS: Mapping[str, str] = {
     "probe_scores": _KNOWING,
     "error_correlation": "do-mistakes-show-first",
     "interchange": "does-it-use-what-it-knows",
+    "llm_evaluations": "how-do-other-models-do",
 }
 """Stage -> the anchor of its section; a stage that is not listed links to the top."""
 

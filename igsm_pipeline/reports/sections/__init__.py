@@ -7,6 +7,7 @@ knowing.py     what does it know, and is that the model or the probe
 mistakes.py    do mistakes show first
 network.py     where in the network
 using.py       does it use what it knows
+other_models.py  how other people's models do
 examples.py    problems worked through
 background.py  how it learned, the problems, what is missing, where the numbers come from
 """

@@ -9,28 +9,39 @@ import pytest
 from reference.empty_environment import CHECKOUT, bare_environment, install
 
 INSPECT = """
+from pathlib import Path
+
 import igsm_pipeline.llm.gym, inspect_ai, reasoning_gym
 from igsm_pipeline.evaluations.logs import answers, read_log
 from igsm_pipeline.llm.task import igsm
+from inspect_ai.model import ModelOutput, ModelUsage, get_model
+
+def say(messages, tools, tool_choice, config):
+    output = ModelOutput.from_content("mock", "It is 3")
+    output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)  # else Inspect loads a tokenizer to count them
+    return output
 
 assert len(reasoning_gym.create_dataset("igsm", op=2, size=2, seed=1)) == 2
-inspect_ai.eval(igsm(ops="2", n=3, shots=1), model="mockllm/model", log_dir="logs", display="none")
-from pathlib import Path
+inspect_ai.eval(igsm(ops="2", n=3, shots=1), model=get_model("mockllm/model", custom_outputs=say, memoize=False), log_dir="logs", display="none")
 (log,) = Path("logs").glob("*.eval")
 assert [row["op"] for row in answers(read_log(log))] == [2, 2, 2]
 """
 TRAIN = """
 import datasets, trl
+import igsm_pipeline as igsm
 from igsm_pipeline.verification import reward_function
 
-assert trl.GRPOTrainer and datasets.Dataset.from_dict({"a": [1]}).num_rows == 1
-assert reward_function("correct", world="mini", modulus=5)(prompts=["nothing"], completions=["nothing"]) == [0.0]
+problem = igsm.generate(1, world="mini", op=2, seed=3)[0]
+text = igsm.document(problem, "pq")
+score = reward_function("correct", world="mini", modulus=problem.modulus)
+assert trl.GRPOTrainer and datasets.Dataset.from_dict({"prompt": [text.prompt]}).num_rows == 1
+assert score(prompts=[text.prompt] * 2, completions=[text.solution + text.answer, "nothing"]) == [1.0, 0.0]
 """
 INTERP = """
-import nnsight, transformer_lens
+from nnsight import TransformersModel
 from transformer_lens.model_bridge import TransformerBridge
 
-assert nnsight.NNsight and TransformerBridge
+assert TransformersModel and TransformerBridge
 """
 USES = {"llm": INSPECT, "train": TRAIN, "interp": INTERP}
 

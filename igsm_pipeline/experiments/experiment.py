@@ -34,10 +34,12 @@ from igsm_pipeline.experiments.sections import (
     BudgetSection,
     EvaluationSection,
     InterchangeSection,
+    KnowledgeSection,
     LlmEvaluationsSection,
     ProbesSection,
     ProblemsSection,
     ShardsSection,
+    SteeringSection,
 )
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
@@ -64,10 +66,19 @@ class ExperimentSettings(Settings):
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     evaluation: EvaluationSection = Field(default_factory=EvaluationSection)
     probes: ProbesSection = Field(default_factory=ProbesSection)
+    knowledge: KnowledgeSection = added_field(KnowledgeSection(), description="controls of V-probes")
     interchange: InterchangeSection = added_field(InterchangeSection(), description="interventions between twins")
     problems: ProblemsSection = added_field(ProblemsSection(), description="problems of one's own")
     llm_evaluations: LlmEvaluationsSection = added_field(LlmEvaluationsSection(), description="answers of other people's models")
+    steering: SteeringSection = added_field(SteeringSection(), description="pushes along a probe's direction")
     budget: BudgetSection = Field(default_factory=BudgetSection)
+
+    @model_validator(mode="after")
+    def _pushes_have_layers_behind_them(self) -> Self:
+        last = max(self.steering.layers or (), default=0)
+        if self.model.path is None and last >= self.model.layers:
+            raise ValueError(f"steering.layers must be below the model's last layer, {self.model.layers}, got {last}: correct the list")
+        return self
 
     @model_validator(mode="after")
     def _layers_exist(self) -> Self:

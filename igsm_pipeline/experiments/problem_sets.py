@@ -9,6 +9,8 @@ from igsm_pipeline.problems.settings import ProblemSetSettings
 TRAIN = "train"
 INTERCHANGED, TWINS = "interchange own", "interchange twins"
 """Problem sets of the interchange: the same problems, as they were drawn and with another question."""
+STEERED = "steering"
+"""Problem set whose states are pushed."""
 
 
 def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
@@ -35,4 +37,9 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
         twin = {"family": family, "law": "exact", "op": family.op_max, "split": "test", "seed": settings.interchange.seed, "stream": "interchange"}
         for name in (INTERCHANGED, TWINS):
             sets[name] = ProblemSetSettings(**twin, num_problems=settings.interchange.pairs, reask=name == TWINS)
+    if settings.steering.problems and "nece" in probes.tasks:
+        asked = settings.steering
+        sets[STEERED] = ProblemSetSettings(
+            family=family, law="exact", op=family.op_max, split="test", num_problems=asked.problems, seed=asked.seed, stream=STEERED
+        )
     return sets

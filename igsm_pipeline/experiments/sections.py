@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from igsm_pipeline.evaluations.settings import logs_hash
 from igsm_pipeline.experiments.slices import check_slice
+from igsm_pipeline.interventions.settings import STRENGTHS
+from igsm_pipeline.knowledge.settings import Control
 from igsm_pipeline.own_problems.settings import content_of_file
 from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
 from igsm_pipeline.problems.settings import NO_RETRIES, RetrySettings
@@ -109,6 +111,20 @@ class ProbesSection(Settings):
         return self
 
 
+class KnowledgeSection(Settings):
+    """Which controls say whether what V-probes read is the model's, and what is claimed to come of it. Each control trains a V-probe per task."""
+
+    controls: tuple[Control, ...] = Field(
+        (), description="control_task, no_layers, permuted; none: V-probes stand beside random weights and the text only"
+    )
+    claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
+
+    @field_validator("controls")
+    @classmethod
+    def _controls_differ(cls, controls: tuple[Control, ...]) -> tuple[Control, ...]:
+        return _distinct(controls, "controls")
+
+
 class InterchangeSection(Settings):
     """Whether states are exchanged between problems that differ in their question only, and what is claimed to come of it."""
 
@@ -137,6 +153,26 @@ class LlmEvaluationsSection(Settings):
     def canonical(self) -> dict[str, object]:
         """The hash of what the logs hold, the folder's name left out; raises what ``logs_hash`` raises."""
         return {} if self.logs is None else {"content": logs_hash(Path(self.logs))}
+
+
+class SteeringSection(Settings):
+    """Whether states are pushed along the direction in which a V-probe of nece believes a parameter needed, and what is claimed to come of it."""
+
+    problems: int = Field(0, ge=0, description="problems of op_max whose states are pushed; 0, or where nece is not probed: none")
+    layers: tuple[int, ...] | None = Field(None, description="layers whose output is pushed; 0 is the embedding; None: all but the last")
+    strengths: tuple[float, ...] = Field(STRENGTHS, min_length=1, description="sizes of the push, as shares of the norm of the text's states")
+    seed: int = Field(0, ge=0, description="seed of the problems, of the parameters and of the random directions")
+    claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
+
+    @model_validator(mode="after")
+    def _values_differ(self) -> Self:
+        if min(self.strengths) < 0:
+            raise ValueError("strengths are shares of a norm, none below 0: correct the list")
+        _distinct(self.strengths, "strengths")
+        if self.layers is not None and (not self.layers or min(self.layers) < 0):
+            raise ValueError("layers must name at least one, counted from 0, the embedding: correct the list, or leave it out for all")
+        _distinct(self.layers or (), "layers")
+        return self
 
 
 class BudgetSection(Settings):

@@ -58,8 +58,13 @@ class Exchanged:
 
 
 @dataclass(frozen=True)
-class _Plans:
-    """Twins whose names begin with the same tokens, these read with the prompt; token ids, (pairs, ...)."""
+class Plans:
+    """Twins whose names begin with the same tokens, these read with the prompt; token ids, (pairs, ...).
+
+    Attributes:
+        twins: the prompts, up to the first token in which the names differ.
+        mine, theirs: that token of the one name and of the other, (pairs,).
+    """
 
     twins: Twins
     mine: Tensor
@@ -86,24 +91,34 @@ def interchange(
         return [_exchange(model, plans, layers, places, seed) for plans in _plans(model, twins, stop)]
 
 
-def _plans(model: PreTrainedModel, twins: Twins, stop: int) -> Iterator[_Plans]:
-    """What the model names first for both twins, grouped by how many tokens the two names share at their beginning."""
-    mine, theirs = (_first_names(model, ids, stop) for ids in (twins.own, twins.other))
+def _plans(model: PreTrainedModel, twins: Twins, stop: int) -> Iterator[Plans]:
+    """What the model names first for both twins."""
+    mine, theirs = (first_names(model, ids, stop) for ids in (twins.own, twins.other))
+    return told_apart(twins, mine, theirs)
+
+
+def told_apart(twins: Twins, mine: Tensor, theirs: Tensor) -> Iterator[Plans]:
+    """Pairs by how many tokens two names share at their beginning; pairs of equal names are left out.
+
+    Args:
+        twins: the prompts, up to where the names begin.
+        mine, theirs: the two names of each pair, (pairs, NAME_TOKENS), filled up with the token that ends a name.
+    """
     differs = mine != theirs
     shared = torch.where(differs.any(1), differs.int().argmax(1), -1)
     for number in sorted(set(shared.tolist()) - {-1}):
         chosen = shared == number
         begun = mine[chosen, :number].cpu().numpy()
-        yield _Plans(twins.chosen(chosen.cpu().numpy()).followed_by(begun), mine[chosen, number], theirs[chosen, number])
+        yield Plans(twins.chosen(chosen.cpu().numpy()).followed_by(begun), mine[chosen, number], theirs[chosen, number])
 
 
-def _exchange(model: PreTrainedModel, plans: _Plans, layers: Sequence[int], places: Sequence[str], seed: int) -> Exchanged:
+def _exchange(model: PreTrainedModel, plans: Plans, layers: Sequence[int], places: Sequence[str], seed: int) -> Exchanged:
     own, other = (torch.from_numpy(ids).to(model.device) for ids in (plans.twins.own, plans.twins.other))
     streams = {"twin": read_stream(model, other), "own": read_stream(model, own)}
     streams["random"] = _random_like(streams["twin"], seed, int(plans.twins.rows[0]))
     if len(own) > 1:
         streams["unrelated"] = streams["twin"].roll(1, dims=1)
-    modules, effects, before = sites(model), {}, _after(model, own)
+    modules, effects, before = sites(model), {}, next_scores(model, own)
 
     def odds(logits: Tensor) -> Tensor:
         return (logits.gather(1, plans.theirs[:, None]) - logits.gather(1, plans.mine[:, None]))[:, 0]
@@ -111,20 +126,20 @@ def _exchange(model: PreTrainedModel, plans: _Plans, layers: Sequence[int], plac
     for donor, place, layer in itertools.product(filter(streams.__contains__, DONORS), places, layers):
         where = torch.from_numpy(np.ascontiguousarray(plans.twins.places[place])).to(model.device)
         with replaced(modules[layer], where, streams[donor][layer]):
-            logits = _after(model, own)
+            logits = next_scores(model, own)
         likeliest, shift = logits.argmax(1), odds(logits) - odds(before)
         swapped, kept = ((likeliest == token).cpu().numpy() for token in (plans.theirs, plans.mine))
         effects[donor, place, layer] = Effect(swapped, kept, shift.double().cpu().numpy())
     return Exchanged(plans.twins.rows, effects)
 
 
-def _after(model: PreTrainedModel, ids: Tensor) -> Tensor:
+def next_scores(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Logits after the last token, (batch, vocabulary)."""
     logits: Tensor = model(input_ids=ids, use_cache=False, logits_to_keep=1).logits[:, -1]
     return logits
 
 
-def _first_names(model: PreTrainedModel, prompts: Ids, stop: int) -> Tensor:
+def first_names(model: PreTrainedModel, prompts: Ids, stop: int) -> Tensor:
     """The names that the model writes greedily after the prompts: (batch, NAME_TOKENS), filled up with ``stop``."""
     names = torch.full((len(prompts), NAME_TOKENS), stop)
     for row, ids in enumerate(complete(model, list(prompts), max_tokens=NAME_TOKENS, eos=stop).tokens):

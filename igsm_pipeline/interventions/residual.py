@@ -69,6 +69,21 @@ def replaced(site: nn.Module, where: Tensor, states: Tensor) -> Iterator[None]:
         handle.remove()
 
 
+@contextmanager
+def pushed(site: nn.Module, push: Tensor) -> Iterator[None]:
+    """Inside the block, ``site`` gives its states plus ``push``, (batch, length, d_model), which may want gradients."""
+
+    def add(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        moved = _states(output) + push.to(_states(output).dtype)
+        return (moved, *output[1:]) if isinstance(output, tuple) else moved
+
+    handle = site.register_forward_hook(add)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _states(output: Any) -> Tensor:
     """The states in a module's output: some layers give a tuple that begins with them."""
     states: Tensor = output[0] if isinstance(output, tuple) else output

@@ -18,6 +18,23 @@ the first word of the solution and what follows it; after: everything after the 
 DONORS = ("twin", "unrelated", "random", "own")
 """Whose states are put in: the twin's, those of the next pair's twin, random directions of the twin's norms, the receiver's own."""
 
+STRENGTHS = (0.05, 0.1, 0.2, 0.4)
+"""Sizes of a push unless an experiment names others."""
+PUSHES = ("probe", "other", "random")
+"""Along what states are pushed: the probe's gradient about the parameter, that about another one, random directions of the same sizes."""
+
+
+class SteeringSettings(Settings):
+    """How states are pushed along a probe's direction. Source: beside each module. Ours: all values."""
+
+    family: FamilySettings
+    tokens: TokenSettings = TokenSettings()
+    layers: tuple[int, ...] | None = Field(None, description="whose output is pushed; 0 is the embedding; None: all but the last")
+    strengths: tuple[float, ...] = Field(STRENGTHS, min_length=1, description="sizes of the push, as shares of the norm of the text's states")
+    num_resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval of a mean")
+    seed: int = Field(0, ge=0, description="seed of the parameters, of the random directions and of the bootstrap")
+    device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
+
 
 class InterchangeSettings(Settings):
     """How states of twins are exchanged. Source: beside each module. Ours: all values."""

@@ -1,9 +1,9 @@
-"""The stage ``interchange`` as declared."""
+"""The stages ``interchange`` and ``steering`` as declared."""
 
 from __future__ import annotations
 
-from igsm_pipeline.costs import FORWARD, document_tokens, mean_op, network_behind, problems_behind, solution_share
-from igsm_pipeline.interventions.settings import DONORS, PLACES, InterchangeSettings
+from igsm_pipeline.costs import BACKWARD, FORWARD, document_tokens, mean_op, network_behind, problems_behind, solution_share
+from igsm_pipeline.interventions.settings import DONORS, PLACES, PUSHES, InterchangeSettings, SteeringSettings
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
 
@@ -52,6 +52,49 @@ STAGE = Stage(
     ),
     disk=lambda unit: 1e5,
     work=_work,
+    arithmetic=FORWARD,
+    memory=lambda unit: 4.0 * network_behind(unit).bytes,
+    torch=True,
+)
+
+
+def _steering_work(unit: Unit) -> float:
+    """Operations of reading every prompt once per push, layer and strength, and of the probe's two gradients."""
+    network = network_behind(unit)
+    number = network.layers if unit.settings["layers"] is None else len(unit.settings["layers"])
+    length = document_tokens(unit.settings["tokens"], mean_op(unit.settings)) * (1 - solution_share(unit.settings["tokens"]))
+    passes = len(PUSHES) * number * len(unit.settings["strengths"]) + 2 * (1 + BACKWARD)
+    return problems_behind(unit) * passes * length * network.forward(length)
+
+
+STEERED = Table(
+    "steering",
+    "one row per push, layer and strength: whether the model computes first what a probe was made to believe needed",
+    "steering.parquet",
+    (
+        Column("push", "string", "probe: along its gradient about A; other: about another parameter; random: directions of the same sizes"),
+        Column("layer", "int16", "0: the embedding's output; l: the output of the l-th layer"),
+        Column("strength", "double", "size of the push, as a share of the norm of all states of the text at that layer"),
+        Column("n", "int64", "problems"),
+        *with_interval("named", "share of problems where the model now names A first, given the words that A and its own first name begin with"),
+        *with_interval("kept", "share of problems where it still names what it names first without a push"),
+        *with_interval("shift", "mean over problems of how far the log-odds of A against the own first name move, in nats"),
+    ),
+    result=True,
+)
+
+STEERING = Stage(
+    name="steering",
+    version=1,
+    settings=SteeringSettings,
+    write="igsm_pipeline.interventions.write_steering:write_steering",
+    group="mind",
+    kinds=("pytorch", "parquet"),
+    words="Does the model use what its probe reads? States are pushed until the probe thinks a useless quantity needed; is it computed then?",
+    reads=(Read("world"), Read("problems", "problem_sets"), Read("checkpoint"), Read("v_probes")),
+    tables=(STEERED,),
+    disk=lambda unit: 1e5,
+    work=_steering_work,
     arithmetic=FORWARD,
     memory=lambda unit: 4.0 * network_behind(unit).bytes,
     torch=True,

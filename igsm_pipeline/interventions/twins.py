@@ -73,7 +73,7 @@ def pair(own: ProblemBatch, other: ProblemBatch, table: TokenTable, format: Lite
         raise BadInput("twins", "must be as many problems as they are twins of", f"{len(own)} and {len(other)}", "draw both by one law and stream")
     define = table.fragment_ids(" Define").astype(np.int64)
     prompts = [
-        [_until_define(one.prompt(index), define) for index in range(len(own))] for one in (emit(own, table, format), emit(other, table, format))
+        [until_define(one.prompt(index), define) for index in range(len(own))] for one in (emit(own, table, format), emit(other, table, format))
     ]
     groups: dict[int, list[int]] = {}
     for row, (mine, theirs) in enumerate(zip(*prompts, strict=True)):
@@ -86,7 +86,8 @@ def pair(own: ProblemBatch, other: ProblemBatch, table: TokenTable, format: Lite
     return made
 
 
-def _until_define(prompt: NDArray[Any], define: Ids) -> Ids:
+def until_define(prompt: NDArray[Any], define: Ids) -> Ids:
+    """A prompt, and the tokens of the solution's first word behind it."""
     return np.concatenate((prompt.astype(np.int64), define))
 
 

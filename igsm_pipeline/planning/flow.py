@@ -18,12 +18,15 @@ from igsm_pipeline.errors import NotFound, did_you_mean
 from igsm_pipeline.evaluations.settings import LogSettings, logs_hash
 from igsm_pipeline.evaluations.stage import STAGE as LLM_EVALUATIONS
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
-from igsm_pipeline.experiments.problem_sets import INTERCHANGED, TRAIN, TWINS, problem_sets
+from igsm_pipeline.experiments.problem_sets import INTERCHANGED, STEERED, TRAIN, TWINS, problem_sets
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.stage import STAGE as GENERATIONS
-from igsm_pipeline.interventions.settings import InterchangeSettings
+from igsm_pipeline.interventions.settings import InterchangeSettings, SteeringSettings
 from igsm_pipeline.interventions.stage import STAGE as INTERCHANGE
+from igsm_pipeline.interventions.stage import STEERING
+from igsm_pipeline.knowledge.settings import RECIPES, Control, ProbeControlSettings
+from igsm_pipeline.knowledge.stage import STAGE as PROBE_CONTROLS
 from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
 from igsm_pipeline.own_problems.settings import OwnProblemSettings
@@ -221,34 +224,28 @@ def wire_linear_probes(wiring: Wiring) -> None:
 
 
 def wire_v_probes(wiring: Wiring) -> None:
-    """Add a V-probe per task and model; for nece also one per layer that the experiment names."""
+    """Add a V-probe per task and model; for nece also one per layer that the experiment names; one per task and control that it asks for."""
     probes = wiring.settings.probes
     for task in probes.tasks:
         for arm in ARMS:
             _add_v_probe(wiring, f"{task} {arm}", task=task, arm=arm)
     for layer in probes.layers if "nece" in probes.tasks else ():
         _add_v_probe(wiring, f"nece layer {layer}", task="nece", arm="trained", layer=layer)
+    for control in wiring.settings.knowledge.controls:
+        for task in probes.tasks:
+            _add_v_probe(wiring, f"{task} {control}", task=task, arm="trained", control=control)
 
 
-def _add_v_probe(wiring: Wiring, name: str, *, task: TaskName, arm: Arm, **layer: int) -> None:
+_RECIPE = ("num_steps", "batch_problems", "rank", "learning_rate", "warmup_steps", "starts", "start_steps", "weight_decay", "seed", "held_out")
+"""What V-probes take from the section ``probes`` as it is."""
+
+
+def _add_v_probe(wiring: Wiring, name: str, *, task: TaskName, arm: Arm, control: Control | None = None, **layer: int) -> None:
     probes = wiring.settings.probes
-    recipe = VProbeSettings(
-        **wiring.common,
-        task=task,
-        arm=arm,
-        num_steps=probes.num_steps,
-        batch_problems=probes.batch_problems,
-        rank=probes.rank,
-        learning_rate=probes.learning_rate,
-        warmup_steps=probes.warmup_steps,
-        starts=probes.starts,
-        start_steps=probes.start_steps,
-        weight_decay=probes.weight_decay,
-        seed=probes.seed,
-        held_out=probes.held_out,
-        **layer,
-    )
-    wiring.add(V_PROBES, name, recipe, {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}, task=task, arm=arm, **layer)
+    shared = {name: getattr(probes, name) for name in _RECIPE}
+    more = layer if control is None else RECIPES[control]
+    recipe = VProbeSettings(**wiring.common, task=task, arm=arm, **shared, **more)
+    wiring.add(V_PROBES, name, recipe, {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}, task=task, arm=control or arm, **layer)
 
 
 def wire_text_probes(wiring: Wiring) -> None:
@@ -272,9 +269,27 @@ def wire_probe_scores(wiring: Wiring) -> None:
             inputs[Role("activations", arm)] = wiring.one(ACTIVATION_CACHE, f"{part} {arm}")
             inputs[Role("linear_probes", arm)] = wiring.one(LINEAR_PROBES, arm)
         inputs[Role("text_probes")] = wiring.one(TEXT_PROBES, part)
-        inputs |= {Role("v_probes", name): unit for name, unit in wiring.made[V_PROBES.name].items()}
+        inputs |= {Role("v_probes", name): unit for name, unit in wiring.made[V_PROBES.name].items() if unit.labels["arm"] in ARMS}
         settings = ScoreSettings(**wiring.common, slice=part, tasks=probes.tasks, seed=probes.seed)
         wiring.add(PROBE_SCORES, part, settings, inputs, slice=part)
+
+
+def wire_probe_controls(wiring: Wiring) -> None:
+    """Add the comparison of V-probes with the controls that the experiment asks for, over all slices, since both see the same queries."""
+    probes, controls = wiring.settings.probes, wiring.settings.knowledge.controls
+    if not (wiring.probed and probes.slices and controls):
+        return
+    inputs = wiring.world
+    for part, name in ((TRAIN, PROBE_TRAIN), *((part, part) for part in probes.slices)):
+        inputs[Role("problems", part)] = wiring.one(PROBLEM_SETS, name)
+        inputs[Role("queries", part)] = wiring.one(PROBE_QUERIES, name)
+    inputs |= {Role("text_probes", part): wiring.one(TEXT_PROBES, part) for part in probes.slices}
+    inputs |= {Role("model", arm): wiring.model(arm) for arm in ARMS}
+    inputs |= {
+        Role("v_probes", name): wiring.one(V_PROBES, name) for task in probes.tasks for name in (f"{task} {part}" for part in (*ARMS, *controls))
+    }
+    asked = ProbeControlSettings(**wiring.common, tasks=probes.tasks, controls=controls, slices=probes.slices, seed=probes.seed)
+    wiring.add(PROBE_CONTROLS, "probe_controls", asked, inputs)
 
 
 def wire_error_correlation(wiring: Wiring) -> None:
@@ -310,6 +325,15 @@ def wire_llm_evaluations(wiring: Wiring) -> None:
         wiring.add(LLM_EVALUATIONS, "llm_evaluations", LogSettings(logs=logs, content=logs_hash(Path(logs))), {})
 
 
+def wire_steering(wiring: Wiring) -> None:
+    """Add the pushes along the direction of the V-probe of nece, if the experiment asks for them."""
+    asked = wiring.settings.steering
+    if STEERED in wiring.made[PROBLEM_SETS.name]:
+        inputs = {**wiring.problems(STEERED), Role("checkpoint"): wiring.model("trained"), Role("v_probes"): wiring.one(V_PROBES, "nece trained")}
+        pushed = SteeringSettings(**wiring.common, layers=asked.layers, strengths=asked.strengths, seed=asked.seed)
+        wiring.add(STEERING, "steering", pushed, inputs)
+
+
 def wire_report(wiring: Wiring) -> None:
     """Add one report of everything."""
     described = ReportSettings(member=wiring.member.key, title=wiring.settings.title, experiment=wiring.settings.canonical())
@@ -331,9 +355,11 @@ FLOW = {
     V_PROBES: wire_v_probes,
     TEXT_PROBES: wire_text_probes,
     PROBE_SCORES: wire_probe_scores,
+    PROBE_CONTROLS: wire_probe_controls,
     ERROR_CORRELATION: wire_error_correlation,
     INTERCHANGE: wire_interchange,
     LLM_EVALUATIONS: wire_llm_evaluations,
+    STEERING: wire_steering,
     REPORT: wire_report,
 }
 """Every stage with the function that adds its units, in the order of the data flow: the pipeline on one screen."""

@@ -2,6 +2,7 @@
 
 v_probe.py              the V-probe: a low-rank update of the model's input embedding, and a linear head
 v_training.py           trains a V-probe from several starts; a stopped training resumes
+control_task.py         answers that say nothing of a model: a random function of the query, those of other queries
 convergence.py          scores a V-probe on held-out problems as it trains
 linear.py               the linear probe: a linear classifier on cached states, the baseline
 text_probe.py           the floor: what trees on local features of the text know, no model

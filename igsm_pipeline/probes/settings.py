@@ -15,6 +15,9 @@ Arm = Literal["trained", "random"]
 ARMS: tuple[Arm, ...] = ("trained", "random")
 """The two models that are probed: the trained one, and the control, which has the same shape and random weights."""
 
+Answers = Literal["true", "control_task", "permuted"]
+"""What a probe is taught: the truth, a random function of what the query says, or the true answers of other queries."""
+
 
 class VProbeSettings(Settings):
     """How to train the V-probe of one task on one model.
@@ -39,7 +42,10 @@ class VProbeSettings(Settings):
     betas: tuple[float, float] = (0.9, 0.98)
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 computes the frozen model's matrix products under autocast")
     seed: int = Field(0, ge=0)
-    layer: int | None = added_field(None, ge=1, description="the head reads the output of this layer; None: of the last one")
+    layer: int | None = added_field(
+        None, ge=0, description="the head reads the output of this layer; None: of the last one; 0: no layer (v_probe.py)"
+    )
+    answers: Answers = added_field("true", description="what the probe learns: the true answers, or those of a control (control_task.py)")
     held_out: int = added_field(0, ge=0, description="training problems that no step sees, at most half; the probe is scored on them as it trains")
     device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
     checkpoint_every: int = runtime_field(1000, why="steps between two saved states; a resumed training gives the same probe", ge=1)

@@ -34,6 +34,7 @@ PREDICTION = (
     Column("prediction", "int16", "the class that the probe predicts"),
     Column("score", "float", "probability of label 1; in the task value, of the predicted class"),
 )
+MODEL = derived("model", "VARCHAR", "trained or random; control_task, no_layers, permuted: a control on the trained model", "u.labels->>'arm'")
 
 SELECTION = Table(
     "layer_selection",
@@ -55,7 +56,7 @@ LOSSES = Table(
     "losses.parquet",
     (
         derived("task", "VARCHAR", "nece, dep, known, value, can_next or nece_next", "u.labels->>'task'"),
-        derived("model", "VARCHAR", "trained or random", "u.labels->>'arm'"),
+        MODEL,
         Column("step", "int64", "step of the probe's training, from 0"),
         Column("loss", "float", "training loss of the step"),
     ),
@@ -66,7 +67,7 @@ CURVE = Table(
     "curve*.parquet",
     (
         derived("task", "VARCHAR", "nece, dep, known, value, can_next or nece_next", "u.labels->>'task'"),
-        derived("model", "VARCHAR", "trained or random", "u.labels->>'arm'"),
+        MODEL,
         derived("layer", "INTEGER", "whose output the head reads; null: the last one", "CAST(u.labels->>'layer' AS INTEGER)"),
         Column("step", "int64", "training steps behind the probe"),
         Column("n", "int64", "held-out queries"),

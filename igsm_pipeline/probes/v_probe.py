@@ -5,7 +5,10 @@ last layer's state (after the final norm) at [END]. Figures 10 and 14 read other
 are frozen. So small an update cannot solve the task by itself; the control, a probe of the same shape on a randomly initialised model, shows how
 far it gets without pretraining.
 
-Source: figures 7, 10, 12 and 14 (arXiv:2407.20311). Ours: the initial values (the update starts at 0, except for the markers; see
+With layer 0 nothing mixes tokens, so that the state at [END] would be the same whatever is asked. There the head reads all that an unmixed text
+offers: the mean embedding of the text up to the read position, that of the query's tokens, and the position.
+
+Source: figures 7, 10, 12 and 14 (arXiv:2407.20311). Ours: layer 0; the initial values (the update starts at 0, except for the markers; see
 ``settle_markers``), and one forward pass per task, because the embedding update differs from task to task.
 """
 
@@ -47,7 +50,7 @@ class VProbe(nn.Module):
         rank: the rank r.
         seed: together with ``start`` and the sizes it decides the initial values.
         start: number of the start; each start has initial values of its own.
-        layer: the layer whose output the head reads, counted from 1; None: the last one, after the final norm.
+        layer: the layer whose output the head reads, counted from 1; None: the last one, after the final norm; 0: no layer, means of embeddings.
     """
 
     def __init__(self, vocab_size: int, d_model: int, num_classes: int, rank: int, seed: int, start: int = 0, layer: int | None = None) -> None:
@@ -56,7 +59,8 @@ class VProbe(nn.Module):
         generator = torch.Generator().manual_seed(seeding.torch_seed(seed, "v_probe.init", start))
         self.rows = nn.Parameter(torch.zeros(vocab_size, rank))
         self.directions = nn.Parameter(torch.randn(rank, d_model, generator=generator) * (_SIZE / math.sqrt(rank)))
-        self.weight = nn.Parameter(torch.randn(num_classes, d_model, generator=generator) / math.sqrt(d_model))
+        read = 2 * d_model + 1 if layer == 0 else d_model
+        self.weight = nn.Parameter(torch.randn(num_classes, read, generator=generator) / math.sqrt(d_model))
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
     @torch.no_grad()
@@ -87,7 +91,7 @@ class VProbe(nn.Module):
     def forward(self, model: PreTrainedModel, batch: SequenceBatch) -> Tensor:
         """Logits of every query of a batch, float32, (num_queries, num_classes)."""
         embedded = embed(model, batch.ids) + nn.functional.embedding(batch.ids, self.rows) @ self.directions
-        states = end_states(model, batch, embedded, self.layer)
+        states = unmixed_states(batch, embedded) if self.layer == 0 else end_states(model, batch, embedded, self.layer)
         with torch.autocast(states.device.type, enabled=False):
             return nn.functional.linear(states.float(), self.weight, self.bias)
 
@@ -95,6 +99,27 @@ class VProbe(nn.Module):
     def num_classes(self) -> int:
         """How many classes the task has."""
         return len(self.bias)
+
+
+def unmixed_states(batch: SequenceBatch, embedded: Tensor) -> Tensor:
+    """What can be read of every query where no layer mixes tokens, (num_queries, 2 * d_model + 1).
+
+    The mean of the embeddings of the text up to the read position, the mean of those of the query's own tokens, and the logarithm of the position.
+
+    Args:
+        batch: the packed queries.
+        embedded: their tokens' embeddings, (batch, length, d_model).
+    """
+    sums = nn.functional.pad(embedded.cumsum(1), (0, 0, 1, 0))
+    text = batch.reads + 1
+    own = batch.positions[batch.rows, batch.ends] - batch.reads
+    behind = batch.ends + 1
+    means = [
+        sums[batch.rows, text] / text[:, None],
+        (sums[batch.rows, behind] - sums[batch.rows, behind - own]) / own[:, None],
+        text[:, None].to(embedded.dtype).log(),
+    ]
+    return torch.cat(means, dim=1)
 
 
 def fit_sizes(model: PreTrainedModel) -> tuple[int, int]:

@@ -55,6 +55,12 @@ class Batches:
         return plan[random.permutation(len(plan))]
 
 
+def batches_of(settings: VProbeSettings, tokens: QueryTokens) -> tuple[Batches, NDArray[np.int64]]:
+    """The batches of a training, and the problems that it holds out (indices into ``tokens.problems``), the last ones."""
+    seen = len(tokens.problems) - min(settings.held_out, len(tokens.problems) // 2)
+    return Batches(tokens.lengths()[:seen], settings.batch_problems, settings.seed), np.arange(seen, len(tokens.problems))
+
+
 @dataclass
 class _Course:
     """The training of one start: its probe, its optimizer, the losses, (num_steps,), and how many steps are done."""
@@ -85,9 +91,7 @@ class _Training:
 
     def __init__(self, settings: VProbeSettings, model: PreTrainedModel, tokens: QueryTokens, num_classes: int, device: torch.device) -> None:
         self.settings, self.model, self.tokens, self.num_classes, self.device = settings, freeze(model), tokens, num_classes, device
-        seen = len(tokens.problems) - min(settings.held_out, len(tokens.problems) // 2)
-        self.held = np.arange(seen, len(tokens.problems))
-        self.batches = Batches(tokens.lengths()[:seen], settings.batch_problems, settings.seed)
+        self.batches, self.held = batches_of(settings, tokens)
         self.labels = torch.from_numpy(tokens.label)
         self.used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
 

@@ -12,6 +12,7 @@ from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
+from igsm_pipeline.probes.control_task import answers_of
 from igsm_pipeline.probes.convergence import curve_table
 from igsm_pipeline.probes.files import CURVE, LOSSES, read_tokens
 from igsm_pipeline.probes.settings import VProbeSettings
@@ -39,9 +40,10 @@ def write_v_probe(settings: VProbeSettings, inputs: Mapping[str, Path], writing:
     if not len(tokens):
         raise StageFailed("v_probes: there must be training queries, got none; draw more problems for the probes")
     num_classes = TASKS[settings.task].classes(settings.family.modulus)
+    tokens = answers_of(settings.answers, tokens, task=settings.task, num_classes=num_classes, seed=settings.seed)
     device = pick_device(settings.device)
     model = freeze(load(inputs["model"])).to(device)
-    label = f"{settings.task} {settings.arm}"
+    label = " ".join((settings.task, settings.arm, *([settings.answers] if settings.answers != "true" else [])))
     trained = train_v_probe(settings, model, tokens, num_classes=num_classes, folder=writing.folder, device=device, label=label)
     shares = np.bincount(tokens.label, minlength=num_classes).tolist()
     save_probe(trained.probe, writing.folder, settings.task, label_counts=shares, settings=settings.canonical())

@@ -95,6 +95,19 @@ class QueryTokens:
         """True answer of each query, (num_queries,)."""
         return np.asarray(self.queries.column("label").to_numpy(), dtype=np.int64)
 
+    def with_labels(self, labels: NDArray[np.integer]) -> QueryTokens:
+        """The same queries with other answers, (num_queries,)."""
+        place = self.queries.schema.get_field_index("label")
+        column = pa.array(labels, self.queries.schema.field("label").type)
+        return QueryTokens(self.batch, self.queries.set_column(place, "label", column), self.documents, self.table)
+
+    def names(self, queries: Ints) -> tuple[tuple[NDArray[np.uint32], Ints], tuple[NDArray[np.uint32], Ints]]:
+        """Tokens of the names A and B of some queries: ids and offsets of shape (queries + 1,) for each; empty names where there is no B."""
+        row, chosen = self._runs(queries)
+        batch = self.batch.take(chosen)
+        first, second = (self._names(batch, row, codes[queries]) for codes in self._codes)
+        return first, second
+
     def rows_of(self, chosen: Ints) -> Ints:
         """Query rows of some problems (indices into ``problems``), problem after problem in the order given."""
         return np.concatenate([np.empty(0, np.int64), *(np.arange(self.starts[one], self.starts[one + 1]) for one in chosen)])

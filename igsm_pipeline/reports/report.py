@@ -6,6 +6,7 @@ from igsm_pipeline.reports.findings import Findings
 from igsm_pipeline.reports.page import Page
 from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.background import write_learning, write_missing, write_problems, write_provenance
+from igsm_pipeline.reports.sections.controls import write_controls
 from igsm_pipeline.reports.sections.examples import write_examples
 from igsm_pipeline.reports.sections.knowing import write_knowing
 from igsm_pipeline.reports.sections.mistakes import write_mistakes
@@ -14,12 +15,13 @@ from igsm_pipeline.reports.sections.opening import what_it_does, what_was_traine
 from igsm_pipeline.reports.sections.other_models import write_other_models
 from igsm_pipeline.reports.sections.planning import write_planning
 from igsm_pipeline.reports.sections.solving import write_beyond, write_solving
+from igsm_pipeline.reports.sections.steering import write_steering
 from igsm_pipeline.reports.sections.using import write_using
 from igsm_pipeline.reports.settings import ReportSettings
 
 CHAPTERS = (
-    write_solving, write_beyond, write_planning, write_knowing, write_mistakes, write_network, write_using, write_other_models, write_examples,
-    write_learning, write_problems,
+    write_solving, write_beyond, write_planning, write_knowing, write_controls, write_mistakes, write_network, write_using, write_steering,
+    write_other_models, write_examples, write_learning, write_problems,
 )  # fmt: skip
 """The page's chapters, in order."""
 

@@ -129,6 +129,16 @@ class Results:
         return [row for row in found if row["probe"] == "v_probe_layer"] or [row for row in found if row["probe"] == "linear"]
 
     @cached_property
+    def probe_controls(self) -> list[Row]:
+        """V-probes beside the same probes where there is nothing to read: one row per task, slice, reader and subset."""
+        return [row for source in self.findings.of("probe_controls") for row in source.tables("probe_controls")]
+
+    @cached_property
+    def description_length(self) -> list[Row]:
+        """What the answers cost with each reader: one row per task, reader and share of the queries."""
+        return [row for source in self.findings.of("probe_controls") for row in source.tables("description_length")]
+
+    @cached_property
     def interchange(self) -> list[Row]:
         """What exchanged states do to the first parameter: one row per donor, place and layer."""
         return [row for source in self.findings.of("interchange") for row in source.tables("interchange")]
@@ -137,6 +147,11 @@ class Results:
     def llm_shares(self) -> list[Row]:
         """What other people's models solve: one row per model, style, shots, modulus, measure and number of operations (null: all)."""
         return [row for source in self.findings.of("llm_evaluations") for row in source.tables("by_op")]
+
+    @cached_property
+    def steering(self) -> list[Row]:
+        """What pushes along a probe's direction do to the first parameter: one row per push, layer and strength."""
+        return [row for source in self.findings.of("steering") for row in source.tables("steering")]
 
     @cached_property
     def beyond(self) -> list[str]:

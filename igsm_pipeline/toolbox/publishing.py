@@ -52,7 +52,10 @@ from igsm_pipeline.world.world import WORLD_FILE
 
 CARD = "README.md"
 MODEL_FILES = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "*token*.json", "vocab.json", "merges.txt")
-NEEDED = ("world", "checkpoint", "verdicts", "control", "v_probes", "probe_scores", "error_correlation", "interchange", "llm_evaluations", "report")
+NEEDED = (
+    "world", "checkpoint", "verdicts", "control", "v_probes", "probe_scores", "probe_controls", "error_correlation", "interchange", "llm_evaluations",
+    "steering", "report",
+)  # fmt: skip
 """Stages whose units are published; earlier stages are not."""
 _FROM_LABEL = re.compile(r"(?:CAST\()?u\.labels->>'(\w+)'(?: AS \w+\))?")
 """The form in which a table declares a column from a unit's label."""

@@ -23,7 +23,9 @@ from igsm_pipeline.training.stage import training_tokens
 
 ONLY_IF_NAMED = {"own_problems", "llm_evaluations"}
 """Stages of files that an experiment names; ``mini`` names none."""
-ALL_AFTER_TRAINING = set(STAGES) - {"world", "problem_sets", "token_shards", "control", "probe_queries", "text_probes", *ONLY_IF_NAMED}
+OF_MINI = set(STAGES) - ONLY_IF_NAMED - {"probe_controls", "steering"}
+"""It asks for no controls of its V-probes, and for no pushes."""
+ALL_AFTER_TRAINING = OF_MINI - {"world", "problem_sets", "token_shards", "control", "probe_queries", "text_probes"}
 
 
 def finish(store: Store, member: str = "mine") -> None:
@@ -37,12 +39,16 @@ def stale_stages(store: Store) -> set[str]:
     return set(plan(find_member("mine"), store).stale_stages)
 
 
-def test_units_come_after_their_inputs_and_cover_every_stage(home: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "stages"), [("", OF_MINI), ("knowledge: {controls: [permuted]}\nsteering: {problems: 8}", OF_MINI | {"probe_controls", "steering"})]
+)
+def test_units_come_after_their_inputs_and_cover_every_stage(home: Path, changes: str, stages: set[str]) -> None:
+    declare(home, changes)
     seen = set()
     for unit in units_of(find_member("mine")):
         assert set(unit.inputs.values()) <= seen, f"{unit.stage} {unit.name}"
         seen.add(unit)
-    assert {unit.stage for unit in seen} == set(STAGES) - ONLY_IF_NAMED
+    assert {unit.stage for unit in seen} == stages
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -87,7 +93,16 @@ CHANGES = {
     "V-probe steps": ("probes: {num_steps: 7}", {"v_probes", "probe_scores", "error_correlation", "report"}),
     "candidates": (
         "probes: {candidates: all}",
-        {"probe_queries", "activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "error_correlation", "report"},
+        {
+            "probe_queries",
+            "activation_cache",
+            "linear_probes",
+            "v_probes",
+            "text_probes",
+            "probe_scores",
+            "error_correlation",
+            "report",
+        },
     ),
     "one more slice": (
         'evaluation: {slices: ["op<=max", "op=max", "op=max+1", "op=max+2", reask, by_op, "op=max+3"]}',

@@ -29,12 +29,14 @@ model: {layers: 1, heads: 1, head_width: 16}
 training: {num_steps: 2, batch_windows: 4, warmup_steps: 1, precision: fp32, accuracy_every_steps: 2}
 evaluation: {slices: ["op<=max"], num_problems: 8, monitor_per_op: 4, max_tokens: 160}
 probes: {tasks: [nece], slices: ["op<=max"], num_problems: 32, num_steps: 2, batch_problems: 8, per_problem: 4}
+knowledge: {controls: [permuted]}
 interchange: {pairs: 8}
 llm_evaluations: {logs: inspect logs}
+steering: {problems: 8}
 """
 AFTER_TRAINING = (
-    "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "error_correlation", "interchange",
-    "report",
+    "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "probe_controls", "error_correlation",
+    "interchange", "steering", "report",
 )  # fmt: skip
 
 
@@ -170,13 +172,15 @@ EVENTS = (
     Event("nothing", lambda home: None),
     Event("VERSION of verdicts raised", raise_version("verdicts", "verification"), ("verdicts", "error_correlation", "report")),
     Event("probe setting changed (per_problem)", changed("probes", "per_problem: 4", "per_problem: 3"),
-          ("probe_queries", "activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "error_correlation", "report")),
+          ("probe_queries", "activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "probe_controls", "error_correlation",
+           "steering", "report")),
     Event("new training seed", changed("training", "num_steps: 2,", "num_steps: 2, seed: 7,"), AFTER_TRAINING),
     Event("upstream setting changed (max_tokens of completions)", changed("evaluation", "max_tokens: 160", "max_tokens: 150"),
           ("generations", "verdicts", "error_correlation", "report")),
     Event("file deleted (verdicts)", delete("verdicts"), ("verdicts",), ("error_correlation", "report")),
     Event("Parquet file cut in half (probe_queries)", truncate("probe_queries"), ("probe_queries",),
-          ("activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "error_correlation", "report")),
+          ("activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "probe_controls", "error_correlation",
+           "steering", "report")),
     Event("file altered, size kept (probe_scores)", alter("probe_scores"), ("probe_scores",), ("report",)),
     Event("input rebuilt with other content (generations)", rebuild_with_other_bytes("generations"), ("verdicts", "error_correlation", "report")),
     Event("old setting restored", change_and_restore),

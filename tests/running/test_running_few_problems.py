@@ -68,6 +68,7 @@ def tiny(draw: st.DrawFn) -> dict[str, Any]:
         "held_out": draw(st.integers(0, probed // 2)),
         "seed": draw(st.integers(0, 99)),
     }
+    experiment["steering"] = {"problems": draw(number) if "nece" in experiment["probes"]["tasks"] else 0}
     return experiment
 
 

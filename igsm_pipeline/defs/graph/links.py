@@ -31,9 +31,11 @@ SECTIONS: Mapping[str, str] = {
     "v_probes": _KNOWING,
     "text_probes": _KNOWING,
     "probe_scores": _KNOWING,
+    "probe_controls": "is-it-the-model",
     "error_correlation": "do-mistakes-show-first",
     "interchange": "does-it-use-what-it-knows",
     "llm_evaluations": "how-do-other-models-do",
+    "steering": "can-its-plan-be-pushed",
 }
 """Stage -> the anchor of its section; a stage that is not listed links to the top."""
 

@@ -4,10 +4,12 @@ opening.py     the first screen
 solving.py     does it solve, and beyond what it was taught
 planning.py    does it plan
 knowing.py     what does it know, and is that the model or the probe
+controls.py    is it the model: the same probes where there is nothing to read
 mistakes.py    do mistakes show first
 network.py     where in the network
 using.py       does it use what it knows
 other_models.py  how other people's models do
+steering.py    can its plan be pushed
 examples.py    problems worked through
 background.py  how it learned, the problems, what is missing, where the numbers come from
 """

@@ -10,7 +10,11 @@ from igsm_pipeline.problems.settings import NO_RETRIES, FamilySettings, RetrySet
 from igsm_pipeline.settings import Settings, added_field
 
 Alignment = Annotated[
-    Literal["aligned", "single", "stream"], Field(description="every window starts with a problem, holds one problem, or is cut from one stream")
+    Literal["aligned", "best_fit", "single", "stream"],
+    Field(
+        description="every window starts with a problem and holds the next ones, or those of the next 1,000 that fill it best; it holds one problem;"
+        " or it is cut from one stream"
+    ),
 ]
 """How documents are laid into windows; see ``tokens.windows``."""
 
@@ -46,7 +50,8 @@ class TokenSettings(Settings):
 class ShardSettings(Settings):
     """Training windows of one problem set.
 
-    Source: windows of 768 (med) and 1024 (hard) tokens, every window starting with a problem. Ours: ``stream`` (windows cut from one endless stream).
+    Source: windows of 768 (med) and 1024 (hard) tokens, every window starting with a problem. Ours: ``best_fit`` (whole problems
+    chosen so that windows are full) and ``stream`` (windows cut from one endless stream).
     """
 
     family: FamilySettings

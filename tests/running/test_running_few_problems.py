@@ -56,7 +56,7 @@ def tiny(draw: st.DrawFn) -> dict[str, Any]:
     }
     experiment = few_problems(1, **family)
     number = st.integers(1, 40)
-    experiment["shards"] |= {"num_problems": draw(number), "window": 512, "alignment": draw(st.sampled_from(["aligned", "single"]))}
+    experiment["shards"] |= {"num_problems": draw(number), "window": 512, "alignment": draw(st.sampled_from(["aligned", "best_fit", "single"]))}
     experiment["evaluation"] |= {"num_problems": draw(number), "problems_per_op": draw(st.integers(1, 5)), "monitor_per_op": draw(st.integers(1, 5))}
     probed = draw(number)
     experiment["probes"] |= {

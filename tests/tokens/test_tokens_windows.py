@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings
+from igsm_pipeline.costs import window_fill
+from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, family_by_name, generate_block
 from igsm_pipeline.problems.files import read_problems
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
-from igsm_pipeline.tokens import Emitted, ShardSettings, TokenSettings, build_table, emit
+from igsm_pipeline.tokens import Emitted, ShardSettings, TokenSettings, build_table, emit, windows
+from igsm_pipeline.tokens.settings import Alignment
 from igsm_pipeline.tokens.shards import open_shards
 from igsm_pipeline.tokens.windows import documents_of, pack
 from igsm_pipeline.tokens.write import write_shards
@@ -24,6 +27,7 @@ from igsm_pipeline.world.settings import WorldSettings
 from igsm_pipeline.world.write import write_world
 
 BOS, EOS = 1, 0
+ALIGNMENTS: tuple[Alignment, ...] = ("aligned", "best_fit", "single", "stream")
 FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
 PHRASE = TokenSettings(segmentation="phrase")
 
@@ -72,6 +76,53 @@ def test_no_aligned_window_has_room_for_the_next_windows_first_document(sizes: l
     for n in range(len(packed.lengths) - 1):
         first = documents_of(packed.tokens[n + 1], int(packed.lengths[n + 1]), BOS)[0]
         assert packed.lengths[n] + len(first) > window
+
+
+def fitted_slowly(sizes: list[int], window: int, buffer: int) -> list[list[int]]:
+    """Best-fit windows in plain Python, as lists of document numbers: the oldest of the next ones, then again and again the longer of the two
+    that fill the rest best (the longest such)."""
+    coming, waiting, windows = [n for n, size in enumerate(sizes) if size < window], [], []
+    while coming or waiting:
+        waiting, coming = waiting + coming[: buffer - len(waiting)], coming[buffer - len(waiting) :]
+        chosen, waiting = [waiting[0]], waiting[1:]
+        while True:
+            room = window - 1 - sum(sizes[n] for n in chosen)
+            alone = [(sizes[a], sizes[a]) for a in waiting if sizes[a] <= room]
+            pairs = [(sizes[a] + sizes[b], max(sizes[a], sizes[b])) for a, b in combinations(waiting, 2) if sizes[a] + sizes[b] <= room]
+            if not alone:
+                break
+            size = max(alone + pairs)[1]
+            chosen.append(next(n for n in waiting if sizes[n] == size))
+            waiting.remove(chosen[-1])
+        windows.append(sorted(chosen))
+    return windows
+
+
+@given(SIZES, st.integers(16, 70), st.integers(1, 12))
+def test_best_fit_windows_hold_whole_documents_that_fill_them_best(sizes: list[int], window: int, buffer: int) -> None:
+    emitted = made_up(sizes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "BUFFER", buffer)
+        packed = pack(emitted, window, "best_fit")
+    found = [[one.tolist() for one in documents_of(row, int(length), BOS)] for row, length in zip(packed.tokens, packed.lengths, strict=True)]
+    assert found == [[emitted.document(n).tolist() for n in numbers] for numbers in fitted_slowly(sizes, window, buffer)]
+    for row, length in zip(packed.tokens, packed.lengths, strict=True):
+        assert row[0] == EOS
+        assert (row[length:] == EOS).all()
+    assert packed.kept.tolist() == [size < window for size in sizes]
+
+
+@pytest.mark.parametrize(("family", "window"), [("med", 768), ("hard", 1024)])
+def test_best_fit_windows_of_the_papers_families_are_filled_as_plans_expect(family: str, window: int) -> None:
+    settings, world = family_by_name(family), load_world("igsm")
+    batch = generate_block(ProblemSetSettings(family=settings, num_problems=4096, seed=5), world, 0)
+    emitted = emit(batch, build_table(world, settings.modulus, TokenSettings()), "pq")
+    fills = {one: float(packed.lengths.sum() / packed.tokens.size) for one in ALIGNMENTS for packed in [pack(emitted, window, one)]}
+    assert fills["best_fit"] >= 0.97
+    assert fills["best_fit"] > fills["aligned"] + 0.2
+    for alignment, fill in fills.items():
+        expected = window_fill({"alignment": alignment, "window": window}, float(emitted.lengths.mean()))
+        assert abs(fill - expected) < 0.03, alignment
 
 
 @given(SIZES, st.integers(16, 40))

@@ -65,7 +65,7 @@ def rows_of(tokens: np.ndarray, lengths: np.ndarray) -> list[tuple[int, ...]]:
     return sorted((int(length), *row) for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("alignment", ["aligned", "single", "stream"])
+@pytest.mark.parametrize("alignment", ["aligned", "best_fit", "single", "stream"])
 def test_the_stream_holds_the_windows_of_the_shards(tmp_path: Path, alignment: str) -> None:
     stored = open_shards(write_inputs(tmp_path, SHARDS, alignment)["shards"])
     with StreamedWindows(maker_of(alignment), workers=0) as source:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
@@ -32,6 +33,7 @@ from igsm_pipeline.processes.stopping import remember_stops
 from igsm_pipeline.training.batches import BatchOrder, EndlessWindows, Windows, labels_of
 from igsm_pipeline.training.curves import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.lanes import Lanes
+from igsm_pipeline.training.one_graph import WindowLoss, compiles
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, set_learning_rate
 from igsm_pipeline.training.packed import can_pack, packed_loss_sum
 from igsm_pipeline.training.processes import Ranks, agreed_stop, joined_ranks
@@ -68,7 +70,13 @@ class Specials:
 
 
 class Trainer:
-    """A model with its optimizers, and one step of both."""
+    """A model with its optimizers, and one step of both.
+
+    Attributes:
+        graph: on a GPU, and where the loss is compiled: the loss as one graph. None: the loss of a CPU, which computes no padding.
+        waits: on a CPU: the result of a step is read at once.
+        unread: on a GPU, the results of steps that nobody has read yet; reading one waits for the GPU.
+    """
 
     def __init__(self, model: PreTrainedModel, settings: TrainingSettings, ranks: Ranks) -> None:
         if settings.batch_windows < ranks.size:
@@ -81,10 +89,13 @@ class Trainer:
         self.parameters = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizers = make_optimizers(self.model, settings)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=settings.precision == "fp16")
-        self.backbone = torch.compile(self.model.base_model) if settings.compile else self.model.base_model
-        self.packs = not settings.compile and can_pack(self.model, ranks.device, settings.precision)
+        self.compiled = compiles(settings.compile, ranks.device)
+        self.waits = ranks.device.type == "cpu"
+        self.graph = None if self.waits and not self.compiled else WindowLoss(self.model, "inductor" if self.compiled else None)
+        self.unread: list[tuple[int, Tensor]] = []
+        self.packs = not self.compiled and can_pack(self.model, ranks.device, settings.precision)
         self.dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.modules())
-        alone = ranks.device.type != "cpu" or settings.compile or self.dropout  # these share one random state between threads
+        alone = not self.waits or self.compiled or self.dropout  # these share one random state between threads
         self.abandons: Callable[[], bool] = lambda: False
         self.lanes = Lanes(self._loss, self.parameters, 1 if alone else torch.get_num_threads())
 
@@ -94,8 +105,14 @@ class Trainer:
         if self.packs:
             loss = packed_loss_sum(self.model, ids, wanted)
             return loss / scale, loss
+        if self.ranks.device.type == "cuda":
+            ids, wanted = ids.pin_memory(), wanted.pin_memory()
+        ids, wanted = (one.to(self.ranks.device, non_blocking=True) for one in (ids, wanted))
         with autocast(self.ranks.device, self.settings.precision):
-            loss = loss_sum(self.backbone, self.model.get_output_embeddings(), ids.to(self.ranks.device), wanted.to(self.ranks.device))
+            if self.graph is not None:
+                loss = self.graph(ids, wanted)
+            else:
+                loss = loss_sum(self.model.base_model, self.model.get_output_embeddings(), ids, wanted)
         return self.scaler.scale(loss / scale), loss
 
     def _until_abandoned(self, parts: Iterable[tuple[Tensor, Tensor]], scale: int) -> Iterator[tuple[Tensor, Tensor, int]]:
@@ -104,37 +121,78 @@ class Trainer:
                 raise _Abandoned
             yield ids, wanted, scale
 
+    def _gradients(self, batch: Batch, scale: int) -> Tensor:
+        """Add up the gradients of a batch. Returns the summed loss, float64. What does not compile here is computed without compiling."""
+        windows, labels, lengths = batch
+        size = self.settings.micro_batch or default_micro_batch(self.ranks.device, windows.shape[1], whole=self.compiled)
+        while True:
+            parts = micro_batches(windows, labels, lengths, size, whole=self.compiled)
+            try:
+                return self.lanes.accumulate(self._until_abandoned(parts, scale))
+            except TorchDynamoException as error:
+                if not self.compiled:
+                    raise
+                self.compiled, self.graph = False, WindowLoss(self.model)
+                _log.warning("training is not compiled, for compiling failed (%s); it takes longer", " ".join(str(error).split())[:200])
+                for optimizer in self.optimizers:
+                    optimizer.zero_grad()
+
     def step(self, step: int, batch: Batch) -> StepResult:
-        """Do one step on this rank's part of the global batch.
+        """Do one step on this rank's part of the global batch, and read its result.
 
         Raises:
-            StageFailed: the loss or the gradient is not finite (weights are then as before the step).
+            StageFailed: the loss or the gradient is not finite (weights are then as before the step; on a GPU, as after it).
+        """
+        self.launch(step, batch)
+        return self.results()[-1]
+
+    def launch(self, step: int, batch: Batch) -> None:
+        """Do one step; ``results`` has its result. On a GPU nothing here waits for it.
+
+        Raises:
+            StageFailed: on a CPU, as for ``step``.
         """
         settings, device = self.settings, self.ranks.device
         windows, labels, lengths = batch
         if self.dropout:
             torch.manual_seed(seeding.torch_seed(settings.seed, "training.dropout", step * self.ranks.size + self.ranks.rank))
         scale = settings.batch_windows * windows.shape[1]  # one constant for all ranks, whose parts may differ in size
-        size = settings.micro_batch or default_micro_batch(device, windows.shape[1], whole=settings.compile)
-        parts = micro_batches(windows, labels, lengths, size, whole=settings.compile)
-        loss = self.lanes.accumulate(self._until_abandoned(parts, scale))
+        loss = self._gradients(batch, scale)
         counts = torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64, device=device)
         totals = torch.cat([loss[None], counts])
         reduce_gradients(self.parameters, totals)
-        total_loss, loss_tokens, tokens = totals.tolist()
         for optimizer in self.optimizers:
             self.scaler.unscale_(optimizer)
-        torch._foreach_mul_([parameter.grad for parameter in self.parameters if parameter.grad is not None], scale / max(1.0, loss_tokens))
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, settings.gradient_clip or math.inf))
-        mean = total_loss / max(1.0, loss_tokens)
-        if not math.isfinite(mean) or (not math.isfinite(norm) and not self.scaler.is_enabled()):
-            raise StageFailed(f"training diverged at step {step + 1}: loss {mean}, gradient norm {norm}; lower learning_rate or raise warmup_steps")
+        gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        if self.waits:
+            torch._foreach_mul_(gradients, scale / max(1.0, float(totals[1])))
+        else:
+            torch._foreach_mul_(gradients, (scale / totals[1].clamp(min=1.0)).float())
+        norm = nn.utils.clip_grad_norm_(self.parameters, settings.gradient_clip or math.inf)
+        self.unread.append((step, torch.cat([totals, norm.detach().double().to(device)[None]])))
+        if self.waits:
+            self._check(self.unread[-1])
         set_learning_rate(self.optimizers, learning_rate(step, settings))
         for optimizer in self.optimizers:
             self.scaler.step(optimizer)
             optimizer.zero_grad()
         self.scaler.update()
+
+    def _check(self, done: tuple[int, Tensor]) -> StepResult:
+        step, (total, loss_tokens, tokens, norm) = done[0], done[1].tolist()
+        mean = total / max(1.0, loss_tokens)
+        if not math.isfinite(mean) or (not math.isfinite(norm) and not self.scaler.is_enabled()):
+            raise StageFailed(f"training diverged at step {step + 1}: loss {mean}, gradient norm {norm}; lower learning_rate or raise warmup_steps")
         return StepResult(mean, int(loss_tokens), int(tokens), norm)
+
+    def results(self) -> list[StepResult]:
+        """The results of the steps since the last call.
+
+        Raises:
+            StageFailed: as for ``step``.
+        """
+        unread, self.unread = self.unread, []
+        return [self._check(done) for done in unread]
 
 
 def default_micro_batch(device: torch.device, window: int, *, whole: bool) -> int:
@@ -199,6 +257,7 @@ def train(
         def save(step: int, *, look_due: bool = False) -> None:
             nonlocal saved
             saved = time.monotonic()
+            gather()
             if ranks.first:
                 extra = {
                     "tokens": tokens,
@@ -209,6 +268,14 @@ def train(
                 if isinstance(data, EndlessWindows):
                     extra["windows"] = data.position(step * settings.batch_windows)
                 save_state(folder, step, trainer.model, trainer.optimizers, extra)
+
+        def gather(now: bool = True) -> None:
+            """Read the results of the steps so far."""
+            nonlocal result, tokens
+            for result in trainer.results() if now else ():
+                tokens += result.tokens
+                since.append(result)
+                bar.update(result.tokens)
 
         def look(step: int) -> bool:
             """Solve the monitor problems; False if a stop interrupted it."""
@@ -231,8 +298,11 @@ def train(
             assert following is not None
             batch = following.result()
             following = reader.submit(read, step + 1) if step + 1 < settings.num_steps else None
+            done = step + 1
+            logs = done % settings.log_every_steps == 0 or done == settings.num_steps
             try:
-                result = trainer.step(step, batch)
+                trainer.launch(step, batch)
+                gather(trainer.waits or logs)
             except _Abandoned:
                 save(step)
                 bar.close()
@@ -241,11 +311,7 @@ def train(
                 if metrics is not None:
                     metrics.append({"step": step, "warning": str(error)})
                 raise
-            done = step + 1
-            tokens += result.tokens
-            since.append(result)
-            bar.update(result.tokens)
-            if metrics is not None and (done % settings.log_every_steps == 0 or done == settings.num_steps):
+            if metrics is not None and logs:
                 now = time.monotonic()
                 row = summary(done, since, learning_rate(step, settings), tokens, now - mark)
                 metrics.append(row)
@@ -254,7 +320,7 @@ def train(
             looked = True
             if settings.accuracy_every_steps and (done % settings.accuracy_every_steps == 0 or done == settings.num_steps):
                 looked, mark = look(done), time.monotonic()
-            stopping = agreed_stop(stop, ranks)
+            stopping = (trainer.waits or ranks.size == 1 or logs) and agreed_stop(stop, ranks)  # agreeing waits for the GPU
             late = time.monotonic() - saved > SAVE_EVERY_S
             if done % settings.checkpoint_every_steps == 0 or done == settings.num_steps or stopping or late:
                 save(done, look_due=not looked)

@@ -26,8 +26,8 @@ PATIENCE_S = 300.0
 
 
 def num_processes(settings: TrainingSettings) -> int:
-    """How many processes train together: the number that is set, or one per GPU if it is 0."""
-    return settings.processes or max(1, torch.cuda.device_count())
+    """How many processes train together: the number that is set, or, if it is 0, one per GPU that this process sees and the settings allow."""
+    return settings.processes or (max(1, torch.cuda.device_count()) if settings.device in ("auto", "cuda") else 1)
 
 
 @contextlib.contextmanager

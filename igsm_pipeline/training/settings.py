@@ -46,9 +46,9 @@ class TrainingSettings(Settings):
     monitor_problems_per_op: int = Field(32, ge=1, description="monitor problems of each op, the same every time")
     monitor_max_tokens: int = Field(1024, ge=1, description="most tokens of a monitor completion")
     device: str = runtime_field("auto", why="auto takes a GPU if there is one; results differ by rounding only")
-    compile: bool = runtime_field(False, why="torch.compile changes rounding only; it is faster on GPUs, and not on CPUs without bf16 units")
+    compile: bool | Literal["auto"] = runtime_field("auto", why="torch.compile changes rounding only; auto compiles on a GPU, if there is a compiler")
     micro_batch: int = runtime_field(0, why="windows per forward pass, 0 chooses; sums differ by rounding only", ge=0)
-    processes: int = runtime_field(1, why="processes that share every batch on this machine, 0: one per GPU; sums differ by rounding only", ge=0)
+    processes: int = runtime_field(0, why="processes that share every batch, 0: one per free GPU, or one; sums differ by rounding only", ge=0)
     workers: int = runtime_field(1, why="processes that generate streamed blocks; the blocks do not depend on their number", ge=0)
 
     @model_validator(mode="after")

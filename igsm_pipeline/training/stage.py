@@ -62,6 +62,12 @@ def _disk(unit: Unit) -> float:
     return network.bytes * (1.0 + (STATE_COPIES * STATES if parameters_of(unit.settings) else 0))
 
 
+def _cards(unit: Unit) -> int:
+    """As many as there are processes; all that are free if their number follows from the cards, or a card is named by its number."""
+    training = unit.runtime.get("training") or {}
+    return int(training.get("processes", 0)) if training.get("device", "auto") in ("auto", "cuda") else 0
+
+
 STAGE = Stage(
     name="checkpoint",
     version=2,
@@ -79,4 +85,5 @@ STAGE = Stage(
     sizes=("resumed_step",),
     plots="igsm_pipeline.reports.stage_plots:checkpoint",
     torch=True,
+    cards=_cards,
 )

@@ -45,12 +45,14 @@ def micro_batches(
         labels: shape (batch, window - 1).
         lengths: real tokens per window, shape (batch,).
         size: most windows of a micro-batch; the batch is cut into as few, equally large ones as possible. 0: see ``equal_work``.
-        whole: keep the padding that all windows of a micro-batch share, so that compiled code sees one shape.
+        whole: keep the padding that all windows of a micro-batch share, and fill the last one up with rows without labels: one
+            shape for all.
 
     Yields:
         ids, shape (micro, longest - 1), and labels of the same shape.
     """
     order = np.argsort(-lengths.astype(np.int64), kind="stable")
+    each = 0
     if size:
         each = max(1, -(-len(order) // max(1, -(-len(order) // size))))
         firsts = list(range(0, len(order), each))
@@ -59,7 +61,11 @@ def micro_batches(
     for first, end in pairwise([*firsts, len(order)]):
         rows = order[first:end]
         longest = windows.shape[1] if whole else max(2, int(lengths[rows].max()))
-        yield torch.from_numpy(windows[rows, : longest - 1].astype(np.int64)), torch.from_numpy(labels[rows, : longest - 1])
+        ids, wanted = windows[rows, : longest - 1].astype(np.int64), labels[rows, : longest - 1]
+        if whole and len(rows) < each:
+            spare = ((0, each - len(rows)), (0, 0))
+            ids, wanted = np.pad(ids, spare), np.pad(wanted, spare, constant_values=IGNORED)
+        yield torch.from_numpy(ids), torch.from_numpy(wanted)
 
 
 def equal_work(lengths: NDArray[np.int64]) -> list[int]:

@@ -188,6 +188,10 @@ def _nothing(_unit: Unit) -> float:
     return 0.0
 
 
+def _one(_unit: Unit) -> int:
+    return 1
+
+
 @dataclass(frozen=True)
 class Stage:
     """A stage of the pipeline; see the module.
@@ -213,6 +217,7 @@ class Stage:
         parallel: whether each unit uses one thread, so that several can be computed side by side.
         workers: whether its function takes ``workers``, processes that share one unit; the files do not depend on their number.
         torch: whether it computes with torch, on a GPU if there is one.
+        cards: most GPUs that a unit uses at once; 0: as many as are free.
         yields: whether it runs at a lower priority, so that making data on all cores does not slow down a training beside it.
     """
 
@@ -236,6 +241,7 @@ class Stage:
     parallel: bool = False
     workers: bool = False
     torch: bool = False
+    cards: Callable[[Unit], int] = _one
     yields: bool = False
 
     @property

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from igsm_pipeline.experiments.folders import remember_folder
 from igsm_pipeline.planning.flow import find_stage, units_of
 from igsm_pipeline.processes.pools import begin_worker, worker_pool
 from igsm_pipeline.processes.stopping import STATE_PATIENCE_S, Stopped, hear_stops, heard_stop
+from igsm_pipeline.running.cards import leased, map_on_cards, visible_cards
 from igsm_pipeline.running.faults import may_pass
 from igsm_pipeline.stage import load_object
 from igsm_pipeline.store import Store, Unit, Writing
 
 HIT, COMPUTED = "hit", "computed"
 LOCK_POLL_S = 1.0
-GPU = Path("/dev/nvidiactl")
 JOBS = "IGSM_JOBS"
 """Environment variable: how many processes a stage may use; 0 for all cores."""
 
@@ -126,17 +126,25 @@ def run_units(
         stage: the stage; the stages before it must be fresh.
         store: the store of the units.
         unit_name: only the unit with this name.
-        jobs: processes: for units side by side if the stage allows it (never on one GPU), or for parts of one unit. The results are the same.
+        jobs: processes: for units side by side if the stage allows it (on GPUs: each on a card of its own), or for parts of one unit. The results are
+            the same.
         say: as for ``run_unit``.
     """
     remember_folder(store.root.parent, member.path.parent)
     units = [unit for unit in units_of(member) if unit.stage == stage and unit_name in (None, unit.name)]
     known: dict[Unit, Any] = {}
     num_stale = sum(not store.check(unit, known=known).fresh for unit in units)
-    beside = min(jobs, num_stale) if find_stage(stage).parallel and not (find_stage(stage).torch and has_gpu()) else 1
+    declared = find_stage(stage)
+    cards = visible_cards() if declared.torch and num_stale else ()
+    beside = min(jobs, num_stale, len(cards)) if cards else min(jobs, num_stale) if declared.parallel else 1
     if beside < 2:
-        return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
+        asked = [declared.cards(unit) for unit in units]
+        most = 0 if 0 in asked else max(asked, default=1)
+        with leased(cards, most, say) if cards else nullcontext():
+            return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
     os.environ["OMP_NUM_THREADS"] = "1"  # each process below uses one thread
+    if cards:
+        return map_on_cards(_run_beside, units, [store] * len(units), cards=cards, beside=beside, patience_s=STATE_PATIENCE_S)
     with worker_pool(beside, begin_worker, patience_s=STATE_PATIENCE_S) as pool:
         return list(pool.map(_run_beside, units, [store] * len(units)))
 
@@ -145,11 +153,6 @@ def _run_beside(unit: Unit, store: Store) -> UnitResult:
     """In a worker process: compute a unit, and stop on the parent's SIGTERM."""
     with hear_stops((signal.SIGTERM,), farewell=lambda _: ""):
         return run_unit(unit, store)
-
-
-def has_gpu() -> bool:
-    """Whether this machine has an NVIDIA GPU; found without torch. Units that use it are computed one after another: they share its memory."""
-    return GPU.exists()
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def test_units_that_would_share_a_gpu_are_computed_one_after_another(home, monke
 
     monkeypatch.setattr(runner, "worker_pool", Pool)
     monkeypatch.setattr(runner, "run_unit", lambda *_arguments, **_more: None)
-    monkeypatch.setattr(runner, "has_gpu", lambda: gpu)
+    monkeypatch.setattr(runner, "visible_cards", lambda: ("0",) if gpu else ())
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     runner.run_units(find_member("mine"), stage, Store.at_home(), jobs=4)
     assert bool(started) is beside

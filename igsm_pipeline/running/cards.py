@@ -1,0 +1,103 @@
+"""The cards (GPUs) of this machine, leased: whoever computes on one holds its lock, and sees no other.
+
+A lock is a file per card in the folder for temporary files, one folder per user, so that every data root and every run on this machine respects it.
+It ends with its process. The holder's ``CUDA_VISIBLE_DEVICES`` names its cards, so "the first GPU" is a different one in each process.
+
+Ours: all of it. Found without torch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from igsm_pipeline.processes.pools import begin_worker, worker_pool
+from igsm_pipeline.store.locks import lock_owner, locked
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+DRIVER, DEVICES = Path("/dev/nvidiactl"), Path("/dev")
+POLL_S = 1.0
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+_held = ExitStack()
+"""In a worker process: the lease that it keeps until it ends."""
+
+
+def visible_cards() -> tuple[str, ...]:
+    """The cards that this process may use, by the names that ``CUDA_VISIBLE_DEVICES`` takes; none without NVIDIA's driver."""
+    if not DRIVER.exists():
+        return ()
+    named = os.environ.get(VISIBLE)
+    if named is not None:
+        return tuple(name for name in (part.strip() for part in named.split(",")) if name not in ("", "-1"))
+    numbers = [int(found[1]) for path in DEVICES.iterdir() if (found := re.fullmatch(r"nvidia(\d+)", path.name))]
+    return tuple(str(number) for number in sorted(numbers))
+
+
+def lock_of(card: str) -> Path:
+    """The lock's file of a card."""
+    return Path(tempfile.gettempdir()) / f"igsm-cards-{os.getuid()}" / f"{re.sub(r'[^A-Za-z0-9-]', '_', card)}.lock"
+
+
+@contextmanager
+def leased(cards: Sequence[str], most: int = 1, say: Callable[[str], None] = lambda line: None) -> Iterator[tuple[str, ...]]:
+    """Hold cards for the length of a block; this process and its children see no others meanwhile. CUDA must not have been used before.
+
+    Args:
+        cards: the cards to choose from; not empty.
+        most: how many to take, if so many are free; 0: all that are free. At least one is waited for.
+        say: called once with a line of text if there is a wait.
+
+    Yields:
+        The cards that are held.
+    """
+    said, before = False, os.environ.get(VISIBLE)
+    with ExitStack() as held:
+        while not (mine := _take(cards, most or len(cards), held)):
+            if not said:
+                holders = ", ".join(sorted({owner for card in cards if (owner := lock_owner(lock_of(card)))}))
+                say(f"waiting: all {len(cards)} cards are in use, by process {holders or 'unknown'}")
+                said = True
+            time.sleep(POLL_S)
+        os.environ[VISIBLE] = ",".join(mine)
+        try:
+            yield mine
+        finally:
+            if before is None:
+                os.environ.pop(VISIBLE, None)
+            else:
+                os.environ[VISIBLE] = before
+
+
+def _take(cards: Sequence[str], most: int, held: ExitStack) -> tuple[str, ...]:
+    mine: list[str] = []
+    for card in cards:
+        if len(mine) < most and held.enter_context(locked(lock_of(card), wait=False)):
+            mine.append(card)
+    return tuple(mine)
+
+
+def map_on_cards(work: Callable[..., Made], *items: Iterable[Item], cards: Sequence[str], beside: int, patience_s: float = 0.0) -> list[Made]:
+    """Do work in several processes side by side, each with a card of its own.
+
+    Args:
+        work: a function of a module.
+        items: its arguments, as for ``map``.
+        cards: the cards to choose from; not empty.
+        beside: number of processes, at most that of the cards.
+        patience_s: as for ``worker_pool``.
+    """
+    with worker_pool(beside, _begin_on_card, (tuple(cards),), patience_s=patience_s) as pool:
+        return list(pool.map(work, *items))
+
+
+def _begin_on_card(cards: tuple[str, ...]) -> Any:
+    """Set up a worker process: it keeps one card until it ends."""
+    begin_worker()
+    _held.enter_context(leased(cards))

@@ -3,6 +3,7 @@
 forward.py   one forward pass for all queries of a problem; they share the problem's tokens
 batches.py   which problems go through the model together
 cache.py     the files of a cache and their keys
+computed.py  the same states, computed when they are read and not kept
 settings.py  the settings of the stage
 stage.py     the declaration of the stage
 write.py     the code of the stage

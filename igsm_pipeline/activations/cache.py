@@ -62,17 +62,26 @@ class CachedStates:
         Raises:
             StageFailed: the cache lacks a query's state.
         """
-        wanted = query_keys(queries)
-        rows = np.searchsorted(self._keys, wanted)
-        if len(wanted) and (not len(self._keys) or (self._keys[np.minimum(rows, len(self._keys) - 1)] != wanted).any()):
-            raise StageFailed(f"{self.cache} must hold the states of the queries that are asked, got others; rebuild the activation cache")
-        return rows
+        return find_rows(self._keys, queries, str(self.cache))
 
     def layer(self, layer: int) -> NDArray[np.float32]:
         """All states of one layer, float32, (num_states, d_model)."""
         name = f"layer_{layer}"
         column = pa.concat_tables(pq.read_table(path, columns=[name]) for path in _files(self.cache))[name]
         return np.concatenate(list(_blocks(column))).astype(np.float32).reshape(-1, column.type.list_size)
+
+
+def find_rows(keys: NDArray[np.int64], queries: pa.Table, where: str) -> NDArray[np.int64]:
+    """The place of each query's key among rising keys, (num_queries,).
+
+    Raises:
+        StageFailed: a query's key is not there; ``where`` names what lacks it.
+    """
+    wanted = query_keys(queries)
+    rows = np.searchsorted(keys, wanted)
+    if len(wanted) and (not len(keys) or (keys[np.minimum(rows, len(keys) - 1)] != wanted).any()):
+        raise StageFailed(f"{where} must hold the states of the queries that are asked, got others; rebuild the activation cache")
+    return rows
 
 
 def _blocks(column: pa.ChunkedArray) -> Iterator[NDArray[np.float16]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,26 +44,51 @@ def write_activations(settings: ActivationSettings, inputs: Mapping[str, Path], 
         inputs: folders: ``world``, ``problems``, ``queries`` and ``model``, a checkpoint or the control.
         writing: where the files go; finished files of an earlier attempt are kept.
     """
-    device = pick_device(settings.device)
-    world = load_world(inputs["world"])
-    batch = read_problems(inputs["problems"], world, settings.family.modulus)
-    table = build_table(world, settings.family.modulus, settings.tokens, inputs["model"])
-    queries = distinct_queries([read_queries(inputs["queries"], task) for task in settings.tasks])
-    model = freeze(load(inputs["model"])).to(device)
-    layers = settings.layers if settings.layers is not None else tuple(range(num_layers_of(model) + 1))
-    documents = GoldDocuments(batch, table, settings.family.format)
-    problem = queries["problem"].to_numpy()
-    with tqdm(total=len(queries), desc=f"states {settings.arm}", unit="query", mininterval=1.0) as bar:
-        for number, first in enumerate(range(0, max(1, len(batch)), PROBLEMS_PER_FILE)):
-            start, end = np.searchsorted(problem, [first, first + PROBLEMS_PER_FILE]).tolist()
+    reading = Reading(settings, inputs)
+    with tqdm(total=len(reading.queries), desc=f"states {settings.arm}", unit="query", mininterval=1.0) as bar:
+        for number, tokens in enumerate(reading.files()):
             paths = [states_file(writing.folder, kind, number) for kind in ("queries", "sentences")]
             if not all(path.exists() for path in paths):
-                tokens = QueryTokens(batch, queries.slice(start, end - start), documents, table)
-                asked, ends, stops = read_states(model, tokens, layers, device, settings.max_tokens)
+                asked, ends, stops = reading.states(tokens, reading.layers)
                 write_parquet(_with_states(tokens.queries, asked), paths[0])
                 write_parquet(_with_states(stops, ends), paths[1])
-            bar.update(end - start)
-    writing.counts.update(queries=len(queries), problems=len(batch), layers=len(layers), d_model=int(model.config.hidden_size))
+            bar.update(len(tokens))
+    problems, width = len(reading.batch), int(reading.model.config.hidden_size)
+    writing.counts.update(queries=len(reading.queries), problems=problems, layers=len(reading.layers), d_model=width)
+
+
+class Reading:
+    """A frozen model, and the queries whose states are read from it.
+
+    Args:
+        settings: which states.
+        inputs: folders: ``world``, ``problems``, ``queries`` and ``model``.
+
+    Attributes:
+        queries: the queries of all tasks, each once; see ``distinct_queries``.
+        layers: the layers that are read.
+    """
+
+    def __init__(self, settings: ActivationSettings, inputs: Mapping[str, Path]) -> None:
+        self.device, self.max_tokens = pick_device(settings.device), settings.max_tokens
+        world = load_world(inputs["world"])
+        self.batch = read_problems(inputs["problems"], world, settings.family.modulus)
+        self._table = build_table(world, settings.family.modulus, settings.tokens, inputs["model"])
+        self.queries = distinct_queries([read_queries(inputs["queries"], task) for task in settings.tasks])
+        self.model = freeze(load(inputs["model"])).to(self.device)
+        self.layers = settings.layers if settings.layers is not None else tuple(range(num_layers_of(self.model) + 1))
+        self._documents = GoldDocuments(self.batch, self._table, settings.family.format)
+
+    def files(self) -> Iterator[QueryTokens]:
+        """The queries, ``PROBLEMS_PER_FILE`` problems at a time."""
+        problem = self.queries["problem"].to_numpy()
+        for first in range(0, max(1, len(self.batch)), PROBLEMS_PER_FILE):
+            start, end = np.searchsorted(problem, [first, first + PROBLEMS_PER_FILE]).tolist()
+            yield QueryTokens(self.batch, self.queries.slice(start, end - start), self._documents, self._table)
+
+    def states(self, tokens: QueryTokens, layers: tuple[int, ...]) -> tuple[States, States, pa.Table]:
+        """The states of some layers; see ``read_states``."""
+        return read_states(self.model, tokens, layers, self.device, self.max_tokens)
 
 
 def distinct_queries(tables: Sequence[pa.Table]) -> pa.Table:

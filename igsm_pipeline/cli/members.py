@@ -59,7 +59,9 @@ def plan(
     members: Members,
     stages: Stages = None,
     deep: Deep = False,
-    on: Annotated[str | None, typer.Option("--on", help="Another machine instead of this one, by its data sheet: h100.", show_default=False)] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", help="Another machine instead of this one, by its data sheet: h100 or 8xh100.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would compute and why, with tokens, disk and time; refuse what exceeds the disk budget."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,7 +12,7 @@ from igsm_pipeline.experiments.slices import check_slice
 from igsm_pipeline.interventions.settings import STRENGTHS
 from igsm_pipeline.knowledge.settings import Control
 from igsm_pipeline.own_problems.settings import content_of_file
-from igsm_pipeline.probes.settings import LinearProbeSettings, VProbeSettings
+from igsm_pipeline.probes.settings import LinearProbeSettings, Precision, VProbeSettings
 from igsm_pipeline.problems.settings import NO_RETRIES, RetrySettings
 from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
@@ -92,6 +92,12 @@ class ProbesSection(Settings):
     weight_decay: float = Field(VProbeSettings.model_fields["weight_decay"].default, ge=0, description="of a V-probe")
     layers: tuple[int, ...] = added_field((), description="layers whose output a V-probe of nece reads as well, counted from 1 (figures 10 and 14)")
     held_out: int = added_field(0, ge=0, description="training problems that no V-probe sees, at most half; each is scored on them as it trains")
+    precision: Precision = added_field(
+        "fp32", description="of the frozen model when V-probes are trained and scored; auto: bf16 on GPUs, fp32 on CPUs"
+    )
+    keep_states: Literal["all", "none"] = added_field(
+        "all", description="keep every state on the disk, or compute those that linear probes read when they are read: the same numbers"
+    )
     linear_l2: float = Field(LinearProbeSettings.model_fields["l2"].default, gt=0, description="penalty of linear probes")
     seed: int = Field(0, ge=0, description="seed of the probes' training problems, queries and weights")
 

@@ -21,7 +21,7 @@ from igsm_pipeline.costs import network_behind
 from igsm_pipeline.errors import BadSettings, StoreError
 from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.planning.planner import Plan
-from igsm_pipeline.planning.speeds import Speeds
+from igsm_pipeline.planning.speeds import TOGETHER, Speeds
 from igsm_pipeline.stage import Stage
 from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
 from igsm_pipeline.training.stage import training_tokens
@@ -91,18 +91,22 @@ def estimate_stages(plan: Plan, store: Store, speeds: Speeds | None = None, *, c
         units, stage = [unit for unit in plan.stale if unit.stage == name], STAGES[name]
         cost = estimate(units, store, speeds, corrected=corrected)
         if speeds is not None:
-            beside = _beside(stage, len(units), speeds)
+            beside = _beside(stage, units, speeds)
             start = 0.0 if cost.corrected == len(units) else speeds.start
             cost = _scaled(cost, 1 / beside, start)
         found[name] = cost
     return found
 
 
-def _beside(stage: Stage, number: int, speeds: Speeds) -> int:
-    """The number of cores that a stage keeps busy with so many units to compute."""
+def _beside(stage: Stage, units: Sequence[Unit], speeds: Speeds) -> float:
+    """How many times faster a stage is for the cores or cards that it keeps busy with these units, which are taken to be of one size."""
     if stage.workers:
         return speeds.cores
-    return min(speeds.cores, number) if stage.parallel and not (stage.torch and speeds.on_gpu) else 1
+    if stage.torch and speeds.on_gpu:
+        if speeds.cards > 1 and len(units) == 1 and stage.cards(units[0]) == 0:
+            return TOGETHER * speeds.cards
+        return len(units) / math.ceil(len(units) / speeds.cards)
+    return min(speeds.cores, len(units)) if stage.parallel else 1
 
 
 def _scaled(cost: Estimate, factor: float, start: float) -> Estimate:
@@ -148,6 +152,7 @@ def _expected(unit: Unit, speeds: Speeds | None) -> tuple[float, float]:
         return work / speeds.core / 1.6, work / speeds.core * 1.6
     training = unit.settings.get("training") or {}
     precision = str(unit.settings.get("precision") or training.get("precision") or "fp32")
+    precision = {"auto": "bf16" if speeds.on_gpu else "fp32"}.get(precision, precision)
     low, high = speeds.rate(stage.arithmetic, network_behind(unit).width, precision)
     return work / high, work / low
 

@@ -203,23 +203,33 @@ def wire_probe_queries(wiring: Wiring) -> None:
         wiring.add(PROBE_QUERIES, part, asked, wiring.problems(part))
 
 
+def _states(wiring: Wiring, arm: Arm) -> ActivationSettings:
+    return ActivationSettings(**wiring.common, tasks=wiring.settings.probes.tasks, arm=arm)
+
+
 def wire_activation_cache(wiring: Wiring) -> None:
-    """Add states per problem set and model."""
-    for part in wiring.probed:
+    """Add states per problem set and model, if they are kept."""
+    for part in wiring.probed if wiring.settings.probes.keep_states == "all" else ():
         for arm in ARMS:
-            kept = ActivationSettings(**wiring.common, tasks=wiring.settings.probes.tasks, arm=arm)
-            wiring.add(ACTIVATION_CACHE, f"{part} {arm}", kept, {**wiring.asked(part), Role("model"): wiring.model(arm)}, slice=part, arm=arm)
+            inputs = {**wiring.asked(part), Role("model"): wiring.model(arm)}
+            wiring.add(ACTIVATION_CACHE, f"{part} {arm}", _states(wiring, arm), inputs, slice=part, arm=arm)
 
 
 def wire_linear_probes(wiring: Wiring) -> None:
     """Add linear probes of all tasks and layers per model."""
-    probes = wiring.settings.probes
+    probes, kept = wiring.settings.probes, wiring.made.get(ACTIVATION_CACHE.name, {})
     for arm in ARMS if wiring.probed else ():
-        fitted = LinearProbeSettings(modulus=wiring.settings.family.modulus, tasks=probes.tasks, arm=arm, l2=probes.linear_l2, seed=probes.seed)
-        inputs = {
-            Role("queries"): wiring.one(PROBE_QUERIES, PROBE_TRAIN),
-            Role("activations"): wiring.one(ACTIVATION_CACHE, f"{PROBE_TRAIN} {arm}"),
-        }
+        inputs = {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}
+        if kept:
+            inputs = {Role("queries"): wiring.one(PROBE_QUERIES, PROBE_TRAIN), Role("activations"): kept[f"{PROBE_TRAIN} {arm}"]}
+        fitted = LinearProbeSettings(
+            modulus=wiring.settings.family.modulus,
+            tasks=probes.tasks,
+            arm=arm,
+            l2=probes.linear_l2,
+            seed=probes.seed,
+            states=None if kept else _states(wiring, arm),
+        )
         wiring.add(LINEAR_PROBES, arm, fitted, inputs, arm=arm)
 
 
@@ -236,7 +246,7 @@ def wire_v_probes(wiring: Wiring) -> None:
             _add_v_probe(wiring, f"{task} {control}", task=task, arm="trained", control=control)
 
 
-_RECIPE = ("num_steps", "batch_problems", "rank", "learning_rate", "warmup_steps", "starts", "start_steps", "weight_decay", "seed", "held_out")
+_RECIPE = ("num_steps", "batch_problems", "rank", "learning_rate", "warmup_steps", "starts", "start_steps", "weight_decay", "seed", "held_out", "precision")
 """What V-probes take from the section ``probes`` as it is."""
 
 
@@ -266,11 +276,12 @@ def wire_probe_scores(wiring: Wiring) -> None:
         inputs = wiring.asked(part)
         for arm in ARMS:
             inputs[Role("model", arm)] = wiring.model(arm)
-            inputs[Role("activations", arm)] = wiring.one(ACTIVATION_CACHE, f"{part} {arm}")
+            if probes.keep_states == "all":
+                inputs[Role("activations", arm)] = wiring.one(ACTIVATION_CACHE, f"{part} {arm}")
             inputs[Role("linear_probes", arm)] = wiring.one(LINEAR_PROBES, arm)
         inputs[Role("text_probes")] = wiring.one(TEXT_PROBES, part)
         inputs |= {Role("v_probes", name): unit for name, unit in wiring.made[V_PROBES.name].items() if unit.labels["arm"] in ARMS}
-        settings = ScoreSettings(**wiring.common, slice=part, tasks=probes.tasks, seed=probes.seed)
+        settings = ScoreSettings(**wiring.common, slice=part, tasks=probes.tasks, precision=probes.precision, seed=probes.seed)
         wiring.add(PROBE_SCORES, part, settings, inputs, slice=part)
 
 

@@ -13,7 +13,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from igsm_pipeline.costs import DECODING, FITTING, FORWARD, PROBING, TRAINING
@@ -39,7 +39,8 @@ class Speeds:
         cores: number of cores.
         rates: kind of arithmetic -> width -> (low, high) floating-point operations per second; "training bf16" is used before "training" if a
             unit computes in bf16. On a CPU they are those of one core, except training, which uses all.
-        memory: bytes of the GPU; 0 without one.
+        memory: bytes of a GPU; 0 without one.
+        cards: number of GPUs like it.
     """
 
     machine: str
@@ -50,10 +51,11 @@ class Speeds:
     cores: int
     rates: Mapping[str, Mapping[int, tuple[float, float]]]
     memory: float = 0.0
+    cards: int = 1
 
     @property
     def on_gpu(self) -> bool:
-        """Whether a GPU computes; units of torch stages then run one after another."""
+        """Whether a GPU computes; as many units of a torch stage then run side by side as there are GPUs."""
         return self.memory > 0
 
     def rate(self, kind: str, width: int, precision: str) -> tuple[float, float]:
@@ -99,7 +101,17 @@ H100 = Speeds(
     },
     memory=80e9,
 )
-KNOWN = {"h100": H100}
+TOGETHER = 0.8
+"""Share of its pace that a card keeps where several train one model. Ours: assumed."""
+EIGHT_H100 = replace(
+    H100,
+    machine="eight H100",
+    device="8 x H100 SXM, 80 GB each",
+    basis=f"{H100.basis.replace(', 16 of them', ', 128 of them')}; a training on all cards at {TOGETHER:.0%} of their pace, other units side by side",
+    cores=128,
+    cards=8,
+)
+KNOWN = {"h100": H100, "8xh100": EIGHT_H100}
 """Machines that a plan can be made for on another machine."""
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.settings import Settings, added_field, runtime_field
@@ -17,6 +18,10 @@ ARMS: tuple[Arm, ...] = ("trained", "random")
 
 Answers = Literal["true", "control_task", "permuted"]
 """What a probe is taught: the truth, a random function of what the query says, or the true answers of other queries."""
+
+
+Precision = Literal["fp32", "bf16", "auto"]
+"""How the frozen model's matrix products are computed: bf16 under autocast, or, with auto, so on GPUs and in fp32 on CPUs. Probes stay fp32."""
 
 
 class VProbeSettings(Settings):
@@ -40,7 +45,7 @@ class VProbeSettings(Settings):
     start_steps: int = Field(100, ge=1, description="steps of each trial, counted as the first steps of the training; not used with one start")
     weight_decay: float = Field(0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.98)
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 computes the frozen model's matrix products under autocast")
+    precision: Precision = Field("fp32", description="of the frozen model's matrix products; auto: bf16 on GPUs, fp32 on CPUs")
     seed: int = Field(0, ge=0)
     layer: int | None = added_field(
         None, ge=0, description="the head reads the output of this layer; None: of the last one; 0: no layer (v_probe.py)"
@@ -64,6 +69,9 @@ class LinearProbeSettings(Settings):
     max_iterations: int = Field(200, ge=1, description="most L-BFGS iterations of one fit")
     held_out: float = Field(0.2, gt=0, lt=1, description="share of the training problems that are left out of the fits and used to choose the layer")
     seed: int = Field(0, ge=0, description="decides which problems are held out; a fit has no randomness")
+    states: ActivationSettings | None = added_field(
+        None, description="which states to compute, where none are kept; None: they are read from the cache"
+    )
     device: str = runtime_field("auto", why="where to compute; it changes the last bits only")
 
 
@@ -88,7 +96,7 @@ class ScoreSettings(Settings):
     tokens: TokenSettings = TokenSettings()
     tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1)
     mapped_problems: int = Field(16, ge=0, description="problems of the dense map, which asks about every parameter at every step")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 computes the frozen model's matrix products under autocast")
+    precision: Precision = Field("fp32", description="of the frozen model's matrix products; auto: bf16 on GPUs, fp32 on CPUs")
     num_resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
     device: str = runtime_field("auto", why="where to compute; results differ by rounding only")

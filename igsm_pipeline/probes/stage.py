@@ -177,7 +177,7 @@ MENTAL_STATE = Table(
 
 def _cached_size(unit: Unit) -> tuple[int, int]:
     """Width and number of layers (the embedding counts as one) of the states that a unit reads."""
-    return size_behind(next(one for one in unit.inputs.values() if one.stage == "activation_cache"))
+    return size_behind(next((one for one in unit.inputs.values() if one.stage == "activation_cache"), unit))
 
 
 def _linear_disk(unit: Unit) -> float:
@@ -241,7 +241,14 @@ LINEAR_PROBES = Stage(
     group="mind",
     kinds=("pytorch", "parquet"),
     words="A linear probe per task and layer on the cached states: the baseline for V-probes; figure 10 shows its layers.",
-    reads=(Read("queries", "probe_queries"), Read("activations", "activation_cache")),
+    reads=(
+        Read("world"),
+        Read("problems", "problem_sets"),
+        Read("queries", "probe_queries"),
+        Read("model", "checkpoint"),
+        Read("model", "control"),
+        Read("activations", "activation_cache"),
+    ),
     tables=(SELECTION,),
     checks=(
         Check(

@@ -32,6 +32,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.activations.batches import split_into_passes
 from igsm_pipeline.activations.forward import SequenceBatch, embed, end_states
 from igsm_pipeline.errors import BadCheckpoint
+from igsm_pipeline.probes.settings import Precision
 from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.queries.sequences import QueryTokens
 
@@ -126,6 +127,11 @@ def fit_sizes(model: PreTrainedModel) -> tuple[int, int]:
     """The sizes (vocab_size, d_model) of a probe on this model."""
     weight: Tensor = model.get_input_embeddings().weight
     return weight.shape[0], weight.shape[1]
+
+
+def computes_bf16(precision: Precision, device: torch.device) -> bool:
+    """Whether the frozen model's matrix products are computed in bfloat16 on a device."""
+    return precision == "bf16" or (precision == "auto" and device.type != "cpu")
 
 
 @torch.inference_mode()

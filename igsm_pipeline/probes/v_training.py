@@ -16,7 +16,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
 from igsm_pipeline.probes.convergence import Curve
 from igsm_pipeline.probes.settings import VProbeSettings
-from igsm_pipeline.probes.v_probe import VProbe, fit_sizes
+from igsm_pipeline.probes.v_probe import VProbe, computes_bf16, fit_sizes
 from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.processes.stopping import Stopped, remember_stops
 from igsm_pipeline.queries.sequences import QueryTokens
@@ -122,7 +122,7 @@ class _Training:
 
     def autocast(self) -> torch.autocast:
         """The precision that the settings ask for."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=computes_bf16(self.settings.precision, self.device))
 
     @torch.inference_mode()
     def score(self, course: _Course, curve: Curve) -> None:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from igsm_pipeline import seeding
 from igsm_pipeline.activations.cache import CachedStates
+from igsm_pipeline.activations.computed import ComputedStates
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statistics
 from igsm_pipeline.model.device import pick_device
@@ -39,13 +40,15 @@ def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path
 
     Args:
         settings: which tasks, and how to fit.
-        inputs: folders: ``queries`` and ``activations`` of the training problems.
+        inputs: folders: ``queries`` and ``activations`` of the training problems; with ``settings.states`` instead of the latter ``world``,
+            ``problems`` and ``model``, from which the same states are computed.
         writing: where the files go.
 
     Raises:
         StageFailed: a task has no training queries, or the cache lacks the states of a query.
     """
-    cache, device = CachedStates(inputs["activations"]), pick_device(settings.device)
+    cache = CachedStates(inputs["activations"]) if settings.states is None else ComputedStates(settings.states, inputs)
+    device = pick_device(settings.device)
     asked = {task: _TrainingQueries.read(inputs["queries"], task, settings, cache) for task in settings.tasks}
     tensors: dict[str, Tensor] = {}
     rows: list[dict[str, Any]] = []
@@ -70,7 +73,7 @@ class _TrainingQueries:
         self.rows, self.label, self.held, self.num_classes = torch.from_numpy(rows), torch.from_numpy(label), torch.from_numpy(held), num_classes
 
     @classmethod
-    def read(cls, folder: Path, task: str, settings: LinearProbeSettings, cache: CachedStates) -> _TrainingQueries:
+    def read(cls, folder: Path, task: str, settings: LinearProbeSettings, cache: CachedStates | ComputedStates) -> _TrainingQueries:
         queries = read_queries(folder, task)
         if not len(queries):
             raise StageFailed(f"linear_probes: there must be training queries of {task}, got none; draw more problems for the probes")

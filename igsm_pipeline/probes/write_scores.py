@@ -16,7 +16,9 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.cache import CachedStates
+from igsm_pipeline.activations.computed import ComputedStates
 from igsm_pipeline.activations.forward import freeze
+from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.dense import map_mental_state
@@ -35,7 +37,7 @@ from igsm_pipeline.probes.linear import LinearProbe
 from igsm_pipeline.probes.scoring import Majority, score_distances, score_predictions
 from igsm_pipeline.probes.settings import ARMS, Arm, ScoreSettings
 from igsm_pipeline.probes.text_probe import score_beyond_text
-from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict, read_description
+from igsm_pipeline.probes.v_probe import VProbe, computes_bf16, load_probe, predict, read_description
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
@@ -55,7 +57,7 @@ def write_scores(settings: ScoreSettings, inputs: Mapping[str, Path], writing: W
     Args:
         settings: the slice, its tasks, and how to score.
         inputs: folders: ``world``, and ``problems`` and ``queries`` of the slice; for each arm (trained, random) ``model:ARM``,
-            ``activations:ARM`` of the slice and ``linear_probes:ARM``; for each task and arm ``v_probes:TASK ARM``;
+            ``linear_probes:ARM``, and ``activations:ARM`` of the slice if states are kept; for each task and arm ``v_probes:TASK ARM``;
             ``v_probes:nece layer L`` where layers are read; ``text_probes``.
         writing: where the files go.
     """
@@ -120,7 +122,7 @@ class _Scorer:
             if f"linear_probes:{arm}" not in self.inputs:
                 continue
             weights: Mapping[str, Tensor] = load_file(folder_of(self.inputs, "linear_probes", arm) / PROBES)
-            cache = CachedStates(folder_of(self.inputs, "activations", arm))
+            cache = self._states(arm)
             rows = {task: torch.from_numpy(cache.rows_of(tokens.queries)) for task, tokens in self.asked.items()}
             for layer in cache.layers:
                 states = torch.from_numpy(cache.layer(layer))
@@ -128,6 +130,15 @@ class _Scorer:
                     probe = LinearProbe.from_tensors(weights, f"{task}.layer_{layer}")
                     said = probe.predict(states[rows[task]])
                     yield task, make_predictions(tokens.queries, *said, probe=LINEAR_NAMES[arm], layer=layer, part=self.settings.slice)
+
+    def _states(self, arm: Arm) -> CachedStates | ComputedStates:
+        """The states that linear probes read: kept ones, or, where none were kept, the same computed now."""
+        if f"activations:{arm}" in self.inputs:
+            return CachedStates(folder_of(self.inputs, "activations", arm))
+        settings = self.settings
+        wanted = ActivationSettings(family=settings.family, tokens=settings.tokens, tasks=settings.tasks, arm=arm, device=settings.device)
+        own = {role: self.inputs[role] for role in ("world", "problems", "queries")}
+        return ComputedStates(wanted, {**own, "model": folder_of(self.inputs, "model", arm)})
 
     def ask_v_probes(self) -> Iterator[tuple[str, pa.Table]]:
         """Yield (task, predictions) for every arm; probes of the trained model also fill ``maps``."""
@@ -145,8 +156,8 @@ class _Scorer:
                     self.maps.append(self._map(probe, model, task, tokens))
 
     def _predict(self, probe: VProbe, model: PreTrainedModel, tokens: QueryTokens) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-        settings = self.settings
-        return predict(probe, model, tokens, device=self.device, max_tokens=settings.max_tokens, bf16=settings.precision == "bf16")
+        bf16 = computes_bf16(self.settings.precision, self.device)
+        return predict(probe, model, tokens, device=self.device, max_tokens=self.settings.max_tokens, bf16=bf16)
 
     def read_text(self) -> Iterator[tuple[str, pa.Table]]:
         """(task, predictions) of the text probe, which were made before."""

@@ -81,9 +81,8 @@ def explain_costs(estimates: dict[str, Estimate], speeds: Speeds | None) -> list
         lines.append(f"time: {speeds.machine} ({speeds.device}, {speeds.cores} {cores}), {speeds.basis}{number}")
         if speeds.on_gpu:
             fits = "fits" if total.memory <= speeds.memory else "does not fit"
-            lines.append(
-                f"GPU memory: at most {format_bytes(total.memory)} of {format_bytes(speeds.memory)}, which {fits}; attention by SDPA, no compile"
-            )
+            each = "" if speeds.cards == 1 else " on each card"
+            lines.append(f"GPU memory: at most {format_bytes(total.memory)} of {format_bytes(speeds.memory)}{each}, which {fits}; attention by SDPA")
     return lines
 
 

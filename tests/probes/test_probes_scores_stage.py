@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from igsm_pipeline.activations import computed
 from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.activations.write import write_activations
 from igsm_pipeline.model.gpt2_rotary import build, save
@@ -104,6 +105,32 @@ def test_scores_name_the_chosen_layer_the_gain_and_the_majority(inputs: dict[str
             assert [row["layer"] for row in whole if row["probe"] == probe and row["chosen"]] == [best]
         assert all((row["balanced_accuracy_gain"] is not None) == (row["probe"] in ("v_probe", "linear")) for row in whole)
         assert len({row["n"] for row in whole}) == 1
+
+
+@pytest.mark.parametrize("most_bytes", [1 << 30, 1])
+def test_states_that_are_not_kept_give_the_probes_and_the_scores_of_those_that_are(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
+    monkeypatch.setattr(computed, "MOST_BYTES", most_bytes)
+    passes: list[tuple[int, ...]] = []
+    plain = computed.Reading.states
+    monkeypatch.setattr(computed.Reading, "states", lambda self, tokens, layers: passes.append(layers) or plain(self, tokens, layers))
+    home = inputs["world"].parent
+    training = {"world": inputs["world"], "problems": home / "problems probe_train", "queries": home / "queries probe_train"}
+    found = {role: folder for role, folder in inputs.items() if not role.startswith("activations")}
+    for arm in ("trained", "random"):
+        states = ActivationSettings.parse({**COMMON, "tasks": TASKS, "arm": arm}, "test")
+        settings = LinearProbeSettings(modulus=FAMILY.modulus, tasks=TASKS, device="cpu", states=states)
+        folder = tmp_path / arm
+        folder.mkdir()
+        write_linear_probes(settings, {**training, "model": inputs[f"model:{arm}"]}, Writing(folder, False))
+        for name in ("probes.safetensors", "selection.parquet"):
+            assert (folder / name).read_bytes() == (inputs[f"linear_probes:{arm}"] / name).read_bytes(), name
+    kept, computed_now = score(inputs, tmp_path / "kept").folder, score(found, tmp_path / "now").folder
+    assert sorted(path.name for path in kept.iterdir()) == sorted(path.name for path in computed_now.iterdir())
+    for path in kept.glob("*.parquet"):
+        assert path.read_bytes() == (computed_now / path.name).read_bytes(), path.name
+    assert passes == ([(0, 1, 2)] if most_bytes > 1 else [(0,), (1,), (2,)]) * 4, "two arms, training problems and a slice"
 
 
 def test_the_dense_map_says_what_the_probe_says_of_the_drawn_queries(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ BACKWARD = 2.0
 TRAINING_PASS = 1 << 16
 """Tokens of a forward pass in training on a GPU."""
 DECODED_TOGETHER = 512
-"""Prompts that are decoded together on a GPU."""
+"""Most prompts that are decoded together on a GPU; fewer where their keys and values would take more than its memory has room for."""
+DECODING_BYTES = 32e9
+"""Bytes of keys and values that decoding takes of a GPU of 80 GB at most: a larger batch is cut (``model.decoding.ROOM``)."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from igsm_pipeline.costs import (
     DECODED_TOGETHER,
     DECODING,
+    DECODING_BYTES,
     document_tokens,
     mean_op,
     network_behind,
@@ -43,9 +44,9 @@ def _work(unit: Unit) -> float:
 
 
 def _memory(unit: Unit) -> float:
-    """Bytes of the weights, and of keys and values in fp32 for all rows, at one and a half times the average document's length."""
+    """Bytes of the weights, and of keys and values in fp32, at one and a half times the average document's length, of all rows or those that fit."""
     network, rows = network_behind(unit), min(problems_behind(unit), DECODED_TOGETHER)
-    return network.bytes + 8.0 * rows * 1.5 * _document(unit) * network.layers * network.width
+    return network.bytes + min(8.0 * rows * 1.5 * _document(unit) * network.layers * network.width, DECODING_BYTES)
 
 
 GENERATIONS = Table(

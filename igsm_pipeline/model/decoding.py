@@ -2,12 +2,16 @@
 
 Prompts of similar length are decoded together. Prompts of equal length are read together without padding; decoding aligns all rows at the right end.
 Positions count from each prompt's own start. Other rows change a row's result by floating-point rounding only.
+
+On a GPU as many prompts are decoded together as its free memory has room for; where that was too many, half as many from then on.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -15,11 +19,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from igsm_pipeline.model.kv_cache import RoomyCache, joined
 
 _LEAVE = 8
+ROWS, CPU_ROWS = 512, 128
+"""Most prompts that are decoded together on a GPU, and on a CPU."""
+ROOM = 0.4
+"""Share of a GPU's free memory that keys and values may take: while their room grows, old and new are there together."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,20 +62,71 @@ def complete(
         max_tokens: most new tokens of one completion.
         eos: id that ends a completion.
         max_length: most tokens of prompt and completion together; None: no limit.
-        batch_size: prompts that are decoded together, 0 chooses; results depend on it only where two logits tie.
+        batch_size: prompts that are decoded together, 0 chooses; fewer where a GPU lacks memory. Results depend on it only where two logits
+            tie.
         progress: called with the number of prompts that were finished since its last call.
     """
-    size = batch_size or (512 if model.device.type == "cuda" else 128)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     tokens: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)] * len(prompts)
-    with torch.inference_mode():
-        for first in range(0, len(order), size):
-            chosen = order[first : first + size]
-            limits = [min(max_tokens, (max_length or 1 << 40) - len(prompts[index])) for index in chosen]
-            written = _greedy(model, [prompts[index] for index in chosen], np.array(limits), eos, progress)
-            for index, ids in zip(chosen, written, strict=True):
-                tokens[index] = ids
+    size, first = batch_size or rows_together(model, len(prompts[order[-1]]) if order else 1, max_length), 0
+    while first < len(order):
+        chosen, told = order[first : first + size], list[int]()
+        limits = [min(max_tokens, (max_length or 1 << 40) - len(prompts[index])) for index in chosen]
+        try:
+            with torch.inference_mode():
+                written = _greedy(model, [prompts[index] for index in chosen], np.array(limits), eos, partial(_tell, progress, told))
+        except torch.OutOfMemoryError:
+            if len(chosen) == 1:
+                raise
+            progress(-sum(told))  # these are begun again
+            size = len(chosen) // 2
+            _log.warning("%d prompts did not fit into the memory of the GPU; %d are decoded together from now on", len(chosen), size)
+            continue
+        for index, ids in zip(chosen, written, strict=True):
+            tokens[index] = ids
+        first += len(chosen)
     return Completions(tokens, np.array([len(ids) > 0 and int(ids[-1]) == eos for ids in tokens], dtype=bool))
+
+
+def _tell(progress: Callable[[int], Any], told: list[int], finished: int) -> None:
+    told.append(finished)
+    progress(finished)
+
+
+def rows_together(model: PreTrainedModel, longest: int, max_length: int | None) -> int:
+    """How many prompts to decode together: on a GPU at most ``ROWS``, and no more than its free memory has room for.
+
+    Args:
+        model: the model, where it computes.
+        longest: tokens of the longest prompt.
+        max_length: most tokens of prompt and completion together; None: no limit.
+    """
+    if model.device.type != "cuda":
+        return CPU_ROWS
+    free, _ = torch.cuda.mem_get_info(model.device)
+    return rows_that_fit(row_bytes(model.config, model.dtype.itemsize), longest, max_length, float(free))
+
+
+def row_bytes(config: PreTrainedConfig, number: int) -> int:
+    """Bytes of keys and values of one token, with ``number`` bytes each."""
+    heads = int(config.num_attention_heads)
+    width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    return 2 * int(config.num_hidden_layers) * int(getattr(config, "num_key_value_heads", None) or heads) * width * number
+
+
+def rows_that_fit(token: int, longest: int, max_length: int | None, free: float) -> int:
+    """How many rows of keys and values fit into ``ROOM`` of the free bytes, at least 1 and at most ``ROWS``.
+
+    Ours: a completion is taken to be as long as the longest prompt (a solution is half as long). One that gets longer may need a smaller batch,
+    which is then tried.
+
+    Args:
+        token: bytes per token of a row.
+        longest: tokens of the longest prompt.
+        max_length: most tokens of prompt and completion together; None: no limit.
+        free: free bytes.
+    """
+    return max(1, min(ROWS, int(ROOM * free / (token * min(max_length or 1 << 40, 2 * longest)))))
 
 
 def read_prompts(model: PreTrainedModel, prompts: Sequence[NDArray[Any]]) -> tuple[RoomyCache, Tensor]:

@@ -22,7 +22,9 @@ _PASSING_ERRORS = frozenset(
         errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.ENETUNREACH, errno.EHOSTUNREACH,
     )
 )  # fmt: skip
-_PASSING_WORDS = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "NCCL", "out of memory", "Connection reset by peer")
+_PASSING_WORDS = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "NCCL", "Connection reset by peer")
+_FULL = "out of memory"
+"""What torch says of a GPU whose memory does not suffice; whoever computes has the card for itself, so it would not suffice again."""
 _PASSING_SIGNALS = frozenset((signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT))
 
 
@@ -33,7 +35,7 @@ def may_pass(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno in _PASSING_ERRORS
     return isinstance(error, MemoryError | BrokenProcessPool) or (
-        isinstance(error, RuntimeError) and any(word in str(error) for word in _PASSING_WORDS)
+        isinstance(error, RuntimeError) and _FULL not in str(error) and any(word in str(error) for word in _PASSING_WORDS)
     )
 
 

@@ -2,6 +2,8 @@
 
 loop.py        the training loop
 steps.py       one optimizer step, computed in micro-batches
+one_graph.py   the loss on a GPU: one graph, compiled there
+counting.py    counts what a training pass computes and keeps
 packed.py      the loss on a CPU, computed without padding
 batches.py     which windows each step reads
 lanes.py       several micro-batches at once on a CPU

@@ -25,6 +25,7 @@ PASSING = [
 ]  # fmt: skip
 LASTING = [
     ValueError("x"), OSError(errno.ENOSPC, "full"), FileNotFoundError(errno.ENOENT, "gone"), RuntimeError("shapes differ"), StageFailed("diverged"),
+    RuntimeError("CUDA error: out of memory"), RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     StoreError("the disk is full"), BadSettings("model.heads", "must be at least 1", 0, "correct it"),
 ]  # fmt: skip
 

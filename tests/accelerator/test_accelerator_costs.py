@@ -1,0 +1,31 @@
+"""What plans say of arithmetic and memory is what torch counts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from igsm_pipeline.costs import Network
+from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.training.counting import formula, kept_numbers, operations
+from igsm_pipeline.training.one_graph import WindowLoss
+
+LAYERS, WINDOW, VOCAB = 2, 96, 509
+
+
+@pytest.fixture(scope="module")
+def loss() -> WindowLoss:
+    return WindowLoss(gpt2_rotary.build(ModelSettings(layers=LAYERS, heads=4), VOCAB, WINDOW, 3))
+
+
+def test_operations_of_a_training_pass_are_those_of_the_formula(loss: WindowLoss) -> None:
+    ids = torch.arange(2 * WINDOW).reshape(2, WINDOW) % VOCAB
+    network = Network(LAYERS, 256, loss.model.num_parameters(), 0)
+    assert operations(loss, ids) == pytest.approx(formula(network, ids), rel=0.02)
+
+
+def test_a_training_pass_keeps_no_more_numbers_than_plans_count(loss: WindowLoss) -> None:
+    ids = torch.arange(2 * WINDOW).reshape(2, WINDOW) % VOCAB
+    network = Network(LAYERS, 256, loss.model.num_parameters(), 0)
+    assert 0.4 * network.kept(ids.numel(), "fp32") / 4 < kept_numbers(loss, ids) <= network.kept(ids.numel(), "fp32") / 4

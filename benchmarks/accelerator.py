@@ -67,6 +67,7 @@ def step(options: argparse.Namespace) -> None:
     row: dict[str, object] = {"what": "one training step", "model": f"GPT2-{options.layers}-{options.heads}, window {options.window}"}
     model = gpt2_rotary.build(ModelSettings(layers=options.layers, heads=options.heads), options.vocabulary, options.window, 0)
     network = Network(options.layers, int(model.config.hidden_size), model.num_parameters(), 0)
+    gpt2_rotary.fuse_activations(model)
     loss = WindowLoss(model)
     ids = torch.randint(0, options.vocabulary, (options.rows, options.window))
     row |= {"counted over formula": round(operations(loss, ids) / formula(network, ids), 4)}

@@ -58,8 +58,9 @@ class Network:
         return 2 * (max(self.parameters, hidden) if head else hidden) + 4.0 * self.layers * self.width * length
 
     def kept(self, tokens: float, precision: str) -> float:
-        """Bytes that a forward pass keeps for its backward pass: about 34 numbers of two bytes per layer, width and token, without attention maps."""
-        return tokens * self.layers * self.width * (34.0 if precision != "fp32" else 68.0)
+        """Bytes that a forward pass keeps for its backward pass: 20 numbers of two bytes (four in fp32) per layer, width and token, as torch counts
+        them in fp32 where nothing is compiled (``training.counting``); no attention maps."""
+        return tokens * self.layers * self.width * (40.0 if precision != "fp32" else 80.0)
 
 
 def parameters_of(settings: Mapping[str, Any]) -> int:

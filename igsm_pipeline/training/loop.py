@@ -246,6 +246,7 @@ def train(
 
         started = mark = saved = time.monotonic()
         since = [StepResult(*row) for row in state.get("since", ())]
+        result = StepResult(math.nan, 0, 0, 0.0)
 
         def read(step: int) -> Batch:
             indices = np.array_split(order.indices(step), ranks.size)[ranks.rank]
@@ -291,7 +292,6 @@ def train(
         missed = state.get("look_due") and not any("accuracy" in row and row["step"] == first for row in (metrics.rows if metrics else ()))
         if missed and not look(first):
             raise Stopped(_STOPPED.format(step=first, steps=settings.num_steps))
-        result = StepResult(math.nan, 0, 0, 0.0)
         following: Future[Batch] | None = reader.submit(read, first) if first < settings.num_steps else None
         bar = tqdm(desc="training", unit="tok", unit_scale=True, disable=not ranks.first, initial=tokens)
         for step in range(first, settings.num_steps):

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.model.gpt2_rotary import load
+from igsm_pipeline.model.gpt2_rotary import build, load
+from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.planning.estimates import estimate
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.planning.speeds import H100
@@ -52,24 +53,23 @@ def asked(task: TaskName, number: int, seed: int) -> QueryTokens:
 
 @pytest.mark.parametrize("task", ["nece", "value"])
 def test_published_probes_say_in_bf16_what_they_say_in_fp32(task: TaskName) -> None:
-    tokens, probe = asked(task, 96, 11), load_probe(SMALL / "probes" / f"{task}-trained")
+    tokens, probe = asked(task, 40, 11), load_probe(SMALL / "probes" / f"{task}-trained")
     right = {bf16: predict(probe, published(), tokens, device=CPU, max_tokens=8192, bf16=bf16)[0] == tokens.label for bf16 in (False, True)}
-    assert len(tokens) > 1000
+    assert len(tokens) > 600
     assert abs(right[True].mean() - right[False].mean()) <= HALF_A_POINT
     assert right[False].mean() > 0.85, "both are right for the same reason"
 
 
-def test_a_probe_trained_in_bf16_is_as_good_as_one_trained_in_fp32(tmp_path: Path) -> None:
-    seen, held = asked("known", 64, 12), asked("known", 64, 13)
-    right = {}
+def test_a_probe_learns_in_bf16_what_it_learns_in_fp32(tmp_path: Path) -> None:
+    seen, losses = asked("known", 24, 12), {}
     for precision in ("fp32", "bf16"):
-        values = {"family": FAMILY, "tokens": TOKENS, "task": "known", "num_steps": 80, "batch_problems": 4, "learning_rate": 0.02}
+        model = freeze(build(ModelSettings(layers=2, heads=2, head_width=16), seen.table.size, 512, seed=1))
+        values = {"family": FAMILY, "tokens": TOKENS, "task": "known", "num_steps": 24, "batch_problems": 4, "learning_rate": 0.02}
         settings = VProbeSettings.parse({**values, "precision": precision}, "test")
-        trained = train_v_probe(settings, published(), seen, num_classes=2, folder=tmp_path, device=CPU, label=precision)
-        said, _ = predict(trained.probe, published(), held, device=CPU, max_tokens=8192, bf16=precision == "bf16")
-        right[precision] = float(np.mean(said == held.label))
-    assert right["fp32"] > 0.95
-    assert abs(right["bf16"] - right["fp32"]) <= HALF_A_POINT
+        losses[precision] = train_v_probe(settings, model, seen, num_classes=2, folder=tmp_path, device=CPU, label=precision).losses
+    assert not np.array_equal(losses["bf16"], losses["fp32"]), "the precision is obeyed"
+    assert np.abs(losses["bf16"] - losses["fp32"]).max() < 0.02
+    assert losses["fp32"][-6:].mean() < losses["fp32"][:6].mean() - 0.02, "it learns"
 
 
 def test_auto_is_bf16_on_a_gpu_and_fp32_on_a_processor() -> None:

@@ -53,7 +53,7 @@ def asked(task: TaskName, number: int, seed: int) -> QueryTokens:
 
 @pytest.mark.parametrize("task", ["nece", "value"])
 def test_published_probes_say_in_bf16_what_they_say_in_fp32(task: TaskName) -> None:
-    tokens, probe = asked(task, 40, 11), load_probe(SMALL / "probes" / f"{task}-trained")
+    tokens, probe = asked(task, 60, 11), load_probe(SMALL / "probes" / f"{task}-trained")
     right = {bf16: predict(probe, published(), tokens, device=CPU, max_tokens=8192, bf16=bf16)[0] == tokens.label for bf16 in (False, True)}
     assert len(tokens) > 600
     assert abs(right[True].mean() - right[False].mean()) <= HALF_A_POINT

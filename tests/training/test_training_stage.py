@@ -107,15 +107,15 @@ def test_slices_are_watched_beside_the_ops(inputs: dict[str, Path], tmp_path: Pa
 def test_a_stopped_run_goes_on_to_the_same_weights(
     inputs: dict[str, Path], trained: Writing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step_of = loop.Trainer.step
+    step_of = loop.Trainer.launch
 
-    def fail_at_five(self: loop.Trainer, step: int, batch: loop.Batch) -> loop.StepResult:
+    def fail_at_five(self: loop.Trainer, step: int, batch: loop.Batch) -> None:
         if step == 5:
             raise KeyboardInterrupt
-        return step_of(self, step, batch)
+        step_of(self, step, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "step", fail_at_five)
+        patch.setattr(loop.Trainer, "launch", fail_at_five)
         with pytest.raises(KeyboardInterrupt):
             write_checkpoint(settings_of(8), inputs, Writing(tmp_path, False))
     again = Writing(tmp_path, True)

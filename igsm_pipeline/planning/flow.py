@@ -246,7 +246,19 @@ def wire_v_probes(wiring: Wiring) -> None:
             _add_v_probe(wiring, f"{task} {control}", task=task, arm="trained", control=control)
 
 
-_RECIPE = ("num_steps", "batch_problems", "rank", "learning_rate", "warmup_steps", "starts", "start_steps", "weight_decay", "seed", "held_out", "precision")
+_RECIPE = (
+    "num_steps",
+    "batch_problems",
+    "rank",
+    "learning_rate",
+    "warmup_steps",
+    "starts",
+    "start_steps",
+    "weight_decay",
+    "seed",
+    "held_out",
+    "precision",
+)
 """What V-probes take from the section ``probes`` as it is."""
 
 

@@ -80,4 +80,5 @@ def test_every_file_has_the_columns_and_types_that_its_table_declares(tiny_home:
             typed = [name for name in found if declared.get(name)]
             assert [found[name] for name in typed] == [declared[name] for name in typed], path
             seen.add((stage.name, table.name))
-    assert seen == {(stage.name, table.name) for stage in STAGES.values() for table in stage.tables}
+    takes_back = ("verdicts", "retries")  # the tiny model has no token for it; tests/verification/test_verification_stage.py writes this table
+    assert seen == {(stage.name, table.name) for stage in STAGES.values() for table in stage.tables} - {takes_back}

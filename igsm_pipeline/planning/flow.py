@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.activations.stage import STAGE as ACTIVATION_CACHE
@@ -31,6 +30,7 @@ from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
 from igsm_pipeline.own_problems.settings import OwnProblemSettings
 from igsm_pipeline.own_problems.stage import STAGE as OWN_PROBLEMS
+from igsm_pipeline.planning.wiring import Wiring
 from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
 from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, TEXT_PROBES, V_PROBES
 from igsm_pipeline.problems.settings import OWN
@@ -40,8 +40,8 @@ from igsm_pipeline.queries.stage import STAGE as PROBE_QUERIES
 from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.reports.settings import ReportSettings
 from igsm_pipeline.reports.stage import STAGE as REPORT
-from igsm_pipeline.settings import Settings, hash_json
-from igsm_pipeline.stage import EVERY_STAGE, Role, Stage
+from igsm_pipeline.settings import hash_json
+from igsm_pipeline.stage import Role, Stage
 from igsm_pipeline.store import Unit, hash_file
 from igsm_pipeline.tokens.settings import ShardSettings
 from igsm_pipeline.tokens.stage import STAGE as TOKEN_SHARDS
@@ -53,65 +53,6 @@ from igsm_pipeline.world.stage import STAGE as WORLD
 
 CORRELATED: tuple[TaskName, ...] = ("nece", "can_next", "nece_next")
 """The tasks whose probes the error correlation uses."""
-
-
-class Wiring:
-    """Builds the units of one member: each stage adds its units and finds those of earlier stages."""
-
-    def __init__(self, member: Member) -> None:
-        self.member = member
-        self.settings: ExperimentSettings = member.settings
-        self.units: list[Unit] = []
-        self.made: dict[str, dict[str, Unit]] = {}
-        self.common: dict[str, Any] = {"family": self.settings.family, "tokens": self.settings.tokens}
-
-    def add(self, stage: Stage, name: str, settings: Settings, inputs: Mapping[Role, Unit], **labels: Any) -> Unit:
-        """Add a unit.
-
-        Args:
-            stage: the unit's stage.
-            name: name of the unit in this member.
-            settings: settings of the unit.
-            inputs: role -> unit; the stage must declare each of them as a read.
-            labels: how it differs from the stage's other units, for views and reports; they are not part of its fingerprint.
-
-        Raises:
-            ValueError: the stage does not declare an input (a fault of the program).
-        """
-        declared = {(read.role, read.source) for read in stage.reads}
-        for role, source in inputs.items():
-            if (role.kind, source.stage) not in declared and (EVERY_STAGE, EVERY_STAGE) not in declared:
-                raise ValueError(f"stage {stage.name} reads {role} from {source.stage}, which it does not declare: add it to the stage's reads")
-        unit = Unit(stage.name, name, stage.version, settings.canonical(), dict(inputs.items()), settings.runtime(), labels)
-        self.units.append(unit)
-        self.made.setdefault(stage.name, {})[name] = unit
-        return unit
-
-    def one(self, stage: Stage, name: str) -> Unit:
-        """Find a unit that was added before."""
-        return self.made[stage.name][name]
-
-    @property
-    def world(self) -> dict[Role, Unit]:
-        """The role of the world, which most stages read."""
-        return {Role("world"): self.one(WORLD, "world")}
-
-    def problems(self, name: str) -> dict[Role, Unit]:
-        """The roles of the world and of one problem set."""
-        return {**self.world, Role("problems"): self.one(PROBLEM_SETS, name)}
-
-    def asked(self, part: str) -> dict[Role, Unit]:
-        """The roles of the world, of one problem set and of the queries about it."""
-        return {**self.problems(part), Role("queries"): self.one(PROBE_QUERIES, part)}
-
-    def model(self, arm: str) -> Unit:
-        """The trained model, or the control."""
-        return self.one(CHECKPOINT, "checkpoint") if arm == "trained" else self.one(CONTROL, "control")
-
-    @property
-    def probed(self) -> tuple[str, ...]:
-        """The problem sets that queries are asked about: the probes' training set, then the slices."""
-        return (PROBE_TRAIN, *self.settings.probes.slices) if self.settings.probes.tasks else ()
 
 
 def wire_world(wiring: Wiring) -> None:

@@ -11,8 +11,9 @@ from reference.inspect_logs import write_example
 from reference.tiny_experiment import MEMBER
 
 from igsm_pipeline.experiments import find_member, load_members
-from igsm_pipeline.planning.flow import STAGES, Wiring, units_of
+from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.planner import plan
+from igsm_pipeline.planning.wiring import Wiring
 from igsm_pipeline.stage import EVERY_STAGE, Role, Stage, load_object, parts_of
 from igsm_pipeline.store import Store
 

@@ -88,7 +88,8 @@ def test_every_section_stands_in_a_report(tiny_home: Path) -> None:
     page = newest_report(Store.at_home().root, MEMBER)
     assert page is not None
     there = set(re.findall(r'<h2 id="([^"]+)"', page.read_text()))
-    assert set(SECTIONS.values()) <= there
+    untold = SECTIONS["interchange"]  # a model of twelve steps begins every problem alike, so no pair of twins tells anything
+    assert set(SECTIONS.values()) - {untold} <= there
 
 
 def test_members_with_a_report_come_first_and_built_in_grids_last(home: Path) -> None:

@@ -34,9 +34,7 @@ RETRIES = Table(
     "how often does a model take back what it named? One row per solution of a model that can (tokens.back)",
     "retries*.parquet",
     (
-        *VERDICTS.columns[:2],
-        Column("problem", "int32", "row of the problem in its set, from 0"),
-        Column("op", "int16", "operations of the problem"),
+        *VERDICTS.columns[:4],
         Column("correct", "bool", "what remains of the solution is right in every step, and so is the answer"),
         Column("retries", "int32", "parameters that were named and taken back"),
     ),

@@ -77,6 +77,18 @@ def test_a_right_solution_with_retries_is_right_and_says_how_many(problem, numbe
     assert verdict.correct
 
 
+def test_a_solution_that_is_cut_behind_the_token_that_takes_back_is_truncated():
+    rng = random.Random(f"{SEED} cut")
+    for _ in range(50):
+        problem = random_problem(rng, PLAIN, 5)
+        sentences = solution(problem)[1:-1].split(". ")
+        begun = "".join(f" {sentence}." for sentence in sentences[: rng.randrange(len(sentences))])
+        text = f"{begun} Define {problem.name(problem.query)} as<|back|>"
+        assert compare(problem, text, None, False) == "truncated"
+        assert compare(problem, text, None, True) == "parse"
+        assert [verify(problem, text, finished=finished).retries for finished in (False, True)] == [1, 0]
+
+
 EXPECTED = {
     "wrong_number": {"wrong_reference", "wrong_arithmetic", "wrong_value"},
     "undefined_symbol": {"undefined_symbol"},

@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 from reference.drill_tools import ROOT, RUN_S, contents, ended, environment, forget, frozen_in, igsm, lost, recover, served
-from reference.staleness_events import MEMBER
+from reference.staleness_events import MEMBER, TOY_STAGES
 
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.store import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TOY_STAGES)
 def test_a_killed_run_takes_its_stage_along_and_is_resumed(home, diary, stage):
     before = contents(home)
     forget(home, stage)
@@ -57,7 +56,7 @@ def servers(finished: Path, tmp_path_factory: pytest.TempPathFactory):
             yield made
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TOY_STAGES)
 @pytest.mark.parametrize("server", ["dagster-webserver", "dagster-daemon"])
 def test_a_killed_server_costs_no_finished_unit_and_the_run_comes_to_its_end(servers, diary, server, stage, monkeypatch):
     home = servers.home

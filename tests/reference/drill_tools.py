@@ -18,13 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reference.staleness_events import MEMBER, declare
+from reference.staleness_events import MEMBER, TOY_STAGES, declare
 
 from igsm_pipeline.defs.operating.automation import UI_URL
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.defs.operating.ui import HOST, servers
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.flow import STAGES
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.store import PARTIAL, Store
 from igsm_pipeline.store.origin import own_revision, processor_name
@@ -47,7 +46,7 @@ runs the member again until all of it is fresh. Seconds are those of that run, s
 FAULTS = (
     "disk full before the run (tmpfs)", "disk full in the middle of a stage (tmpfs)", "store on a read-only mount", "corrupted manifest",
     "Parquet file cut in half", "clock moved back a day", "DAGSTER_HOME missing", "port taken", "two runs of a member at once",
-    *(f"kill -9 of the {victim} in {stage}" for victim in ("run", "webserver", "daemon") for stage in STAGES),
+    *(f"kill -9 of the {victim} in {stage}" for victim in ("run", "webserver", "daemon") for stage in TOY_STAGES),
 )  # fmt: skip
 """The rows of the page, in order."""
 

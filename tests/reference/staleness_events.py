@@ -14,7 +14,7 @@ from reference.inspect_logs import write_example
 
 import igsm_pipeline
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.stage import Stage
 from igsm_pipeline.store import MANIFEST, Store, Unit
 
@@ -34,6 +34,8 @@ interchange: {pairs: 8}
 llm_evaluations: {logs: inspect logs}
 steering: {problems: 8}
 """
+TOY_STAGES = tuple(stage for stage in STAGES if stage != "own_problems")
+"""The stages of the toy: all but the one of experiments that read their problems from a file."""
 AFTER_TRAINING = (
     "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "probe_controls", "error_correlation",
     "interchange", "steering", "report",

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
-from reference.staleness_events import EVENTS, MEMBER, SILENT, Event, declare, version_raised
+from reference.staleness_events import EVENTS, MEMBER, SILENT, TOY_STAGES, Event, declare, version_raised
 
 from igsm_pipeline import cli
 from igsm_pipeline.defs.operating.automation import AFTER_EVERY_STAGE, nightly_refresh, stale_members
@@ -112,5 +112,5 @@ def since(before: dict[str, int], home: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    assert {unit.stage for unit in units_of(find_member(MEMBER))} == set(STAGES)
+    assert {unit.stage for unit in units_of(find_member(MEMBER))} == set(TOY_STAGES)
     main(enter_home())

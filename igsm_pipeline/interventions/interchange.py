@@ -70,6 +70,15 @@ class Plans:
     mine: Tensor
     theirs: Tensor
 
+    def effect(self, before: Tensor, after: Tensor) -> Effect:
+        """What an intervention does, from the logits after the last token without it and with it, (pairs, vocabulary)."""
+        likeliest, shift = after.argmax(1), self._odds(after) - self._odds(before)
+        swapped, kept = ((likeliest == token).cpu().numpy() for token in (self.theirs, self.mine))
+        return Effect(swapped, kept, shift.double().cpu().numpy())
+
+    def _odds(self, logits: Tensor) -> Tensor:
+        return (logits.gather(1, self.theirs[:, None]) - logits.gather(1, self.mine[:, None]))[:, 0]
+
 
 def interchange(
     model: PreTrainedModel, twins: Twins, layers: Sequence[int], *, stop: int, places: Sequence[str] = PLACES, seed: int = 0
@@ -119,17 +128,10 @@ def _exchange(model: PreTrainedModel, plans: Plans, layers: Sequence[int], place
     if len(own) > 1:
         streams["unrelated"] = streams["twin"].roll(1, dims=1)
     modules, effects, before = sites(model), {}, next_scores(model, own)
-
-    def odds(logits: Tensor) -> Tensor:
-        return (logits.gather(1, plans.theirs[:, None]) - logits.gather(1, plans.mine[:, None]))[:, 0]
-
     for donor, place, layer in itertools.product(filter(streams.__contains__, DONORS), places, layers):
         where = torch.from_numpy(np.ascontiguousarray(plans.twins.places[place])).to(model.device)
         with replaced(modules[layer], where, streams[donor][layer]):
-            logits = next_scores(model, own)
-        likeliest, shift = logits.argmax(1), odds(logits) - odds(before)
-        swapped, kept = ((likeliest == token).cpu().numpy() for token in (plans.theirs, plans.mine))
-        effects[donor, place, layer] = Effect(swapped, kept, shift.double().cpu().numpy())
+            effects[donor, place, layer] = plans.effect(before, next_scores(model, own))
     return Exchanged(plans.twins.rows, effects)
 
 

@@ -6,8 +6,8 @@ stock modules do it, so that any model works whose layers stand in one list, as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -48,8 +48,7 @@ def read_stream(model: PreTrainedModel, ids: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-@contextmanager
-def replaced(site: nn.Module, where: Tensor, states: Tensor) -> Iterator[None]:
+def replaced(site: nn.Module, where: Tensor, states: Tensor) -> AbstractContextManager[None]:
     """Inside the block, ``site`` gives other states at some positions.
 
     Args:
@@ -57,27 +56,23 @@ def replaced(site: nn.Module, where: Tensor, states: Tensor) -> Iterator[None]:
         where: which positions, bool, (batch, length).
         states: what stands there instead, (batch, length, d_model); the rest of it is not used.
     """
+    return _changing(site, lambda own: torch.where(where[..., None], states.to(own.dtype), own))
 
-    def exchange(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        mixed = torch.where(where[..., None], states.to(_states(output).dtype), _states(output))
-        return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
 
-    handle = site.register_forward_hook(exchange)
-    try:
-        yield
-    finally:
-        handle.remove()
+def pushed(site: nn.Module, push: Tensor) -> AbstractContextManager[None]:
+    """Inside the block, ``site`` gives its states plus ``push``, (batch, length, d_model), which may want gradients."""
+    return _changing(site, lambda own: own + push.to(own.dtype))
 
 
 @contextmanager
-def pushed(site: nn.Module, push: Tensor) -> Iterator[None]:
-    """Inside the block, ``site`` gives its states plus ``push``, (batch, length, d_model), which may want gradients."""
+def _changing(site: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside the block, ``site`` gives what ``change`` makes of its states."""
 
-    def add(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        moved = _states(output) + push.to(_states(output).dtype)
-        return (moved, *output[1:]) if isinstance(output, tuple) else moved
+    def changed(_module: nn.Module, _inputs: Any, output: Any) -> Any:
+        states = change(_states(output))
+        return (states, *output[1:]) if isinstance(output, tuple) else states
 
-    handle = site.register_forward_hook(add)
+    handle = site.register_forward_hook(changed)
     try:
         yield
     finally:

@@ -108,20 +108,13 @@ def _push(model: PreTrainedModel, plans: Plans, directions: dict[str, dict[int, 
     ids = torch.from_numpy(plans.twins.own).to(model.device)
     stream, modules, before = read_stream(model, ids), sites(model), next_scores(model, ids)
     effects: dict[tuple[str, Any, Any], Effect] = {}
-
-    def odds(logits: Tensor) -> Tensor:
-        return (logits.gather(1, plans.theirs[:, None]) - logits.gather(1, plans.mine[:, None]))[:, 0]
-
     for name, layer, strength in itertools.product(directions, directions["probe"], strengths):
         push = directions[name][layer]
         size = stream[layer][:, : push.shape[1]].flatten(1).norm(dim=1)
         scaled = torch.zeros_like(stream[layer])
         scaled[:, : push.shape[1]] = push * (strength * size / push.flatten(1).norm(dim=1).clamp_min(1e-12))[:, None, None]
         with pushed(modules[layer], scaled):
-            logits = next_scores(model, ids)
-        likeliest = logits.argmax(1)
-        swapped, kept = ((likeliest == token).cpu().numpy() for token in (plans.theirs, plans.mine))
-        effects[name, layer, strength] = Effect(swapped, kept, (odds(logits) - odds(before)).double().cpu().numpy())
+            effects[name, layer, strength] = plans.effect(before, next_scores(model, ids))
     return Exchanged(plans.twins.rows, effects)
 
 

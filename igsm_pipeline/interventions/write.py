@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from igsm_pipeline.intervals.bootstrap import interval, mean_of
-from igsm_pipeline.intervals.share import share
-from igsm_pipeline.interventions.interchange import Exchanged, interchange
+from igsm_pipeline.interventions.effects import effect_rows
+from igsm_pipeline.interventions.interchange import interchange
 from igsm_pipeline.interventions.residual import sites
 from igsm_pipeline.interventions.settings import InterchangeSettings
 from igsm_pipeline.interventions.stage import INTERCHANGE
@@ -31,7 +28,6 @@ OWN, TWINS = "own", "twins"
 """Parts of the role ``problems``."""
 TOGETHER = 64
 """Pairs whose states are in memory together."""
-_UNBOUNDED = (-np.inf, np.inf)
 
 
 def write_interchange(settings: InterchangeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
@@ -59,21 +55,3 @@ def write_interchange(settings: InterchangeSettings, inputs: Mapping[str, Path],
     write_parquet(pa.Table.from_pylist(rows, schema=INTERCHANGE.schema()), writing.folder / FILE)
     exchanged, alike = sum(len(one.rows) for one in made), sum(map(len, groups))
     writing.counts.update(pairs=exchanged, same_first=alike - exchanged, other_length=len(own) - alike)
-
-
-def effect_rows(made: Sequence[Exchanged], *, seed: int = 0, num_resamples: int = 1000) -> list[dict[str, Any]]:
-    """The rows of the table ``interchange``: each donor, place and layer over all groups of pairs.
-
-    Shares have Wilson's interval, since pairs are independent; the mean shift has a bootstrap interval over pairs.
-    """
-    rows = []
-    for donor, place, layer in dict.fromkeys(cell for one in made for cell in one.effects):
-        found = [one.effects[donor, place, layer] for one in made if (donor, place, layer) in one.effects]
-        swapped, kept, shift = (np.concatenate([getattr(one, name) for one in found]) for name in ("swapped", "kept", "shift"))
-        sums = np.stack([shift, np.ones_like(shift)], axis=1)
-        rows.append({
-            "donor": donor, "place": place, "layer": layer, "n": len(swapped),
-            **share(int(swapped.sum()), len(swapped)).columns("swapped"), **share(int(kept.sum()), len(kept)).columns("kept"),
-            **interval(sums, mean_of, scale=_UNBOUNDED, seed=seed, num_resamples=num_resamples).columns("shift"),
-        })  # fmt: skip
-    return rows

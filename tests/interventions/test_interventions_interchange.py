@@ -11,11 +11,11 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from igsm_pipeline.errors import BadCheckpoint, BadInput
+from igsm_pipeline.interventions.effects import effect_rows
 from igsm_pipeline.interventions.interchange import Effect, Exchanged, interchange
 from igsm_pipeline.interventions.residual import read_stream, replaced, sites
 from igsm_pipeline.interventions.settings import DONORS, PLACES
 from igsm_pipeline.interventions.twins import Twins, pair
-from igsm_pipeline.interventions.write import effect_rows
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
 from igsm_pipeline.tokens import TokenSettings, build_table

@@ -11,10 +11,11 @@ import pytest
 from reference.few_problems import few_problems, write_few
 
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.interventions.effects import effect_rows
 from igsm_pipeline.interventions.interchange import Effect, Exchanged
 from igsm_pipeline.interventions.settings import SteeringSettings
 from igsm_pipeline.interventions.stage import STEERED
-from igsm_pipeline.interventions.write_steering import steered_rows, write_steering
+from igsm_pipeline.interventions.write_steering import CELL, write_steering
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.write import write_problem_set
@@ -58,7 +59,7 @@ def test_rows_count_every_problem_once() -> None:
         Exchanged(np.arange(2), {("probe", 2, 0.1): Effect(yes, no, np.array([1.0, 3.0]))}),  # type: ignore[dict-item]
         Exchanged(np.arange(2), {("probe", 2, 0.1): Effect(yes, yes, np.array([2.0, 6.0]))}),  # type: ignore[dict-item]
     ]
-    (row,) = steered_rows(parts)
+    (row,) = effect_rows(parts, CELL, "named")
     assert (row["push"], row["layer"], row["strength"], row["n"], row["named"], row["kept"], row["shift"]) == ("probe", 2, 0.1, 4, 0.5, 0.25, 3.0)
     assert row["named_low"] < 0.5 < row["named_high"]
 

@@ -83,25 +83,29 @@ class Findings:
         """The first unit of a stage, or the one of a slice; None where there is none."""
         return next((source for source in self.of(stage) if part is None or source.slice == part), None)
 
+    def rows(self, stage: str, stem: str) -> list[Row]:
+        """The rows of one kind of table of every unit of a stage."""
+        return [row for source in self.of(stage) for row in source.tables(stem)]
+
     def verdicts(self) -> list[Row]:
         """Every verdict, with ``slice`` and ``beams``."""
         return [{**row, "slice": source.slice, "beams": source.beams} for source in self.of("verdicts") for row in source.tables("verdicts")]
 
     def probe_scores(self) -> list[Row]:
         """Every row of every metrics table, linear probes and V-probes."""
-        return [row for source in self.of("probe_scores") for row in source.tables("metrics")]
+        return self.rows("probe_scores", "metrics")
 
     def beyond_text(self) -> list[Row]:
         """What V-probes tell that the text alone does not, per task, slice and model."""
-        return [row for source in self.of("probe_scores") for row in source.tables("beyond_text")]
+        return self.rows("probe_scores", "beyond_text")
 
     def distances(self) -> list[Row]:
         """nece accuracy of necessary parameters by distance to the query, per probe and layer."""
-        return [row for source in self.of("probe_scores") for row in source.tables("distance")]
+        return self.rows("probe_scores", "distance")
 
     def mind(self) -> list[Row]:
         """The dense map: what the trained model's V-probes say of every parameter at every step, of the first problems of each slice."""
-        return [row for source in self.of("probe_scores") for row in source.tables("mental_state")]
+        return self.rows("probe_scores", "mental_state")
 
     def training(self) -> list[Row]:
         """The lines that training wrote, in order."""

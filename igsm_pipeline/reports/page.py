@@ -129,6 +129,14 @@ class Page:
         """Paragraphs of plain text."""
         self._body += [f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs]
 
+    def stated(self, claim: str, *, opening: bool = False) -> None:
+        """What was claimed before it was run, in the section that began last or, with ``opening``, above the list of contents."""
+        words = f"Stated before it was run: {claim}"
+        if opening:
+            self.opening(Markup(f'<p class="stated">{html.escape(words)}</p>'))
+        else:
+            self.text(words)
+
     def how(self, *sentences: str) -> None:
         """How to read what comes next, for someone who has not read the paper."""
         self._body.append(f'<p class="how">{html.escape(" ".join(sentences))}</p>')

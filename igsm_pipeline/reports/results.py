@@ -115,12 +115,12 @@ class Results:
     @cached_property
     def correlation(self) -> list[Row]:
         """Figure 8."""
-        return [row for source in self.findings.of("error_correlation") for row in source.tables("correlation")]
+        return self.findings.rows("error_correlation", "correlation")
 
     @cached_property
     def predictor(self) -> list[Row]:
         """Mistakes predicted before the solution."""
-        return [row for source in self.findings.of("error_correlation") for row in source.tables("mistake_predictor")]
+        return self.findings.rows("error_correlation", "mistake_predictor")
 
     @cached_property
     def distances(self) -> list[Row]:
@@ -131,27 +131,27 @@ class Results:
     @cached_property
     def probe_controls(self) -> list[Row]:
         """V-probes beside the same probes where there is nothing to read: one row per task, slice, reader and subset."""
-        return [row for source in self.findings.of("probe_controls") for row in source.tables("probe_controls")]
+        return self.findings.rows("probe_controls", "probe_controls")
 
     @cached_property
     def description_length(self) -> list[Row]:
         """What the answers cost with each reader: one row per task, reader and share of the queries."""
-        return [row for source in self.findings.of("probe_controls") for row in source.tables("description_length")]
+        return self.findings.rows("probe_controls", "description_length")
 
     @cached_property
     def interchange(self) -> list[Row]:
         """What exchanged states do to the first parameter: one row per donor, place and layer."""
-        return [row for source in self.findings.of("interchange") for row in source.tables("interchange")]
+        return self.findings.rows("interchange", "interchange")
 
     @cached_property
     def llm_shares(self) -> list[Row]:
         """What other people's models solve: one row per model, style, shots, modulus, measure and number of operations (null: all)."""
-        return [row for source in self.findings.of("llm_evaluations") for row in source.tables("by_op")]
+        return self.findings.rows("llm_evaluations", "by_op")
 
     @cached_property
     def steering(self) -> list[Row]:
         """What pushes along a probe's direction do to the first parameter: one row per push, layer and strength."""
-        return [row for source in self.findings.of("steering") for row in source.tables("steering")]
+        return self.findings.rows("steering", "steering")
 
     @cached_property
     def beyond(self) -> list[str]:

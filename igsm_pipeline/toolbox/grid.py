@@ -6,7 +6,6 @@ because the best of several runs is higher than a single run would be expected t
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
 from igsm_pipeline.reports.findings import finished_verdicts
-from igsm_pipeline.reports.page import Cell, Markup, Page, interval_cell
+from igsm_pipeline.reports.page import Cell, Page, interval_cell
 from igsm_pipeline.reports.paper_rows import accuracy_rows
 from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
@@ -110,7 +109,7 @@ def grid_page(experiment: Experiment, runs: list[Run], best: Mapping[str, Mappin
     title = experiment.title[:1].upper() + experiment.title[1:]
     page = Page(title, f"{len(done)} of {len(experiment.members)} members are finished.", f"iGSM comparison of {experiment.name}")
     for claim in dict.fromkeys(member.settings.claim for member in experiment.members if member.settings.claim):
-        page.opening(Markup(f'<p class="stated">Stated before it was run: {html.escape(claim)}</p>'))
+        page.stated(claim, opening=True)
     op_max = experiment.members[0].settings.family.op_max
     names = {part: slice_name(part, op_max) for part in best}
     page.section("Which one solves most?", *(_finding(names[part], cell) for part, cell in best.items()))

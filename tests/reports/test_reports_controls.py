@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from igsm_pipeline.reports.findings import Findings
+from reference.written_chapter import written_chapter
+
 from igsm_pipeline.reports.page import Page
-from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.controls import write_controls
-from igsm_pipeline.reports.settings import ReportSettings
 
 SCORES = {"nece": {"v_probe": 0.9, "control_task": 0.9, "random": 0.6}, "value": {"v_probe": 0.7, "control_task": 0.2, "random": 0.8}}
 
@@ -38,11 +37,7 @@ def coded() -> list[dict[str, Any]]:
 
 
 def written(rows: list[dict[str, Any]], codes: list[dict[str, Any]], **experiment: Any) -> tuple[Page, str]:
-    results = Results(ReportSettings(member="invented", experiment=experiment), Findings(()))
-    results.__dict__.update(probe_controls=rows, description_length=codes)
-    page = Page("a", "b", "c")
-    write_controls(page, results)
-    return page, page.render()
+    return written_chapter(write_controls, {"probe_controls": rows, "description_length": codes}, experiment)
 
 
 def test_it_says_where_the_v_probe_is_ahead_behind_and_even_and_shows_the_claim() -> None:

@@ -6,22 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from reference.inspect_logs import write_example
+from reference.written_chapter import written_chapter
 
 from igsm_pipeline.evaluations.shares import shares_by_op
 from igsm_pipeline.evaluations.write import read_folder
-from igsm_pipeline.reports.findings import Findings
 from igsm_pipeline.reports.page import Page
-from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.other_models import write_other_models
-from igsm_pipeline.reports.settings import ReportSettings
 
 
 def written(rows: list[dict[str, Any]]) -> tuple[Page, str]:
-    results = Results(ReportSettings(member="invented"), Findings(()))
-    results.__dict__["llm_shares"] = rows
-    page = Page("a", "b", "c")
-    write_other_models(page, results)
-    return page, page.render()
+    return written_chapter(write_other_models, {"llm_shares": rows})
 
 
 def test_it_says_each_models_share_and_draws_figures_2_and_15(tmp_path: Path) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from igsm_pipeline.reports.findings import Findings
+from reference.written_chapter import written_chapter
+
 from igsm_pipeline.reports.page import Page
-from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.steering import write_steering
-from igsm_pipeline.reports.settings import ReportSettings
 
 NAMED = {
     "probe": {2: (0.1, 0.5, 0.6), 4: (0.0, 0.1, 0.1)},
@@ -30,11 +29,7 @@ def rows(named: dict[str, dict[int, tuple[float, ...]]]) -> list[dict[str, Any]]
 
 
 def written(table: list[dict[str, Any]], **experiment: Any) -> tuple[Page, str]:
-    results = Results(ReportSettings(member="invented", experiment=experiment), Findings(()))
-    results.__dict__["steering"] = table
-    page = Page("a", "b", "c")
-    write_steering(page, results)
-    return page, page.render()
+    return written_chapter(write_steering, {"steering": table}, experiment)
 
 
 def test_it_tells_the_push_that_is_furthest_ahead_of_the_better_control() -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from igsm_pipeline.reports.findings import Findings
+from reference.written_chapter import written_chapter
+
 from igsm_pipeline.reports.page import Page
-from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.using import write_using
-from igsm_pipeline.reports.settings import ReportSettings
 
 SWAPS = {
     "twin": {"question": (1.0, 0.95, 0.1), "after": (0.0, 0.2, 0.97), "define": (0.0, 0.1, 0.3)},
@@ -30,11 +29,7 @@ def rows(swaps: dict[str, dict[str, tuple[float, ...]]]) -> list[dict[str, Any]]
 
 
 def written(table: list[dict[str, Any]], **experiment: Any) -> tuple[Page, str]:
-    results = Results(ReportSettings(member="invented", experiment=experiment), Findings(()))
-    results.__dict__["interchange"] = table
-    page = Page("a", "b", "c")
-    write_using(page, results)
-    return page, page.render()
+    return written_chapter(write_using, {"interchange": table}, experiment)
 
 
 def test_it_says_which_layers_and_places_carry_the_choice_and_how_far_controls_come() -> None:

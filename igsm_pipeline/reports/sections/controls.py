@@ -35,7 +35,7 @@ def write_controls(page: Page, results: Results) -> None:
     page.section(TITLE, *_findings(results, rows, parts[0]))
     claim = results.settings.experiment.get("knowledge", {}).get("claim", "")
     if claim:
-        page.text(f"Stated before it was run: {claim}")
+        page.stated(claim)
     page.how(
         "The same probe is trained where it cannot find what it is asked: on a model without training, on embeddings alone, on the answers "
         "to other queries, and on a list of random answers, one for each wording and place of a query.",

@@ -59,7 +59,7 @@ def write_opening(page: Page, results: Results) -> None:
     """What was claimed before the run, cards, small figures and a solved problem, above the list of contents."""
     claim = results.settings.experiment.get("claim", "")
     if claim:
-        page.opening(Markup(f'<p class="stated">Stated before it was run: {html.escape(claim)}</p>'))
+        page.stated(claim, opening=True)
     cards = [card for card in (_solves(results), _beyond(results), _plans(results)) if card]
     if cards:
         page.opening(Markup(f'<ul class="cards">{"".join(cards)}</ul>'))

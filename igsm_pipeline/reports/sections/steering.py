@@ -31,7 +31,7 @@ def write_steering(page: Page, results: Results) -> None:
     page.section(TITLE, *_findings(rows))
     claim = results.settings.experiment.get("steering", {}).get("claim", "")
     if claim:
-        page.text(f"Stated before it was run: {claim}")
+        page.stated(claim)
     page.how(
         "A quantity that the answer does not need, but that could be computed at once, is made to look needed: while the model reads the problem, "
         "its states are pushed along the direction in which the probe believes it needed. Does the solution begin with it?",

@@ -119,9 +119,9 @@ def derived(name: str, sql_type: str, meaning: str, sql: str) -> Column:
     return Column(name, "", meaning, sql, sql_type, stored=False)
 
 
-def with_interval(name: str, meaning: str) -> tuple[Column, ...]:
-    """A figure and the two ends of its interval: ``name``, ``name_low``, ``name_high``."""
-    ends = (Column(f"{name}_{end}", "double", f"{end} end of its 95% interval, problems resampled") for end in ("low", "high"))
+def with_interval(name: str, meaning: str, resampled: str = "problems") -> tuple[Column, ...]:
+    """A figure and the two ends of its interval: ``name``, ``name_low``, ``name_high``; ``resampled`` says over what."""
+    ends = (Column(f"{name}_{end}", "double", f"{end} end of its 95% interval, {resampled} resampled") for end in ("low", "high"))
     return (Column(name, "double", meaning), *ends)
 
 
@@ -218,6 +218,7 @@ class Stage:
         workers: whether its function takes ``workers``, processes that share one unit; the files do not depend on their number.
         torch: whether it computes with torch, on a GPU if there is one.
         cards: most GPUs that a unit uses at once; 0: as many as are free.
+        light: whether it loads neither torch nor compiled kernels, so that it starts at once.
         yields: whether it runs at a lower priority, so that making data on all cores does not slow down a training beside it.
     """
 
@@ -242,6 +243,7 @@ class Stage:
     workers: bool = False
     torch: bool = False
     cards: Callable[[Unit], int] = _one
+    light: bool = False
     yields: bool = False
 
     @property

@@ -7,15 +7,18 @@ from igsm_pipeline.interventions.settings import DONORS, PLACES, PUSHES, Interch
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
 
+EXCHANGED = 0.6
+"""Share of the pairs about which a model that plans computes different parameters first."""
+
 
 def _work(unit: Unit) -> float:
-    """Operations of reading every prompt once per cell and layer."""
+    """Operations of reading the prompt of every pair that is exchanged once per cell and layer."""
     network = network_behind(unit)
     layers = unit.settings["layers"]
     number = network.layers + 1 if layers is None else len(layers)
     document = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
     length = document * (1 - solution_share(unit.settings["tokens"]))
-    return problems_behind(unit) / 2 * len(DONORS) * len(PLACES) * number * length * network.forward(length)
+    return EXCHANGED * problems_behind(unit) / 2 * len(DONORS) * len(PLACES) * number * length * network.forward(length)
 
 
 INTERCHANGE = Table(

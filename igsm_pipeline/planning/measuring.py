@@ -1,9 +1,9 @@
 """Measures the speeds of this machine: a few seconds of each kind of work.
 
 Two networks of two layers, one as narrow as ``mini``'s and one as wide as the paper's, do a training step, a step that trains the embedding alone,
-a forward pass and a short completion. A loop of Python measures a core; a process that loads torch measures the start of a stage. Each is repeated
-for ``LEAST_S`` seconds, and the median counts. On a processor the measure is processor time, so that other programs do not disturb it: the speeds are
-those of an idle machine, and a plan says so if the machine is busy (``planning.speeds.busy``).
+a forward pass and a short completion. A loop of Python measures a core. Each is repeated for ``LEAST_S`` seconds, and the median counts. A process
+that loads torch and kernels measures the start of a stage. On a processor the measure is processor time, so that other programs do not disturb it:
+the speeds are those of an idle machine, and a plan says so if the machine is busy (``planning.speeds.busy``).
 
 Ours: all of it.
 """
@@ -38,10 +38,18 @@ _CPU = torch.device("cpu")
 _LAYERS, _VOCABULARY, _WRITTEN = 2, 600, 24
 _LOOP_S = 0.011
 """Seconds that the loop takes on one idle core of a common server."""
-_FITTING = 4e9
+_FITTING = 6e9
 """Operations per second of linear probes on one core of a common server, from a finished ``mini``; memory limits them, not arithmetic."""
 _LOOP_SHARE = 0.6
 """Share of the arithmetic's speed that a training on a CPU reaches: optimizer, data and waiting take the rest. From a finished ``mini``."""
+_START = """
+import torch, transformers, pyarrow
+from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
+from igsm_pipeline.tokens import TokenSettings, build_table, emit
+from igsm_pipeline.world import load_world
+batch = generate_block(ProblemSetSettings(family=family_by_name("med"), num_problems=1), load_world("igsm"), 0)
+emit(batch, build_table(batch.world, batch.modulus, TokenSettings()), "qp")
+"""
 _SPREAD = 1.6
 """How far a speed that was measured for a moment may differ from that of hours, up and down."""
 
@@ -144,8 +152,8 @@ def _loop() -> int:
 
 
 def _seconds_to_start() -> float:
-    """Processor time of a process that loads what a stage loads."""
+    """Processor time of a process that loads what a stage loads: libraries, and the kernels of problems and tokens."""
     before = os.times()
-    subprocess.run([sys.executable, "-c", "import torch, transformers, numba, pyarrow"], check=False, capture_output=True)
+    subprocess.run([sys.executable, "-c", _START], check=False, capture_output=True)
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system

@@ -18,7 +18,7 @@ from igsm_pipeline.costs import (
 )
 from igsm_pipeline.probes.settings import LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
 from igsm_pipeline.queries.stage import KEY, LABEL, TASK
-from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived, with_interval
+from igsm_pipeline.stage import Check, Column, Read, Role, Stage, Table, derived, with_interval
 from igsm_pipeline.store import Unit
 
 PROBE = Column(
@@ -225,6 +225,13 @@ def _v_probe_memory(unit: Unit) -> float:
     return network.bytes + network.kept(rows * length, unit.settings["precision"]) + 8.0 * rows * length**2
 
 
+def _text_work(unit: Unit) -> float:
+    """Operations of growing the trees on the training queries of every task, about as many for each query."""
+    asked = unit.inputs[Role("queries", "train")]
+    queries = min(float(unit.settings["max_queries"]), asked_problems(asked) * float(asked.settings["per_problem"]))
+    return 1.6e5 * len(unit.settings["tasks"]) * queries
+
+
 def _scores_work(unit: Unit) -> float:
     """Operations of a forward pass over every document and its queries, for every V-probe."""
     probes = sum(role.startswith("v_probes") for role in unit.inputs)
@@ -294,7 +301,7 @@ TEXT_PROBES = Stage(
     reads=(Read("world"), Read("problems", "problem_sets"), Read("queries", "probe_queries")),
     tables=(TEXT_PREDICTIONS,),
     disk=lambda unit: 1e6 + 6.0 * queries_behind(unit.inputs.values()),
-    work=lambda unit: 1e6 * len(unit.settings["tasks"]) * float(unit.settings["max_queries"]),
+    work=_text_work,
     arithmetic=FITTING,
 )
 PROBE_SCORES = Stage(

@@ -16,5 +16,5 @@ STAGE = Stage(
     reads=(Read(EVERY_STAGE),),
     checks=(Check("self_contained", "The page loads nothing from elsewhere.", "igsm_pipeline.reports.checks:self_contained", blocking=False),),
     disk=lambda unit: 3e6,
-    work=lambda unit: 25.0 + 0.2 * len(unit.inputs),
+    work=lambda unit: 8.0 + 0.1 * len(unit.inputs),
 )

@@ -15,4 +15,5 @@ STAGE = Stage(
     words="The vocabulary: four hierarchies of categories, sub-categories and items from which every problem takes its names (appendix E).",
     disk=lambda unit: 2e4,
     work=lambda unit: 0.1,
+    light=True,
 )

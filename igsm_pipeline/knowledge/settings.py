@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from igsm_pipeline.probes.settings import Precision
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.settings import Settings, runtime_field
@@ -29,7 +30,7 @@ class ProbeControlSettings(Settings):
     tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1)
     controls: tuple[Control, ...] = Field(CONTROLS, min_length=1)
     slices: tuple[str, ...] = Field(min_length=1, description="names of the slices")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16 computes the frozen model's matrix products under autocast")
+    precision: Precision = Field("fp32", description="of the frozen model's matrix products; auto: bf16 on GPUs, fp32 on CPUs")
     num_resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
     seed: int = Field(0, ge=0, description="seed of the bootstrap")
     device: str = runtime_field("auto", why="where to compute; results differ by rounding only")

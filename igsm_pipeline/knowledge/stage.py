@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from igsm_pipeline.costs import FORWARD, asked_problems, network_behind, queries_of, shared_length
 from igsm_pipeline.knowledge.settings import ProbeControlSettings
+from igsm_pipeline.probes.stage import NUMBER, PROBLEMS, SLICE
 from igsm_pipeline.queries.stage import TASK
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
 
+BATCHES = "batches of problems"
 READER = Column(
     "reader",
     "string",
@@ -20,11 +22,11 @@ CONTROLLED = Table(
     "probe_controls.parquet",
     (
         TASK,
-        Column("slice", "string", "evaluation slice"),
+        SLICE,
         READER,
         Column("subset", "string", "all; of control_task also learned: queries whose type occurs among its training queries"),
-        Column("n", "int64", "queries"),
-        Column("num_problems", "int64", "problems that the queries belong to"),
+        NUMBER,
+        PROBLEMS,
         *with_interval("accuracy", "share of right answers; of control_task, of the random answers"),
         *with_interval("balanced_accuracy", "mean recall over the classes that occur; of control_task, on the random answers"),
         *with_interval("gain", "balanced accuracy of v_probe minus that of this reader on the same queries; of control_task: selectivity"),
@@ -39,15 +41,11 @@ CODED = Table(
         TASK,
         Column("reader", "string", f"{READER.meaning}; shares: no probe, only how often each answer has come"),
         Column("share", "double", "of the queries, from the first that the training reads; 1: all of them"),
-        Column("n", "int64", "queries"),
+        NUMBER,
         Column("bits", "double", "that their answers cost"),
         Column("uniform", "double", "bits of a code that knows nothing: the logarithm of the number of answers for each"),
-        Column("compression", "double", "uniform by bits"),
-        Column("compression_low", "double", "low end of its 95% interval, batches of problems resampled"),
-        Column("compression_high", "double", "high end of its 95% interval, batches of problems resampled"),
-        Column("longer", "double", "bits per query more than v_probe needs for the same batches (of control_task: for other answers)"),
-        Column("longer_low", "double", "low end of its 95% interval, batches of problems resampled"),
-        Column("longer_high", "double", "high end of its 95% interval, batches of problems resampled"),
+        *with_interval("compression", "uniform by bits", BATCHES),
+        *with_interval("longer", "bits per query more than v_probe needs for the same batches (of control_task: for other answers)", BATCHES),
     ),
     result=True,
 )

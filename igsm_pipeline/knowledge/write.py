@@ -26,7 +26,7 @@ from igsm_pipeline.probes.files import LOSSES, PREDICTIONS, read_tokens
 from igsm_pipeline.probes.settings import ARMS, VProbeSettings
 from igsm_pipeline.probes.text_probe import NAME as TEXT
 from igsm_pipeline.probes.text_probe import TRAIN
-from igsm_pipeline.probes.v_probe import load_probe, predict, read_description
+from igsm_pipeline.probes.v_probe import computes_bf16, load_probe, predict, read_description
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.tasks import TASKS
@@ -63,7 +63,7 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
             answers = [Answer(TEXT, tokens.label, _ints(text[part].filter(pc.equal(text[part]["task"], task)), "prediction"))]
             for reader, folder in probes.items():
                 model = models["random" if reader == "random" else "trained"]
-                bf16 = settings.precision == "bf16"
+                bf16 = computes_bf16(settings.precision, device)
                 said, _ = predict(load_probe(folder, device), model, tokens, device=device, max_tokens=settings.max_tokens, bf16=bf16)
                 answers += learned.answers(tokens, said) if reader == "control_task" else [Answer(reader, tokens.label, said.astype(np.int64))]
             scores += [{"task": task, "slice": part, **row} for row in score_readers(answers, tokens.problem, settings, task)]

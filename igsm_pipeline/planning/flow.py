@@ -252,7 +252,8 @@ def wire_probe_controls(wiring: Wiring) -> None:
     inputs |= {
         Role("v_probes", name): wiring.one(V_PROBES, name) for task in probes.tasks for name in (f"{task} {part}" for part in (*ARMS, *controls))
     }
-    asked = ProbeControlSettings(**wiring.common, tasks=probes.tasks, controls=controls, slices=probes.slices, seed=probes.seed)
+    recipe = {"precision": probes.precision, "seed": probes.seed}
+    asked = ProbeControlSettings(**wiring.common, tasks=probes.tasks, controls=controls, slices=probes.slices, **recipe)
     wiring.add(PROBE_CONTROLS, "probe_controls", asked, inputs)
 
 
@@ -346,8 +347,9 @@ def find_stage(name: str) -> Stage:
 
 def declared_text() -> str:
     """Hash of the declarations as they are on the disk now. If it changes, this process may know old VERSIONs and should be restarted."""
-    files = sorted(Path(__file__).parents[1].glob("*/stage.py"))
-    return hash_json([hash_file(file) for file in (*files, Path(__file__))])
+    package = Path(__file__).parents[1]
+    wired = (Path(__file__), package / "planning" / "wiring.py", package / "experiments" / "problem_sets.py")
+    return hash_json([hash_file(file) for file in (*sorted(package.glob("*/stage.py")), *wired)])
 
 
 def units_of(member: Member) -> list[Unit]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field
 
 from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.settings import Settings, hash_json, runtime_field
-from igsm_pipeline.store import hash_file
+from igsm_pipeline.store import hash_unchanged
 
 FIELD = "llm_evaluations.logs"
 _NAMED_BY_INSPECT = re.compile(r"\d{4}-\d{2}-\d{2}T.*\.json")
@@ -51,10 +50,4 @@ def log_files(folder: Path) -> list[Path]:
 
 def logs_hash(folder: Path) -> str:
     """Hash of what the logs of a folder hold, whatever they are called; raises what ``log_files`` raises."""
-    return hash_json(sorted(_hash(path, path.stat().st_mtime_ns, path.stat().st_size) for path in log_files(folder)))
-
-
-@lru_cache(maxsize=4096)
-def _hash(path: Path, _mtime_ns: int, _size: int) -> str:
-    """The hash of a file; a plan asks for it often."""
-    return hash_file(path)
+    return hash_json(sorted(map(hash_unchanged, log_files(folder))))

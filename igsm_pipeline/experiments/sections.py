@@ -144,9 +144,7 @@ class InterchangeSection(Settings):
     @field_validator("layers")
     @classmethod
     def _layers_are_counted(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if layers is not None and (not layers or min(layers) < 0):
-            raise ValueError("layers must name at least one, counted from 0, the embedding: correct the list, or leave it out for all")
-        return None if layers is None else _distinct(layers, "layers")
+        return _counted(layers)
 
 
 class LlmEvaluationsSection(Settings):
@@ -170,15 +168,17 @@ class SteeringSection(Settings):
     seed: int = Field(0, ge=0, description="seed of the problems, of the parameters and of the random directions")
     claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
 
-    @model_validator(mode="after")
-    def _values_differ(self) -> Self:
-        if min(self.strengths) < 0:
+    @field_validator("layers")
+    @classmethod
+    def _layers_are_counted(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return _counted(layers)
+
+    @field_validator("strengths")
+    @classmethod
+    def _strengths_are_shares(cls, strengths: tuple[float, ...]) -> tuple[float, ...]:
+        if min(strengths) < 0:
             raise ValueError("strengths are shares of a norm, none below 0: correct the list")
-        _distinct(self.strengths, "strengths")
-        if self.layers is not None and (not self.layers or min(self.layers) < 0):
-            raise ValueError("layers must name at least one, counted from 0, the embedding: correct the list, or leave it out for all")
-        _distinct(self.layers or (), "layers")
-        return self
+        return _distinct(strengths, "strengths")
 
 
 class BudgetSection(Settings):
@@ -189,6 +189,14 @@ class BudgetSection(Settings):
     def canonical(self) -> dict[str, object]:
         """Empty: a budget changes no result."""
         return {}
+
+
+def _counted(layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    if layers is None:
+        return None
+    if not layers or min(layers) < 0:
+        raise ValueError("layers must name at least one, counted from 0, the embedding: correct the list, or leave it out for all")
+    return _distinct(layers, "layers")
 
 
 def _distinct(values: tuple[T, ...], what: str) -> tuple[T, ...]:

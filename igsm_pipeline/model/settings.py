@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings
+from igsm_pipeline.store import hash_unchanged
 from igsm_pipeline.tokens.settings import TokenSettings
 
 CONTEXT = 2048
@@ -86,6 +87,5 @@ def checkpoint_hash(folder: Path, field: str = "model.path") -> str:
         raise BadCheckpoint(f"{field} {folder}", "must hold config.json and model.safetensors", "neither or one of them", "name a checkpoint folder")
     total = hashlib.sha256()
     for file in (*files, *sorted(folder.glob("tokenizer*.json"))):
-        with file.open("rb") as stream:
-            total.update(f"{file.name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\0".encode())
+        total.update(f"{file.name}\0{hash_unchanged(file)}\0".encode())
     return total.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -11,7 +10,7 @@ from pydantic import Field
 from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.problems.settings import MAX_IP, MAX_OP, FamilySettings
 from igsm_pipeline.settings import Settings, runtime_field
-from igsm_pipeline.store import hash_file
+from igsm_pipeline.store import hash_unchanged
 
 FIELD = "problems.source"
 
@@ -46,10 +45,4 @@ def content_of_file(path: Path) -> str:
     """
     if not path.is_file():
         raise BadSettings(FIELD, "must be a file of problems", str(path), "name one that `igsm verify` or `igsm generate` knows, such as JSON lines")
-    state = path.stat()
-    return _hash(path, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=64)
-def _hash(path: Path, _mtime_ns: int, _size: int) -> str:
-    return hash_file(path)
+    return hash_unchanged(path)

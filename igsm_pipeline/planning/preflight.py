@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from igsm_pipeline.costs import tokens_per_problem
 from igsm_pipeline.errors import BadSettings, StageFailed, StoreError
 from igsm_pipeline.evaluations.settings import log_files
-from igsm_pipeline.evaluations.write import read_folder
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
 from igsm_pipeline.experiments.problem_sets import TRAIN, problem_sets
 from igsm_pipeline.experiments.slices import MONITOR
@@ -59,6 +58,8 @@ def check_plan(plan: Plan, store: Store) -> None:
         if own is None and settings.training.start is not None:
             check_start(settings, table.size)
     if "llm_evaluations" in plan.stale_stages:
+        from igsm_pipeline.evaluations.write import read_folder  # noqa: PLC0415  (the compiler)
+
         read_folder(log_files(Path(str(plan.member.settings.llm_evaluations.logs))))
     if "problem_sets" in plan.stale_stages:
         check_sets(plan.member)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import importlib.util
 import json
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.settings import hash_json
 from igsm_pipeline.stage import Check, Outcome, Stage, StageUnits, load_object
-from igsm_pipeline.store import hash_file, write_atomically
+from igsm_pipeline.store import hash_unchanged, write_atomically
 
 FILES_INTACT = Check("files_intact", "Every file has the size and time that its manifest states.", "igsm_pipeline.running.judging:files_intact")
 CHECKS = ".checks"
@@ -75,9 +74,4 @@ def _source(path: str) -> str:
     """Hash of the source text of the module in a dotted path."""
     found = importlib.util.find_spec(path.partition(":")[0])
     file = Path((found.origin if found is not None else None) or __file__)
-    return _hash(file, file.stat().st_mtime_ns)
-
-
-@lru_cache
-def _hash(path: Path, _mtime_ns: int) -> str:
-    return hash_file(path)
+    return hash_unchanged(file)

@@ -11,7 +11,7 @@ housekeeping.py  garbage; altered files shown to everyday checks
 archives.py      export and import of units
 """
 
-from igsm_pipeline.store.files import hash_file, new_folder, remove_leftovers, write_atomically, written_whole
+from igsm_pipeline.store.files import hash_file, hash_unchanged, new_folder, remove_leftovers, write_atomically, written_whole
 from igsm_pipeline.store.home import find_home
 from igsm_pipeline.store.locks import LOCK, lock_owner, locked
 from igsm_pipeline.store.manifest import CLOCK, MANIFEST, content_of, library_versions, read_manifest
@@ -32,6 +32,7 @@ __all__ = [
     "content_of",
     "find_home",
     "hash_file",
+    "hash_unchanged",
     "library_versions",
     "lock_owner",
     "locked",

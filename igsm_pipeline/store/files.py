@@ -9,6 +9,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from igsm_pipeline.errors import BadSettings, StoreError
@@ -113,6 +114,17 @@ def hash_file(path: Path, *, flush: bool = False) -> str:
         if flush:
             os.fsync(stream.fileno())
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def hash_unchanged(path: Path) -> str:
+    """SHA-256 of a file, as ``hash_file`` gives it; a file whose time and size have not changed since this process hashed it is not read again."""
+    state = path.stat()
+    return _hash_known(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _hash_known(path: Path, _mtime_ns: int, _size: int) -> str:
+    return hash_file(path)
 
 
 def replace_folder(partial: Path, final: Path) -> None:

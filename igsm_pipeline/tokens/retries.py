@@ -6,51 +6,17 @@ A retry is " Define", a name, " as", the token that takes back, and "."; see ``p
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.errors import BadInput
 from igsm_pipeline.problems.kernel import Bool, Bytes, Int, Ints, kernel
 from igsm_pipeline.problems.law.retries import Retries, draw_retries
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import RetrySettings
 from igsm_pipeline.tokens.emission import Emitted, name_ids
-from igsm_pipeline.tokens.table import Ids, TokenTable
-
-OTHER, DOT, ENDS_IN_DOT, NO_NAME, SPACED = range(5)
-"""What a token can be for a name: of no interest; "."; something else that ends in a dot; what no name holds; what begins with a space."""
-
-
-class Language(NamedTuple):
-    """How retries are written in a table: the ids around a name, and which ids a name can hold."""
-
-    define: Ids
-    rest: Ids  # " as", the token that takes back, "."
-    kind: Bytes  # of every id, one of the above
-
-
-def language_of(table: TokenTable) -> Language:
-    """How retries are written in a table.
-
-    Raises:
-        BadInput: the table has no token that takes back.
-    """
-    if table.back is None:
-        raise BadInput("tokens.back", "must be true where solutions hold retries", False, "set it in the experiment's tokens")
-    rest = np.concatenate((table.fragment_ids(" as"), np.array([table.back], np.uint32), table.fragment_ids(".")))
-    kind = np.zeros(table.size, np.uint8)
-    for number, token in enumerate(table.vocabulary.tokens):
-        if token.startswith(b" ") and len(token) > 1:
-            kind[number] = SPACED
-        if token == b".":
-            kind[number] = DOT
-        elif token.endswith(b"."):
-            kind[number] = ENDS_IN_DOT
-        elif any(mark in token for mark in (b".", b";", b"=")) or number in table.special or number == table.back:
-            kind[number] = NO_NAME
-    return Language(table.fragment_ids(" Define"), rest, kind)
+from igsm_pipeline.tokens.table import DOT, ENDS_IN_DOT, NO_NAME, SPACED, Ids, TokenTable
 
 
 def with_retries(emitted: Emitted, batch: ProblemBatch, table: TokenTable, settings: RetrySettings) -> Emitted:
@@ -70,7 +36,7 @@ def with_retries(emitted: Emitted, batch: ProblemBatch, table: TokenTable, setti
 
 def insert(emitted: Emitted, batch: ProblemBatch, table: TokenTable, retries: Retries) -> Emitted:
     """The documents with given retries; arguments and errors as in ``with_retries``."""
-    language = language_of(table)
+    language = table.retry_language
     names, starts = name_ids(batch, table, retries.problem, retries.parameter)
     sizes = np.diff(starts)
     added = len(language.define) + sizes + len(language.rest)
@@ -106,7 +72,7 @@ def without_retries(ids: NDArray[Any], offsets: Ints, table: TokenTable) -> tupl
     num = len(offsets) - 1
     if table.back is None or not (ids == table.back).any():
         return ids, offsets, np.zeros(num, np.int64)
-    language = language_of(table)
+    language = table.retry_language
     keep, counts = np.ones(len(ids), np.bool_), np.zeros(num, np.int64)
     _find(ids, offsets, table.answer, *language, False, keep, counts)
     left = np.zeros(len(ids) + 1, np.int64)
@@ -157,7 +123,7 @@ def wrong_names(windows: NDArray[Any], table: TokenTable) -> NDArray[np.bool_]:
     Raises:
         BadInput: the table has no token that takes back.
     """
-    language = language_of(table)
+    language = table.retry_language
     kind = language.kind.copy()
     kind[table.solution] = ENDS_IN_DOT  # here a solution begins, and so may a retry
     flat = np.ascontiguousarray(windows, np.uint32).ravel()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +38,17 @@ from igsm_pipeline.world import World
 
 Ids = NDArray[np.uint32]
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+OTHER, DOT, ENDS_IN_DOT, NO_NAME, SPACED = range(5)
+"""What a token can be for a name that is taken back: of no interest; "."; something else that ends in a dot; what no name holds; what begins with a
+space."""
+
+
+class RetryLanguage(NamedTuple):
+    """How retries are written in a table: the ids around a name, and which ids a name can hold."""
+
+    define: Ids
+    rest: Ids  # " as", the token that takes back, "."
+    kind: NDArray[np.uint8]  # of every id, one of the above
 
 
 @dataclass(frozen=True)
@@ -187,6 +199,28 @@ class TokenTable:
         numbers = np.full(GPT2_SIZE, -1, np.int64)
         numbers[self.to_gpt2] = np.arange(self.size)
         return numbers
+
+    @cached_property
+    def retry_language(self) -> RetryLanguage:
+        """How retries are written in this table.
+
+        Raises:
+            BadInput: the table has no token that takes back.
+        """
+        if self.back is None:
+            raise BadInput("tokens.back", "must be true where solutions hold retries", False, "set it in the experiment's tokens")
+        rest = np.concatenate((self.fragment_ids(" as"), np.array([self.back], np.uint32), self.fragment_ids(".")))
+        kind = np.zeros(self.size, np.uint8)
+        for number, token in enumerate(self.vocabulary.tokens):
+            if token.startswith(b" ") and len(token) > 1:
+                kind[number] = SPACED
+            if token == b".":
+                kind[number] = DOT
+            elif token.endswith(b"."):
+                kind[number] = ENDS_IN_DOT
+            elif any(mark in token for mark in (b".", b";", b"=")) or number in self.special or number == self.back:
+                kind[number] = NO_NAME
+        return RetryLanguage(self.fragment_ids(" Define"), rest, kind)
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

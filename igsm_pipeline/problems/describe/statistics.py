@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.problems.anatomy import BASE0, NOTHING, NUM_PARAMETERS, abstract_place, count_bits, has_constant, lowest_bit, order_mask, query_of
+from igsm_pipeline.problems.anatomy import BASE0, NUM_PARAMETERS, abstract_place, count_bits, has_constant, lowest_bit, order_mask, query_of
 from igsm_pipeline.problems.kernel import Ints, Words, kernel
 from igsm_pipeline.problems.law.blocks import cached_shape
 from igsm_pipeline.problems.law.details import WorldShape, problem_codes
@@ -101,10 +101,7 @@ def problem_keys(batch: ProblemBatch) -> NDArray[np.uint64]:
 @kernel
 def _fill_keys(records: Records, shape: WorldShape, codes: Words, keys: Words) -> None:
     for index in range(len(records)):
-        rec, edges = records[index], 0
-        for place in range(rec["statement_order"].shape[0]):
-            edges += rec["statement_order"][place] != NOTHING
         key = np.uint64(0)
-        for code in range(problem_codes(codes, rec, shape, edges)):
+        for code in range(problem_codes(codes, records[index], shape)):
             key = mix64(key ^ codes[code])
         keys[index] = key

@@ -22,7 +22,7 @@ from igsm_pipeline.errors import BadInput, StageFailed
 from igsm_pipeline.problems.calculation import Steps, new_steps
 from igsm_pipeline.problems.kernel import Bool, Int, Ints, Row, Words, kernel
 from igsm_pipeline.problems.law.details import WorldShape, complete_solution, complete_text, problem_codes, world_shape
-from igsm_pipeline.problems.law.proposal import EDGES, OP, Work, new_work, propose
+from igsm_pipeline.problems.law.proposal import OP, Work, new_work, propose
 from igsm_pipeline.problems.law.random import below, start
 from igsm_pipeline.problems.law.reask import reask
 from igsm_pipeline.problems.law.split import BINS, NUM_BINS, Hashing, codes_bin, fill_template_bins, new_hashing, template_bin
@@ -90,7 +90,7 @@ def _accept(rules: Rules, scratch: Scratch, rec: Row) -> Bool:
         return False
     complete_text(state, work, rec, rules.shape, rules.modulus, rules.num_symbols)
     if rules.by_problem:
-        number = problem_codes(scratch.codes, rec, rules.shape, work.facts[EDGES])
+        number = problem_codes(scratch.codes, rec, rules.shape)
         rec["split_bin"] = codes_bin(scratch.codes, number, scratch.hashing)
     return rules.accepted_bins[rec["split_bin"]]
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from igsm_pipeline.problems.anatomy import (
     BASE0,
+    MAX_EDGES,
     MAX_PARENTS,
     NOTHING,
     NUM_PARAMETERS,
@@ -225,13 +226,13 @@ def _parameter_code(rec: Row, shape: WorldShape, a: Int, edges: Ints) -> Int:
 
 
 @kernel
-def problem_codes(out: Words, rec: Row, shape: WorldShape, edges: Int) -> Int:
+def problem_codes(out: Words, rec: Row, shape: WorldShape) -> Int:
     """Write 64-bit codes of the sorted statements, then of the question; returns how many.
 
     Two problems of one world whose statements and question are equal as texts, in any order of statements, have equal codes. Ours.
     """
-    owners = np.zeros((edges, 3), np.int64)
-    list_edges(rec["children"], owners)
+    owners = np.zeros((MAX_EDGES, 3), np.int64)
+    edges = list_edges(rec["children"], owners)
     for a in range(edges):
         code = mix64(np.uint64(_parameter_code(rec, shape, a, owners)))
         for index in range(MAX_PARENTS):

@@ -49,7 +49,7 @@ class Retries:
 
     def of(self, row: int) -> list[tuple[int, int]]:
         """(sentence, parameter) of one problem's retries, in their order."""
-        mine = self.problem == row
+        mine = slice(*np.searchsorted(self.problem, [row, row + 1]))
         return list(zip(self.sentence[mine].tolist(), self.parameter[mine].tolist(), strict=True))
 
 

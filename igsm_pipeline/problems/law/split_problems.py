@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from igsm_pipeline.problems.anatomy import NOTHING
 from igsm_pipeline.problems.kernel import Words, kernel
 from igsm_pipeline.problems.law.details import WorldShape, problem_codes
 from igsm_pipeline.problems.law.split import Hashing, codes_bin, new_hashing
@@ -14,10 +13,8 @@ from igsm_pipeline.problems.record import Records
 @kernel
 def _fill_problem_bins(records: Records, shape: WorldShape, codes: Words, hashing: Hashing) -> None:
     for index in range(len(records)):
-        rec, edges = records[index], 0
-        for place in range(rec["statement_order"].shape[0]):
-            edges += rec["statement_order"][place] != NOTHING
-        rec["split_bin"] = codes_bin(codes, problem_codes(codes, rec, shape, edges), hashing)
+        rec = records[index]
+        rec["split_bin"] = codes_bin(codes, problem_codes(codes, rec, shape), hashing)
 
 
 def fill_problem_bins(records: Records, shape: WorldShape) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
@@ -15,36 +12,17 @@ from inspect_ai.solver import TaskState
 from igsm_pipeline.intervals.bootstrap import interval, mean_of
 from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.intervals.share import share
-from igsm_pipeline.verification.reward import judge_completion, problem_tables, split_completion
-from igsm_pipeline.verification.rows.answers import plain_answer
+from igsm_pipeline.llm.replies import final_answer, judge_reply
 from igsm_pipeline.verification.verdict import Verdict
-from igsm_pipeline.world import World, load_world
 
 NONE = "none"
 """The first error of a reply without one."""
-_NUMBER = re.compile(r"(?<![\w.])[+]?\d{1,18}(?![\w])")
-
-
-@lru_cache(maxsize=8)
-def _world(named: str) -> World:
-    return load_world(Path(named) if Path(named).exists() else named)
-
-
-def final_answer(reply: str) -> str | None:
-    """The number that a reply ends with: the answer after its solution, its only content, or the last number in it; None without any."""
-    _, answer = split_completion(reply)
-    found = plain_answer(answer) if answer is not None else plain_answer(reply)
-    if found is None:
-        numbers = _NUMBER.findall(reply)
-        found = plain_answer(numbers[-1]) if numbers else None
-    return None if found is None else str(int(found))
 
 
 def verdict_on(state: TaskState) -> Verdict:
-    """The verdict on a reply as a solution, spelt as the generator spells it; it needs the answer at its end."""
+    """The verdict on a reply as a solution; see ``judge_reply``."""
     said = state.metadata
-    world = _world(said["world"])
-    return judge_completion(problem_tables(said["problem"], world, said["modulus"]), state.output.completion, world, exact=False)
+    return judge_reply(state.output.completion, said["problem"], said["world"], said["modulus"])
 
 
 def _ends(value: Interval) -> dict[str, float]:

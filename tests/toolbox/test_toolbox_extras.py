@@ -37,13 +37,23 @@ score = reward_function("correct", world="mini", modulus=problem.modulus)
 assert trl.GRPOTrainer and datasets.Dataset.from_dict({"prompt": [text.prompt]}).num_rows == 1
 assert score(prompts=[text.prompt] * 2, completions=[text.solution + text.answer, "nothing"]) == [1.0, 0.0]
 """
+HARNESS = """
+from pathlib import Path
+
+import igsm_pipeline.llm.harness.exam as exam
+from lm_eval.tasks import TaskManager
+
+manager = TaskManager(include_path=str(Path(exam.__file__).parent), metadata={"ops": "2", "n": 3, "shots": 1})
+assert {"igsm", "igsm_steps"} <= set(manager.all_tasks)
+assert exam.draw(ops="2", n=3, shots=1)["test"].num_rows == 3
+"""
 INTERP = """
 from nnsight import TransformersModel
 from transformer_lens.model_bridge import TransformerBridge
 
 assert TransformersModel and TransformerBridge
 """
-USES = {"llm": INSPECT, "train": TRAIN, "interp": INTERP}
+USES = {"llm": INSPECT, "train": TRAIN, "interp": INTERP, "harness": HARNESS}
 
 
 @pytest.mark.slow

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from igsm_pipeline.problems.settings import FamilySettings
-from igsm_pipeline.settings import Settings, runtime_field
+from igsm_pipeline.settings import Settings, added_field, runtime_field
 from igsm_pipeline.tokens.settings import TokenSettings
 
 
@@ -18,6 +20,9 @@ class GenerationSettings(Settings):
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
     beam: int = Field(1, ge=1, le=16, description="1 is greedy; more is beam search with sampling")
+    grouping: Literal["equal", "similar"] = added_field(
+        "equal", description="which prompts beams decode together: those of equal length, or of similar length, padded; greedy does not ask"
+    )
     max_tokens: int = Field(2048, ge=16, description="most tokens of prompt and completion together")
     seed: int = Field(0, ge=0, description="seed of the sampling; not used by greedy")
     device: str = runtime_field("auto", why="where to compute; results differ by rounding only")

@@ -37,9 +37,10 @@ def _document(unit: Unit) -> float:
 
 
 def _work(unit: Unit) -> float:
-    """Operations for every token of the solutions; a token of a prompt costs a tenth. Beams decode prompts of one length, so in small groups."""
+    """Operations for every token of the solutions; a token of a prompt costs a tenth. Beams on prompts of one length decode in small groups."""
     document, share, beam = _document(unit), solution_share(unit.settings["tokens"]), int(unit.settings["beam"])
-    written = document * (share * (beam if beam == 1 else SMALL_GROUPS * beam) + (1 - share) / 10)
+    slower = SMALL_GROUPS if beam > 1 and unit.settings["grouping"] == "equal" else 1
+    written = document * (share * slower * beam + (1 - share) / 10)
     return problems_behind(unit) * written * network_behind(unit).forward(document, head=True)
 
 

@@ -48,7 +48,14 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
             made = complete(model, prompts, max_tokens=limit, max_length=limit, eos=table.eos, batch_size=settings.batch_size, progress=bar.update)
         else:
             made = complete_with_beams(
-                model, prompts, beams=settings.beam, max_length=settings.max_tokens, eos=table.eos, seed=settings.seed, progress=bar.update
+                model,
+                prompts,
+                beams=settings.beam,
+                max_length=settings.max_tokens,
+                eos=table.eos,
+                seed=settings.seed,
+                mixed_lengths=settings.grouping == "similar",
+                progress=bar.update,
             )
     rows = generations_table(made, np.array([len(prompt) for prompt in prompts]), table)
     write_parquet(rows, writing.folder / GENERATIONS)

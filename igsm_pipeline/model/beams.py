@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 from igsm_pipeline import seeding
 from igsm_pipeline.model.decoding import Completions
 
-BATCH_PROMPTS = 32
-"""Prompts that are decoded together. It is fixed, because a batch's random draws depend on it."""
+EQUAL, SIMILAR = 32, 48
+"""Prompts of equal and of similar length that are decoded together at most. Both are fixed, because a batch's random draws depend on them."""
 
 
 def complete_with_beams(
@@ -25,30 +25,54 @@ def complete_with_beams(
     max_length: int,
     eos: int,
     seed: int,
+    mixed_lengths: bool = True,
+    sample: bool = True,
     progress: Callable[[int], Any] = lambda finished: None,
 ) -> Completions:
-    """Complete prompts by beam search with sampling; arguments as for ``complete``, ``beams`` at least 2.
+    """Complete prompts by beam search with sampling.
 
-    Prompts of equal length are decoded together. The random draws depend on the seed and the prompts alone.
+    Prompts of similar length are decoded together, padded on the left. The random draws depend on the seed and on all prompts.
+
+    Args:
+        model, prompts, max_length, eos, progress: as for ``complete``. A completion that gets longer is cut there.
+        beams: at least 2.
+        seed: of the draws.
+        mixed_lengths: False decodes only prompts of equal length together, which takes many more passes.
+        sample: False searches without draws.
     """
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    lengths = np.array([len(prompt) for prompt in prompts], np.int64)
     tokens: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)] * len(prompts)
     start = 0
-    while start < len(order):
-        length = len(prompts[order[start]])
-        stop = start
-        while stop < len(order) and stop - start < BATCH_PROMPTS and len(prompts[order[stop]]) == length:
-            stop += 1
-        chosen = order[start:stop]
-        ids = torch.from_numpy(np.stack([prompts[index] for index in chosen]).astype(np.int64)).to(model.device)
+    for chosen in batches_of(lengths, mixed_lengths=mixed_lengths):
+        longest, shortest = int(lengths[chosen].max()), int(lengths[chosen].min())
+        ids = np.full((len(chosen), longest), eos, np.int64)
+        for row, index in enumerate(chosen):
+            ids[row, longest - lengths[index] :] = prompts[index]
+        mask = np.arange(longest) >= longest - lengths[chosen][:, None]
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seeding.torch_seed(seed, "beams", start))
             written = model.generate(
-                ids, attention_mask=torch.ones_like(ids), max_length=max_length, num_beams=beams, do_sample=True, eos_token_id=eos, pad_token_id=eos
+                torch.from_numpy(ids).to(model.device),
+                attention_mask=torch.from_numpy(mask.astype(np.int64)).to(model.device),
+                max_length=longest + max_length - shortest,
+                num_beams=beams,
+                do_sample=sample,
+                eos_token_id=eos,
+                pad_token_id=eos,
             )
-        for index, row in zip(chosen, written[:, length:].cpu().numpy(), strict=True):
+        for index, row in zip(chosen, written[:, longest:].cpu().numpy(), strict=True):
             ends = np.flatnonzero(row == eos)
-            tokens[index] = row[: ends[0] + 1 if len(ends) else len(row)].astype(np.uint32)
+            length = min(ends[0] + 1 if len(ends) else len(row), max_length - lengths[index])
+            tokens[index] = row[:length].astype(np.uint32)
         progress(len(chosen))
-        start = stop
+        start += len(chosen)
     return Completions(tokens, np.array([len(ids) > 0 and int(ids[-1]) == eos for ids in tokens], dtype=bool))
+
+
+def batches_of(lengths: NDArray[np.int64], *, mixed_lengths: bool = True) -> Iterator[NDArray[np.int64]]:
+    """Which prompts are decoded together: at most ``SIMILAR``, in the order of their lengths, or ``EQUAL`` of one length."""
+    order = np.argsort(lengths, kind="stable")
+    most = SIMILAR if mixed_lengths else EQUAL
+    groups = [order] if mixed_lengths else np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
+    for group in groups:
+        yield from (group[first : first + most] for first in range(0, len(group), most))

@@ -108,7 +108,8 @@ def wire_generations(wiring: Wiring) -> None:
     """Add the solutions of every slice for every number of beams."""
     evaluation = wiring.settings.evaluation
     for part, beam, name in _evaluations(wiring.settings):
-        how = GenerationSettings(**wiring.common, beam=beam, max_tokens=evaluation.max_tokens, seed=evaluation.seed)
+        grouping = "similar" if beam > 1 else "equal"
+        how = GenerationSettings(**wiring.common, beam=beam, grouping=grouping, max_tokens=evaluation.max_tokens, seed=evaluation.seed)
         inputs = {**wiring.problems(part), Role("checkpoint"): wiring.model("trained")}
         wiring.add(GENERATIONS, name, how, inputs, slice=part, beams=beam)
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.write import write_generations
 from igsm_pipeline.model import gpt2_rotary
-from igsm_pipeline.model.beams import complete_with_beams
-from igsm_pipeline.model.decoding import complete
+from igsm_pipeline.model.beams import batches_of, complete_with_beams
+from igsm_pipeline.model.decoding import ROWS, complete
 from igsm_pipeline.model.settings import ModelSettings
-from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, read_problems
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, family_by_name, generate, read_problems
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
@@ -81,3 +82,33 @@ def test_beams_are_a_function_of_the_seed(inputs: dict[str, Path]) -> None:
     assert write(1) == write(1)
     assert write(1) != write(2)
     assert write(1) != [ids.tolist() for ids in complete(model, prompts, max_tokens=20, max_length=20, eos=0).tokens]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_prompts_of_any_lengths_get_what_they_get_alone(mixed: bool) -> None:
+    model = gpt2_rotary.build(ModelSettings(layers=2, heads=2, head_width=16, partial_rotary_factor=0.5), 23, 128, 5, eos=0).eval()
+    noise = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=noise) * 0.25)
+    rng = np.random.default_rng(4)
+    prompts = [rng.integers(1, 23, size) for size in rng.integers(2, 20, 60)]
+    how = {"beams": 3, "max_length": 60, "eos": 0, "seed": 1, "sample": False}
+    together = complete_with_beams(model, prompts, mixed_lengths=mixed, **how)
+    alone = [complete_with_beams(model, [prompt], **how) for prompt in prompts]
+    ended = [row for row in range(60) if together.finished[row] and alone[row].finished[0]]
+    assert len(ended) > 15
+    assert [together.tokens[row].tolist() for row in ended] == [alone[row].tokens[0].tolist() for row in ended]
+    assert max(len(prompt) + len(ids) for prompt, ids in zip(prompts, together.tokens, strict=True)) <= 60
+
+
+def test_beams_take_few_times_the_passes_of_greedy_for_problems_of_med() -> None:
+    """Counted as if each completion were the reference: a batch takes as many passes as its longest."""
+    batch = next(generate(ProblemSetSettings(family=family_by_name("med"), num_problems=2048, split="test"), load_world("igsm")))
+    emitted = emit(batch, build_table(batch.world, batch.modulus, TokenSettings()), "pq")
+    prompts = np.array([len(emitted.prompt(row)) for row in range(len(batch))])
+    written = emitted.lengths - prompts
+    order = np.argsort(prompts, kind="stable")
+    greedy = sum(int(written[order[first : first + ROWS]].max()) for first in range(0, len(order), ROWS))
+    mixed, equal = (sum(int(written[rows].max()) for rows in batches_of(prompts, mixed_lengths=way)) for way in (True, False))
+    assert mixed <= 12 * greedy < equal

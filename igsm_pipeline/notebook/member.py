@@ -142,12 +142,13 @@ class MemberMind(Mind):
         True
 
         Returns:
-            ``step``, ``loss``, ``lr``, ``tokens``, ``grad_norm``, ``tokens_per_s``; and ``monitor_accuracy``, the share of fully correct solutions of
-            all ops, at steps where the monitor problems were solved.
+            ``step``, ``loss``, ``lr``, ``tokens``, ``grad_norm``; its pace (``tokens_per_s``, ``padding``, ``waiting``, ``tflops_per_s``, and
+            ``memory_gb`` and ``mfu`` of a GPU); and ``monitor_accuracy``, the share of fully correct solutions of all ops, at steps where the monitor
+            problems were solved.
         """
-        from igsm_pipeline.training.curves import read_metrics
+        from igsm_pipeline.training.curves import PACE, read_metrics
 
-        names = ("step", "loss", "lr", "tokens", "grad_norm", "tokens_per_s")
+        names = ("step", "loss", "lr", "tokens", "grad_norm", *PACE)
         schema = {"step": pl.Int64, **dict.fromkeys((*names[1:], "monitor_accuracy"), pl.Float64)}
         rows = [{**row, "monitor_accuracy": _share_correct(row.get("accuracy", {}))} for row in read_metrics(self.checkpoint)]
         return pl.DataFrame(rows, schema=schema).group_by("step").agg(pl.all().drop_nulls().last()).sort("step")

@@ -12,6 +12,7 @@ optimizers.py  AdamW or Muon, and the learning-rate schedule
 muon.py        the Muon optimizer
 monitor.py     solves problems during the training
 curves.py      writes and reads metrics.jsonl and clock.jsonl
+pace.py        how fast a training is, and what holds it up
 state.py       training states on disk
 processes.py   joins the processes that train together
 ranks.py       starts the other processes

@@ -4,8 +4,8 @@ Rows of metrics.jsonl: ``{"step", "loss", "lr", "tokens", "grad_norm"}`` for eve
 "slices": {slice: [correct, n]}}`` when the monitor problems were solved (``slices`` only if some are watched); ``{"step", "warning": text}``.
 ``step`` is the number of steps done. A resumed training removes the rows after the step that it resumes from.
 
-clock.jsonl has ``tokens_per_s`` of each logged step. It is a file of its own because a repeated training gives the same metrics but not the same
-speed. ``read_metrics`` joins the two.
+clock.jsonl has the pace of each logged step (see ``pace``: ``tokens_per_s`` and so on). It is a file of its own because a repeated training gives the
+same metrics but not the same speed. ``read_metrics`` joins the two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import Any
 from igsm_pipeline.store import CLOCK, write_atomically
 
 METRICS = "metrics.jsonl"
-RATE = "tokens_per_s"
+PACE = ("tokens_per_s", "padding", "waiting", "tflops_per_s", "memory_gb", "mfu")
+"""Columns of clock.jsonl, where they are known."""
 
 
 class MetricsLog:
@@ -28,24 +29,24 @@ class MetricsLog:
         self.folder = folder
         self.rows = [row for row in read_metrics(folder) if row["step"] <= resumed_step] if resumed_step else []
         parts = [_split(row) for row in self.rows]
-        write_atomically(folder / CLOCK, "".join(_line(rate) for _, rate in parts if rate).encode())
+        write_atomically(folder / CLOCK, "".join(_line(pace) for _, pace in parts if pace).encode())
         write_atomically(folder / METRICS, "".join(_line(kept) for kept, _ in parts).encode())
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Append one row; it is written when this returns (not necessarily synced to the disk)."""
         self.rows.append(dict(row))
-        kept, rate = _split(row)
-        if rate:
+        kept, pace = _split(row)
+        if pace:
             with (self.folder / CLOCK).open("a") as stream:
-                stream.write(_line(rate))
+                stream.write(_line(pace))
         with (self.folder / METRICS).open("a") as stream:
             stream.write(_line(kept))
 
 
 def _split(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split a row into the row without its speed, and the speed (empty if it has none)."""
-    rate = {"step": row["step"], RATE: row[RATE]} if RATE in row else {}
-    return {name: value for name, value in row.items() if name != RATE}, rate
+    """Split a row into the row without its pace, and the pace (empty if it has none)."""
+    pace = {name: row[name] for name in PACE if name in row}
+    return {name: value for name, value in row.items() if name not in PACE}, {"step": row["step"], **pace} if pace else {}
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -53,9 +54,9 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """All complete rows of a folder, with their speeds. A last line that a crash cut short is dropped; without a file there are no rows."""
-    rates = {row["step"]: row[RATE] for row in _rows(folder / CLOCK)}
-    return [{**row, RATE: rates[row["step"]]} if "loss" in row and row["step"] in rates else row for row in _rows(folder / METRICS)]
+    """All complete rows of a folder, with their pace. A last line that a crash cut short is dropped; without a file there are no rows."""
+    paces = {row["step"]: row for row in _rows(folder / CLOCK)}
+    return [{**row, **paces.get(row["step"], {})} if "loss" in row else row for row in _rows(folder / METRICS)]
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ from igsm_pipeline.training.curves import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.lanes import Lanes
 from igsm_pipeline.training.one_graph import WindowLoss, compiles
 from igsm_pipeline.training.optimizers import learning_rate, make_optimizers, set_learning_rate
+from igsm_pipeline.training.pace import Pace
 from igsm_pipeline.training.packed import can_pack, packed_loss_sum
 from igsm_pipeline.training.processes import Ranks, agreed_stop, joined_ranks
 from igsm_pipeline.training.settings import TrainingSettings
@@ -244,7 +245,7 @@ def train(
         if first:
             _log.info("training resumes after step %d of %d", first, settings.num_steps)
 
-        started = mark = saved = time.monotonic()
+        started = saved = time.monotonic()
         since = [StepResult(*row) for row in state.get("since", ())]
         result = StepResult(math.nan, 0, 0, 0.0)
 
@@ -293,10 +294,11 @@ def train(
         if missed and not look(first):
             raise Stopped(_STOPPED.format(step=first, steps=settings.num_steps))
         following: Future[Batch] | None = reader.submit(read, first) if first < settings.num_steps else None
+        pace = Pace(trainer.model, ranks.device, window=data.window, precision=settings.precision, processes=ranks.size)
         bar = tqdm(desc="training", unit="tok", unit_scale=True, disable=not ranks.first, initial=tokens)
         for step in range(first, settings.num_steps):
             assert following is not None
-            batch = following.result()
+            batch = pace.waited(following)
             following = reader.submit(read, step + 1) if step + 1 < settings.num_steps else None
             done = step + 1
             logs = done % settings.log_every_steps == 0 or done == settings.num_steps
@@ -312,14 +314,14 @@ def train(
                     metrics.append({"step": step, "warning": str(error)})
                 raise
             if metrics is not None and logs:
-                now = time.monotonic()
-                row = summary(done, since, learning_rate(step, settings), tokens, now - mark)
-                metrics.append(row)
+                row = summary(done, since, learning_rate(step, settings), tokens)
+                metrics.append({**row, **pace.row(since, settings.batch_windows)})
                 bar.set_postfix(step=f"{done}/{settings.num_steps}", loss=f"{row['loss']:.4f}", refresh=False)
-                since, mark = [], now
+                since = []
             looked = True
             if settings.accuracy_every_steps and (done % settings.accuracy_every_steps == 0 or done == settings.num_steps):
-                looked, mark = look(done), time.monotonic()
+                looked = look(done)
+                pace.begin()
             stopping = (trainer.waits or ranks.size == 1 or logs) and agreed_stop(stop, ranks)  # agreeing waits for the GPU
             late = time.monotonic() - saved > SAVE_EVERY_S
             if done % settings.checkpoint_every_steps == 0 or done == settings.num_steps or stopping or late:
@@ -342,7 +344,7 @@ def look_at_accuracy(model: PreTrainedModel, step: int, monitor: Monitor, metric
         _log.warning("%s", warning)
 
 
-def summary(step: int, results: list[StepResult], rate: float, tokens: int, seconds: float) -> dict[str, Any]:
+def summary(step: int, results: list[StepResult], rate: float, tokens: int) -> dict[str, Any]:
     """A metrics row over some steps: loss is the mean per token with a label, grad_norm the mean."""
     weights = [result.loss_tokens for result in results]
     loss = sum(result.loss * weight for result, weight in zip(results, weights, strict=True)) / max(1, sum(weights))
@@ -351,6 +353,5 @@ def summary(step: int, results: list[StepResult], rate: float, tokens: int, seco
         "loss": loss,
         "lr": rate,
         "tokens": tokens,
-        "tokens_per_s": round(sum(result.tokens for result in results) / max(seconds, 1e-9), 1),
         "grad_norm": sum(result.grad_norm for result in results) / len(results),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 from igsm_pipeline.intervals.interval import Interval
@@ -14,7 +15,7 @@ from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Cell, Page
 from igsm_pipeline.reports.results import Results
 from igsm_pipeline.settings import hash_json
-from igsm_pipeline.training.curves import ops_of, slices_of
+from igsm_pipeline.training.curves import PACE, ops_of, slices_of
 
 
 def write_learning(page: Page, results: Results) -> None:
@@ -41,6 +42,7 @@ def write_learning(page: Page, results: Results) -> None:
         else None
     )
     page.charts_beside([("Loss", loss), *([("Solved while training", solved)] if solved is not None else [])])
+    page.text(*_pace(losses))
     page.fold(
         "training",
         ("step", "loss"),
@@ -51,6 +53,18 @@ def write_learning(page: Page, results: Results) -> None:
     for line in lines:
         if "warning" in line:
             page.text(f"Step {line['step']}: {line['warning']}")
+
+
+def _pace(rows: Sequence[Row]) -> list[str]:
+    """How fast it was, and what held it up, in the median logged step; nothing where no clock was kept."""
+    found = {name: statistics.median(values) for name in PACE if (values := [row[name] for row in rows if name in row])}
+    if "padding" not in found:
+        return []
+    told = f"{found['tokens_per_s']:,.0f} tokens per second, {found['tflops_per_s']:.3g} TFLOP/s"
+    told += f" ({found['mfu']:.0%} of the GPU's peak)" if "mfu" in found else ""
+    told += f"; {found['padding']:.0%} of the positions are padding, {found['waiting']:.0%} of the time it waited for batches"
+    told += f"; {found['memory_gb']:.1f} GB of the GPU in use" if "memory_gb" in found else ""
+    return [f"Pace of the median logged step: {told}."]
 
 
 def _bare(value: float) -> Interval:

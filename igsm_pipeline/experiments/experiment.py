@@ -32,6 +32,7 @@ from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, did_you_mean
 from igsm_pipeline.experiments.folders import experiment_folders
 from igsm_pipeline.experiments.sections import (
     BudgetSection,
+    EmergenceSection,
     EvaluationSection,
     InterchangeSection,
     KnowledgeSection,
@@ -71,6 +72,7 @@ class ExperimentSettings(Settings):
     problems: ProblemsSection = added_field(ProblemsSection(), description="problems of one's own")
     llm_evaluations: LlmEvaluationsSection = added_field(LlmEvaluationsSection(), description="answers of other people's models")
     steering: SteeringSection = added_field(SteeringSection(), description="pushes along a probe's direction")
+    emergence: EmergenceSection = added_field(EmergenceSection(), description="how snapshots of the training are looked at")
     budget: BudgetSection = Field(default_factory=BudgetSection)
 
     @model_validator(mode="after")

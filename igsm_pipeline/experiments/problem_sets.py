@@ -9,6 +9,8 @@ from igsm_pipeline.problems.settings import ProblemSetSettings
 TRAIN = "train"
 INTERCHANGED, TWINS = "interchange own", "interchange twins"
 """Problem sets of the interchange: the same problems, as they were drawn and with another question."""
+SNAPSHOTS = "emergence"
+"""Problem set that every snapshot of the training solves."""
 STEERED = "steering"
 """Problem set whose states are pushed."""
 
@@ -33,6 +35,16 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
         )
     if probes.tasks:
         sets[PROBE_TRAIN] = ProblemSetSettings(family=family, num_problems=probes.num_problems, seed=probes.seed, stream="probes")
+    if settings.training.snapshots and trained:
+        asked_of_all = settings.emergence
+        sets[SNAPSHOTS] = ProblemSetSettings(
+            family=family,
+            balanced=True,
+            split="test",
+            num_problems=asked_of_all.problems_per_op * family.op_max,
+            seed=asked_of_all.seed,
+            stream=SNAPSHOTS,
+        )
     if settings.interchange.pairs:
         twin = {"family": family, "law": "exact", "op": family.op_max, "split": "test", "seed": settings.interchange.seed, "stream": "interchange"}
         for name in (INTERCHANGED, TWINS):

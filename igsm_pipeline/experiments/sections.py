@@ -181,6 +181,16 @@ class SteeringSection(Settings):
         return _distinct(strengths, "strengths")
 
 
+class EmergenceSection(Settings):
+    """How the snapshots of a training (``training.snapshots``) are looked at, and what is claimed to come of it."""
+
+    problems_per_op: int = Field(128, ge=1, description="test problems of each op that every snapshot solves")
+    num_steps: int = Field(150, ge=1, description="training steps of a V-probe per task and snapshot; the other values are those of probes")
+    batch_problems: int = Field(8, ge=1, description="problems per step of these V-probes")
+    seed: int = Field(0, ge=0, description="seed of the problems and of the probes")
+    claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
+
+
 class BudgetSection(Settings):
     """What a member may use. A plan that needs more is refused before anything starts."""
 

@@ -13,11 +13,13 @@ from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.activations.stage import STAGE as ACTIVATION_CACHE
 from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.correlation.stage import STAGE as ERROR_CORRELATION
+from igsm_pipeline.emergence.settings import SOLVED, EmergenceSettings
+from igsm_pipeline.emergence.stage import STAGE as EMERGENCE
 from igsm_pipeline.errors import NotFound, did_you_mean
 from igsm_pipeline.evaluations.settings import LogSettings, logs_hash
 from igsm_pipeline.evaluations.stage import STAGE as LLM_EVALUATIONS
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
-from igsm_pipeline.experiments.problem_sets import INTERCHANGED, STEERED, TRAIN, TWINS, problem_sets
+from igsm_pipeline.experiments.problem_sets import INTERCHANGED, SNAPSHOTS, STEERED, TRAIN, TWINS, problem_sets
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.stage import STAGE as GENERATIONS
@@ -300,6 +302,23 @@ def wire_steering(wiring: Wiring) -> None:
         wiring.add(STEERING, "steering", pushed, inputs)
 
 
+def wire_emergence(wiring: Wiring) -> None:
+    """Add the look at the training's snapshots, if it keeps any."""
+    settings, probes = wiring.settings, wiring.settings.probes
+    if SNAPSHOTS not in wiring.made[PROBLEM_SETS.name]:
+        return
+    part = probes.slices[0] if probes.slices else ""
+    inputs = {**wiring.world, Role("checkpoint"): wiring.model("trained"), Role("problems", SOLVED): wiring.one(PROBLEM_SETS, SNAPSHOTS)}
+    for role, name in ((TRAIN, PROBE_TRAIN), (part, part)) if probes.tasks and part else ():
+        inputs |= {Role("problems", role): wiring.one(PROBLEM_SETS, name), Role("queries", role): wiring.one(PROBE_QUERIES, name)}
+    asked = {name: getattr(settings.emergence, name) for name in ("num_steps", "batch_problems", "seed")}
+    recipe = {name: getattr(probes, name) for name in ("rank", "learning_rate", "warmup_steps")}
+    looked = EmergenceSettings(
+        **wiring.common, slice=part, tasks=probes.tasks if part else (), max_tokens=settings.evaluation.max_tokens, **asked, **recipe
+    )
+    wiring.add(EMERGENCE, "emergence", looked, inputs)
+
+
 def wire_report(wiring: Wiring) -> None:
     """Add one report of everything."""
     described = ReportSettings(member=wiring.member.key, title=wiring.settings.title, experiment=wiring.settings.canonical())
@@ -326,6 +345,7 @@ FLOW = {
     INTERCHANGE: wire_interchange,
     LLM_EVALUATIONS: wire_llm_evaluations,
     STEERING: wire_steering,
+    EMERGENCE: wire_emergence,
     REPORT: wire_report,
 }
 """Every stage with the function that adds its units, in the order of the data flow: the pipeline on one screen."""

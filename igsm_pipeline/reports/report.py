@@ -7,6 +7,7 @@ from igsm_pipeline.reports.page import Page
 from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.background import write_learning, write_missing, write_problems, write_provenance
 from igsm_pipeline.reports.sections.controls import write_controls
+from igsm_pipeline.reports.sections.emergence import write_emergence
 from igsm_pipeline.reports.sections.examples import write_examples
 from igsm_pipeline.reports.sections.knowing import write_knowing
 from igsm_pipeline.reports.sections.mistakes import write_mistakes
@@ -21,7 +22,7 @@ from igsm_pipeline.reports.settings import ReportSettings
 
 CHAPTERS = (
     write_solving, write_beyond, write_planning, write_knowing, write_controls, write_mistakes, write_network, write_using, write_steering,
-    write_other_models, write_examples, write_learning, write_problems,
+    write_emergence, write_other_models, write_examples, write_learning, write_problems,
 )  # fmt: skip
 """The page's chapters, in order."""
 

@@ -149,6 +149,16 @@ class Results:
         return self.findings.rows("llm_evaluations", "by_op")
 
     @cached_property
+    def emergence(self) -> list[Row]:
+        """The curves of the training's snapshots."""
+        return self.findings.rows("emergence", "emergence")
+
+    @cached_property
+    def half_gains(self) -> list[Row]:
+        """The tokens at which half of each final gain is reached."""
+        return self.findings.rows("emergence", "half_gains")
+
+    @cached_property
     def steering(self) -> list[Row]:
         """What pushes along a probe's direction do to the first parameter: one row per push, layer and strength."""
         return self.findings.rows("steering", "steering")

@@ -13,6 +13,7 @@ muon.py        the Muon optimizer
 monitor.py     solves problems during the training
 curves.py      writes and reads metrics.jsonl and clock.jsonl
 pace.py        how fast a training is, and what holds it up
+snapshots.py   weights that are kept along the way
 state.py       training states on disk
 processes.py   joins the processes that train together
 ranks.py       starts the other processes

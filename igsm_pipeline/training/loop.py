@@ -27,6 +27,7 @@ from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadSettings, StageFailed
+from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.processes.stopping import Stopped as StopSignal
 from igsm_pipeline.processes.stopping import remember_stops
@@ -39,6 +40,7 @@ from igsm_pipeline.training.pace import Pace
 from igsm_pipeline.training.packed import can_pack, packed_loss_sum
 from igsm_pipeline.training.processes import Ranks, agreed_stop, joined_ranks
 from igsm_pipeline.training.settings import TrainingSettings
+from igsm_pipeline.training.snapshots import folder_at, snapshot_steps
 from igsm_pipeline.training.state import load_newest_state, save_state
 from igsm_pipeline.training.steps import StepResult, autocast, loss_sum, micro_batches, reduce_gradients
 
@@ -219,7 +221,7 @@ def train(
         model: trained in place; moved to the device.
         data: windows by number.
         settings: how to train.
-        folder: gets metrics.jsonl and state/.
+        folder: gets metrics.jsonl, state/ and snapshots/.
         specials: needed for ``loss_on: solution``.
         unlearned: says which tokens of windows, (batch, window), are not to be predicted; None: there are none.
         monitor: called in the first process every ``accuracy_every_steps`` and after the last step.
@@ -247,6 +249,7 @@ def train(
 
         started = saved = time.monotonic()
         since = [StepResult(*row) for row in state.get("since", ())]
+        due = set(snapshot_steps(settings.num_steps, settings.snapshots))
         result = StepResult(math.nan, 0, 0, 0.0)
 
         def read(step: int) -> Batch:
@@ -279,6 +282,11 @@ def train(
                 since.append(result)
                 bar.update(result.tokens)
 
+        def keep(step: int) -> None:
+            """Keep the weights, if a snapshot is due."""
+            if ranks.first and step in due:
+                gpt2_rotary.save(trainer.model, folder_at(folder, step))
+
         def look(step: int) -> bool:
             """Solve the monitor problems; False if a stop interrupted it."""
             if monitor is not None and metrics is not None:
@@ -297,6 +305,7 @@ def train(
         pace = Pace(trainer.model, ranks.device, window=data.window, precision=settings.precision, processes=ranks.size)
         bar = tqdm(desc="training", unit="tok", unit_scale=True, disable=not ranks.first, initial=tokens)
         for step in range(first, settings.num_steps):
+            keep(step)
             assert following is not None
             batch = pace.waited(following)
             following = reader.submit(read, step + 1) if step + 1 < settings.num_steps else None
@@ -329,6 +338,7 @@ def train(
             if stopping and (done < settings.num_steps or not looked):
                 bar.close()
                 raise Stopped(_STOPPED.format(step=done, steps=settings.num_steps))
+        keep(settings.num_steps)
         bar.close()
         return {"steps": settings.num_steps, "tokens": tokens, "seconds": time.monotonic() - started, "loss": result.loss, "resumed_step": first}
 

@@ -38,6 +38,7 @@ class TrainingSettings(Settings):
     gradient_clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
     precision: Literal["fp32", "bf16", "fp16"] = Field("bf16", description="bf16 and fp16 are mixed precision: weights stay fp32")
     loss_on: Literal["all", "solution"] = Field("all", description="solution trains only on tokens after the solution marker, up to the end of text")
+    snapshots: int = added_field(0, ge=0, le=1000, description="weights that are kept along the way, for the stage emergence; 0: none")
     mask_wrong_names: bool = added_field(False, description="of a parameter that is taken back, the name is not learned (retry data)")
     seed: int = Field(0, ge=0, description="seed of the weights, of the windows' order and of dropout")
     log_every_steps: int = Field(10, ge=1, description="steps that each row of metrics.jsonl averages over")

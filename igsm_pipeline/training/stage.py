@@ -59,7 +59,8 @@ def _memory(unit: Unit) -> float:
 
 def _disk(unit: Unit) -> float:
     network = network_of(unit)
-    return network.bytes * (1.0 + (STATE_COPIES * STATES if parameters_of(unit.settings) else 0))
+    kept = int((unit.settings.get("training") or {}).get("snapshots", 0))
+    return network.bytes * (1.0 + kept + (STATE_COPIES * STATES if parameters_of(unit.settings) else 0))
 
 
 def _cards(unit: Unit) -> int:

@@ -23,8 +23,8 @@ from igsm_pipeline.training.stage import training_tokens
 
 ONLY_IF_NAMED = {"own_problems", "llm_evaluations"}
 """Stages of files that an experiment names; ``mini`` names none."""
-OF_MINI = set(STAGES) - ONLY_IF_NAMED - {"probe_controls", "steering"}
-"""It asks for no controls of its V-probes, and for no pushes."""
+OF_MINI = set(STAGES) - ONLY_IF_NAMED - {"probe_controls", "steering", "emergence"}
+"""It asks for no controls of its V-probes, for no pushes, and keeps no snapshots."""
 ALL_AFTER_TRAINING = OF_MINI - {"world", "problem_sets", "token_shards", "control", "probe_queries", "text_probes"}
 
 
@@ -40,7 +40,14 @@ def stale_stages(store: Store) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "stages"), [("", OF_MINI), ("knowledge: {controls: [permuted]}\nsteering: {problems: 8}", OF_MINI | {"probe_controls", "steering"})]
+    ("changes", "stages"),
+    [
+        ("", OF_MINI),
+        (
+            "knowledge: {controls: [permuted]}\nsteering: {problems: 8}\ntraining: {snapshots: 3}",
+            OF_MINI | {"probe_controls", "steering", "emergence"},
+        ),
+    ],
 )
 def test_units_come_after_their_inputs_and_cover_every_stage(home: Path, changes: str, stages: set[str]) -> None:
     declare(home, changes)

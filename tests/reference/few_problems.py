@@ -28,7 +28,7 @@ def few_problems(number: int, **family: Any) -> dict[str, Any]:
         "tokens": {"segmentation": "phrase"},
         "shards": {"num_problems": number, "window": 256},
         "model": {"layers": 1, "heads": 1, "head_width": 8},
-        "training": {"num_steps": 1, "batch_windows": 1, "warmup_steps": 0},
+        "training": {"num_steps": 1, "batch_windows": 1, "warmup_steps": 0, "snapshots": 2},
         "evaluation": {
             **{"num_problems": number, "problems_per_op": number, "monitor_per_op": number, "max_tokens": 256},
             "slices": ["op<=max", "op=max", "reask", "by_op"],
@@ -41,6 +41,7 @@ def few_problems(number: int, **family: Any) -> dict[str, Any]:
         "interchange": {"pairs": number},
         "llm_evaluations": {"logs": LOGS},
         "steering": {"problems": number},
+        "emergence": {"problems_per_op": number, "num_steps": 1, "batch_problems": 1},
     }
 
 

@@ -26,19 +26,20 @@ family: {op_max: 2, ip_max: 4, modulus: 5, op_law: uniform, split_by: problem}
 tokens: {segmentation: phrase}
 shards: {num_problems: 128, window: 128}
 model: {layers: 1, heads: 1, head_width: 16}
-training: {num_steps: 2, batch_windows: 4, warmup_steps: 1, precision: fp32, accuracy_every_steps: 2}
+training: {num_steps: 2, batch_windows: 4, warmup_steps: 1, precision: fp32, accuracy_every_steps: 2, snapshots: 2}
 evaluation: {slices: ["op<=max"], num_problems: 8, monitor_per_op: 4, max_tokens: 160}
 probes: {tasks: [nece], slices: ["op<=max"], num_problems: 32, num_steps: 2, batch_problems: 8, per_problem: 4}
 knowledge: {controls: [permuted]}
 interchange: {pairs: 8}
 llm_evaluations: {logs: inspect logs}
 steering: {problems: 8}
+emergence: {problems_per_op: 4, num_steps: 2}
 """
 TOY_STAGES = tuple(stage for stage in STAGES if stage != "own_problems")
 """The stages of the toy: all but the one of experiments that read their problems from a file."""
 AFTER_TRAINING = (
     "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "probe_controls", "error_correlation",
-    "interchange", "steering", "report",
+    "interchange", "steering", "emergence", "report",
 )  # fmt: skip
 
 
@@ -175,14 +176,14 @@ EVENTS = (
     Event("VERSION of verdicts raised", raise_version("verdicts", "verification"), ("verdicts", "error_correlation", "report")),
     Event("probe setting changed (per_problem)", changed("probes", "per_problem: 4", "per_problem: 3"),
           ("probe_queries", "activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "probe_controls", "error_correlation",
-           "steering", "report")),
+           "steering", "emergence", "report")),
     Event("new training seed", changed("training", "num_steps: 2,", "num_steps: 2, seed: 7,"), AFTER_TRAINING),
     Event("upstream setting changed (max_tokens of completions)", changed("evaluation", "max_tokens: 160", "max_tokens: 150"),
           ("generations", "verdicts", "error_correlation", "report")),
     Event("file deleted (verdicts)", delete("verdicts"), ("verdicts",), ("error_correlation", "report")),
     Event("Parquet file cut in half (probe_queries)", truncate("probe_queries"), ("probe_queries",),
           ("activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "probe_controls", "error_correlation",
-           "steering", "report")),
+           "steering", "emergence", "report")),
     Event("file altered, size kept (probe_scores)", alter("probe_scores"), ("probe_scores",), ("report",)),
     Event("input rebuilt with other content (generations)", rebuild_with_other_bytes("generations"), ("verdicts", "error_correlation", "report")),
     Event("old setting restored", change_and_restore),

@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, str] = {
     "interchange": "does-it-use-what-it-knows",
     "llm_evaluations": "how-do-other-models-do",
     "steering": "can-its-plan-be-pushed",
+    "emergence": "when-does-it-come",
 }
 """Stage -> the anchor of its section; a stage that is not listed links to the top."""
 

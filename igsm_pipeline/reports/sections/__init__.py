@@ -10,6 +10,7 @@ network.py     where in the network
 using.py       does it use what it knows
 other_models.py  how other people's models do
 steering.py    can its plan be pushed
+emergence.py   when does it come
 examples.py    problems worked through
 background.py  how it learned, the problems, what is missing, where the numbers come from
 """

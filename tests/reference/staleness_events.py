@@ -179,7 +179,7 @@ EVENTS = (
            "steering", "emergence", "report")),
     Event("new training seed", changed("training", "num_steps: 2,", "num_steps: 2, seed: 7,"), AFTER_TRAINING),
     Event("upstream setting changed (max_tokens of completions)", changed("evaluation", "max_tokens: 160", "max_tokens: 150"),
-          ("generations", "verdicts", "error_correlation", "report")),
+          ("generations", "verdicts", "error_correlation", "emergence", "report")),
     Event("file deleted (verdicts)", delete("verdicts"), ("verdicts",), ("error_correlation", "report")),
     Event("Parquet file cut in half (probe_queries)", truncate("probe_queries"), ("probe_queries",),
           ("activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "probe_controls", "error_correlation",

@@ -10,7 +10,7 @@ A wrong option, value or file gives two or three lines on stderr and exit code 2
     members.py   run, plan, status, report, publish
     problems.py  generate, show, solve, play, verify
     reference.py the reference pages of the documentation; python_page.py writes the one of the Python face
-    upkeep.py    init, sql, ui, gc, export, import, doctor
+    upkeep.py    init, sql, ui, gc, export, import, push, pull, doctor
 """
 
 from igsm_pipeline.cli import members, problems, upkeep

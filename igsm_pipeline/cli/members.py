@@ -26,14 +26,23 @@ def run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes where a stage can use several; 0: all cores.", min=0)] = 0,
     quiet: Quiet = False,
 ) -> int:
-    """Compute what is stale of members, through Dagster, so that the UI shows it."""
+    """Compute what is stale of members, through Dagster, so that the UI shows it.
+
+    With IGSM_REMOTE, what other machines have finished is pulled first, and what is finished here is pushed.
+    """
     if quiet:
         be_quiet()
     from igsm_pipeline.running.runner import JOBS, is_unfinished
     from igsm_pipeline.store import Store
     from igsm_pipeline.store.housekeeping import show_alterations
+    from igsm_pipeline.store.remote import Remote
 
     plans, store = plans_of(members, stages, deep, inputs=True), Store.at_home()
+    if (remote := Remote.from_environment()) is not None:
+        from igsm_pipeline.running.sharing import synchronise
+
+        if sum([synchronise(plan, store, remote, remark) for plan in plans]):
+            plans = plans_of(members, stages, deep, inputs=True)
     wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
     for plan in plans:
         print_plan(plan, quiet=is_quiet())
@@ -64,23 +73,48 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run would compute and why, with tokens, disk and time; refuse what exceeds the disk budget."""
+    """Show what a run would compute and why, with tokens, disk and time; refuse what exceeds the disk budget.
+
+    With IGSM_REMOTE, also what it would pull instead.
+    """
     from igsm_pipeline.planning.estimates import estimate_stages
     from igsm_pipeline.planning.speeds import find_known
     from igsm_pipeline.store import Store
 
     other = find_known(on) if on is not None else None
     plans = plans_of(members, stages, deep, inputs=True)
+    pulls = []
+    for position, each in enumerate(plans):
+        plans[position], told = _after_pulls(each)
+        pulls.append(told)
+        if told and not as_json:
+            from igsm_pipeline.toolbox.console import format_bytes
+
+            typer.echo(f"{each.member.key}: {told['units']} units, {format_bytes(told['bytes'])}, are pulled from {told['from']}")
+        if not as_json:
+            print_plan(plans[position], other=other)
     if not as_json:
-        for each in plans:
-            print_plan(each, other=other)
         return
-    store, documents = Store.at_home(), [plan_document(each) for each in plans]
+    store, documents = Store.at_home(), [plan_document(each) | ({"pulled": told} if told else {}) for each, told in zip(plans, pulls, strict=True)]
     speeds = other or (speeds_here() if any(each.stale for each in plans) else None)
     for each, document in zip(plans, documents, strict=True):
         document["cost"] = {stage: asdict(cost) for stage, cost in estimate_stages(each, store, speeds, corrected=other is None).items()}
         document["cost_basis"] = speeds.basis if speeds else ""
     print_json(documents)
+
+
+def _after_pulls(plan: Plan) -> tuple[Plan, dict[str, Any]]:
+    """A plan as it is once the units are pulled that other machines have finished; and how many these are, empty without any."""
+    from igsm_pipeline.store import Store
+    from igsm_pipeline.store.remote import Remote
+
+    remote = Remote.from_environment()
+    if remote is None:
+        return plan, {}
+    from igsm_pipeline.running.sharing import look_ahead
+
+    ahead = look_ahead(plan, Store.at_home(), remote)
+    return ahead.plan, {"units": len(ahead.pulls), "bytes": ahead.bytes, "from": remote.address} if ahead.pulls else {}
 
 
 @app.command()
@@ -115,7 +149,8 @@ def report(
 ) -> None:
     """Print the path of a member's report. For an experiment with a grid, write a page that compares its members, and print its path.
 
-    With --claims alone, README.md and the pages below docs/ of this folder get their blocks of claims anew.
+    With --claims alone, README.md and the pages below docs/ of this folder get their blocks of claims anew. With IGSM_REMOTE, the report of a
+    member is pulled if another machine has it.
     """
     if claims:
         _write_claims(member)
@@ -124,7 +159,7 @@ def report(
         raise BadInput("MEMBER", "must be given", "none", "`igsm status` lists all")
     from igsm_pipeline.toolbox.grid import find_report
 
-    path, fresh = find_report(member)
+    path, fresh = find_report(member, remark)
     if not fresh:
         typer.echo(f"this report is stale; `igsm plan {member}` says why", err=True)
     typer.echo(path)

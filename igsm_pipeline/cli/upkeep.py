@@ -1,4 +1,4 @@
-"""Commands about what is stored and the machine: init, sql, ui, gc, export, import, doctor."""
+"""Commands about what is stored and the machine: init, sql, ui, gc, export, import, push, pull, doctor."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from igsm_pipeline.cli.streams import remark
 if TYPE_CHECKING:
     from igsm_pipeline.experiments.experiment import Broken
     from igsm_pipeline.store.housekeeping import Leftover
+    from igsm_pipeline.store.remote import Remote
 
 
 class TableFormat(StrEnum):
@@ -75,7 +76,10 @@ def gc(
     reports: Annotated[bool, typer.Option("--reports", help="Also what reports rest on whose member no known experiment file declares.")] = False,
     runs: Annotated[float | None, typer.Option("--runs", help="Also Dagster's runs older than these days.", min=0, show_default=False)] = None,
 ) -> None:
-    """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest."""
+    """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest.
+
+    What lies at IGSM_REMOTE is never removed.
+    """
     from igsm_pipeline.store import Store
     from igsm_pipeline.toolbox.console import format_bytes
     from igsm_pipeline.toolbox.garbage import find_unwanted
@@ -159,6 +163,44 @@ def import_(
     for label in done.kept:
         typer.echo(f"kept the unit here, whose content differs: {label}; --replace takes the imported one", err=True)
     remark(f"{len(done.added)} added, {len(done.present)} already here, {len(done.kept)} kept")
+
+
+@app.command()
+def push(members: Members, stages: Stages = None) -> None:
+    """Put the finished units of members on the object storage of IGSM_REMOTE, for other machines; `igsm run` does so by itself."""
+    from igsm_pipeline.running.sharing import push_units
+    from igsm_pipeline.store import Store
+
+    store, remote = Store.at_home(), _remote()
+    units = [unit for each in plans_of(members, stages, False) for unit in each.units if not store.check_own(unit)]
+    gone, present = push_units(list(dict.fromkeys(units)), store, remote, remark)
+    remark(f"{gone} pushed, {present} already at {remote.address}")
+
+
+@app.command()
+def pull(
+    members: Members,
+    stages: Stages = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Let units of other content take the place of those here.")] = False,
+) -> None:
+    """Bring the finished units of members here from the object storage of IGSM_REMOTE; every file is hashed before it is believed."""
+    from igsm_pipeline.running.sharing import pull_units
+    from igsm_pipeline.store import Store
+
+    store, remote = Store.at_home(), _remote()
+    units = [unit for each in plans_of(members, stages, False) for unit in each.units]
+    came, present = pull_units(list(dict.fromkeys(units)), store, remote, remark, replace=replace)
+    remark(f"{came} pulled, {present} already here")
+
+
+def _remote() -> Remote:
+    from igsm_pipeline.errors import BadSettings
+    from igsm_pipeline.store.remote import Remote
+
+    remote = Remote.from_environment()
+    if remote is None:
+        raise BadSettings("IGSM_REMOTE", "must name an object storage", "none", "set it to s3://BUCKET/PREFIX or file:///FOLDER")
+    return remote
 
 
 @app.command()

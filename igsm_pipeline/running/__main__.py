@@ -1,6 +1,6 @@
 """``python -m igsm_pipeline.running run MEMBER --stage STAGE [--unit NAME] [--jobs N]``: compute without Dagster.
 
-Progress goes to stderr. The last line of stdout is one JSON object: ``{"member", "stage", "computed", "hit", "seconds", "units": [...]}``.
+Progress goes to stderr. The last line of stdout is one JSON object: ``{"member", "stage", "computed", "hit", "pulled", "seconds", "units": [...]}``.
 Exit codes: 0 done (or nothing to do), 1 a fault in the program, 2 refused (bad settings, stale input, full disk), 75 a fault that may disappear (try
 again), 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
 """
@@ -25,7 +25,7 @@ from igsm_pipeline.processes.stopping import hear_stops, heard_stop, leave, stop
 from igsm_pipeline.running.child import SHOWS_PROGRESS
 from igsm_pipeline.running.faults import DONE, exit_code
 from igsm_pipeline.running.judging import judge, stop_at_failures
-from igsm_pipeline.running.runner import COMPUTED, HIT, run_units
+from igsm_pipeline.running.runner import COMPUTED, HIT, PULLED, run_units
 from igsm_pipeline.stage import StageUnits
 from igsm_pipeline.store import Store
 
@@ -97,6 +97,7 @@ def _run(member: Member, stage: str, store: Store, unit: str | None, jobs: int, 
         "stage": stage,
         "computed": sum(result.state == COMPUTED for result in results),
         "hit": sum(result.state == HIT for result in results),
+        "pulled": sum(result.state == PULLED for result in results),
         "seconds": round(time.monotonic() - started, 3),
         "units": [result.document() for result in results],
     }

@@ -19,10 +19,12 @@ from igsm_pipeline.processes.pools import begin_worker, worker_pool
 from igsm_pipeline.processes.stopping import STATE_PATIENCE_S, Stopped, hear_stops, heard_stop
 from igsm_pipeline.running.cards import leased, map_on_cards, visible_cards
 from igsm_pipeline.running.faults import may_pass
+from igsm_pipeline.running.sharing import claimed, offer
 from igsm_pipeline.stage import load_object
 from igsm_pipeline.store import Store, Unit, Writing
+from igsm_pipeline.store.remote import Remote
 
-HIT, COMPUTED = "hit", "computed"
+HIT, COMPUTED, PULLED = "hit", "computed", "pulled"
 LOCK_POLL_S = 1.0
 JOBS = "IGSM_JOBS"
 """Environment variable: how many processes a stage may use; 0 for all cores."""
@@ -34,8 +36,8 @@ class UnitResult:
 
     Attributes:
         stage, name, fingerprint: which unit.
-        state: "hit" (it was fresh, nothing was done) or "computed".
-        reasons: why it was computed.
+        state: "hit" (it was fresh, nothing was done), "computed" or "pulled" (another machine had computed it, see ``sharing.py``).
+        reasons: why it was computed or pulled.
         seconds: time spent here, including waiting for another process that writes it.
         content: hash of the unit's files.
         counts: the counts that its stage reported.
@@ -76,6 +78,8 @@ def compute(unit: Unit, inputs: Mapping[str, Path], writing: Writing, *, workers
 def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str], None] = lambda line: None) -> UnitResult:
     """Make a unit fresh. A fresh unit is left alone; a stale one is computed, or waited for if another process computes it.
 
+    With ``IGSM_REMOTE`` it is pulled if it is whole there, and computed under a lease and pushed if it is not.
+
     Args:
         unit: the unit; its inputs must be fresh.
         store: the store that gets it.
@@ -87,10 +91,12 @@ def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str],
         TransientFault: it failed by a fault that may disappear in a rerun.
         StoreError: the disk is full, or the store cannot be written.
     """
-    started, waited_for = time.monotonic(), ""
+    started, waited_for, remote = time.monotonic(), "", Remote.from_environment()
     while True:
         state = store.check(unit)
         if state.fresh:
+            if remote is not None:
+                offer(unit, store, remote, say)
             return _result(unit, store, HIT, (), started)
         for role, source in unit.inputs.items():
             if not store.check(source).fresh:
@@ -98,10 +104,12 @@ def run_unit(unit: Unit, store: Store, *, workers: int = 1, say: Callable[[str],
                     f"{unit.stage} {unit.name}: input {role} is not fresh ({source.stage} {source.name}); run stage {source.stage} first"
                 )
         try:
-            with store.write(unit) as writing:
-                say(f"{unit.stage} {unit.name}: {'; '.join(state.reasons)}")
-                compute(unit, {role: store.path(source) for role, source in unit.inputs.items()}, writing, workers=workers)
-            return _result(unit, store, COMPUTED, state.reasons, started)
+            with claimed(unit, store, remote, say) as pulled:
+                if not pulled:
+                    with store.write(unit) as writing:
+                        say(f"{unit.stage} {unit.name}: {'; '.join(state.reasons)}")
+                        compute(unit, {role: store.path(source) for role, source in unit.inputs.items()}, writing, workers=workers)
+            return _result(unit, store, PULLED if pulled else COMPUTED, state.reasons, started)
         except UnitLocked as error:
             if str(error) != waited_for:
                 waited_for = str(error)

@@ -18,8 +18,10 @@ from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.planning.preflight import check_plan
 from igsm_pipeline.running.child import run_command, stage_command
 from igsm_pipeline.running.judging import judge
+from igsm_pipeline.running.sharing import pull_free
 from igsm_pipeline.stage import Check, Outcome, StageUnits
 from igsm_pipeline.store import Store, Unit
+from igsm_pipeline.store.remote import Remote
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ def run_stage(member: str, stage: str, on_tick: Callable[[], None] | None = None
     """
     found, store, started = find_member(member), Store.at_home(), time.monotonic()
     units, stale = _plan(found, store, stage)
+    remote = Remote.from_environment() if stale else None
+    if remote is not None and pull_free(stale, store, remote, _say):
+        stale = _plan(found, store, stage)[1]
     if stale:
         check_plan(plan(found, store), store)
         run_command(stage_command(member, stage), on_tick=on_tick)
@@ -65,8 +70,12 @@ def run_stage(member: str, stage: str, on_tick: Callable[[], None] | None = None
             raise StageFailed(f"{stage} {unit.name} of {member} is still stale ({'; '.join(reasons)}); run it again")
     looked = StageUnits(find_stage(stage), store, units, stale)
     run = StageRun(looked.stage, store, units, stale, member=found, seconds=time.monotonic() - started, outcomes=judge(looked))
-    print(run.line(), file=sys.stderr, flush=True)
+    _say(run.line())
     return run
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _plan(member: Member, store: Store, stage: str) -> tuple[tuple[Unit, ...], dict[Unit, tuple[str, ...]]]:

@@ -9,6 +9,9 @@ locks.py         one process at a time
 store.py         freshness with reasons; writing under a lock
 housekeeping.py  garbage; altered files shown to everyday checks
 archives.py      export and import of units
+objects.py       objects on object storage: put once, replaced as they were read
+leases.py        who is computing a unit, told to all machines
+remote.py        units pushed to object storage and pulled from it
 """
 
 from igsm_pipeline.store.files import hash_file, hash_unchanged, new_folder, remove_leftovers, write_atomically, written_whole

@@ -77,7 +77,7 @@ def import_units(store: Store, source: Path, *, replace: bool = False) -> Import
     try:
         for folder in _unpack(source, waiting):
             stage, fingerprint = folder.parent.name, folder.name
-            manifest = _checked_manifest(folder, source)
+            manifest = checked_manifest(folder, f"{source}: {stage}/{fingerprint}", "export it again")
             final = store.root / stage / fingerprint
             label = f"{stage} {manifest['name']} {fingerprint}"
             with lock_folder(final, label):
@@ -115,25 +115,34 @@ def _unpack(source: Path, waiting: Path) -> Iterator[Path]:
     yield from folders
 
 
-def _checked_manifest(folder: Path, source: Path) -> dict[str, Any]:
-    """The manifest of an unpacked unit, its files hashed and given the manifest's times, so that everyday checks stay cheap."""
-    where = f"{source}: {folder.parent.name}/{folder.name}"
+def checked_manifest(folder: Path, where: str, way_out: str) -> dict[str, Any]:
+    """The manifest of a unit that has arrived, its files hashed and given the manifest's times, so that everyday checks stay cheap.
+
+    Args:
+        folder: ``.../<stage>/<fingerprint>``, with or without an ending after a dot.
+        where: where it is from, for messages.
+        way_out: what to do if it is not what it says.
+
+    Raises:
+        BadInput: it is not what its manifest says, or lies at another address.
+    """
+    address = folder.parent.name, folder.name.partition(".")[0]
     try:
         manifest = read_manifest(folder)
         expected = fingerprint_of(manifest)
     except (StoreError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(where, "must hold a manifest", str(error), "export it again") from None
-    if (manifest["stage"], expected) != (folder.parent.name, folder.name):
-        raise BadInput(where, "must be the address that its manifest gives", f"{manifest['stage']}/{expected}", "export it again")
+        raise BadInput(where, "must hold a manifest", str(error), way_out) from None
+    if (manifest["stage"], expected) != address:
+        raise BadInput(where, "must be the address that its manifest gives", f"{manifest['stage']}/{expected}", way_out)
     if is_altered(manifest):
-        raise BadInput(where, "must hold the manifest that was written", "an altered one", "export it again")
+        raise BadInput(where, "must hold the manifest that was written", "an altered one", way_out)
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
     if present != set(manifest["files"]):
-        raise BadInput(where, "must hold the files of its manifest", sorted(present ^ set(manifest["files"])), "export it again")
+        raise BadInput(where, "must hold the files of its manifest", sorted(present ^ set(manifest["files"])), way_out)
     for name, entry in manifest["files"].items():
         found = hash_file(folder / name, flush=True)
         if found != entry["sha256"]:
-            raise BadInput(f"{where}/{name}", f"must have SHA-256 {entry['sha256']}", found, "copy or export it again")
+            raise BadInput(f"{where}/{name}", f"must have SHA-256 {entry['sha256']}", found, way_out)
         os.utime(folder / name, ns=(entry["mtime_ns"], entry["mtime_ns"]))
     return manifest
 

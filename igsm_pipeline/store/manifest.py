@@ -36,12 +36,28 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return parse_manifest(path.read_bytes(), path)
     except FileNotFoundError:
         raise StoreError(f"{path} must exist for the unit to be used; run its stage") from None
     except PermissionError:
         raise StoreError(f"manifest {path} cannot be read: permissions; let its owner change them") from None
-    except (ValueError, OSError, RecursionError) as error:
+    except OSError as error:
+        raise StoreError(f"manifest {path} cannot be read ({error}); rerun the stage to rebuild it") from None
+
+
+def parse_manifest(data: bytes, path: Path | str) -> dict[str, Any]:
+    """The manifest in the bytes of its file.
+
+    Args:
+        data: the bytes.
+        path: where they are from, for the message.
+
+    Raises:
+        StoreError: they are damaged.
+    """
+    try:
+        manifest = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"manifest {path} cannot be read ({error}); rerun the stage to rebuild it") from None
     wrong = _wrong_field(manifest)
     if wrong:

@@ -6,7 +6,7 @@ because the best of several runs is higher than a single run would be expected t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,16 @@ from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import Experiment, find_member, load_experiments
 from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.planning.flow import units_of
-from igsm_pipeline.planning.planner import find_unit
+from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
 from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Cell, Page, interval_cell
 from igsm_pipeline.reports.paper_rows import accuracy_rows
 from igsm_pipeline.reports.results import slice_name
+from igsm_pipeline.running.sharing import look_ahead, pull_free
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
+from igsm_pipeline.store.remote import Remote
 
 SEED_AXES = frozenset({"training.seed", "seed"})
 """Axes whose members repeat one size."""
@@ -152,8 +154,14 @@ def _finding(part: str, cell: Mapping[str, Run]) -> str:
     return f"{part[:1].upper()}{part[1:]}: {first.size} solves most, {first.correct.percent()} %; {last.size} least, {last.correct.percent()} %."
 
 
-def find_report(named: str) -> tuple[Path, bool]:
+def find_report(named: str, say: Callable[[str], None] = lambda line: None) -> tuple[Path, bool]:
     """The report of a member, and whether it is fresh. For an experiment with a grid it is the page of its members, written now.
+
+    With ``IGSM_REMOTE``, a member's report that is whole there is pulled; it is fresh if all that it rests on is here or there.
+
+    Args:
+        named: a member or an experiment.
+        say: called with a line of text about a report that is pulled or refused.
 
     Raises:
         NotFound: there is no report yet.
@@ -161,8 +169,13 @@ def find_report(named: str) -> tuple[Path, bool]:
     store, experiment = Store.at_home(), load_experiments({}).get(named)
     if experiment is not None and len(experiment.members) > 1:
         return write_grid_report(experiment, store, find_home() / "reports"), True
-    unit = find_unit(find_member(named), "report", "report")
+    member, remote = find_member(named), Remote.from_environment()
+    unit = find_unit(member, "report", "report")
     path = store.path(unit) / "report.html"
+    if remote is not None:
+        pull_free([unit] if store.check_own(unit) else [], store, remote, say)
+        if (path.parent / MANIFEST).exists():
+            return path, unit not in look_ahead(plan(member, store), store, remote).plan.stale
     if not (path.parent / MANIFEST).exists():
         raise NotFound(f"no report of {named} yet: make it with `igsm run {named}`")
     return path, store.check(unit).fresh

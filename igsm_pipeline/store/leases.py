@@ -1,9 +1,9 @@
 """Leases: who is computing a unit, told to all machines that share an object storage.
 
-A lease is a small object, put where there is none and replaced only by whoever read it last. Its holder renews it while it computes. Whoever wants
-the unit meanwhile waits. A lease that nobody has renewed for as long as it says is over, and the first to replace it has it. Whoever waits judges that
-by its own clock, from when it first saw this version, so no two clocks have to agree. The lease of a process of this machine that has died is over at
-once.
+A lease is a small object, put where there is none and replaced only by whoever read it last. Its holder renews it while it computes. Whoever
+wants the unit meanwhile waits. A lease that nobody has renewed for as long as it says is over, and the first to replace it has it. Whoever waits
+judges that by its own clock, from when it first saw this version, so no two clocks have to agree. The lease of a process of this machine that has
+died is over at once.
 
 A lease saves work and nothing else depends on it: of two who compute a unit all the same, the first to finish wins (``remote.py``).
 

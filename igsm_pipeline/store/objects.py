@@ -126,9 +126,8 @@ class Objects:
 
     def remove(self, key: str) -> None:
         """Remove an object; none there is no error."""
-        with self._told("remove", key):
-            with suppress(FileNotFoundError):
-                self._api.delete(self._store, key)
+        with self._told("remove", key), suppress(FileNotFoundError):
+            self._api.delete(self._store, key)
 
     @contextmanager
     def _told(self, verb: str, key: str) -> Iterator[None]:

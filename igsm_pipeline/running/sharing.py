@@ -140,9 +140,10 @@ def synchronise(plan: Plan, store: Store, remote: Remote, say: Say) -> int:
         StoreError: the remote store cannot be reached.
     """
     pulled = pull_free(look_ahead(plan, store, remote).pulls, store, remote, say)
-    for unit, state in zip(plan.units, plan.freshness, strict=True):
-        if state.fresh:
-            offer(unit, store, remote, say)
+    fresh = [unit for unit, state in zip(plan.units, plan.freshness, strict=True) if state.fresh]
+    remote.look_for(fresh)
+    for unit in fresh:
+        offer(unit, store, remote, say)
     return pulled
 
 
@@ -200,6 +201,7 @@ def push_units(units: Sequence[Unit], store: Store, remote: Remote, say: Say) ->
     Raises:
         StoreError: a unit is damaged here, an input is nowhere, or the remote store cannot be reached.
     """
+    remote.look_for(units)
     found = {unit: remote.push(store, unit) for unit in units}
     for unit in (unit for unit, state in found.items() if state == OTHER):
         say(f"not pushed: {unit.stage} {unit.name}; {remote.address} has it or an input with other content (`igsm pull --replace` takes that)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def check_output(path: Path, *, inputs: tuple[Path, ...] = (), option: str = "--
     written = path if path.exists() and not path.is_file() else folder
     if not os.access(written, os.W_OK):
         raise BadSettings(option, "must lie where files can be written", str(path), f"change the permissions of {written}, or name another file")
+    if written == folder:
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:  # a folder of the system's, a full disk
+            raise BadSettings(option, "must lie where files can be written", str(path), f"name another file ({error.strerror})") from None
     if path.is_file() and not os.access(path, os.W_OK):
         raise BadSettings(option, "must be a file that may be replaced", str(path), "change its permissions, or name another file")
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.errors import BadSettings, did_you_mean
 
 _RUNTIME = {"fingerprint": False}
 _ADDED = {"added": True}
@@ -49,6 +49,15 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _yes_and_no_are_no_numbers(cls, values: Any) -> Any:
+        for name, field in cls.model_fields.items() if isinstance(values, dict) else ():
+            given = values.get(name)
+            if any(isinstance(one, bool) for one in (given if isinstance(given, (list, tuple)) else (given,))) and not _may_be_bool(field.annotation):
+                raise ValueError(f"{name} must be no true or false (which YAML also reads from yes, no, on and off), got {given}: correct the value")
+        return values
+
     @model_validator(mode="after")
     def _whole_numbers_fit_a_table(self) -> Self:
         for name in type(self).model_fields:
@@ -69,17 +78,20 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             path = ".".join(str(part) for part in first["loc"])
+            place = f"{where}: {path}".removesuffix(": ")
             if first["type"] == "extra_forbidden":
                 parent: Any = cls
                 for part in first["loc"][:-1]:
                     field = getattr(parent, "model_fields", {}).get(part)
                     parent = field.annotation if field is not None else None
-                known = ", ".join(sorted(getattr(parent, "model_fields", {}))) or "see the documentation"
-                raise BadSettings(f"{where}: {path}", "must be a known setting", first["input"], f"known settings are {known}") from None
+                known = sorted(getattr(parent, "model_fields", {}))
+                near = did_you_mean(str(first["loc"][-1]), known)
+                way_out = f"{near}{' ' * bool(near)}known settings are {', '.join(known) or 'see the documentation'}"
+                raise BadSettings(place, "must be a known setting", first["input"], way_out) from None
             if first["type"] == "value_error":
                 raise _judged(where, path, str(first["ctx"]["error"]), first["input"]) from None
             rule = "must hold: " + first["msg"][0].lower() + first["msg"][1:]
-            raise BadSettings(f"{where}: {path}", rule, first["input"], "correct the value") from None
+            raise BadSettings(place, rule, first["input"], "correct the value") from None
 
     def canonical(self) -> dict[str, Any]:
         """The settings as JSON values; runtime fields, and added fields at their defaults, are left out at every depth."""
@@ -100,6 +112,10 @@ class Settings(BaseModel):
     def fingerprint(self) -> str:
         """Hash of the canonical form."""
         return hash_json(self.canonical())
+
+
+def _may_be_bool(annotation: Any) -> bool:
+    return annotation in (bool, Any) or any(_may_be_bool(part) for part in get_args(annotation))
 
 
 class _Said(str):

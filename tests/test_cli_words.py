@@ -110,6 +110,44 @@ def test_a_missing_argument_is_named_and_a_superfluous_one_refused(capsys, name)
         assert "got also" in refused(capsys, name, *required(command), *["y"] * (optional + 1))[0]
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_empty_word_is_refused_since_an_empty_path_would_be_the_working_folder(capsys, name):
+    assert "unset" in refused(capsys, name, "")[0]
+    for option in valued(COMMANDS[name]):
+        longest = max(option.opts, key=len)
+        assert "every word of the command must hold something" in refused(capsys, name, longest, "")[0]
+        assert f"{longest}=" in refused(capsys, name, f"{longest}=")[0]
+
+
+def test_ports_are_ports(capsys):
+    for option in ("--port", "--mlflow-port"):
+        for port in ("0", "-1", "65536"):
+            assert refused(capsys, "ui", option, port)[0].startswith(f"igsm ui: {option} must be ")
+
+
+def test_a_link_to_itself_is_told_and_no_bug(capsys, tmp_path, monkeypatch):
+    (tmp_path / "loop").symlink_to("loop")
+    assert "leads to itself" in refused(capsys, "init", str(tmp_path / "loop"))[0]
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "loop"))
+    assert "leads to itself" in refused(capsys, "status")[0]
+
+
+def test_a_family_file_of_a_thousand_levels_is_refused(capsys, tmp_path):
+    (tmp_path / "deep.yaml").write_text("[" * 3000 + "]" * 3000)
+    (tmp_path / "number.yaml").write_text("3")
+    assert "must be a YAML file" in refused(capsys, "show", "--family", str(tmp_path / "deep.yaml"))[0]
+    assert "number.yaml must hold" in refused(capsys, "show", "--family", str(tmp_path / "number.yaml"))[0]
+
+
+def test_a_refusal_shows_what_came_and_not_pictures_for_it(capsys, tmp_path):
+    (tmp_path / "users.txt").write_text("root:x:0:0::smile:\n")
+    assert ":x:0:0::smile:" in refused(capsys, "verify", str(tmp_path / "users.txt"))[0]
+
+
+def test_an_output_where_the_system_takes_no_file_is_refused_by_its_own_name(capsys):
+    assert "got '/proc/x.jsonl'" in refused(capsys, "generate", "--out", "/proc/x.jsonl")[0]
+
+
 def test_an_unknown_command_is_answered_with_the_nearest_and_a_bare_call_with_where_to_look(capsys):
     assert refused(capsys, "statsu")[1] == "did you mean status?"
     assert refused(capsys, "frobnicate")[0] == "igsm: command must be one that there is, got 'frobnicate'"

@@ -160,7 +160,10 @@ def ask(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRel
         BadInput: a statement does something else than reading, or DuckDB refuses it.
     """
     try:
-        for statement in connection.extract_statements(query):
+        statements = connection.extract_statements(query)
+        if not statements:
+            raise BadInput("query", "must hold a statement", query, "write one, such as SELECT * FROM accuracy")
+        for statement in statements:
             if not _reads(connection, statement):
                 kind = statement.type.name
                 raise BadInput("query", "must only read (SELECT, FROM, WITH, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN)", f"{kind}: {query}", "ask for rows")
@@ -169,7 +172,13 @@ def ask(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRel
     except duckdb.IOException as error:
         raise BadInput("query", "must find the files of its units", query, f"one was rebuilt or removed meanwhile, ask again ({error})") from None
     except duckdb.Error as error:
-        raise BadInput("query", "must be a query that DuckDB runs on these tables", query, str(error)) from None
+        raise BadInput("query", "must be a query that DuckDB runs on these tables", query, _reason(error)) from None
+
+
+def _reason(error: duckdb.Error) -> str:
+    """DuckDB's message without the query, which it repeats with a mark below: two lines at most."""
+    lines = [line for line in str(error).partition("\nLINE ")[0].splitlines() if line.strip()]
+    return "\n".join(lines[:2])
 
 
 def _reads(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> bool:

@@ -7,6 +7,7 @@ SIGTERM / SIGHUP, 141 the output's reader has gone.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import sys
@@ -19,7 +20,7 @@ import typer
 from igsm_pipeline.cli.app import app
 from igsm_pipeline.cli.streams import accept_any_encoding, flush_or_give_up, own_version
 from igsm_pipeline.cli.usage import USAGE, usage_lines
-from igsm_pipeline.errors import IgsmError, StageFailed
+from igsm_pipeline.errors import BadInput, IgsmError, StageFailed
 from igsm_pipeline.processes.stopping import hear_stops, heard_stop, leave, stop_code
 
 BUG, REFUSED, CLOSED_PIPE = 1, 2, 141
@@ -101,6 +102,11 @@ def refusal(error: Exception, words: Sequence[str] = ()) -> str | None:
     return next((tell(error) for kind, tell in _KNOWN if isinstance(error, kind)), None) or _of_library(error)
 
 
+def _of_link(error: RuntimeError) -> str | None:
+    found = re.fullmatch(r"Symlink loop from '(?P<path>.*)'", str(error))
+    return f"{found['path']} must lead to a file or folder, got a link that leads to itself; correct the link" if found else None
+
+
 def _of_package(error: ModuleNotFoundError) -> str | None:
     if not error.name or error.name.startswith("igsm_pipeline"):
         return None
@@ -143,12 +149,17 @@ _KNOWN: tuple[tuple[type[Exception], Callable[[Any], str | None]], ...] = (
     (UnicodeDecodeError, _of_text),
     (OSError, _of_system),
     (ModuleNotFoundError, _of_package),
+    (RuntimeError, _of_link),
 )
 
 
 def _invoke(words: list[str]) -> int:
     if "_IGSM_COMPLETE" in os.environ:  # the shell asks what may come next
         app(args=words, prog_name="igsm")
+    if any(not word or re.fullmatch(r"--[a-z-]+=", word) for word in words):
+        raise BadInput(
+            "every word of the command", "must hold something", shlex.join(words), "take the empty one off; a variable of the shell may be unset"
+        )
     command = typer.main.get_command(app)
     with command.make_context("igsm", list(words)) as context:
         code = command.invoke(context)
@@ -159,6 +170,6 @@ def _say(message: str) -> None:
     from rich.console import Console
 
     try:
-        Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+        Console(stderr=True).print(message, style="red", markup=False, emoji=False, highlight=False, soft_wrap=True)
     except OSError:  # the terminal is gone
         flush_or_give_up()

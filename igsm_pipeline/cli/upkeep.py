@@ -59,7 +59,8 @@ def sql(
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(help="Of Dagster's page.")] = 3000, mlflow_port: Annotated[int, typer.Option(help="Of MLflow's page.")] = 5000
+    port: Annotated[int, typer.Option(help="Of Dagster's page.", min=1, max=65535)] = 3000,
+    mlflow_port: Annotated[int, typer.Option(help="Of MLflow's page.", min=1, max=65535)] = 5000,
 ) -> int:
     """Start Dagster's and MLflow's pages on this machine; Ctrl-C stops them."""
     from igsm_pipeline.defs.operating.ui import run_ui

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import Field, model_validator
 
 from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, did_you_mean
@@ -42,6 +42,7 @@ from igsm_pipeline.experiments.sections import (
     ShardsSection,
     SteeringSection,
 )
+from igsm_pipeline.experiments.yaml_files import ODD, read_yaml
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings, added_field
@@ -50,6 +51,8 @@ from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.world.settings import WorldSettings
 
 _NAME = re.compile(r"[A-Za-z0-9._=-]+")
+MOST_MEMBERS = 1000
+"""Ours: members of one experiment; every command reads all of them, so that one file's mistake would cost every other experiment its speed."""
 
 
 class ExperimentSettings(Settings):
@@ -144,10 +147,6 @@ Broken = dict[Path, IgsmError]
 """Experiment files that cannot be used, and why."""
 
 
-_ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""Errors that unusual values raise (lists a thousand levels deep, numbers of five thousand digits); they concern their own file only."""
-
-
 def load_experiments(broken: Broken | None = None, folders: Sequence[Path] | None = None) -> dict[str, Experiment]:
     """All experiments by name: the built-in ones first, then files in alphabetical order.
 
@@ -174,7 +173,7 @@ def load_experiments(broken: Broken | None = None, folders: Sequence[Path] | Non
             if broken is None:
                 raise
             broken[path] = BadSettings(str(path), "must be readable", str(error), "fix its permissions")
-        except _ODD as error:
+        except ODD as error:
             odd = BadSettings(str(path), "must be settings", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", "correct the file")
             if broken is None:
                 raise odd from None
@@ -233,31 +232,9 @@ def find_members(names: list[str]) -> list[Member]:
     return list(found.values())
 
 
-class _Loader(yaml.SafeLoader):
-    """A YAML loader that refuses a repeated key, which plain loaders accept."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    found: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in found:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice", key_node.start_mark)
-        found[key] = loader.construct_object(value_node, deep=True)
-    return found
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 @lru_cache(maxsize=256)
 def _read(path: Path, _mtime_ns: int, _size: int) -> dict[str, Any]:
-    try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (yaml.YAMLError, *_ODD) as error:
-        text = " ".join(str(error).split())
-        raise BadSettings(str(path), "must be a YAML file", text, "correct the file") from None
+    value = read_yaml(path)
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise BadSettings(str(path), "must be a mapping from section to settings", type(value).__name__, "see experiments/builtin/mini.yaml")
     return value
@@ -275,6 +252,8 @@ def _experiment(name: str, files: Mapping[str, Path], raw: Mapping[str, dict[str
     if not isinstance(archived, bool):
         raise BadSettings(f"{path}: archived", "must be true or false", archived, "correct the value")
     axes = _axes(path, values.pop("grid", {}))
+    if (number := math.prod(len(axis) for axis in axes)) > MOST_MEMBERS:
+        raise BadSettings(f"{path}: grid", f"must make {MOST_MEMBERS:,} members at most", number, "make several experiments of it")
     members = tuple(_member(name, path, archived, values, cell) for cell in itertools.product(*axes))
     return Experiment(name, members[0].settings.title, path, archived, members)
 

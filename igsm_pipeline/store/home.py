@@ -13,6 +13,7 @@ HOME = "IGSM_HOME"
 PROJECT_FILE = "dagster.yaml"
 DATA = "data"
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_ODD = set("?*[\\")
 _INVISIBLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
@@ -49,7 +50,8 @@ def check_home(home: Path, field: str) -> None:
     """Refuse what cannot be a data root.
 
     Ours: Dagster and MLflow name their SQLite files by address, in which a question mark ends the path and a percent sign with two hexadecimal digits
-    stands for another character. Whatever else the file system allows works.
+    stands for another character; Dagster looks for its settings by a pattern, in which *, ? and [ stand for other characters; DuckDB takes a backslash
+    for a slash. Whatever else the file system allows works.
 
     Args:
         home: the folder, absolute.
@@ -59,13 +61,13 @@ def check_home(home: Path, field: str) -> None:
         BadSettings: such a name, a file where the folder should be, or a project's folder.
     """
     name = str(home)
-    odd = next((one for one in name if one == "?" or unicodedata.category(one) in _INVISIBLE), None)
+    odd = next((one for one in name if one in _ODD or unicodedata.category(one) in _INVISIBLE), None)
     escape = _ESCAPE.search(name)
     if odd or escape:
         got = odd or (escape.group() if escape else "")
         raise BadSettings(
             field,
-            "must be a path without question marks, control characters and percent codes (Dagster's and MLflow's databases cannot lie there)",
+            "must be a path without ?, *, [, backslashes, control characters and percent codes (Dagster, MLflow or DuckDB would look elsewhere)",
             f"{got!a} in {name!a}".replace("\\\\", "\\"),
             "rename the folder",
         )

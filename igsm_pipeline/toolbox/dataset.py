@@ -16,10 +16,10 @@ from typing import Any, Literal, TextIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 from tqdm import tqdm
 
 from igsm_pipeline.errors import BadInput, BadSettings
+from igsm_pipeline.experiments.yaml_files import read_yaml
 from igsm_pipeline.outputs import check_output, find_format
 from igsm_pipeline.problems.law.blocks import BlockMaker, family_by_name, generate, regenerate
 from igsm_pipeline.problems.problem import Problem
@@ -76,8 +76,8 @@ def read_family(named: str) -> FamilySettings:
     except KeyError:
         path = Path(named)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        values = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise BadSettings("--family", "must be med, hard or a YAML file of family settings", named, f"name one that can be read ({error})") from None
     return FamilySettings.parse(values.get("family", values) if isinstance(values, dict) else values, named)
 

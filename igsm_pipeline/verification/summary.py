@@ -164,6 +164,8 @@ class Tally:
         notes += [f"hint: {hint}" for hint in hints]
         lines += ["", *notes] if notes else []
         lines += ["", f"{self.judged:,} judged, {self.refused:,} that could not be{':' if self.refused else ''}"]
+        if not self.judged and not self.refused:
+            lines.append("there is no row to judge: the file is empty, or has a heading only")
         return lines + self._refusals()
 
     def _refusals(self) -> list[str]:

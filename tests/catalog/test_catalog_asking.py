@@ -134,6 +134,17 @@ def test_a_faulty_query_is_refused_with_duckdbs_words(kept, query):
         ask(connection, query)
 
 
+def test_a_refusal_of_a_query_is_short_and_a_query_of_nothing_is_refused(kept):
+    with open_catalog(kept) as connection:
+        for query in ("", " ;", "-- nothing"):
+            with pytest.raises(BadInput, match="must hold a statement"):
+                ask(connection, query)
+        with pytest.raises(BadInput, match="Conversion Error") as refused:
+            ask(connection, "SELECT CAST('a' AS INTEGER)")
+        assert "LINE" not in str(refused.value)
+        assert len(str(refused.value).splitlines()) <= 2
+
+
 def test_csv_and_json_say_the_same_as_the_table(kept):
     query = "SELECT problem, text, CASE WHEN problem = 0 THEN 'nan'::DOUBLE ELSE 0.5 END AS x FROM generations ORDER BY problem LIMIT 2"
     with open_catalog(kept) as connection:

@@ -95,6 +95,17 @@ REFUSED = {
     "a control twice": ("knowledge: {controls: [permuted, permuted]}", r"knowledge.controls must not name anything twice"),
     "a push behind the last layer": ("base: mini\nsteering: {layers: [8]}", r"steering.layers must be below the model's last layer, 8, got 8"),
     "a push that pulls": ("steering: {strengths: [-0.1]}", r"strengths are shares of a norm"),
+    "a field like a known one": (
+        "base: mini\ntraining: {sed: 1}",
+        r"training\.sed must be a known setting, got 1; did you mean seed\? known settings are ",
+    ),
+    "yes where a number belongs": ("training: {num_steps: yes}", r"training\.num_steps must be no true or false .*got True"),
+    "on in a list of numbers": ("probes: {layers: [2, on]}", r"probes\.layers must be no true or false"),
+    "a time where a number belongs": ("training: {num_steps: 1:30}", r"training\.num_steps .*got '1:30'"),
+    "more members than anybody runs": (
+        "grid: {training.seed: [" + ", ".join(map(str, range(40))) + "], shards.seed: [" + ", ".join(map(str, range(40))) + "]}",
+        r"grid must make 1,000 members at most, got 1600",
+    ),
     "a layer twice": ("interchange: {layers: [1, 1]}", r"interchange.layers .*must not name anything twice"),
 }
 
@@ -149,6 +160,13 @@ def test_an_edited_file_counts_at_once(folder: Path) -> None:
     assert find_member("mine").settings.model.layers == 2
     write(folder, "mine", "model: {layers: 31}")
     assert find_member("mine").settings.model.layers == 31
+
+
+def test_numbers_are_read_as_they_are_written(folder: Path) -> None:
+    write(folder, "mine", "training: {num_steps: 1_000, warmup_steps: 010, learning_rate: 1.0e-4, weight_decay: .5, seed: 0x10, floor: 0}")
+    training = find_member("mine").settings.training
+    assert (training.num_steps, training.warmup_steps, training.learning_rate, training.weight_decay) == (1000, 10, 1e-4, 0.5)
+    assert (training.seed, training.floor) == (16, 0)
 
 
 def test_paths_count_from_the_experiment_file_and_built_in_worlds_have_none(folder: Path) -> None:

@@ -86,4 +86,4 @@ def test_nothing_judged_is_a_table_too(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     printed = printed_table(verify_file(tmp_path / "empty.jsonl", PLAIN))
     assert printed[1].split() == ["all", "0", "-", "-", "-", "0.000", "0.000"]
-    assert printed[-1] == "0 judged, 0 that could not be"
+    assert printed[-2:] == ["0 judged, 0 that could not be", "there is no row to judge: the file is empty, or has a heading only"]

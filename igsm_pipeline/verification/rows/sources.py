@@ -56,7 +56,7 @@ def check_source(path: Path) -> None:
         NotFound: there is no such file or folder.
     """
     if path != STDIN and not path.exists():
-        raise NotFound(f"file to verify must exist, got {str(path)!r}; check the path")
+        raise NotFound(f"file must exist, got {str(path)!r}; check the path")
 
 
 @contextmanager

@@ -50,8 +50,8 @@ def check_home(home: Path, field: str) -> None:
     """Refuse what cannot be a data root.
 
     Ours: Dagster and MLflow name their SQLite files by address, in which a question mark ends the path and a percent sign with two hexadecimal digits
-    stands for another character; Dagster looks for its settings by a pattern, in which *, ? and [ stand for other characters; DuckDB takes a backslash
-    for a slash. Whatever else the file system allows works.
+    stands for another character; Dagster looks for its settings by a pattern, in which *, ? and [ stand for other characters; DuckDB takes a
+    backslash for a slash. Whatever else the file system allows works.
 
     Args:
         home: the folder, absolute.

@@ -15,6 +15,7 @@ from igsm_pipeline.store import Freshness, Store, Unit
 from igsm_pipeline.store.remote import OTHER, PUSHED, Remote
 
 Say = Callable[[str], None]
+_KEPT = "kept and not pushed, since {} has it or an input of it with other content; `igsm pull --replace` takes that"
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def claimed(unit: Unit, store: Store, remote: Remote | None, say: Say) -> Iterat
         pulled = pull(unit, store, remote, say)  # whoever held the lease before may have finished it
         yield pulled
         if not pulled:
-            offer(unit, store, remote, say, deep=False)
+            offer(unit, store, remote, say, deep=False, take=True)
 
 
 def pull(unit: Unit, store: Store, remote: Remote, say: Say) -> bool:
@@ -59,24 +60,25 @@ def pull(unit: Unit, store: Store, remote: Remote, say: Say) -> bool:
     return True
 
 
-def offer(unit: Unit, store: Store, remote: Remote, say: Say, *, deep: bool = True) -> str | None:
-    """Push a finished unit. If another content of it is there, which rests on the inputs here, that one takes its place.
+def offer(unit: Unit, store: Store, remote: Remote, say: Say, *, deep: bool = True, take: bool = False) -> str | None:
+    """Push a finished unit.
 
     Args:
         unit, store, remote, say: as for ``claimed``.
         deep: as for ``Remote.push``.
+        take: if another content of it is there that was made from the inputs here, that one takes its place. A unit that was computed this moment
+            gives way, so that all machines go on from the same bytes; one that has been here for longer is kept.
 
     Returns:
         What ``Remote.push`` says; None if it failed, which is told of. The next run pushes it.
     """
     try:
         found = remote.push(store, unit, deep=deep)
-        if found == OTHER:
-            if remote.fits(store, unit):
-                say(f"{unit.stage} {unit.name}: another machine finished it first with other content, which is taken instead")
-                remote.pull(store, unit, replace=True)
-            else:
-                say(f"{unit.stage} {unit.name}: not pushed, since it rests on other inputs than those at {remote.address}")
+        if found == OTHER and take and remote.fits(store, unit):
+            say(f"{unit.stage} {unit.name}: another machine finished it first with other content, which is taken instead")
+            remote.pull(store, unit, replace=True)
+        elif found == OTHER:
+            say(f"{unit.stage} {unit.name}: {_KEPT.format(remote.address)}")
         return found
     except (StoreError, BadInput) as error:
         say(f"{unit.stage} {unit.name}: not pushed; the next run tries again: {error}")
@@ -204,6 +206,6 @@ def push_units(units: Sequence[Unit], store: Store, remote: Remote, say: Say) ->
     remote.look_for(units)
     found = {unit: remote.push(store, unit) for unit in units}
     for unit in (unit for unit, state in found.items() if state == OTHER):
-        say(f"not pushed: {unit.stage} {unit.name}; {remote.address} has it or an input with other content (`igsm pull --replace` takes that)")
+        say(f"{unit.stage} {unit.name}: {_KEPT.format(remote.address)}")
     gone = sum(state == PUSHED for state in found.values())
     return gone, len(found) - gone - sum(state == OTHER for state in found.values())

@@ -120,13 +120,35 @@ def test_a_push_that_fails_leaves_the_unit_finished_and_the_next_run_pushes_it(
     assert Remote(address).manifest(SOURCE) == here.manifest(SOURCE)
 
 
-def test_whoever_finishes_second_with_other_content_takes_the_first_ones(address: str, work: Work, tmp_path: Path) -> None:
+def test_whoever_finishes_second_with_other_content_takes_the_first_ones(
+    address: str, work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second, said = Store(tmp_path / "first"), Store(tmp_path / "second"), []
-    fill(second, SOURCE, "second")
+
+    def overtaken(unit: Unit, inputs: object, writing: Writing, *, workers: int = 1) -> None:
+        fill(first, SOURCE, "first")
+        Remote(address).push(first, SOURCE)
+        work(unit, inputs, writing)
+
+    monkeypatch.setattr(runner, "compute", overtaken)
+    assert run_unit(SOURCE, second, say=said.append).content == first.manifest(SOURCE)["content"]
+    assert said[-1] == "problem_sets train: another machine finished it first with other content, which is taken instead"
+    assert second.check(SOURCE, deep=True).fresh
+
+
+def test_a_unit_that_has_been_here_for_longer_is_kept_though_another_content_is_there(address: str, work: Work, tmp_path: Path) -> None:
+    first, second, said = Store(tmp_path / "first"), Store(tmp_path / "second"), []
     fill(first, SOURCE, "first")
     Remote(address).push(first, SOURCE)
-    assert run_unit(SOURCE, second, say=said.append).content == first.manifest(SOURCE)["content"]
-    assert said == ["problem_sets train: another machine finished it first with other content, which is taken instead"]
+    fill(second, SOURCE, "second")
+    before = second.manifest(SOURCE)
+    assert run_unit(SOURCE, second, say=said.append).state == "hit"
+    assert second.manifest(SOURCE) == before
+    assert said == [f"problem_sets train: {sharing._KEPT.format(address)}"]
+    assert "igsm pull --replace" in said[0]
+    assert sharing.pull_units([SOURCE], second, Remote(address), said.append) == (0, 0)
+    assert sharing.pull_units([SOURCE], second, Remote(address), said.append, replace=True) == (1, 0)
+    assert second.manifest(SOURCE) == first.manifest(SOURCE)
 
 
 def test_a_unit_made_from_other_inputs_is_neither_pulled_nor_pushed(address: str, work: Work, tmp_path: Path) -> None:
@@ -137,7 +159,7 @@ def test_a_unit_made_from_other_inputs_is_neither_pulled_nor_pushed(address: str
     fill(second, SOURCE, "second")
     assert run_unit(READER, second, say=said.append).state == "computed"
     assert second.check(READER).fresh
-    assert said[-1] == f"token_shards train: not pushed, since it rests on other inputs than those at {address}"
+    assert said[-1] == f"token_shards train: {sharing._KEPT.format(address)}"
 
 
 def test_a_stage_that_fails_gives_its_lease_back_and_pushes_nothing(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

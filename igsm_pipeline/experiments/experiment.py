@@ -39,6 +39,7 @@ from igsm_pipeline.experiments.sections import (
     LlmEvaluationsSection,
     ProbesSection,
     ProblemsSection,
+    RegretSection,
     ShardsSection,
     SteeringSection,
 )
@@ -76,6 +77,7 @@ class ExperimentSettings(Settings):
     llm_evaluations: LlmEvaluationsSection = added_field(LlmEvaluationsSection(), description="answers of other people's models")
     steering: SteeringSection = added_field(SteeringSection(), description="pushes along a probe's direction")
     emergence: EmergenceSection = added_field(EmergenceSection(), description="how snapshots of the training are looked at")
+    regret: RegretSection = added_field(RegretSection(), description="going back where a name is regretted")
     budget: BudgetSection = Field(default_factory=BudgetSection)
 
     @model_validator(mode="after")
@@ -102,6 +104,16 @@ class ExperimentSettings(Settings):
     def _a_checkpoint_brings_the_tokenizer(self) -> Self:
         if self.tokens.segmentation == "checkpoint" and self.model.path is None:
             raise ValueError("tokens.segmentation checkpoint needs a model.path whose tokenizer it is: name one, or use bpe or phrase")
+        return self
+
+    @model_validator(mode="after")
+    def _regret_is_of_models_that_do_not_take_back(self) -> Self:
+        if self.regret.problems and self.tokens.back:
+            raise ValueError(
+                "regret.problems must be 0 where tokens.back is true, got more: a model that takes back by itself is not asked; set it to 0"
+            )
+        if self.regret.problems and 1 not in self.evaluation.beams:
+            raise ValueError("evaluation.beams must hold 1 where regret.problems is not 0: greedy is what is compared with; add it")
         return self
 
     @model_validator(mode="after")

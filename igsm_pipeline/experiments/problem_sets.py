@@ -13,6 +13,8 @@ SNAPSHOTS = "emergence"
 """Problem set that every snapshot of the training solves."""
 STEERED = "steering"
 """Problem set whose states are pushed."""
+REGRETTED = "regret"
+"""Problem set that the probe of regret learns from."""
 
 
 def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
@@ -54,4 +56,6 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
         sets[STEERED] = ProblemSetSettings(
             family=family, law="exact", op=family.op_max, split="test", num_problems=asked.problems, seed=asked.seed, stream=STEERED
         )
+    if settings.regret.problems:
+        sets[REGRETTED] = ProblemSetSettings(family=family, num_problems=probes.num_problems, seed=settings.regret.seed, stream=REGRETTED)
     return sets

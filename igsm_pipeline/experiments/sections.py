@@ -16,6 +16,7 @@ from igsm_pipeline.probes.settings import LinearProbeSettings, Precision, VProbe
 from igsm_pipeline.problems.settings import NO_RETRIES, RetrySettings
 from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
+from igsm_pipeline.regret.settings import TRIES
 from igsm_pipeline.settings import Settings, added_field
 from igsm_pipeline.tokens.settings import Alignment
 
@@ -189,6 +190,25 @@ class EmergenceSection(Settings):
     batch_problems: int = Field(8, ge=1, description="problems per step of these V-probes")
     seed: int = Field(0, ge=0, description="seed of the problems and of the probes")
     claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
+
+
+class RegretSection(Settings):
+    """Whether a probe is asked after each name that the model writes, and solutions are retried where it regrets one; what is claimed to come of it.
+
+    Its probe is one of can_next, trained as the section ``probes`` says; it need not be among the tasks there.
+    """
+
+    problems: int = Field(0, ge=0, description="problems of each evaluation slice, from its first on; 0: no probe is trained and nothing is retried")
+    tries: tuple[int, ...] = Field(TRIES, min_length=1, description="most retries of a solution, one arm each")
+    seed: int = Field(0, ge=0, description="seed of the training problems, of their queries, and of what is sampled anew")
+    claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
+
+    @field_validator("tries")
+    @classmethod
+    def _tries_are_counted(cls, tries: tuple[int, ...]) -> tuple[int, ...]:
+        if min(tries) < 1:
+            raise ValueError("tries are counted from 1: correct the list")
+        return _distinct(tries, "tries")
 
 
 class BudgetSection(Settings):

@@ -18,7 +18,7 @@ from igsm_pipeline.emergence.stage import STAGE as EMERGENCE
 from igsm_pipeline.errors import NotFound, did_you_mean
 from igsm_pipeline.evaluations.settings import LogSettings, logs_hash
 from igsm_pipeline.evaluations.stage import STAGE as LLM_EVALUATIONS
-from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
+from igsm_pipeline.experiments.experiment import Member
 from igsm_pipeline.experiments.problem_sets import INTERCHANGED, SNAPSHOTS, STEERED, TRAIN, TWINS, problem_sets
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN
 from igsm_pipeline.generations.settings import GenerationSettings
@@ -32,7 +32,8 @@ from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
 from igsm_pipeline.own_problems.settings import OwnProblemSettings
 from igsm_pipeline.own_problems.stage import STAGE as OWN_PROBLEMS
-from igsm_pipeline.planning.wiring import Wiring
+from igsm_pipeline.planning.regretting import wire_regret
+from igsm_pipeline.planning.wiring import RECIPE, Wiring, evaluations
 from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
 from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, TEXT_PROBES, V_PROBES
 from igsm_pipeline.problems.settings import OWN
@@ -40,6 +41,7 @@ from igsm_pipeline.problems.stage import STAGE as PROBLEM_SETS
 from igsm_pipeline.queries.settings import QuerySetSettings
 from igsm_pipeline.queries.stage import STAGE as PROBE_QUERIES
 from igsm_pipeline.queries.tasks import TaskName
+from igsm_pipeline.regret.stage import STAGE as REGRET
 from igsm_pipeline.reports.settings import ReportSettings
 from igsm_pipeline.reports.stage import STAGE as REPORT
 from igsm_pipeline.settings import hash_json
@@ -101,15 +103,10 @@ def wire_checkpoint(wiring: Wiring) -> None:
     wiring.add(CHECKPOINT, "checkpoint", trained, inputs)
 
 
-def _evaluations(settings: ExperimentSettings) -> list[tuple[str, int, str]]:
-    """(slice, beams, unit name) of everything that the model is asked to solve."""
-    return [(name, beam, f"{name} beam {beam}") for name in settings.evaluation.slices for beam in settings.evaluation.beams]
-
-
 def wire_generations(wiring: Wiring) -> None:
     """Add the solutions of every slice for every number of beams."""
     evaluation = wiring.settings.evaluation
-    for part, beam, name in _evaluations(wiring.settings):
+    for part, beam, name in evaluations(wiring.settings):
         grouping = "similar" if beam > 1 else "equal"
         how = GenerationSettings(**wiring.common, beam=beam, grouping=grouping, max_tokens=evaluation.max_tokens, seed=evaluation.seed)
         inputs = {**wiring.problems(part), Role("checkpoint"): wiring.model("trained")}
@@ -119,7 +116,7 @@ def wire_generations(wiring: Wiring) -> None:
 def wire_verdicts(wiring: Wiring) -> None:
     """Add the verdicts on all solutions."""
     judged = VerdictSettings(modulus=wiring.settings.family.modulus, tokens=wiring.settings.tokens)
-    for part, beam, name in _evaluations(wiring.settings):
+    for part, beam, name in evaluations(wiring.settings):
         inputs = {**wiring.problems(part), Role("generations"): wiring.one(GENERATIONS, name)}
         wiring.add(VERDICTS, name, judged, inputs, slice=part, beams=beam)
 
@@ -190,25 +187,9 @@ def wire_v_probes(wiring: Wiring) -> None:
             _add_v_probe(wiring, f"{task} {control}", task=task, arm="trained", control=control)
 
 
-_RECIPE = (
-    "num_steps",
-    "batch_problems",
-    "rank",
-    "learning_rate",
-    "warmup_steps",
-    "starts",
-    "start_steps",
-    "weight_decay",
-    "seed",
-    "held_out",
-    "precision",
-)
-"""What V-probes take from the section ``probes`` as it is."""
-
-
 def _add_v_probe(wiring: Wiring, name: str, *, task: TaskName, arm: Arm, control: Control | None = None, **layer: int) -> None:
     probes = wiring.settings.probes
-    shared = {name: getattr(probes, name) for name in _RECIPE}
+    shared = {name: getattr(probes, name) for name in RECIPE}
     more = layer if control is None else RECIPES[control]
     recipe = VProbeSettings(**wiring.common, task=task, arm=arm, **shared, **more)
     wiring.add(V_PROBES, name, recipe, {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}, task=task, arm=control or arm, **layer)
@@ -346,6 +327,7 @@ FLOW = {
     LLM_EVALUATIONS: wire_llm_evaluations,
     STEERING: wire_steering,
     EMERGENCE: wire_emergence,
+    REGRET: wire_regret,
     REPORT: wire_report,
 }
 """Every stage with the function that adds its units, in the order of the data flow: the pipeline on one screen."""

@@ -19,6 +19,26 @@ from igsm_pipeline.store import Unit
 from igsm_pipeline.training.stage import STAGE as CHECKPOINT
 from igsm_pipeline.world.stage import STAGE as WORLD
 
+RECIPE = (
+    "num_steps",
+    "batch_problems",
+    "rank",
+    "learning_rate",
+    "warmup_steps",
+    "starts",
+    "start_steps",
+    "weight_decay",
+    "seed",
+    "held_out",
+    "precision",
+)
+"""What V-probes take from the section ``probes`` as it is."""
+
+
+def evaluations(settings: ExperimentSettings) -> list[tuple[str, int, str]]:
+    """(slice, beams, unit name) of everything that the model is asked to solve."""
+    return [(name, beam, f"{name} beam {beam}") for name in settings.evaluation.slices for beam in settings.evaluation.beams]
+
 
 class Wiring:
     """Builds the units of one member: each stage adds its units and finds those of earlier stages."""

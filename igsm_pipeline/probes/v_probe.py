@@ -74,9 +74,11 @@ class VProbe(nn.Module):
 
         Args:
             model: the frozen model.
-            markers: token ids of [START], [MID], [END].
+            markers: token ids of [START], [MID], [END]; without any the update stays 0.
             used: ids of tokens that texts contain, any shape.
         """
+        if not markers:
+            return
         table: Tensor = model.get_input_embeddings().weight
         chosen = torch.tensor(list(markers), device=table.device)
         others = torch.zeros(len(table), dtype=torch.bool, device=table.device)

@@ -99,7 +99,7 @@ class _Training:
         """A new course, no step done."""
         settings = self.settings
         probe = VProbe(*fit_sizes(self.model), self.num_classes, settings.rank, settings.seed, start, settings.layer).to(self.device)
-        probe.settle_markers(self.model, self.tokens.table.probe_markers, self.used)
+        probe.settle_markers(self.model, self.tokens.markers, self.used)
         optimizer = torch.optim.AdamW(probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
         return _Course(probe, optimizer, torch.zeros(settings.num_steps))
 

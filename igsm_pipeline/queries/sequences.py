@@ -19,7 +19,9 @@ it reads at column r1, the end of the first sentence of the solution::
 The token of a branch sees the columns 0..limit and the tokens of its own branch up to itself; of other branches it sees nothing. The shared part ends
 where the last query of the row reads.
 
-Source: the query's form (figure 7). Ours: sharing.
+A branch may also be the beginning of a sentence in the model's own words, " Define A as" (``Wording.own``); it is read at the last token of " as".
+
+Source: the query's form (figure 7); the own words (arXiv:2408.16293). Ours: sharing.
 """
 
 from __future__ import annotations
@@ -65,6 +67,32 @@ class Sequences:
     reads: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Wording:
+    """The words of a query: the tokens before A, between A and B, and behind the last name, where its answer is read.
+
+    Attributes:
+        before, between, after: token ids; ``between`` stands only where there is a B.
+        in_solution: the query goes on with the solution, so at t = 0 it stands behind [223] and not before it.
+    """
+
+    before: Ints
+    between: Ints
+    after: Ints
+    in_solution: bool = False
+
+    @classmethod
+    def marked(cls, table: TokenTable) -> Wording:
+        """[START] A [MID] B [END]: what the model has never read, and a probe learns to ask with."""
+        start, mid, end = (np.array([marker], np.int64) for marker in table.probe_markers)
+        return cls(start, mid, end)
+
+    @classmethod
+    def own(cls, table: TokenTable) -> Wording:
+        """ " Define A as": the beginning of a sentence in the model's own format. There is no B."""
+        return cls(table.fragment_ids(" Define").astype(np.int64), np.empty(0, np.int64), table.fragment_ids(" as").astype(np.int64), True)
+
+
 class QueryTokens:
     """Queries over one problem set, of one task or several, ready to be packed.
 
@@ -74,14 +102,16 @@ class QueryTokens:
             than the others, and a query of dep is one with a parameter B.
         documents: the problems' tokens.
         table: token ids of names and markers.
+        wording: what stands around the names; None: the markers.
 
     Attributes:
         problems: rows of ``batch`` that have queries, rising.
         starts: queries ``starts[i]`` to ``starts[i + 1]`` belong to ``problems[i]``.
     """
 
-    def __init__(self, batch: ProblemBatch, queries: pa.Table, documents: Documents, table: TokenTable) -> None:
+    def __init__(self, batch: ProblemBatch, queries: pa.Table, documents: Documents, table: TokenTable, wording: Wording | None = None) -> None:
         self.batch, self.queries, self.documents, self.table = batch, queries, documents, table
+        self.wording = Wording.marked(table) if wording is None else wording
         self.problem, self.position = (queries.column(name).to_numpy() for name in ("problem", "position"))
         self._codes = [queries.column(name).to_numpy() for name in ("parameter", "parameter_b")]
         self.problems, starts = np.unique(self.problem, return_index=True)
@@ -99,7 +129,12 @@ class QueryTokens:
         """The same queries with other answers, (num_queries,)."""
         place = self.queries.schema.get_field_index("label")
         column = pa.array(labels, self.queries.schema.field("label").type)
-        return QueryTokens(self.batch, self.queries.set_column(place, "label", column), self.documents, self.table)
+        return QueryTokens(self.batch, self.queries.set_column(place, "label", column), self.documents, self.table, self.wording)
+
+    @property
+    def markers(self) -> tuple[int, ...]:
+        """Ids of the query's markers; none where it is asked in the model's own words."""
+        return () if self.wording.in_solution else self.table.probe_markers
 
     def names(self, queries: Ints) -> tuple[tuple[NDArray[np.uint32], Ints], tuple[NDArray[np.uint32], Ints]]:
         """Tokens of the names A and B of some queries: ids and offsets of shape (queries + 1,) for each; empty names where there is no B."""
@@ -136,8 +171,8 @@ class QueryTokens:
         branch, limit = np.full(shape, PADDING, np.int32), np.full(shape, -1, np.int32)
         ends = np.zeros(len(queries), np.int64)
         shared = (parts.row, parts.read, parts.shared, parts.documents.ids, parts.documents.offsets, parts.documents.eos)
-        markers = np.array(self.table.probe_markers, np.int64)
-        _pack(*shared, *parts.first, *parts.second, markers, ids, positions, branch, limit, ends)
+        words = (self.wording.before, self.wording.between, self.wording.after)
+        _pack(*shared, *parts.first, *parts.second, *words, ids, positions, branch, limit, ends)
         return Sequences(ids, positions, branch, limit, parts.row, ends, parts.read + 1)
 
     def stops(self, queries: Ints) -> Stops:
@@ -160,8 +195,10 @@ class QueryTokens:
         row, chosen = self._runs(queries)
         batch, documents = self.batch.take(chosen), self.documents.take(chosen)
         first, second = (self._names(batch, row, codes[queries]) for codes in self._codes)
-        sizes = np.diff(first[1]) + np.diff(second[1]) + 2 + (self._codes[1][queries] != NOTHING)
-        read = read_positions(documents, self._codes[1][queries] != NOTHING, row, self.position[queries])
+        paired, words = self._codes[1][queries] != NOTHING, self.wording
+        sizes = np.diff(first[1]) + np.diff(second[1]) + len(words.before) + len(words.after) + len(words.between) * paired
+        read = read_positions(documents, paired, row, self.position[queries])
+        read[self.position[queries] == 0] += words.in_solution
         shared = np.zeros(len(chosen), np.int64)
         np.maximum.at(shared, row, read + 2)
         if whole:
@@ -260,7 +297,9 @@ def _pack(
     first_offsets: Ints,
     second: NDArray[np.uint32],
     second_offsets: Ints,
-    markers: Ints,
+    before: Ints,
+    between: Ints,
+    after: Ints,
     ids: Ints,
     positions: Ints,
     branch: NDArray[np.int32],
@@ -277,20 +316,24 @@ def _pack(
         n = row[q]
         if q == 0 or row[q - 1] != n:
             column, number = shared[n], 0
-        size_a, size_b = first_offsets[q + 1] - first_offsets[q], second_offsets[q + 1] - second_offsets[q]
-        size = size_a + size_b + 2 + (size_b > 0)
-        for k in range(size):
-            if k == 0:
-                ids[n, column] = markers[0]
-            elif k <= size_a:
-                ids[n, column] = np.int64(first[first_offsets[q] + k - 1])
-            elif k == size - 1:
-                ids[n, column] = markers[2]
-            elif k == size_a + 1:
-                ids[n, column] = markers[1]
-            else:
-                ids[n, column] = np.int64(second[second_offsets[q] + k - size_a - 2])
-            positions[n, column], limit[n, column], branch[n, column] = read[q] + 2 + k, read[q] + 1, number
+        start = column
+        for k in range(len(before)):
+            ids[n, column] = before[k]
             column += 1
+        for k in range(first_offsets[q], first_offsets[q + 1]):
+            ids[n, column] = np.int64(first[k])
+            column += 1
+        if second_offsets[q + 1] > second_offsets[q]:
+            for k in range(len(between)):
+                ids[n, column] = between[k]
+                column += 1
+        for k in range(second_offsets[q], second_offsets[q + 1]):
+            ids[n, column] = np.int64(second[k])
+            column += 1
+        for k in range(len(after)):
+            ids[n, column] = after[k]
+            column += 1
+        for k in range(start, column):
+            positions[n, k], limit[n, k], branch[n, k] = read[q] + 2 + k - start, read[q] + 1, number
         ends[q] = column - 1
         number += 1

@@ -15,6 +15,7 @@ from igsm_pipeline.reports.sections.network import write_network
 from igsm_pipeline.reports.sections.opening import what_it_does, what_was_trained, write_opening
 from igsm_pipeline.reports.sections.other_models import write_other_models
 from igsm_pipeline.reports.sections.planning import write_planning
+from igsm_pipeline.reports.sections.regret import write_regret
 from igsm_pipeline.reports.sections.solving import write_beyond, write_solving
 from igsm_pipeline.reports.sections.steering import write_steering
 from igsm_pipeline.reports.sections.using import write_using
@@ -22,7 +23,7 @@ from igsm_pipeline.reports.settings import ReportSettings
 
 CHAPTERS = (
     write_solving, write_beyond, write_planning, write_knowing, write_controls, write_mistakes, write_network, write_using, write_steering,
-    write_emergence, write_other_models, write_examples, write_learning, write_problems,
+    write_emergence, write_regret, write_other_models, write_examples, write_learning, write_problems,
 )  # fmt: skip
 """The page's chapters, in order."""
 

@@ -164,6 +164,16 @@ class Results:
         return self.findings.rows("steering", "steering")
 
     @cached_property
+    def regret(self) -> list[Row]:
+        """What a probe says of names just written: one row per slice and subset."""
+        return [row for source in self.findings.of("regret") for row in source.tables("regret")]
+
+    @cached_property
+    def retry_upon_regret(self) -> list[Row]:
+        """What going back where a name is regretted brings: one row per slice, decoder and number of tries."""
+        return [row for source in self.findings.of("regret") for row in source.tables("retry_upon_regret")]
+
+    @cached_property
     def beyond(self) -> list[str]:
         """Slices with more operations than any training problem, shortest first."""
         found = {row["slice"]: row["op"] for row in self.verdicts if row["slice"] not in ("reask", "by_op") and row["op"] > self.op_max > 0}

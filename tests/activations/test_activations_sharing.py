@@ -16,7 +16,7 @@ from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSetti
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.facts import parameter_of_code
-from igsm_pipeline.queries.sequences import PADDING, SHARED, QueryTokens
+from igsm_pipeline.queries.sequences import PADDING, SHARED, QueryTokens, Wording
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
@@ -99,6 +99,30 @@ def test_shared_states_equal_those_of_separate_passes(
             torch.testing.assert_close(states[shared.rows[q], shared.ends[q]], plain[-1], rtol=0, atol=bound)
             read = int(shared.reads[q])
             torch.testing.assert_close(states[shared.rows[q], read], plain[read], rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize("format", ["pq", "qp"])
+@pytest.mark.parametrize("segmentation", ["phrase", "bpe"])
+def test_queries_in_the_models_own_words_read_the_beginning_of_a_sentence(
+    batch: ProblemBatch, segmentation: Literal["phrase", "bpe"], format: Literal["pq", "qp"]
+) -> None:
+    table = build_table(batch.world, FAMILY.modulus, TokenSettings(segmentation=segmentation))
+    marked = make_tokens(batch, table, "can_next", format)
+    tokens = QueryTokens(batch, marked.queries, marked.documents, table, Wording.own(table))
+    assert tokens.with_labels(tokens.label).markers == ()
+    packed = tokens.pack(np.arange(len(tokens)))
+    assert set(tokens.position.tolist()) > {0, 1}
+    for q, query in enumerate(tokens.queries.to_pylist()):
+        row, read, end = packed.rows[q], packed.reads[q], packed.ends[q]
+        problem = batch[query["problem"]]
+        name = problem.name(parameter_of_code(batch.records[query["problem"]], query["parameter"]))
+        own = packed.ids[row][packed.branch[row] == packed.branch[row, end]]
+        assert own.tolist() == [*table.fragment_ids(" Define"), *table.encode(f" {name}"), *table.fragment_ids(" as")]
+        assert packed.ids[row, read] == (table.solution if query["position"] == 0 else table.dot)
+        solution = packed.ids[row, : read + 1].tolist()
+        assert solution[solution.index(table.solution) :].count(table.dot) == query["position"]
+        assert packed.positions[row][packed.branch[row] == packed.branch[row, end]].tolist() == list(range(read + 1, read + 1 + len(own)))
+        assert (packed.limit[row][packed.branch[row] == packed.branch[row, end]] == read).all()
 
 
 @pytest.mark.parametrize("format", ["pq", "qp"])

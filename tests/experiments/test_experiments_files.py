@@ -94,6 +94,9 @@ REFUSED = {
     "a control that there is not": ("knowledge: {controls: [random]}", r"knowledge.controls"),
     "a control twice": ("knowledge: {controls: [permuted, permuted]}", r"knowledge.controls must not name anything twice"),
     "a push behind the last layer": ("base: mini\nsteering: {layers: [8]}", r"steering.layers must be below the model's last layer, 8, got 8"),
+    "regret of a model that takes back": ("base: mini_retry\nregret: {problems: 8}", r"regret.problems must be 0 where tokens.back is true"),
+    "regret without greedy": ("base: mini\nevaluation: {beams: [4]}\nregret: {problems: 8}", r"evaluation.beams must hold 1 where regret.problems"),
+    "regret without a try": ("regret: {tries: [0]}", r"tries are counted from 1"),
     "a push that pulls": ("steering: {strengths: [-0.1]}", r"strengths are shares of a norm"),
     "a field like a known one": (
         "base: mini\ntraining: {sed: 1}",

@@ -43,7 +43,18 @@ from igsm_pipeline.world import load_world
 
 TABLE = Path(__file__).with_name("stages.json")
 TORCH = ("checkpoint", "control", "activation_cache", "linear_probes", "v_probes")
-VERSION_ONLY = ("generations", "text_probes", "probe_scores", "probe_controls", "error_correlation", "interchange", "steering", "emergence", "report")
+VERSION_ONLY = (
+    "generations",
+    "text_probes",
+    "probe_scores",
+    "probe_controls",
+    "error_correlation",
+    "interchange",
+    "steering",
+    "emergence",
+    "regret",
+    "report",
+)
 """Their values hang on choices between nearly equal numbers (the likeliest token, the best layer, the split of a tree), or are pictures."""
 TOLERANCE = 5e-3
 """How far mean and spread may move, as a share of the spread; a single number, as a share of itself."""
@@ -138,7 +149,12 @@ def _array(column: pa.ChunkedArray) -> np.ndarray:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A member of eight problems a set: runs a stage, and gives the folders of its units."""
     home = tmp_path_factory.mktemp("golden")
-    experiment = few_problems(8) | {"interchange": {"pairs": 0}, "knowledge": {"controls": []}, "steering": {"problems": 0}}
+    experiment = few_problems(8) | {
+        "interchange": {"pairs": 0},
+        "knowledge": {"controls": []},
+        "steering": {"problems": 0},
+        "regret": {"problems": 0},
+    }
     experiment["training"] |= {"num_steps": 6, "snapshots": 0, "batch_windows": 2, "learning_rate": 0.01, "device": "cpu"}
     experiment["probes"] |= {"num_steps": 6, "batch_problems": 4, "learning_rate": 0.01}
     with pytest.MonkeyPatch.context() as patch:

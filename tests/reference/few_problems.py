@@ -42,6 +42,7 @@ def few_problems(number: int, **family: Any) -> dict[str, Any]:
         "llm_evaluations": {"logs": LOGS},
         "steering": {"problems": number},
         "emergence": {"problems_per_op": number, "num_steps": 1, "batch_problems": 1},
+        "regret": {"problems": number, "tries": [2]},
     }
 
 

@@ -34,12 +34,13 @@ interchange: {pairs: 8}
 llm_evaluations: {logs: inspect logs}
 steering: {problems: 8}
 emergence: {problems_per_op: 4, num_steps: 2}
+regret: {problems: 8, tries: [2]}
 """
 TOY_STAGES = tuple(stage for stage in STAGES if stage != "own_problems")
 """The stages of the toy: all but the one of experiments that read their problems from a file."""
 AFTER_TRAINING = (
     "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "probe_controls", "error_correlation",
-    "interchange", "steering", "emergence", "report",
+    "interchange", "steering", "emergence", "regret", "report",
 )  # fmt: skip
 
 
@@ -173,19 +174,20 @@ def change_and_restore(home: Path) -> None:
 
 EVENTS = (
     Event("nothing", lambda home: None),
-    Event("VERSION of verdicts raised", raise_version("verdicts", "verification"), ("verdicts", "error_correlation", "report")),
+    Event("VERSION of verdicts raised", raise_version("verdicts", "verification"), ("verdicts", "error_correlation", "regret", "report")),
     Event("probe setting changed (per_problem)", changed("probes", "per_problem: 4", "per_problem: 3"),
           ("probe_queries", "activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "probe_controls", "error_correlation",
-           "steering", "emergence", "report")),
+           "steering", "emergence", "regret", "report")),
     Event("new training seed", changed("training", "num_steps: 2,", "num_steps: 2, seed: 7,"), AFTER_TRAINING),
     Event("upstream setting changed (max_tokens of completions)", changed("evaluation", "max_tokens: 160", "max_tokens: 150"),
-          ("generations", "verdicts", "error_correlation", "emergence", "report")),
-    Event("file deleted (verdicts)", delete("verdicts"), ("verdicts",), ("error_correlation", "report")),
+          ("generations", "verdicts", "error_correlation", "emergence", "regret", "report")),
+    Event("file deleted (verdicts)", delete("verdicts"), ("verdicts",), ("error_correlation", "regret", "report")),
     Event("Parquet file cut in half (probe_queries)", truncate("probe_queries"), ("probe_queries",),
           ("activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "probe_controls", "error_correlation",
            "steering", "emergence", "report")),
     Event("file altered, size kept (probe_scores)", alter("probe_scores"), ("probe_scores",), ("report",)),
-    Event("input rebuilt with other content (generations)", rebuild_with_other_bytes("generations"), ("verdicts", "error_correlation", "report")),
+    Event("input rebuilt with other content (generations)", rebuild_with_other_bytes("generations"),
+          ("verdicts", "error_correlation", "regret", "report")),
     Event("old setting restored", change_and_restore),
 )  # fmt: skip
 SILENT = Event("file altered, size and time kept (probe_scores)", alter("probe_scores", keep_time=True), ("probe_scores",), ("report",))

@@ -20,6 +20,7 @@ interchange: {pairs: 16}
 llm_evaluations: {logs: inspect logs}
 steering: {problems: 64, strengths: [0.1, 0.4]}
 emergence: {problems_per_op: 8, num_steps: 3}
+regret: {problems: 8, tries: [2, 3]}
 grid: {training.seed: {s0: 0, s1: 1}}
 """
 

@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, str] = {
     "llm_evaluations": "how-do-other-models-do",
     "steering": "can-its-plan-be-pushed",
     "emergence": "when-does-it-come",
+    "regret": "does-it-know-that-it-errs",
 }
 """Stage -> the anchor of its section; a stage that is not listed links to the top."""
 

@@ -11,6 +11,7 @@ using.py       does it use what it knows
 other_models.py  how other people's models do
 steering.py    can its plan be pushed
 emergence.py   when does it come
+regret.py      does it know that it errs
 examples.py    problems worked through
 background.py  how it learned, the problems, what is missing, where the numbers come from
 """

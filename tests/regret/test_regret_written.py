@@ -35,7 +35,7 @@ def texts(batch: ProblemBatch) -> list[str]:
     for row in range(len(batch)):
         sentences = text.render_solution(batch[row]).rstrip(".").split(".")
         if row % 3 == 1:
-            del sentences[0]
+            del sentences[row % 2]
         elif row % 3 == 2:
             sentences[1] = sentences[1][:-1] + str((int(sentences[1][-1]) + 1) % 5)
         if row == 9:

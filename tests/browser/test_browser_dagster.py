@@ -18,12 +18,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 GROUPS = ("data", "model", "mind", "result")
 STAGES = ("world", "problem_sets", "token_shards", "checkpoint", "generations", "verdicts", "v_probes", "report")
 MOST_BYTES = 200_000
+SCREEN = {"width": 1400, "height": 900}
+WHOLE_GRAPH = {"width": 2400, "height": 3600}
+"""Dagster draws only those nodes of the graph that are within the window, and does not make it smaller than can be read."""
 
 
 @pytest.fixture
 def page(browser, pages):
     """An empty tab that waits long and notes what it loads from elsewhere and which errors its scripts throw."""
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page = browser.new_page(viewport=SCREEN)
     page.set_default_timeout(1000 * LONG_S / 3)
     page.foreign, page.thrown = [], []
     page.on("request", lambda request: None if request.url.startswith((pages.dagster, "data:", "blob:")) else page.foreign.append(request.url))
@@ -62,9 +65,11 @@ def launch(page, members):
 
 
 def test_the_pages_show_run_and_check_the_pipeline(page, pages, picture):
+    page.set_viewport_size(WHOLE_GRAPH)
     page.goto(f"{pages.dagster}/asset-groups/?expanded={quote(','.join(f'global@global:{group}' for group in GROUPS))}")
     for stage in STAGES:
         page.get_by_text(stage, exact=True).last.wait_for()
+    page.set_viewport_size(SCREEN)
     page.get_by_role("button", name="Hide navigation").click()
     page.wait_for_timeout(3000)
     picture("graph")

@@ -1,7 +1,6 @@
 """Planning: from a member of an experiment to its units, to what is stale and why, and to its cost.
 
 flow.py       the stages in order, and the units of each stage that a member needs: the pipeline on one screen
-regretting.py the units of the stage regret
 wiring.py     what a stage's part of it works with: the units so far, and how one is added
 planner.py    what is fresh and what is stale, with reasons
 novelty.py    how a new unit differs from finished ones

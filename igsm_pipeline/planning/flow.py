@@ -19,7 +19,7 @@ from igsm_pipeline.errors import NotFound, did_you_mean
 from igsm_pipeline.evaluations.settings import LogSettings, logs_hash
 from igsm_pipeline.evaluations.stage import STAGE as LLM_EVALUATIONS
 from igsm_pipeline.experiments.experiment import Member
-from igsm_pipeline.experiments.problem_sets import INTERCHANGED, SNAPSHOTS, STEERED, TRAIN, TWINS, problem_sets
+from igsm_pipeline.experiments.problem_sets import INTERCHANGED, REGRETTED, SNAPSHOTS, STEERED, TRAIN, TWINS, problem_sets
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.stage import STAGE as GENERATIONS
@@ -32,7 +32,6 @@ from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
 from igsm_pipeline.own_problems.settings import OwnProblemSettings
 from igsm_pipeline.own_problems.stage import STAGE as OWN_PROBLEMS
-from igsm_pipeline.planning.regretting import wire_regret
 from igsm_pipeline.planning.wiring import RECIPE, Wiring, evaluations
 from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
 from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, TEXT_PROBES, V_PROBES
@@ -41,6 +40,7 @@ from igsm_pipeline.problems.stage import STAGE as PROBLEM_SETS
 from igsm_pipeline.queries.settings import QuerySetSettings
 from igsm_pipeline.queries.stage import STAGE as PROBE_QUERIES
 from igsm_pipeline.queries.tasks import TaskName
+from igsm_pipeline.regret.settings import RegretSettings
 from igsm_pipeline.regret.stage import STAGE as REGRET
 from igsm_pipeline.reports.settings import ReportSettings
 from igsm_pipeline.reports.stage import STAGE as REPORT
@@ -298,6 +298,30 @@ def wire_emergence(wiring: Wiring) -> None:
         **wiring.common, slice=part, tasks=probes.tasks if part else (), max_tokens=settings.evaluation.max_tokens, **asked, **recipe
     )
     wiring.add(EMERGENCE, "emergence", looked, inputs)
+
+
+def wire_regret(wiring: Wiring) -> None:
+    """Add the probe of regret and what retrying upon it brings, over all slices, if the experiment asks for it."""
+    asked, evaluation, probes = wiring.settings.regret, wiring.settings.evaluation, wiring.settings.probes
+    if not (asked.problems and evaluation.slices):
+        return
+    inputs = {**wiring.world, Role("checkpoint"): wiring.model("trained"), Role("problems", TRAIN): wiring.one(PROBLEM_SETS, REGRETTED)}
+    for part, beam, name in evaluations(wiring.settings):
+        role = part if beam == 1 else name
+        inputs[Role("problems", part)] = wiring.one(PROBLEM_SETS, part)
+        inputs |= {Role("generations", role): wiring.one(GENERATIONS, name), Role("verdicts", role): wiring.one(VERDICTS, name)}
+    recipe = VProbeSettings(**wiring.common, task="can_next", **{name: getattr(probes, name) for name in RECIPE})
+    retried = RegretSettings(
+        **wiring.common,
+        recipe=recipe,
+        per_problem=probes.per_problem,
+        slices=evaluation.slices,
+        problems=asked.problems,
+        tries=asked.tries,
+        max_tokens=evaluation.max_tokens,
+        seed=asked.seed,
+    )
+    wiring.add(REGRET, "regret", retried, inputs)
 
 
 def wire_report(wiring: Wiring) -> None:

@@ -93,8 +93,16 @@ class VProbe(nn.Module):
 
     def forward(self, model: PreTrainedModel, batch: SequenceBatch) -> Tensor:
         """Logits of every query of a batch, float32, (num_queries, num_classes)."""
-        embedded = embed(model, batch.ids) + nn.functional.embedding(batch.ids, self.rows) @ self.directions
+        embedded = embed(model, batch.ids) + self.update(batch.ids)
         states = unmixed_states(batch, embedded) if self.layer == 0 else end_states(model, batch, embedded, self.layer)
+        return self.answer(states)
+
+    def update(self, ids: Tensor) -> Tensor:
+        """What the probe adds to the embeddings of token ids of any shape, (*shape, d_model)."""
+        return nn.functional.embedding(ids, self.rows) @ self.directions
+
+    def answer(self, states: Tensor) -> Tensor:
+        """Logits from what is read of each query, float32, (num_queries, num_classes)."""
         with torch.autocast(states.device.type, enabled=False):
             return nn.functional.linear(states.float(), self.weight, self.bias)
 

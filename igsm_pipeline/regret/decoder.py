@@ -21,13 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.forward import embed
 from igsm_pipeline.model.decoding import rows_together
 from igsm_pipeline.model.kv_cache import RoomyCache, joined
-from igsm_pipeline.probes.v_probe import VProbe
 from igsm_pipeline.regret.judges import Judge
 from igsm_pipeline.seeding import generator
 from igsm_pipeline.tokens import TokenTable
@@ -174,7 +173,7 @@ class _Batch:
         """States of the last layer at the last token, (rows, copies, d_model), for ids of shape (rows, new tokens)."""
         embedded = embed(self.model, ids)[:, None]
         if self.judge.probe is not None:
-            embedded = torch.cat([embedded, embedded + _update(self.judge.probe, ids)[:, None]], dim=1)
+            embedded = torch.cat([embedded, embedded + self.judge.probe.update(ids)[:, None]], dim=1)
         read: Tensor = self.model.base_model(inputs_embeds=embedded.flatten(0, 1), use_cache=True, **more).last_hidden_state[:, -1]
         return read.view(len(ids), self.copies, -1)
 
@@ -244,8 +243,3 @@ class _Batch:
                 self.seen[place, -dropped:] = False
                 self.position[place] -= dropped
                 self.state[place] = self.anchor[place]
-
-
-def _update(probe: VProbe, ids: Tensor) -> Tensor:
-    """What a probe adds to the embeddings of ids, (rows, new tokens, d_model)."""
-    return nn.functional.embedding(ids, probe.rows) @ probe.directions

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from igsm_pipeline.correlation.mistakes import codes_by_name
 from igsm_pipeline.probes.v_probe import VProbe
@@ -52,7 +52,7 @@ class ProbeJudge:
         """See ``Judge``."""
         assert self.probe is not None
         assert states is not None
-        said = nn.functional.linear(states.float(), self.probe.weight, self.probe.bias).argmax(-1)
+        said = self.probe.answer(states).argmax(-1)
         return np.asarray((said == 0).cpu().numpy(), dtype=bool)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from igsm_pipeline.costs import BACKWARD, PROBING, document_tokens, mean_op, network_behind, query_tokens, solution_share
+from igsm_pipeline.probes.stage import PROBLEMS, SLICE
 from igsm_pipeline.regret.settings import RegretSettings
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
@@ -29,7 +30,6 @@ def _told(words: dict[str, str]) -> str:
     return "; ".join(f"{name}: {meaning}" for name, meaning in words.items())
 
 
-SLICE = Column("slice", "string", "evaluation slice")
 DECODER = Column("decoder", "string", _told(DECODERS))
 TRIED = Column("tries", "int32", "most retries of a solution (greedy: 0; beam: how many beams)")
 
@@ -41,7 +41,7 @@ REGRET = Table(
         SLICE,
         Column("subset", "string", _told(SUBSETS)),
         Column("n", "int64", 'parameters asked about, after " Define A as"'),
-        Column("num_problems", "int64", "problems that they belong to"),
+        PROBLEMS,
         Column("computable", "int64", "how many of them can be computed next"),
         *with_interval("cannot", "share of them of which the probe says that they cannot be computed next; of first mistakes Wilson's interval"),
         *with_interval("accuracy", "share of right answers"),

@@ -37,8 +37,6 @@ HALF_GAINS = Table(
     ),
     result=True,
 )
-SNAPSHOTS = 14
-"""Snapshots of a training of unknown number."""
 
 
 def _work(unit: Unit) -> float:
@@ -50,8 +48,7 @@ def _work(unit: Unit) -> float:
     document = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
     solved = problems_behind(unit) * document * network.forward(document, head=True)
     checkpoint = next(one for one in unit.inputs.values() if one.stage == "checkpoint")
-    kept = int((checkpoint.settings.get("training") or {}).get("snapshots", SNAPSHOTS))
-    return kept * (probes + solved)
+    return int(checkpoint.settings["training"]["snapshots"]) * (probes + solved)
 
 
 STAGE = Stage(

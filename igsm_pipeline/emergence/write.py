@@ -25,14 +25,13 @@ from igsm_pipeline.intervals.interval import UNDEFINED, Interval
 from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
-from igsm_pipeline.probes.files import read_tokens
+from igsm_pipeline.probes.files import read_part
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.text_probe import TRAIN
 from igsm_pipeline.probes.v_probe import predict
 from igsm_pipeline.probes.v_training import train_v_probe
 from igsm_pipeline.problems import read_problems
 from igsm_pipeline.problems.files import write_parquet
-from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.stage import folder_of
 from igsm_pipeline.store import Writing
@@ -94,11 +93,10 @@ class _Looking:
         emitted = emit(self.batch, self.table, settings.family.format)
         self.prompts = [emitted.prompt(row) for row in range(len(self.batch))]
         self.verifier = TokenVerifier(self.batch, self.table)
-        self.training, self.asked = (self._queries(inputs, part) if settings.tasks else {} for part in (TRAIN, settings.slice))
-
-    def _queries(self, inputs: Mapping[str, Path], part: str) -> dict[str, QueryTokens]:
-        own = {"world": inputs["world"], "problems": folder_of(inputs, "problems", part), "queries": folder_of(inputs, "queries", part)}
-        return read_tokens(self.settings.family, self.settings.tokens, own, inputs["checkpoint"], self.settings.tasks)
+        self.training, self.asked = (
+            read_part(settings.family, settings.tokens, inputs, part, inputs["checkpoint"], settings.tasks) if settings.tasks else {}
+            for part in (TRAIN, settings.slice)
+        )
 
     def answers(self, snapshot: Path, scratch: Path) -> pa.Table:
         """What one snapshot answers: a row per problem (measure solved: label 1, said 1 if right) and per query (label, said)."""
@@ -142,6 +140,11 @@ class _Curve:
     n: int
     score: Callable[[Floats], Floats]
 
+    @property
+    def used(self) -> int:
+        """Problems with any problem to solve or query to answer."""
+        return _used(self.statistics[0])
+
     def gain(self, sums: Floats) -> Floats:
         """The last value less the first, from the sums of these two snapshots."""
         first, last = scores_over(self.score, sums, 2).T
@@ -164,23 +167,26 @@ def tables_of(
     """
     curves, gains = list[dict[str, Any]](), list[dict[str, Any]]()
     for curve in _curves(found, settings):
-        used = int((curve.statistics[0].sum(1) > 0).sum())
         for number, step in enumerate(steps):
             row = {"measure": curve.measure, "op": curve.op, "step": step, "tokens": round(float(tokens[number])), "n": curve.n}
-            curves.append({**row, "num_problems": used, **_resampled(curve.statistics[number], curve.score, settings).columns("value")})
+            value = _resampled(curve.statistics[number], curve.score, settings)
+            curves.append({**row, "num_problems": curve.used, **value.columns("value")})
         ends = np.concatenate([curve.statistics[0], curve.statistics[-1]], axis=1)
         gain = _resampled(ends, curve.gain, settings, (-1.0, 1.0))
         beside = np.concatenate(list(curve.statistics), axis=1)
         at = _resampled(beside, partial(curve.half, tokens), settings, (0.0, math.inf)) if gain.low > 0 else UNDEFINED
-        gains.append({"measure": curve.measure, "op": curve.op, "num_problems": used, **gain.columns("gain"), **at.columns("tokens")})
+        gains.append({"measure": curve.measure, "op": curve.op, "num_problems": curve.used, **gain.columns("gain"), **at.columns("tokens")})
     return curves, gains
 
 
 def _resampled(
     statistics: Floats, score: Callable[[Floats], Floats], settings: EmergenceSettings, scale: tuple[float, float] = (0.0, 1.0)
 ) -> Interval:
-    used = int((statistics.sum(1) > 0).sum())
-    return interval(statistics, score, scale=scale, seed=settings.seed, num_resamples=settings.num_resamples, num_problems=used)
+    return interval(statistics, score, scale=scale, seed=settings.seed, num_resamples=settings.num_resamples, num_problems=_used(statistics))
+
+
+def _used(statistics: Floats) -> int:
+    return int((statistics.sum(1) > 0).sum())
 
 
 def _curves(found: list[pa.Table], settings: EmergenceSettings) -> list[_Curve]:

@@ -22,7 +22,7 @@ from igsm_pipeline.knowledge.stage import CODED, CONTROLLED
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.control_task import Types, control_answers, query_types
-from igsm_pipeline.probes.files import LOSSES, PREDICTIONS, read_tokens
+from igsm_pipeline.probes.files import LOSSES, PREDICTIONS, read_part
 from igsm_pipeline.probes.settings import ARMS, VProbeSettings
 from igsm_pipeline.probes.text_probe import NAME as TEXT
 from igsm_pipeline.probes.text_probe import TRAIN
@@ -73,8 +73,7 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
 
 
 def _tokens(settings: ProbeControlSettings, inputs: Mapping[str, Path], part: str) -> dict[str, QueryTokens]:
-    own = {"world": inputs["world"], "problems": folder_of(inputs, "problems", part), "queries": folder_of(inputs, "queries", part)}
-    return read_tokens(settings.family, settings.tokens, own, folder_of(inputs, "model", "trained"), settings.tasks)
+    return read_part(settings.family, settings.tokens, inputs, part, folder_of(inputs, "model", "trained"), settings.tasks)
 
 
 def _ints(table: pa.Table, column: str) -> Ints:

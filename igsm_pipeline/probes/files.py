@@ -15,6 +15,7 @@ from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.write import read_queries
+from igsm_pipeline.stage import folder_of
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import load_world
 
@@ -43,6 +44,14 @@ def read_tokens(
     batch = read_problems(inputs["problems"], world, family.modulus)
     documents = GoldDocuments(batch, table, family.format)
     return {task: QueryTokens(batch, read_queries(inputs["queries"], task), documents, table) for task in tasks}
+
+
+def read_part(
+    family: FamilySettings, tokens: TokenSettings, inputs: Mapping[str, Path], part: str, model: Path, tasks: Iterable[str]
+) -> dict[str, QueryTokens]:
+    """``read_tokens`` for a stage that reads several problem sets, as ``problems:PART`` and ``queries:PART``."""
+    own = {"world": inputs["world"], "problems": folder_of(inputs, "problems", part), "queries": folder_of(inputs, "queries", part)}
+    return read_tokens(family, tokens, own, model, tasks)
 
 
 def make_predictions(

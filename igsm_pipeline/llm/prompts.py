@@ -21,6 +21,7 @@ from igsm_pipeline.toolbox.published import Published, read_published
 from igsm_pipeline.world import World, load_world
 
 Style = Literal["answer", "steps"]
+WORLD = "igsm"
 POOL = 96
 """Training problems that examples are chosen from."""
 SYSTEM = "You solve problems about how many things there are. All arithmetic is modulo {modulus}: every number is one of 0 to {last}."
@@ -93,7 +94,7 @@ class Exam:
 def plan_exam(
     *,
     family: str = "med",
-    world: str = "igsm",
+    world: str = WORLD,
     ops: str | int = "2-15",
     modulus: int = 5,
     format: str = "pq",
@@ -136,6 +137,12 @@ def plan_exam(
         kind, names = member.family, member.world
     sets = _sets(str(ops).replace(" ", ""), kind, member, seed, n)
     return Exam(kind, names, sets, shots, "answer" if style == "answer" else "steps", instructions, seed)
+
+
+def name_world(world: str, published: str | None) -> str:
+    """The world of an exam as scorers find it again from any folder: a built-in name, or the whole path of a file or of a published model."""
+    named = published or world
+    return str(Path(named).resolve()) if published or Path(named).exists() else named
 
 
 def questions(exam: Exam) -> Iterator[Question]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from inspect_ai import Epochs, Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser, GenerateConfig
 from inspect_ai.solver import generate
 
-from igsm_pipeline.llm.prompts import Question, plan_exam, questions
+from igsm_pipeline.llm.prompts import Question, name_world, plan_exam, questions
 from igsm_pipeline.llm.scoring import scorers_of
 
 VERSION = 1
@@ -56,7 +54,7 @@ def igsm(
         n=n,
         published=published,
     )
-    named = str(Path(published).resolve()) if published is not None else str(Path(world).resolve()) if Path(world).exists() else world
+    named = name_world(world, published)
     samples = [_sample(one, named, exam.family.modulus) for one in questions(exam)]
     return Task(
         dataset=MemoryDataset(samples, name="igsm"),

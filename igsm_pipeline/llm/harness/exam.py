@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from igsm_pipeline.llm.prompts import Exam, Question, plan_exam, questions
+from igsm_pipeline.llm.prompts import WORLD, Exam, Question, name_world, plan_exam, questions
 from igsm_pipeline.llm.replies import final_answer, judge_reply
 from igsm_pipeline.text import document
 from igsm_pipeline.tokens.fragments import SOLUTION, SPECIALS
@@ -33,8 +32,7 @@ def draw(**parameters: Any) -> dict[str, Any]:
     if published is not None:
         asked |= {"shots": 0, "instructions": False}
     exam = plan_exam(**asked)
-    world = str(published or asked.get("world", "igsm"))
-    named = str(Path(world).resolve()) if Path(world).exists() else world
+    named = name_world(asked.get("world", WORLD), published)
     return {"test": Dataset.from_list([_row(exam, one, named, taught=published is not None) for one in questions(exam)])}
 
 

@@ -286,6 +286,14 @@ def _parameters(children: NDArray[np.uint8], row: Ints, codes: NDArray[np.uint8]
 
 
 @kernel
+def _put(row: Ints, column: int, words: NDArray[np.integer]) -> int:
+    """Write token ids into a row from a column on; the column behind them."""
+    for k in range(len(words)):
+        row[column + k] = np.int64(words[k])
+    return column + len(words)
+
+
+@kernel
 def _pack(
     row: Ints,
     read: Ints,
@@ -317,22 +325,12 @@ def _pack(
         if q == 0 or row[q - 1] != n:
             column, number = shared[n], 0
         start = column
-        for k in range(len(before)):
-            ids[n, column] = before[k]
-            column += 1
-        for k in range(first_offsets[q], first_offsets[q + 1]):
-            ids[n, column] = np.int64(first[k])
-            column += 1
+        column = _put(ids[n], column, before)
+        column = _put(ids[n], column, first[first_offsets[q] : first_offsets[q + 1]])
         if second_offsets[q + 1] > second_offsets[q]:
-            for k in range(len(between)):
-                ids[n, column] = between[k]
-                column += 1
-        for k in range(second_offsets[q], second_offsets[q + 1]):
-            ids[n, column] = np.int64(second[k])
-            column += 1
-        for k in range(len(after)):
-            ids[n, column] = after[k]
-            column += 1
+            column = _put(ids[n], column, between)
+            column = _put(ids[n], column, second[second_offsets[q] : second_offsets[q + 1]])
+        column = _put(ids[n], column, after)
         for k in range(start, column):
             positions[n, k], limit[n, k], branch[n, k] = read[q] + 2 + k - start, read[q] + 1, number
         ends[q] = column - 1

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 from igsm_pipeline.store.origin import own_revision, processor_name
 
@@ -49,6 +49,16 @@ def load(browser: Browser, address: str, width: int, rounds: int) -> dict[str, f
         context.close()
     paint, loaded = (statistics.median(times) for times in zip(*found, strict=True))
     return {"first_paint_ms": round(paint), "loaded_ms": round(loaded)}
+
+
+@contextmanager
+def launched(driver: Playwright) -> Iterator[Browser]:
+    """A headless Chromium of the system's."""
+    if CHROMIUM is None:
+        raise SystemExit("no Chromium on this machine: apt-get install chromium")
+    browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"])
+    yield browser
+    browser.close()
 
 
 @contextmanager
@@ -82,10 +92,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--docs", type=Path, default=Path("build/site"))
     options = parser.parse_args()
-    if CHROMIUM is None:
-        raise SystemExit("no Chromium on this machine: apt-get install chromium")
     told: dict[str, Any] = {"commit": own_revision(), "processor": processor_name(), "load": os.getloadavg()[0], "pages": {}}
-    with sync_playwright() as driver, played() as (address, until_address):
+    with sync_playwright() as driver, launched(driver) as browser, played() as (address, until_address):
         began = time.monotonic() - until_address
         first = draw(address, 0)
         live = {"address_s": until_address, "first_live_problem_s": time.monotonic() - began, "first_request_s": first}
@@ -96,7 +104,6 @@ def main() -> None:
         if (options.docs / "index.html").exists():
             pages["documentation"] = options.docs / "index.html"
         addresses = {name: path.resolve().as_uri() for name, path in pages.items()} | {"play page": address}
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"])
         for name, where in addresses.items():
             size = pages[name].stat().st_size if name in pages else None
             for width in WIDTHS:
@@ -105,7 +112,6 @@ def main() -> None:
                 of = f"{size / 1e6:.2f} MB" if size else ""
                 times = f"first paint {found['first_paint_ms']:>5} ms, loaded {found['loaded_ms']:>5} ms"
                 print(f"{name:<24}{width:>6} px {of:>10}  {times}", flush=True)
-        browser.close()
     print(f"load {told['load']:.1f} at the start")
     print(json.dumps(told))
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from reference.served_pages import Pages
+from reference.servers import free_port
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
 STOP_S = 300
@@ -57,10 +57,3 @@ def pages(tiny_home: Path) -> Iterator[Pages]:
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=STOP_S) == 0
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

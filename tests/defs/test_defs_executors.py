@@ -11,7 +11,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from reference.ray_tools import free_port, ray_cluster
+from reference.ray_tools import ray_cluster
+from reference.servers import free_port
 from reference.tiny_experiment import MEMBER, write_experiment
 
 from igsm_pipeline.defs.operating.executors import PASSED_ON, RAY_ADDRESS, RAY_CPUS, chosen_executor

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from reference.servers import free_port, served
 
 inspect_ai = pytest.importorskip("inspect_ai", reason="comes with the extra llm")
 pytestmark = pytest.mark.slow
@@ -82,35 +81,23 @@ def test_answers_alone_are_judged_by_their_last_number(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def served():
+def address(tmp_path_factory):
     """The base address of a server of the published model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "igsm_pipeline.llm.server", str(SMALL), "--port", str(port)], stdout=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}/v1"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{address}/models", timeout=5)
-                break
-            except (urllib.error.URLError, TimeoutError):
-                assert server.poll() is None
-                time.sleep(0.5)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(60)
+    port = free_port()
+    command = [sys.executable, "-m", "igsm_pipeline.llm.server", str(SMALL), "--port", str(port)]
+    found, log = f"http://127.0.0.1:{port}/v1", tmp_path_factory.mktemp("server") / "log"
+    with served(command, f"{found}/models", log):
+        yield found
 
 
-def test_a_served_model_is_as_good_as_in_its_own_evaluation(served, tmp_path):
+def test_a_served_model_is_as_good_as_in_its_own_evaluation(address, tmp_path):
     number, name = int(os.environ.get("IGSM_INSPECT_NUMBER", "64")), "op<=max"
     parameters = {"n": number, "ops": name, "style": "steps", "shots": "0", "instructions": "false", "published": str(SMALL)}
     command = [str(Path(sys.executable).with_name("inspect")), "eval", "igsm_pipeline/igsm", "--model", "openai-api/local/small", "--display", "none"]
     for key, value in parameters.items():
         command += ["-T", f"{key}={value}"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment |= {"LOCAL_API_KEY": "no-secret-at-all", "LOCAL_BASE_URL": served}
+    environment |= {"LOCAL_API_KEY": "no-secret-at-all", "LOCAL_BASE_URL": address}
     subprocess.run([*command, "--log-dir", str(tmp_path), "--max-connections", "64"], env=environment, check=True, timeout=1800)
     (file,) = tmp_path.glob("*.eval")
     log = inspect_ai.log.read_eval_log(str(file))
@@ -126,9 +113,9 @@ def test_a_served_model_is_as_good_as_in_its_own_evaluation(served, tmp_path):
     assert metrics["low"].value <= mean <= metrics["high"].value
 
 
-def test_the_server_refuses_what_it_cannot_answer(served):
+def test_the_server_refuses_what_it_cannot_answer(address):
     for body in (b"{}", b"[]", b'{"messages": []}', b'{"messages": [{"role": "user", "content": "What is love?"}]}'):
-        request = urllib.request.Request(f"{served}/chat/completions", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(f"{address}/chat/completions", body, {"Content-Type": "application/json"})
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=60)
         assert refused.value.code == 400

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from reference.servers import free_port
 
 _PROGRAM = Path(__file__).with_name("ray_cluster.py")
 
@@ -30,10 +31,3 @@ def ray_cluster() -> Iterator[str]:
         finally:
             process.stdin.close()
             process.wait(timeout=120)
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from reference.servers import free_port, served
 
 BUCKET = "igsm-bucket"
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "notasecret", "AWS_REGION": "us-east-1"}
@@ -23,21 +22,8 @@ def s3_server() -> Iterator[dict[str, str]]:
     program = shutil.which("moto_server")
     if program is None:
         pytest.skip("there is no S3 server: pip install 'moto[server]'")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        endpoint = f"http://127.0.0.1:{port}"
-        make_bucket = urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT")
-        for _ in range(600):
-            assert server.poll() is None, "the S3 server ended"
-            try:
-                urllib.request.urlopen(make_bucket)
-                break
-            except urllib.error.URLError:
-                time.sleep(0.1)
+    port = free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    make_bucket = urllib.request.Request(f"{endpoint}/{BUCKET}", method="PUT")
+    with TemporaryDirectory() as folder, served([program, "-H", "127.0.0.1", "-p", str(port)], make_bucket, Path(folder) / "log"):
         yield {**ENVIRONMENT, "AWS_ENDPOINT_URL": endpoint, "IGSM_REMOTE": f"s3://{BUCKET}/shared/igsm"}
-    finally:
-        server.kill()
-        server.wait()

@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import time
-import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -16,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from reference.servers import free_port, served
 
 from igsm_pipeline.problems import generate
 from igsm_pipeline.text import document
@@ -24,37 +21,19 @@ from igsm_pipeline.verification import reward
 
 PROGRAM = os.environ.get("IGSM_VLLM") or shutil.which("vllm")
 SMALL = Path(__file__).parents[2] / "data" / "published" / "small"
-NUMBER, SLICE, WAIT_S = 128, "op<=max", 600
+NUMBER, SLICE = 128, "op<=max"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="no program vllm; IGSM_VLLM may name one of another environment")]
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """The base address of vLLM over the published model."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [PROGRAM, "serve", SMALL, "--served-model-name", "small", "--max-model-len", "384", "--host", "127.0.0.1", "--port", str(port)]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
-    with (tmp_path_factory.mktemp("vllm") / "log").open("w+b") as log:
-        server = subprocess.Popen([*command, "--enforce-eager"], env=environment, stdout=log, stderr=log, cwd=Path(log.name).parent)
-        try:
-            found, started = f"http://127.0.0.1:{port}/v1", time.monotonic()
-            while not answers(found):
-                assert server.poll() is None and time.monotonic() < started + WAIT_S, Path(log.name).read_text()[-3000:]  # noqa: PT018
-                time.sleep(1)
-            yield found
-        finally:
-            server.terminate()
-            server.wait(60)
-
-
-def answers(address: str) -> bool:
-    try:
-        urllib.request.urlopen(f"{address}/models", timeout=5)
-    except (urllib.error.URLError, OSError):
-        return False
-    return True
+    found, log = f"http://127.0.0.1:{port}/v1", tmp_path_factory.mktemp("vllm") / "log"
+    with served([*command, "--enforce-eager"], f"{found}/models", log, environment=environment):
+        yield found
 
 
 def test_replies_are_as_right_as_in_the_models_own_evaluation(address):

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from reference.servers import free_port
 from safetensors.torch import save
 from test_training_loop import Counting, losses, settings_of
 
@@ -132,10 +132,7 @@ def test_two_processes_have_the_losses_of_one_over_200_steps(tmp_path: Path, mic
     shared.mkdir()
     settings = settings_of(num_steps=200, batch_windows=7, micro_batch=micro_batch, checkpoint_every_steps=200, learning_rate=1e-3, warmup_steps=20)
     run_plain(alone, settings)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}")
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}")
     assert start(shared, settings, *launcher, function="run_plain").wait(timeout=900) == 0
     one: NDArray[np.float64] = np.array([loss for _, loss in losses(alone)])
     two: NDArray[np.float64] = np.array([loss for _, loss in losses(shared)])

@@ -14,13 +14,14 @@ from reference.few_problems import few_problems, write_few
 
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statistics
+from igsm_pipeline.knowledge import write as written
 from igsm_pipeline.knowledge.checks import permuted_is_chance
 from igsm_pipeline.knowledge.settings import ProbeControlSettings
 from igsm_pipeline.knowledge.stage import CODED, CONTROLLED
 from igsm_pipeline.knowledge.write import Answer, score_readers
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.running.runner import run_units
-from igsm_pipeline.store import Store
+from igsm_pipeline.store import Store, Writing
 
 TASKS = ["known", "value"]
 READERS = {"v_probe", "random", "text", "control_task", "no_layers", "permuted"}
@@ -126,3 +127,27 @@ def test_a_member_has_it_only_if_it_asks_for_controls_and_no_other_unit_changes(
     assert {**by_name["known trained"], "answers": "permuted"} == by_name["known permuted"]
     assert {**by_name["known trained"], "layer": 0} == by_name["known no_layers"]
     assert STAGES["probe_controls"].work(next(unit for unit in more if unit.stage == "probe_controls")) > 0
+
+
+@pytest.mark.parametrize(("precision", "bf16"), [("fp32", False), ("auto", False), ("bf16", True)])
+def test_probes_answer_in_the_precision_that_the_experiment_asks_for(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, bf16: bool
+) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    asked = experiment(controls=["control_task", "no_layers", "permuted"])
+    asked["probes"]["precision"] = precision
+    write_few(tmp_path, asked)
+    (unit,) = (unit for unit in units_of(find_member("few")) if unit.stage == "probe_controls")
+    assert unit.settings["precision"] == precision
+    plain, seen = written.predict, []
+
+    def noted(*args: Any, **how: Any) -> Any:
+        seen.append(how["bf16"])
+        return plain(*args, **(how | {"bf16": False}))
+
+    monkeypatch.setattr(written, "predict", noted)
+    inputs = {role: made.store.path(one) for role, one in made.units["probe_controls", "probe_controls"].inputs.items()}
+    settings = ProbeControlSettings.model_validate({**unit.settings, "device": "cpu"})
+    written.write_probe_controls(settings, inputs, Writing(tmp_path, False))
+    assert seen
+    assert set(seen) == {bf16}

@@ -34,6 +34,14 @@ def test_a_reply_scores_what_the_verifier_says_of_it_and_a_number_alone_its_answ
         assert exam.judge(alone, [f" {(int(question.answer) + 1) % 5}"]) == {"right_answer": 0.0}
 
 
+def test_a_published_model_is_asked_as_it_was_taught():
+    asked = plan_exam(published=str(SMALL), ops="op=max", n=3, shots=0, instructions=False, style="steps")
+    for question in questions(asked):
+        doc = exam._row(asked, question, str(SMALL), taught=True)
+        assert doc["question"] == f"{document(question.problem, asked.family.format).prompt}<|solution|>"
+        assert doc["problem"] == question.text
+
+
 def test_the_harness_gets_the_questions_of_the_parameters_and_ignores_the_models_own():
     pytest.importorskip("datasets", reason="comes with the extra harness")
     drawn = exam.draw(**PARAMETERS, style="answer", version=1, pretrained="some/model")["test"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from reference.inspect_logs import write_example
 from reference.tiny_experiment import MEMBER
 
 from igsm_pipeline.experiments import find_member, load_members
+from igsm_pipeline.planning import flow
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.planning.wiring import Wiring
@@ -85,3 +87,12 @@ def test_every_file_has_the_columns_and_types_that_its_table_declares(tiny_home:
             seen.add((stage.name, table.name))
     takes_back = ("verdicts", "retries")  # the tiny model has no token for it; tests/verification/test_verification_stage.py writes this table
     assert seen == {(stage.name, table.name) for stage in STAGES.values() for table in stage.tables} - {takes_back}
+
+
+def test_the_text_of_the_declarations_is_that_of_all_files_that_declare_or_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Path] = []
+    monkeypatch.setattr(flow, "hash_file", lambda path: hashed.append(path) or "a")
+    flow.declared_text()
+    wiring = {Path(inspect.getfile(one)) for one in (*flow.FLOW.values(), flow.Wiring, flow.problem_sets)}
+    assert wiring <= set(hashed)
+    assert {path.parent.name for path in hashed if path.name == "stage.py"} == {stage.write.split(".")[1] for stage in STAGES.values()}

@@ -30,7 +30,7 @@ from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, whol
 from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, write_atomically
-from igsm_pipeline.toolbox.published import is_published, read_published
+from igsm_pipeline.toolbox.published import TRAINED_AS, is_published, read_published
 from igsm_pipeline.toolbox.publishing import provenance_of, rows_of
 from igsm_pipeline.verification.stage import VERDICTS
 
@@ -103,15 +103,19 @@ def _read(folder: Path, table: Table) -> list[Row]:
 
 def _about(said: Mapping[str, Any]) -> str:
     """What was trained, by what, on what."""
-    training: Mapping[str, Any] = next((unit for name, unit in said["units"].items() if name.startswith("checkpoint/")), {})
+    before = said.get(TRAINED_AS)
+    training: Mapping[str, Any] = before or next((unit for name, unit in said["units"].items() if name.startswith("checkpoint/")), {})
     counts = training.get("counts", {})
     sizes = [f"{counts['parameters']:,} parameters"] if "parameters" in counts else []
     if "tokens" in counts:
-        gone_on = " from the weights of another" if said["settings"]["training"].get("start") else ""
+        gone_on = " from the weights of another" if (before or said)["settings"]["training"].get("start") else ""
         sizes += [f"{counts['tokens'] / 1e6:.1f}M tokens, {training['seconds'] / 60:.0f} minutes of training{gone_on}"]
+    if before is not None:
+        sizes += [f"published before as {before['member']}"]
     what, by = ", ".join([*sizes, "one trained model"]), said["published_with"]
     machines = dict.fromkeys(
-        f"{one.get('processor') or one.get('machine', 'an unknown machine')}, torch {one.get('torch', '?')}" for one in said["made_on"]
+        f"{one.get('processor') or one.get('machine', 'an unknown machine')}, torch {one.get('torch', '?')}"
+        for one in [*(before or {}).get("made_on", []), *said["made_on"]]
     )
     made = f"Computed on {'; '.join(machines)}; written at commit {by['commit'][:10]}."
     return f"**{said['member']}**: {what}. {made} Intervals are 95%, by problem; they do not cover seeds."

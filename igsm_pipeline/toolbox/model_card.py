@@ -41,6 +41,7 @@ class Facts:
         verdicts: every verdict, with slice and beams.
         scores: the rows of the probes' metrics.
         missing: what of the member is not published, and why.
+        trained_as: the training of a model that had been published before, as ``Published.training`` gives it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Facts:
     verdicts: Sequence[Row]
     scores: Sequence[Row]
     missing: Sequence[str] = ()
+    trained_as: Mapping[str, Any] | None = None
 
     @property
     def own_tokenizer(self) -> bool:
@@ -64,8 +66,13 @@ class Facts:
 
     @property
     def foreign(self) -> bool:
-        """The model came from elsewhere and was not trained here."""
-        return "checkpoint" in self.settings["model"]
+        """The model came from elsewhere: nothing is known of its training."""
+        return "checkpoint" in self.settings["model"] and self.trained_as is None
+
+    @property
+    def trained_with(self) -> Mapping[str, Any]:
+        """The settings that the model was trained with: sections model, training, shards."""
+        return self.settings if self.trained_as is None else self.trained_as["settings"]
 
 
 def card_text(facts: Facts) -> str:
@@ -139,7 +146,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
 
 
 def _what(facts: Facts) -> Iterator[str]:
-    model = facts.settings["model"]
+    model = facts.trained_with["model"]
     yield f"# {facts.name}"
     yield ""
     if facts.title:
@@ -273,15 +280,20 @@ def _law(facts: Facts) -> Iterator[str]:
 def _training(facts: Facts) -> Iterator[str]:
     yield "## Training and cost"
     yield ""
-    counts = {name: value for name, value in facts.counts.items() if name in ("steps", "tokens", "loss")}
+    counts = facts.counts if facts.trained_as is None else facts.trained_as["counts"]
+    counted = [(name, value) for name, value in counts.items() if name in ("steps", "tokens", "loss")]
     if facts.foreign:
         yield "The model was not trained here; its weights are those of the folder that the experiment names."
     else:
-        if facts.settings["training"].get("start"):
+        if facts.trained_as is not None:
+            of, commit, seconds = (facts.trained_as[name] for name in ("member", "commit", "seconds"))
+            yield f"Its weights are those that were published as {of} (commit {commit[:10]}), trained in {seconds:,.1f} s."
+            yield ""
+        if facts.trained_with["training"].get("start"):
             yield "It went on from the weights of another training (`training.start`); steps, tokens and seconds are those of this one alone."
             yield ""
-        rows = [(f"{name}.{field}", value) for name in ("model", "training", "shards") for field, value in facts.settings[name].items()]
-        yield from _table(("setting", "value"), [*counts.items(), *(row for row in rows if row[1] is not None)])
+        rows = [(f"{name}.{field}", value) for name in ("model", "training", "shards") for field, value in facts.trained_with[name].items()]
+        yield from _table(("setting", "value"), [*counted, *(row for row in rows if row[1] is not None)])
     yield ""
     yield "Seconds that the stages took, all units of a stage together:"
     yield ""
@@ -291,7 +303,7 @@ def _training(facts: Facts) -> Iterator[str]:
 
 
 def _limits(facts: Facts) -> Iterator[str]:
-    seed = facts.settings["training"].get("seed", 0)
+    seed = facts.trained_with["training"].get("seed", 0)
     yield "## Limits"
     yield ""
     yield (

@@ -16,6 +16,7 @@ from igsm_pipeline.errors import BadInput, NotFound
 from igsm_pipeline.experiments.sections import EvaluationSection, ProbesSection
 from igsm_pipeline.experiments.slices import slice_set
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.store import hash_unchanged
 from igsm_pipeline.tokens import TokenSettings
 from igsm_pipeline.world import World, load_world
 
@@ -23,6 +24,8 @@ PROVENANCE = "manifest.json"
 """The file that describes the folder; units of the store have a file of this name with other fields."""
 KIND = "published igsm member"
 FORMAT = 1
+TRAINED_AS = "trained_as"
+"""Where a manifest keeps the training of a model that had been published before."""
 CONTROL, PROBES, RESULTS, REPORT = "control", "probes", "results", "report.html"
 
 
@@ -67,6 +70,27 @@ class Published:
     def world(self) -> World:
         """The names in its problems, from the copy in the folder."""
         return load_world(self.folder)
+
+    @property
+    def training(self) -> dict[str, Any] | None:
+        """How its model was trained: member, commit, settings (model, training, shards), counts, seconds, machines. None: it came from elsewhere.
+
+        A model that was published once, and probed and published again, keeps the training of the first time.
+        """
+        said = self.provenance
+        if TRAINED_AS in said:
+            return dict(said[TRAINED_AS])
+        unit = next((one for name, one in said.get("units", {}).items() if name.startswith("checkpoint/")), None)
+        if unit is None or "checkpoint" in self._section("model"):
+            return None
+        return {
+            "member": self.member,
+            "commit": said["published_with"]["commit"],
+            "settings": {name: self._section(name) for name in ("model", "training", "shards")},
+            "counts": unit["counts"],
+            "seconds": unit["seconds"],
+            "made_on": said["made_on"],
+        }
 
     @property
     def control(self) -> Path:
@@ -140,6 +164,17 @@ def read_published(folder: Path) -> Published:
     if lacking or not isinstance(said.get("member"), str):
         raise BadInput(str(path), "must say member and settings", f"no {', '.join(lacking) or 'member'}", "publish it again")
     return Published(folder, said)
+
+
+def trained_before(folder: Path) -> dict[str, Any] | None:
+    """How the model in a folder was trained, if it is that of a published member, weights unchanged; else None. See ``Published.training``."""
+    if not is_published(folder):
+        return None
+    published = read_published(folder)
+    files = published.provenance.get("files", {})
+    weights = sorted(folder.glob("*.safetensors"))
+    same = all(files.get(path.name, {}).get("sha256") == hash_unchanged(path) for path in weights)
+    return published.training if weights and same else None
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -45,7 +45,20 @@ from igsm_pipeline.store.origin import own_revision
 from igsm_pipeline.toolbox.completions import end_of_text, load_tokenizer
 from igsm_pipeline.toolbox.model_card import Facts, card_text, results_card
 from igsm_pipeline.toolbox.prompt_form import write_prompt_form
-from igsm_pipeline.toolbox.published import CONTROL, FORMAT, KIND, PROBES, PROVENANCE, REPORT, RESULTS, Published, is_published, read_published
+from igsm_pipeline.toolbox.published import (
+    CONTROL,
+    FORMAT,
+    KIND,
+    PROBES,
+    PROVENANCE,
+    REPORT,
+    RESULTS,
+    TRAINED_AS,
+    Published,
+    is_published,
+    read_published,
+    trained_before,
+)
 from igsm_pipeline.toolbox.solving import draw_problem_text
 from igsm_pipeline.verification.stage import VERDICTS
 from igsm_pipeline.world.world import WORLD_FILE
@@ -239,11 +252,14 @@ def _facts(member: Member, store: Store, done: Sequence[Unit], missing: tuple[st
         verdicts=finished_verdicts(done, store),
         scores=scores,
         missing=missing,
+        trained_as=provenance.get(TRAINED_AS),
     )
 
 
 def provenance_of(member: Member, store: Store, done: Sequence[Unit]) -> dict[str, Any]:
-    """Where the results come from, as JSON values."""
+    """Where the results come from, as JSON values; with the training of a model that had been published before (``TRAINED_AS``)."""
+    path = member.settings.model.path
+    before = None if path is None else trained_before(Path(path))
     units, seconds, machines = {}, dict[str, float](), []
     for unit in done:
         manifest = store.manifest(unit)
@@ -271,6 +287,7 @@ def provenance_of(member: Member, store: Store, done: Sequence[Unit]) -> dict[st
         },
         "seconds": seconds,
         "units": units,
+        **({} if before is None else {TRAINED_AS: before}),
     }
 
 

@@ -16,7 +16,7 @@ from igsm_pipeline.experiments.experiment import ExperimentSettings
 from igsm_pipeline.intervals.share import share
 from igsm_pipeline.probes.text_probe import score_beyond_text
 from igsm_pipeline.toolbox.claims import claims, rewrite_claims
-from igsm_pipeline.toolbox.published import FORMAT, KIND, PROVENANCE
+from igsm_pipeline.toolbox.published import FORMAT, KIND, PROVENANCE, TRAINED_AS
 
 CURVE = {"task": "nece", "model": "trained", "layer": None, "n": 90, "num_problems": 9, "balanced_accuracy": 0.9}
 
@@ -67,6 +67,18 @@ def test_a_training_that_went_on_says_so(tmp_path: Path) -> None:
     said["settings"]["training"]["start"] = {"checkpoint": "0" * 64}
     path.write_text(json.dumps(said))
     assert "2 minutes of training from the weights of another, one" in claims(str(tmp_path / "published"))
+
+
+def test_a_model_that_was_published_before_keeps_its_training(tmp_path: Path) -> None:
+    publish_made_up(tmp_path / "published")
+    path = tmp_path / "published" / PROVENANCE
+    said = json.loads(path.read_text())
+    counts, trained = {"parameters": 12345, "tokens": 40_000_000}, {**said["settings"], "training": {"start": {"checkpoint": "0" * 64}}}
+    before = {"member": "first", "settings": trained, "counts": counts, "seconds": 600.0, "made_on": [{"processor": "another chip", "torch": "8"}]}
+    path.write_text(json.dumps({**said, TRAINED_AS: before}))
+    text = claims(str(tmp_path / "published"))
+    assert "12,345 parameters, 40.0M tokens, 10 minutes of training from the weights of another, published before as first, one trained model" in text
+    assert "Computed on another chip, torch 8; x86_64, torch 9;" in text
 
 
 def test_a_page_gets_its_blocks_anew_and_keeps_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

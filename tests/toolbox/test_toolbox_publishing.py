@@ -37,8 +37,8 @@ from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.store import Store, hash_file
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.toolbox.model_card import Facts, card_text, results_card
-from igsm_pipeline.toolbox.published import FORMAT, KIND, PROVENANCE, is_published, read_published
-from igsm_pipeline.toolbox.publishing import check_out, gather_table, publish
+from igsm_pipeline.toolbox.published import FORMAT, KIND, PROVENANCE, TRAINED_AS, is_published, read_published, trained_before
+from igsm_pipeline.toolbox.publishing import check_out, gather_table, provenance_of, publish
 from igsm_pipeline.verification.stage import VERDICTS
 
 SMALL = Path(__file__).parents[2] / "data" / "published" / "small"
@@ -113,6 +113,33 @@ def test_a_model_from_elsewhere_is_not_said_to_be_ours() -> None:
     assert ModelCard(text).data.license == "other"
     assert "was not trained here" in text
     assert "with seed" not in text
+
+
+def test_a_model_that_was_published_before_is_said_to_be_trained_as_it_was(home: Path, tmp_path: Path) -> None:
+    folder, own = tmp_path / "published", made_up().settings
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    unit = {"seconds": 61.0, "counts": {"steps": 7, "tokens": 999}}
+    said = {"kind": KIND, "format": FORMAT, "member": "first", "settings": own, "units": {"checkpoint/checkpoint": unit}, "made_on": [{"torch": "9"}]}
+    said |= {"published_with": {"commit": "abcdef0123456"}, "files": {"model.safetensors": {"sha256": hash_file(folder / "model.safetensors")}}}
+    (folder / PROVENANCE).write_text(json.dumps(said))
+    (home / "experiments" / "again.yaml").write_text(f"base: mini\nmodel: {{path: {folder}}}\n")
+    again = find_member("again")
+    before = provenance_of(again, Store.at_home(), [])[TRAINED_AS]
+    assert (before["member"], before["counts"]["tokens"], before["settings"]["training"]) == ("first", 999, own["training"])
+    foreign = {**own, "model": {"checkpoint": "0" * 64}}
+    text = card_text(made_up(settings=foreign, counts={"parameters": 12345}, trained_as=before))
+    assert ModelCard(text).data.license == "mit"
+    for told in ("published as first (commit abcdef0123), trained in 61.0 s", "a GPT-2 with rotary positions", "| tokens | 999 |", "with seed 0"):
+        assert told in text
+    (folder / PROVENANCE).write_text(json.dumps({**said, "settings": foreign}))
+    assert trained_before(folder) is None, "nothing is known of where it came from"
+    (folder / PROVENANCE).write_text(json.dumps({**said, "settings": foreign, TRAINED_AS: before}))
+    assert trained_before(folder) == before, "however often it is published"
+    (folder / "model.safetensors").write_bytes(b"others!")
+    assert trained_before(folder) is None, "these are not the weights that were published"
+    assert TRAINED_AS not in provenance_of(find_member("again"), Store.at_home(), [])
 
 
 def test_the_card_of_the_tables_names_files_columns_and_meanings() -> None:

@@ -10,6 +10,7 @@ import pytest
 from igsm_pipeline.errors import BadSettings, NotFound
 from igsm_pipeline.experiments import find_member, find_members, load_experiments, load_members
 from igsm_pipeline.experiments.experiment import Broken
+from igsm_pipeline.planning.flow import units_of
 
 
 @pytest.fixture
@@ -40,6 +41,16 @@ def test_the_papers_values_stand_in_the_papers_experiments(folder: Path) -> None
     assert (med.training.learning_rate, med.training.betas, med.training.floor, med.training.warmup_steps) == (2e-3, (0.9, 0.98), 0.01, 1000)
     assert med.evaluation.num_problems == 4096
     assert med.evaluation.beams == (1, 4)
+
+
+def test_the_two_members_of_mini_pq_differ_from_mini_in_the_questions_place_alone(folder: Path) -> None:
+    mini, pq, qp = (find_member(key) for key in ("mini", "mini_pq.pq", "mini_pq.qp"))
+    trained = [{unit.name: unit.fingerprint for unit in units_of(member) if unit.stage == "checkpoint"} for member in (mini, pq, qp)]
+    assert trained[0] == trained[2] != trained[1]
+    assert (pq.settings.family.format, qp.settings.family.format) == ("pq", "qp")
+    behind = mini.settings.family.model_copy(update={"format": "pq"})
+    assert (pq.settings.family, pq.settings.training, pq.settings.model) == (behind, mini.settings.training, mini.settings.model)
+    assert all(part in pq.settings.interchange.claim for part in ("at least 500", "60 %", "10 %", "layer 4", "refuted"))
 
 
 def test_a_grid_makes_every_combination_and_names_it(folder: Path) -> None:

@@ -124,7 +124,15 @@ class KnowledgeSection(Settings):
     controls: tuple[Control, ...] = Field(
         (), description="control_task, no_layers, permuted; none: V-probes stand beside random weights and the text only"
     )
+    candidate_sets: tuple[Candidates, ...] = added_field(
+        (), description="graph, existing, text, all: the same V-probes are scored on each of these sets; none: on probes.candidates alone"
+    )
     claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
+
+    @field_validator("candidate_sets")
+    @classmethod
+    def _sets_differ(cls, sets: tuple[Candidates, ...]) -> tuple[Candidates, ...]:
+        return _distinct(sets, "candidate_sets")
 
     @field_validator("controls")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from igsm_pipeline.costs import FORWARD, asked_problems, network_behind, queries_of, shared_length
 from igsm_pipeline.knowledge.settings import ProbeControlSettings
-from igsm_pipeline.probes.stage import NUMBER, PROBLEMS, SLICE
+from igsm_pipeline.probes.stage import METRICS, NUMBER, PROBLEMS, SLICE
 from igsm_pipeline.queries.stage import TASK
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
@@ -50,10 +50,33 @@ CODED = Table(
     result=True,
 )
 
+SETS = Table(
+    "candidate_sets",
+    "does what probes know rest on what they are asked? One row per task, slice, candidate set, reader and subset; no probe is trained again",
+    "candidate_sets*.parquet",
+    (
+        TASK,
+        SLICE,
+        next(column for column in METRICS.columns if column.name == "candidates"),
+        Column("reader", "string", "v_probe; random: the same on random weights; text: trees on the text, no model; majority"),
+        Column("subset", "string", "all; necessary, unnecessary: by whether the answer needs parameter A"),
+        NUMBER,
+        PROBLEMS,
+        Column("positives", "int64", "queries with label 1 (value: known)"),
+        *with_interval("accuracy", "share of right answers"),
+        *with_interval("balanced_accuracy", "mean recall over the classes that occur"),
+        *with_interval("gain", "balanced accuracy of v_probe minus that of random on the same queries; null for the others"),
+        *with_interval("gain_over_text", "balanced accuracy of v_probe minus that of text on the same queries; null for the others"),
+    ),
+    result=True,
+)
+
 
 def _work(unit: Unit) -> float:
-    """Operations of a forward pass over the documents and queries of every slice, for every V-probe that reads the model."""
+    """Operations of a forward pass over the documents and queries of every slice, for every V-probe that reads the model, and two per set."""
+    sets = unit.settings.get("candidates")
     probes = sum(role.startswith("v_probes") for role in unit.inputs)
+    probes += 2 * len(unit.settings["tasks"]) * len(sets["sets"]) if sets else 0
     slices = [one for one in queries_of(unit) if one.settings.get("stream") != "queries probe_train"]
     lengths = [(asked_problems(one), shared_length(unit, one, 1)) for one in slices]
     return probes * sum(number * length * network_behind(unit).forward(length) for number, length in lengths)
@@ -76,7 +99,7 @@ STAGE = Stage(
         Read("v_probes"),
         Read("text_probes"),
     ),
-    tables=(CONTROLLED, CODED),
+    tables=(CONTROLLED, CODED, SETS),
     checks=(
         Check(
             "permuted_is_chance",

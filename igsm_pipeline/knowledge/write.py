@@ -16,30 +16,33 @@ from tqdm import tqdm
 
 from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.intervals.bootstrap import accuracy_of, balanced_accuracy_of, balanced_gain_of, class_statistics, interval
+from igsm_pipeline.knowledge.candidate_sets import Asked, Reader, Taught, score_sets
 from igsm_pipeline.knowledge.code_length import code_of_shares, code_rows, online_code, queries_read
 from igsm_pipeline.knowledge.settings import ProbeControlSettings
-from igsm_pipeline.knowledge.stage import CODED, CONTROLLED
+from igsm_pipeline.knowledge.stage import CODED, CONTROLLED, SETS
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.control_task import Types, control_answers, query_types
 from igsm_pipeline.probes.files import LOSSES, PREDICTIONS, read_part
-from igsm_pipeline.probes.settings import ARMS, VProbeSettings
+from igsm_pipeline.probes.settings import ARMS, TextProbeSettings, VProbeSettings
 from igsm_pipeline.probes.text_probe import NAME as TEXT
 from igsm_pipeline.probes.text_probe import TRAIN
 from igsm_pipeline.probes.v_probe import computes_bf16, load_probe, predict, read_description
 from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.queries.sequences import QueryTokens
-from igsm_pipeline.queries.tasks import TASKS
+from igsm_pipeline.queries.settings import QuerySettings
+from igsm_pipeline.queries.tasks import TASKS, TaskName
 from igsm_pipeline.stage import folder_of
 from igsm_pipeline.store import Writing
 
 Ints = NDArray[np.int64]
+SETS_FILE = "candidate_sets.parquet"
 READERS = {"trained": "v_probe", "random": "random"}
 """What the V-probes of the two models are called here."""
 
 
 def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
-    """Write probe_controls.parquet and description_length.parquet.
+    """Write probe_controls.parquet and description_length.parquet; where candidate sets are named, candidate_sets.parquet as well.
 
     Args:
         settings: tasks, controls and slices.
@@ -53,7 +56,7 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
     asked = {part: _tokens(settings, inputs, part) for part in settings.slices}
     training = _tokens(settings, inputs, TRAIN)
     text = {part: pq.read_table(folder_of(inputs, "text_probes", part) / PREDICTIONS) for part in settings.slices}
-    scores, codes = list[dict[str, Any]](), list[dict[str, Any]]()
+    scores, codes, sets = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
     for task in tqdm(settings.tasks, desc="controls of V-probes", unit="task", mininterval=1.0):
         probes = {READERS.get(part, part): folder_of(inputs, "v_probes", f"{task} {part}") for part in (*ARMS, *settings.controls)}
         codes += _codes(settings, task, training[task], probes)
@@ -67,13 +70,32 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
                 said, _ = predict(load_probe(folder, device), model, tokens, device=device, max_tokens=settings.max_tokens, bf16=bf16)
                 answers += learned.answers(tokens, said) if reader == "control_task" else [Answer(reader, tokens.label, said.astype(np.int64))]
             scores += [{"task": task, "slice": part, **row} for row in score_readers(answers, tokens.problem, settings, task)]
+            readers = {READERS[arm]: Reader(load_probe(probes[READERS[arm]], device), models[arm]) for arm in ARMS}
+            sets += _on_sets(settings, task, part, tokens, training[task], readers)
     write_parquet(pa.Table.from_pylist(scores, schema=CONTROLLED.schema()), writing.folder / CONTROLLED.files)
     write_parquet(pa.Table.from_pylist(codes, schema=CODED.schema()), writing.folder / CODED.files)
+    if settings.candidates is not None:
+        write_parquet(pa.Table.from_pylist(sets, schema=SETS.schema()), writing.folder / SETS_FILE)
     writing.counts.update(queries=sum(len(one) for tasks in asked.values() for one in tasks.values()), readers=2 + 1 + len(settings.controls))
 
 
 def _tokens(settings: ProbeControlSettings, inputs: Mapping[str, Path], part: str) -> dict[str, QueryTokens]:
     return read_part(settings.family, settings.tokens, inputs, part, folder_of(inputs, "model", "trained"), settings.tasks)
+
+
+def _on_sets(
+    settings: ProbeControlSettings, task: TaskName, part: str, tokens: QueryTokens, training: QueryTokens, readers: Mapping[str, Reader]
+) -> list[dict[str, Any]]:
+    """Rows of ``candidate_sets`` for one task and slice; the slice's own queries are those of the set that the experiment names."""
+    sets = settings.candidates
+    if sets is None:
+        return []
+    draw = QuerySettings(family=settings.family, task=task, per_problem=sets.per_problem, seed=sets.seed, stream=f"queries {part}")
+    asked = Asked(part, tokens.batch.take(slice(sets.first)), tokens.table, draw)
+    device = pick_device(settings.device)
+    how: dict[str, Any] = {"device": device, "max_tokens": settings.max_tokens, "bf16": computes_bf16(settings.precision, device)}
+    taught = Taught(training.batch, training.queries.slice(0, TextProbeSettings.model_fields["max_queries"].default))
+    return score_sets(asked, sets.sets, readers, taught, seed=settings.seed, num_resamples=settings.num_resamples, **how)
 
 
 def _ints(table: pa.Table, column: str) -> Ints:

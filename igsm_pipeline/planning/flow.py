@@ -26,7 +26,7 @@ from igsm_pipeline.generations.stage import STAGE as GENERATIONS
 from igsm_pipeline.interventions.settings import InterchangeSettings, SteeringSettings
 from igsm_pipeline.interventions.stage import STAGE as INTERCHANGE
 from igsm_pipeline.interventions.stage import STEERING
-from igsm_pipeline.knowledge.settings import RECIPES, Control, ProbeControlSettings
+from igsm_pipeline.knowledge.settings import RECIPES, Control, ProbeControlSettings, SetSettings
 from igsm_pipeline.knowledge.stage import STAGE as PROBE_CONTROLS
 from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
@@ -223,9 +223,9 @@ def wire_probe_scores(wiring: Wiring) -> None:
 
 
 def wire_probe_controls(wiring: Wiring) -> None:
-    """Add the comparison of V-probes with the controls that the experiment asks for, over all slices, since both see the same queries."""
-    probes, controls = wiring.settings.probes, wiring.settings.knowledge.controls
-    if not (wiring.probed and probes.slices and controls):
+    """Add the comparison of V-probes with the controls that the experiment asks for, over all slices, and of the candidate sets that it names."""
+    probes, controls, sets = wiring.settings.probes, wiring.settings.knowledge.controls, wiring.settings.knowledge.candidate_sets
+    if not (wiring.probed and probes.slices and (controls or sets)):
         return
     inputs = wiring.world
     for part, name in ((TRAIN, PROBE_TRAIN), *((part, part) for part in probes.slices)):
@@ -236,7 +236,8 @@ def wire_probe_controls(wiring: Wiring) -> None:
     inputs |= {
         Role("v_probes", name): wiring.one(V_PROBES, name) for task in probes.tasks for name in (f"{task} {part}" for part in (*ARMS, *controls))
     }
-    recipe = {"precision": probes.precision, "seed": probes.seed}
+    side = SetSettings(sets=sets, per_problem=probes.per_problem, first=probes.slice_problems, seed=probes.seed) if sets else None
+    recipe = {"precision": probes.precision, "seed": probes.seed, "candidates": side}
     asked = ProbeControlSettings(**wiring.common, tasks=probes.tasks, controls=controls, slices=probes.slices, **recipe)
     wiring.add(PROBE_CONTROLS, "probe_controls", asked, inputs)
 

@@ -139,6 +139,11 @@ class Results:
         return self.findings.rows("probe_controls", "description_length")
 
     @cached_property
+    def candidate_sets(self) -> list[Row]:
+        """The same probes on several candidate sets: one row per task, slice, set, reader and subset."""
+        return self.findings.rows("probe_controls", "candidate_sets")
+
+    @cached_property
     def interchange(self) -> list[Row]:
         """What exchanged states do to the first parameter: one row per donor, place and layer."""
         return self.findings.rows("interchange", "interchange")

@@ -5,6 +5,7 @@ solving.py     does it solve, and beyond what it was taught
 planning.py    does it plan
 knowing.py     what does it know, and is that the model or the probe
 controls.py    is it the model: the same probes where there is nothing to read
+candidate_sets.py  does that rest on what is asked about
 mistakes.py    do mistakes show first
 network.py     where in the network
 using.py       does it use what it knows

@@ -10,6 +10,7 @@ from igsm_pipeline.reports.charts.theme import GREY, PROBES, PURPLE, SKY, Series
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Cell, Page, interval_cell
 from igsm_pipeline.reports.results import Results, listed, said, task_name
+from igsm_pipeline.reports.sections.candidate_sets import about_result_5, write_candidate_sets
 from igsm_pipeline.reports.sections.opening import percent
 
 TITLE = "Is it the model?"
@@ -32,7 +33,7 @@ def write_controls(page: Page, results: Results) -> None:
         page.missing(TITLE, "no controls of V-probes were asked for (knowledge.controls)")
         return
     parts = list(dict.fromkeys(row["slice"] for row in rows))
-    page.section(TITLE, *_findings(results, rows, parts[0]))
+    page.section(TITLE, *_findings(results, rows, parts[0]), *about_result_5(results, parts[0]))
     claim = results.settings.experiment.get("knowledge", {}).get("claim", "")
     if claim:
         page.stated(claim)
@@ -45,6 +46,7 @@ def write_controls(page: Page, results: Results) -> None:
         _one_slice(page, results, number, part, [row for row in rows if row["slice"] == part])
     if results.description_length:
         _codes(page, results.description_length)
+    write_candidate_sets(page, results)
 
 
 def _findings(results: Results, rows: Sequence[Row], part: str) -> list[str]:

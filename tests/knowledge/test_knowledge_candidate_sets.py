@@ -1,0 +1,100 @@
+"""The same probes on every candidate set: on the experiment's own set they score what the stage of scores says, and other sets ask of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from reference.few_problems import few_problems, write_few
+
+from igsm_pipeline.experiments import find_member
+from igsm_pipeline.knowledge.stage import SETS
+from igsm_pipeline.planning.flow import STAGES, units_of
+from igsm_pipeline.problems import read_problems
+from igsm_pipeline.queries.labels import label_query, list_candidates
+from igsm_pipeline.running.runner import run_units
+from igsm_pipeline.store import Store
+from igsm_pipeline.world import load_world
+
+TASKS = ["nece", "dep", "can_next"]
+NAMES = ["all", "existing", "text", "graph"]
+PROBLEMS, PART = 24, "op<=max"
+
+
+def experiment(**knowledge: Any) -> dict[str, Any]:
+    made = few_problems(PROBLEMS) | {"knowledge": knowledge, "steering": {"problems": 0}}
+    made["probes"] |= {"tasks": TASKS, "num_steps": 5, "batch_problems": 8, "slice_problems": 12, "per_problem": 900, "slices": [PART]}
+    return made
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    home = tmp_path_factory.mktemp("sets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IGSM_HOME", str(home))
+        patch.delenv("IGSM_EXPERIMENTS", raising=False)
+        write_few(home, experiment(candidate_sets=NAMES))
+        member, store = find_member("few"), Store.at_home()
+        for stage in STAGES:
+            if stage not in ("regret", "emergence", "interchange", "error_correlation", "llm_evaluations", "report"):
+                run_units(member, stage, store)
+        units = {(unit.stage, unit.name): unit for unit in units_of(member)}
+        table = pq.read_table(store.path(units["probe_controls", "probe_controls"]) / "candidate_sets.parquet")
+        world = load_world(store.path(units["world", "world"]))
+        batch = read_problems(store.path(units["problem_sets", PART]), world, 5)
+        yield SimpleNamespace(table=table, rows=table.to_pylist(), scores=store.path(units["probe_scores", PART]), problems=list(batch)[:12])
+
+
+def test_on_the_experiments_own_set_every_reader_scores_what_the_stage_of_scores_says(made: Any) -> None:
+    assert made.table.schema == SETS.schema()
+    metrics = pq.read_table(made.scores / "metrics.parquet").to_pylist()
+    stated = {(row["task"], row["probe"], row["subset"]): row for row in metrics if row["op"] is None}
+    own = [row for row in made.rows if row["candidates"] == "existing"]
+    assert {row["reader"] for row in own} == {"v_probe", "random", "text", "majority"}
+    compared = 0
+    for row in own:
+        other = stated.get((row["task"], row["reader"], row["subset"]))
+        if other is not None and row["reader"] != "majority":
+            compared += 1
+            names = ("n", "num_problems", "positives", "accuracy", "accuracy_low", "accuracy_high", "balanced_accuracy", "balanced_accuracy_high")
+            assert {name: row[name] for name in names} == {name: other[name] for name in names}
+            assert row["gain"] == other["balanced_accuracy_gain"]
+    assert compared == 3 * 3 * len(TASKS)
+    beyond = {row["task"]: row for row in pq.read_table(made.scores / "beyond_text.parquet").to_pylist() if row["probe"] == "v_probe"}
+    for row in own:
+        if row["subset"] == "all" and row["reader"] in ("v_probe", "text"):
+            assert row["balanced_accuracy"] == beyond[row["task"]]["balanced_accuracy" if row["reader"] == "v_probe" else "text"]
+        if row["subset"] == "all" and row["reader"] == "v_probe":
+            assert (row["gain_over_text"], row["gain_over_text_low"]) == (beyond[row["task"]]["gain"], beyond[row["task"]]["gain_low"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("task", TASKS)
+def test_each_set_asks_about_its_own_quantities_needed_and_others_apart(made: Any, task: Any, name: Any) -> None:
+    asked = {"all": [0, 0], "necessary": [0, 0], "unnecessary": [0, 0]}  # number, positives; 900 a problem are all there are
+    for problem in made.problems:
+        candidates = list_candidates(problem, name)
+        for position in range(len(problem.order) + 1) if task == "can_next" else (0,):
+            for one in candidates:
+                for other in [other for other in candidates if other != one] if task == "dep" else [None]:
+                    label = label_query(problem, task, position, one, other)
+                    for subset in ("all", "necessary" if one in problem.necessary else "unnecessary"):
+                        asked[subset][0] += 1
+                        asked[subset][1] += label
+    rows = [row for row in made.rows if (row["task"], row["candidates"], row["reader"]) == (task, name, "v_probe")]
+    assert {row["subset"]: [row["n"], row["positives"]] for row in rows} == {subset: counts for subset, counts in asked.items() if counts[0]}
+
+
+def test_a_member_that_names_no_sets_keeps_its_unit_and_has_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    write_few(tmp_path, experiment(controls=["permuted"]))
+    (plain,) = (unit for unit in units_of(find_member("few")) if unit.stage == "probe_controls")
+    assert "candidates" not in plain.settings
+    write_few(tmp_path, experiment(controls=["permuted"], candidate_sets=["all", "graph"]))
+    (more,) = (unit for unit in units_of(find_member("few")) if unit.stage == "probe_controls")
+    assert more.settings["candidates"] == {"sets": ["all", "graph"], "per_problem": 900, "first": 12, "seed": 0}
+    assert {**more.settings, "candidates": None} == {**plain.settings, "candidates": None}
+    assert STAGES["probe_controls"].work(more) > STAGES["probe_controls"].work(plain)

@@ -6,7 +6,7 @@ because the best of several runs is higher than a single run would be expected t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,7 @@ from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.running.sharing import look_ahead, pull_free
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 from igsm_pipeline.store.remote import Remote
-
-SEED_AXES = frozenset({"training.seed", "seed"})
-"""Axes whose members repeat one size."""
+from igsm_pipeline.toolbox.seeds import OverSeeds, model_of, over_seeds, size_of, write_over_seeds
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,20 @@ class Run:
 
 
 def finished_runs(experiment: Experiment, store: Store) -> list[Run]:
-    """Every accuracy of the members with finished verdicts, in the grid's order."""
-    found = []
+    """Every accuracy of the members with finished verdicts, in the grid's order; members that only probe a model anew count once."""
+    found: list[Run] = []
+    seen = set[str]()
     for member in experiment.members:
+        if model_of(member) in seen:
+            continue
         units = units_of(member)
         rows = accuracy_rows(finished_verdicts(units, store))
         if not rows:
             continue
+        seen.add(model_of(member))
         checkpoint = next(unit for unit in units if unit.stage == "checkpoint")
         parameters = int(store.manifest(checkpoint)["counts"]["parameters"])
-        size = ".".join(label for axis, label in member.labels.items() if axis not in SEED_AXES) or member.key
+        size = size_of(member) or model_of(member)
         found += [Run(size, member.key, row.slice, row.beams, row.n, row.correct, parameters) for row in rows]
     return found
 
@@ -96,7 +98,7 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
     best = best_runs(runs)
     if not best:
         raise NotFound(f"no member of {experiment.name} has finished verdicts yet: make them with `igsm run {experiment.name} --stage verdicts`")
-    page, chart = grid_page(experiment, runs, best)
+    page, chart = grid_page(experiment, runs, best, over_seeds(experiment, store))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{experiment.name}-sizes.svg", chart.svg.encode())
     write_atomically(folder / f"{experiment.name}-sizes.png", chart.png())
@@ -105,7 +107,9 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
     return path
 
 
-def grid_page(experiment: Experiment, runs: list[Run], best: Mapping[str, Mapping[str, Run]]) -> tuple[Page, Chart]:
+def grid_page(
+    experiment: Experiment, runs: list[Run], best: Mapping[str, Mapping[str, Run]], repeated: Sequence[OverSeeds] = ()
+) -> tuple[Page, Chart]:
     """The page that compares an experiment's members, and its chart."""
     done = list(dict.fromkeys(run.member for run in runs))
     title = experiment.title[:1].upper() + experiment.title[1:]
@@ -133,6 +137,7 @@ def grid_page(experiment: Experiment, runs: list[Run], best: Mapping[str, Mappin
         "The best of several runs is higher than one run can be expected to be.",
     )
     _tables(page, best, runs, names)
+    write_over_seeds(page, repeated, op_max)
     page.section("Where the numbers come from")
     page.text("This command makes the members that are missing; the page is written anew each time it is asked for.")
     page.code(f"igsm run {experiment.name}")

@@ -37,7 +37,7 @@ def few_problems(number: int, **family: Any) -> dict[str, Any]:
             **{"num_problems": number, "num_steps": 1, "batch_problems": 1, "slice_problems": max(1, number // 2)},
             "slices": ["op<=max", "reask"],
         },
-        "knowledge": {"controls": ["control_task", "no_layers", "permuted"]},
+        "knowledge": {"controls": ["control_task", "no_layers", "permuted"], "candidate_sets": ["all", "graph"]},
         "interchange": {"pairs": number},
         "llm_evaluations": {"logs": LOGS},
         "steering": {"problems": number},

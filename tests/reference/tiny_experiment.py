@@ -15,7 +15,7 @@ model: {layers: 2, heads: 2, head_width: 16, partial_rotary_factor: 0.5}
 training: {num_steps: 12, batch_windows: 8, warmup_steps: 2, checkpoint_every_steps: 6, accuracy_every_steps: 12, snapshots: 3}
 evaluation: {num_problems: 24, problems_per_op: 8, monitor_per_op: 4, max_tokens: 160, slices: ["op<=max", "op=max", "op=max+1", reask, by_op]}
 probes: {num_problems: 60, num_steps: 3, batch_problems: 8, held_out: 6, slices: ["op<=max"]}
-knowledge: {controls: [control_task, no_layers, permuted]}
+knowledge: {controls: [control_task, no_layers, permuted], candidate_sets: [all, existing, text, graph]}
 interchange: {pairs: 16}
 llm_evaluations: {logs: inspect logs}
 steering: {problems: 64, strengths: [0.1, 0.4]}

@@ -83,23 +83,24 @@ class TransientFault(StageFailed):
     """A stage was cut off by something that may pass; the same run, started again, may well finish."""
 
 
-def did_you_mean(word: str, words: Iterable[str], *, most: int = 3) -> str:
+def did_you_mean(word: str, words: Iterable[str], *, most: int = 3, before: str = "") -> str:
     """Ask after what may have been meant: "did you mean mini or med?"; "" where nothing is near.
 
     Args:
         word: as it was written.
         words: what there is.
         most: suggestions at most.
+        before: what every suggestion begins with, left out of the comparison.
     """
     known = list(dict.fromkeys(words))
     lower = {name.lower(): name for name in reversed(known)}
     near = [lower[name] for name in get_close_matches(word.lower(), lower, n=most, cutoff=0.6)]
     near += [name for name in known if word and name.lower().startswith(word.lower()) and name not in near]
-    near = near[:most]
+    near = [f"{before}{name}" for name in near[:most]]
     if not near:
         return ""
-    before = f"{', '.join(near[:-1])} or " if near[1:] else ""
-    return f"did you mean {before}{near[-1]}?"
+    others = f"{', '.join(near[:-1])} or " if near[1:] else ""
+    return f"did you mean {others}{near[-1]}?"
 
 
 def _short(got: object) -> str:

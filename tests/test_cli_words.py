@@ -79,6 +79,28 @@ def test_an_option_that_a_command_lacks_is_named_and_the_nearest_one_offered(cap
             assert f"did you mean {longest}" in refused(capsys, name, longest[:-1] + "q")[1]
 
 
+NEAR = {
+    "run mini --upto verdicts": "did you mean --stage?",
+    "run mini --foo": "",
+    "run mini --workers 2": "did you mean --jobs?",
+    "plan mini --gpu h100": "did you mean --on?",
+    "generate --count 5": "did you mean --num?",
+    "verify x --fmt csv": "",
+    "sql --fmt csv": "did you mean --format?",
+    "gc --dry-run": "",
+    "gc --force": "did you mean --yes?",
+    "import x --force": "did you mean --replace?",
+    "run mini --no-deep": "did you mean --deep?",
+    "run mini --Jbos 3": "did you mean --jobs?",
+}
+
+
+@pytest.mark.parametrize("words", NEAR)
+def test_the_dashes_that_all_options_have_make_none_near_and_other_programs_words_are_understood(capsys, words):
+    lines = refused(capsys, *words.split())
+    assert lines[1:-1] == [NEAR[words]] * bool(NEAR[words])
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_with_a_type_refuses_a_wrong_value_by_name(capsys, name):
     hints = get_type_hints(COMMANDS[name].callback)

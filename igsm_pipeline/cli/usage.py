@@ -23,6 +23,21 @@ _SAID = (
     (r"(?P<kind>\w+) '(?P<got>.*)' is not (?P<rule>\w+)", "must be a {kind} that is {rule}"),
 )
 
+_MEANT = {
+    "--stage": ("upto", "up-to", "until", "only", "to", "stages", "from", "step", "steps"),
+    "--out": ("output", "o", "file", "dest", "to", "target"),
+    "--num": ("n", "count", "number", "size", "problems", "samples"),
+    "--format": ("fmt", "f", "type"),
+    "--jobs": ("workers", "threads", "cores", "processes", "parallel", "procs"),
+    "--on": ("gpu", "device", "machine", "hardware"),
+    "--model": ("checkpoint", "ckpt", "member", "m"),
+    "--yes": ("force", "delete", "remove", "y", "f"),
+    "--replace": ("force", "overwrite", "f"),
+    "--column": ("field", "key", "rename", "map"),
+    "--deep": ("full", "hash", "check"),
+}
+"""What people call an option elsewhere: offered where a command has the option and no name is nearer."""
+
 
 def usage_lines(error: Any, words: Sequence[str]) -> str:
     """Two or three lines about a wrong option or value: what is wrong, what may have been meant, and where to find help.
@@ -45,7 +60,7 @@ def _wrong_word(error: Any, command: Any, words: Sequence[str], message: str) ->
     named, wrong = getattr(error, "option_name", None), None
     if hasattr(error, "possibilities"):
         options = [name for parameter in command.params for name in parameter.opts if name.startswith("--")] if command is not None else []
-        near = did_you_mean(str(named), [*options, "--help"])
+        near = _nearest_option(str(named), [*options, "--help"])
         wrong = "\n".join(filter(None, (f"option must be one that it has, got {named!r}", near)))
     elif hasattr(error, "param_type"):
         wrong = f"{_name(error)} must be given, got nothing"
@@ -56,6 +71,13 @@ def _wrong_word(error: Any, command: Any, words: Sequence[str], message: str) ->
     elif found := re.match(r"Got unexpected extra argument(?:s|\(s\))? \((?P<got>.*)\)", message):
         wrong = f"words must be no more than it takes, got also {found['got']!r}"
     return wrong
+
+
+def _nearest_option(named: str, options: Sequence[str]) -> str:
+    """Ask after the option that may have been meant. Dashes are not compared: all options have them, so that any two would be near."""
+    word = named.lstrip("-")
+    known = next((option for option in options if word.lower() in _MEANT.get(option, ())), None)
+    return f"did you mean {known}?" if known else did_you_mean(word, [option.lstrip("-") for option in options], before="--")
 
 
 def _wrong_command(command: Any, message: str) -> str | None:

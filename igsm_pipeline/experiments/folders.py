@@ -48,6 +48,11 @@ def known_folders(home: Path) -> list[Path]:
     return [path for path in found if path.is_dir() and path != BUILTIN.resolve()]
 
 
+def gone_folders(home: Path) -> list[Path]:
+    """Remembered folders that are not there now: removed, renamed, or on a disk that is not mounted."""
+    return [path for path in _read(home) if not path.is_dir()]
+
+
 def _read(home: Path) -> list[Path]:
     try:
         value = json.loads((home / KNOWN).read_text(encoding="utf-8"))

@@ -21,6 +21,9 @@ _NUMBERS = {
 }
 """What is a number: the loader's own forms without those of YAML 1.1 that count in sixties and eights."""
 
+MOST_VALUES = 100_000
+"""Ours: values of one file. A few lines of aliases of aliases may stand for billions, which the first message about them would write out."""
+
 
 def read_yaml(path: Path) -> Any:
     """The value of a YAML file in UTF-8.
@@ -31,11 +34,26 @@ def read_yaml(path: Path) -> Any:
         BadSettings: it is no such file.
         OSError: it cannot be opened.
     """
+    if path.exists() and not path.is_file():  # reading a pipe or a device would never end
+        raise BadSettings(str(path), "must be a YAML file", "something else than a file", "correct the file")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        size = _written_out(value, {})
     except (yaml.YAMLError, *ODD) as error:
         text = " ".join(str(error).split())
         raise BadSettings(str(path), "must be a YAML file", text, "correct the file") from None
+    if size > MOST_VALUES:
+        raise BadSettings(str(path), f"must hold {MOST_VALUES:,} values at most, each alias (*NAME) written out", size, "correct the file")
+    return value
+
+
+def _written_out(value: Any, known: dict[int, int]) -> int:
+    """The number of values in a value, where one that several aliases share counts each time; ``known``: what was counted before, by identity."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = 1 + sum(_written_out(one, known) for one in (value.values() if isinstance(value, dict) else value))
+    return known[id(value)]
 
 
 class _Loader(yaml.SafeLoader):

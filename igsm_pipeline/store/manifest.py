@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from igsm_pipeline.errors import StoreError
-from igsm_pipeline.settings import hash_json
+from igsm_pipeline.settings import LARGEST, hash_json
 
 MANIFEST = "manifest.json"
 CLOCK = "clock.jsonl"  # rates of a stage that keeps them: checked like any file, but no part of a unit's content
@@ -59,7 +59,7 @@ def parse_manifest(data: bytes, path: Path | str) -> dict[str, Any]:
         manifest = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise StoreError(f"manifest {path} cannot be read ({error}); rerun the stage to rebuild it") from None
-    wrong = _wrong_field(manifest)
+    wrong = f"it is nested more than {DEEPEST} levels deep" if _is_deeper(manifest, DEEPEST) else _wrong_field(manifest)
     if wrong:
         raise StoreError(f"manifest {path} is not a manifest ({wrong}); rerun the stage to rebuild it")
     checked: dict[str, Any] = manifest
@@ -76,18 +76,52 @@ _ENTRIES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
 }
 
 
+DEEPEST = 50
+"""Ours: levels of a manifest. Its own are fewer than ten; what Python reads at one depth of its stack it may not be able to write at another."""
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Whether lists and mappings are nested more than ``most`` levels deep."""
+    if not isinstance(value, dict | list):
+        return False
+    return most == 0 or any(_is_deeper(one, most - 1) for one in (value.values() if isinstance(value, dict) else value))
+
+
+def _is_a(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether a value is of a kind, and a number that tables and clocks hold."""
+    return isinstance(value, kinds) and not (isinstance(value, int | float) and not abs(value) <= LARGEST)
+
+
+def _is_within(name: str) -> bool:
+    """Whether a file's name leads to a place below its folder, as far as the name alone says."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and name.isprintable()
+
+
 def _wrong_field(manifest: Any) -> str:
     """The first field of what was read that is missing or of another kind than every reader takes it to be; empty: none is."""
     if not isinstance(manifest, dict):
         return f"it is a {type(manifest).__name__}"
     for name, kinds in _FIELDS.items():
-        if not isinstance(manifest.get(name), kinds):
-            return f"its {name} is {'missing' if name not in manifest else type(manifest[name]).__name__}"
+        if not _is_a(manifest.get(name), kinds):
+            return f"its {name} is {'missing' if name not in manifest else _shown(manifest[name])}"
     for name, fields in _ENTRIES.items():
         for key, entry in manifest[name].items():
-            if not isinstance(entry, dict) or not all(isinstance(entry.get(field), kinds) for field, kinds in fields.items()):
+            if not isinstance(entry, dict) or not all(_is_a(entry.get(field), kinds) for field, kinds in fields.items()):
                 return f"its {name} hold no {', '.join(fields)} for {key!r}"
+    for name in manifest["files"]:
+        if not _is_within(name):
+            return f"its files name {name[:80]!a}, which is no file of its folder"
+    try:
+        fingerprint_of(manifest)
+    except ValueError:
+        return "its settings hold a number that is none"
     return ""
+
+
+def _shown(value: Any) -> str:
+    """A value of the wrong kind: numbers as they are, of others the kind."""
+    return f"{value:.3g}" if isinstance(value, float) else "too large" if type(value) is int else type(value).__name__
 
 
 CHECKSUM = "checksum"

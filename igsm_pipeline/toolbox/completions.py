@@ -87,7 +87,7 @@ def prompt_ids(tokenizer: Any, text: str) -> list[int]:
     Raises:
         BadInput: the tokenizer lacks a word of the text.
     """
-    way_out = "ask a model of this world and modulus"
+    way_out = "ask a model of this world and modulus, or name the model's own (`--world`, `--modulus`)"
     try:
         ids: list[int] = tokenizer(f"{end_of_text(tokenizer)}{SPECIALS[BEGIN]}{text}{SPECIALS[SOLUTION]}", add_special_tokens=False)["input_ids"]
     except Exception as error:  # the tokenizers library raises nothing narrower for a word that it does not know

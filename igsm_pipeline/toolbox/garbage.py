@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from igsm_pipeline.errors import IgsmError, StoreError
+from igsm_pipeline.errors import BadSettings, IgsmError, StoreError
 from igsm_pipeline.experiments.experiment import Broken, load_members
-from igsm_pipeline.experiments.folders import BUILTIN, known_folders
+from igsm_pipeline.experiments.folders import BUILTIN, KNOWN, gone_folders, known_folders
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
 from igsm_pipeline.store.housekeeping import Leftover, find_garbage
@@ -25,7 +25,8 @@ class Unwanted:
         garbage: folders that may be removed.
         held: finished units behind a report whose member no known experiment file declares; they may belong to another project.
         members: the members of those reports.
-        broken: experiment files that cannot be read, and why. Nothing should be removed then, because their units are unknown.
+        broken: experiment files that cannot be read and folders of them that are gone, and why. Nothing should be removed then, because their units
+            are unknown.
     """
 
     garbage: tuple[Leftover, ...]
@@ -41,7 +42,7 @@ def find_unwanted(store: Store, home: Path) -> Unwanted:
         store: the store.
         home: the data root.
     """
-    broken: Broken = {}
+    broken: Broken = {folder: _gone(home, folder) for folder in gone_folders(home)}
     known: set[str] = set()
     wanted: set[Unit] = set()
     for folders in [[BUILTIN, folder] for folder in known_folders(home)] or [[BUILTIN]]:
@@ -58,6 +59,11 @@ def find_unwanted(store: Store, home: Path) -> Unwanted:
     return Unwanted(
         tuple(item for item in found if item.path not in rested), held, tuple(sorted({member for member, _ in reports})) if held else (), broken
     )
+
+
+def _gone(home: Path, folder: Path) -> IgsmError:
+    way_out = "mount its disk or bring it back; if its units are no longer wanted, take it off that list"
+    return BadSettings(str(home / KNOWN), "must name folders of experiments that are there", str(folder), way_out)
 
 
 def _reports(store: Store) -> Iterator[tuple[str, Path]]:

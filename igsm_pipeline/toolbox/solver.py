@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,12 @@ def find_solver(named: str) -> Solver:
         NotFound: there is neither a folder nor a member with a finished checkpoint.
         BadCheckpoint: the folder's model or tokenizer cannot be used.
     """
-    folder = Path(named)
+    folder = Path(named).expanduser()
     if not folder.is_dir():
+        if folder.exists() or os.sep in named or named.startswith(("~", ".")):
+            raise NotFound(
+                f"--model must be a member, models:/NAME@ALIAS or a checkpoint's folder, got {named!r}, which is no folder; correct the path"
+            )
         store, unit = Store.at_home(), find_unit(find_member(named), "checkpoint", "checkpoint")
         folder = store.path(unit)
         if not folder.is_dir():

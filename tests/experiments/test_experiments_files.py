@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -195,6 +196,8 @@ def test_paths_count_from_the_experiment_file_and_built_in_worlds_have_none(fold
     assert find_member("mine").settings.world.source == "mini"
 
 
+ALIASES = "[" + ", ".join(["&z0 [x]", *(f"&z{level} [{', '.join([f'*z{level - 1}'] * 10)}]" for level in range(1, 10))]) + "]"
+"""Ten lists, each of the one before ten times: a billion values."""
 BROKEN = {
     "a thousand deep": "model: " + "[" * 3000 + "]" * 3000,
     "mappings a thousand deep": "model: " + "{a: " * 3000 + "1" + "}" * 3000,
@@ -209,6 +212,9 @@ BROKEN = {
     "a set": "training: !!set {a, b}",
     "an odd key": "? [1, 2]\n: 3",
     "null character": "title: a\0b",
+    "aliases of aliases in a grid": f"grid: {{model.layers: {ALIASES}}}",
+    "aliases of aliases in a list": f"probes: {{tasks: {ALIASES}}}",
+    "aliases of aliases in a mapping": f"title: {{a: {ALIASES}}}",
 }
 
 
@@ -245,6 +251,15 @@ def test_one_broken_file_is_one_line_and_costs_no_other_member(folder: Path, kin
     with pytest.raises(BadSettings):
         find_member("broken")
     assert find_member("mine").key == "mine"
+
+
+def test_a_pipe_or_a_device_in_the_place_of_a_file_is_named_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.yaml")
+    (folder / "endless.yaml").symlink_to("/dev/zero")
+    broken: Broken = {}
+    assert "mini" in load_members(broken)
+    assert [path.name for path in broken] == ["endless.yaml", "pipe.yaml"]
+    assert all("must be a YAML file, got 'something else than a file'" in str(error) for error in broken.values())
 
 
 def test_a_file_that_rests_on_a_broken_one_is_left_out_with_it(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -80,6 +81,14 @@ def _edit_manifest(change: Callable[[dict], None]) -> Callable[[Store, Unit], No
     return edit
 
 
+def _naming(name: str) -> Callable[[dict], None]:
+    return lambda manifest: manifest["files"].update({name: dict(manifest["files"]["b.bin"])})
+
+
+def nested(levels: int) -> list:
+    return [nested(levels - 1)] if levels else []
+
+
 EVENTS: dict[str, tuple[Callable[[Store, Unit], object], str | None, str | None]] = {
     # event: (what happens to the unit, everyday reason, deep reason)
     "nothing": (lambda store, unit: None, None, None),
@@ -99,6 +108,15 @@ EVENTS: dict[str, tuple[Callable[[Store, Unit], object], str | None, str | None]
     "manifest without hashes": (_edit_manifest(lambda m: m["files"]["b.bin"].pop("sha256")), "for 'b.bin'", "for 'b.bin'"),
     "manifest a thousand deep": (lambda store, unit: (store.path(unit) / MANIFEST).write_text("[" * 200_000), "cannot be read", "cannot be read"),
     "manifest of other letters": (lambda store, unit: (store.path(unit) / MANIFEST).write_bytes(b"\xff\xfe{"), "cannot be read", "cannot be read"),
+    "manifest fifty deep": (_edit_manifest(lambda m: m["counts"].update(rows=nested(60))), "nested more than 50", "nested more than 50"),
+    "manifest settings no number": (_edit_manifest(lambda m: m["settings"].update(num_problems=math.nan)), "is none", "is none"),
+    "manifest seconds no number": (_edit_manifest(lambda m: m.update(seconds=math.inf)), "its seconds is inf", "its seconds is inf"),
+    "manifest bytes too many": (_edit_manifest(lambda m: m.update(bytes=10**30)), "its bytes is too large", "its bytes is too large"),
+    "manifest time of no clock": (_edit_manifest(lambda m: m["files"]["b.bin"].update(mtime_ns=10**30)), "for 'b.bin'", "for 'b.bin'"),
+    **{
+        f"manifest with the file {name!a}": (_edit_manifest(_naming(name)), "no file of its folder", "no file of its folder")
+        for name in ("", "/dev/zero", "../b.bin", "a\0b", "\ud800")
+    },
     "manifest of before checksums": (_edit_manifest(lambda m: m.pop("checksum")), None, None),
     "file removed": (lambda store, unit: (store.path(unit) / "part" / "a.bin").unlink(), "part/a.bin is missing", "part/a.bin is missing"),
     "file truncated": (lambda store, unit: os.truncate(store.path(unit) / "b.bin", 0), "0 bytes instead of 1", "0 bytes instead of 1"),

@@ -8,6 +8,7 @@ import pytest
 
 from igsm_pipeline.cli import main
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.experiments.folders import KNOWN
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.running.runner import run_units
 from igsm_pipeline.store import Store, Unit
@@ -88,6 +89,21 @@ def test_a_checkpoint_is_removed_only_when_it_is_meant(home, capsys):
     assert "kept 1 checkpoints; --checkpoints removes them" in capsys.readouterr().out
     assert run("gc", "--yes", "--checkpoints") == 0
     assert not folder.exists()
+
+
+def test_a_remembered_folder_that_is_gone_keeps_everything_until_it_is_back_or_taken_off_the_list(home, theirs, monkeypatch, capsys):
+    store = Store.at_home()
+    run_units(find_member("theirs"), "world", store)
+    own = fill(store, unit_of("theirs", "problem_sets"))
+    monkeypatch.delenv("IGSM_EXPERIMENTS")
+    theirs.rename(theirs.with_name("on another disk"))
+    assert run("gc") == 0
+    assert f"{KNOWN} must name folders of experiments that are there, got {str(theirs)!r}" in capsys.readouterr().err
+    assert run("gc", "--yes") == 2
+    assert own.exists()
+    (home / KNOWN).write_text("[]")
+    assert run("gc", "--yes") == 0
+    assert not own.exists()
 
 
 def test_a_broken_file_is_told_of_and_keeps_everything(home, theirs, capsys):

@@ -136,6 +136,30 @@ def test_the_command_solves_a_drawn_problem_with_a_checkpoint_folder(
     assert out.splitlines()[-1].isdigit()
 
 
+def test_what_is_no_model_is_refused_as_what_it_is_and_nothing_is_made_by_asking(
+    folder: tuple[Path, TokenSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    no_folder = "--model must be a member, models:/NAME@ALIAS or a checkpoint's folder, got "
+    for named, told in {
+        "file": no_folder,
+        "./gone": no_folder,
+        "../gone/": no_folder,
+        "~/gone": no_folder,
+        str(folder[0] / "model.safetensors"): no_folder,
+        "models:/nope@champion": "no model models:/nope@champion: nothing is registered in ",
+        "models:/nope": "must be models:/NAME@ALIAS or models:/NAME/VERSION",
+        "mni": "no member 'mni'; did you mean mini",
+    }.items():
+        with pytest.raises(SystemExit) as ended:
+            main(["solve", "--model", named])
+        assert ended.value.code == 2
+        assert told in capsys.readouterr().err, named
+    assert not (tmp_path / "home").exists()
+
+
 def test_numbers_are_read_as_the_table_reads_them(folder: tuple[Path, TokenSettings]) -> None:
     solver = find_solver(str(folder[0]))
     world = load_world("mini")

@@ -234,6 +234,11 @@ def mlflow_folder() -> Path:
     return find_home() / "mlflow"
 
 
+def has_database() -> bool:
+    """Whether anything was ever sent to MLflow from this data root."""
+    return (mlflow_folder() / DATABASE).is_file()
+
+
 def database_uri() -> str:
     """The tracking database, as MLflow names it."""
     return f"sqlite:///{mlflow_folder() / DATABASE}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from igsm_pipeline.defs.tracking.runs import Tracking
+from igsm_pipeline.defs.tracking.runs import Tracking, has_database, mlflow_folder
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.completions import check_markers
@@ -23,6 +23,8 @@ def find_registered(uri: str) -> Solver:
     match = _URI.fullmatch(uri)
     if match is None:
         raise NotFound(f"no model {uri!r}: must be models:/NAME@ALIAS or models:/NAME/VERSION, for example models:/gpt2-rotary-mini@champion")
+    if not has_database():  # asking MLflow would make one, in a place that was only asked
+        raise NotFound(f"no model {uri}: nothing is registered in {mlflow_folder().parent} yet; `igsm run` registers what it trains")
     client = Tracking().client()
     import mlflow  # noqa: PLC0415
     from mlflow.exceptions import MlflowException  # noqa: PLC0415

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".bz2": b"BZh", ".xz
 _FORMATS = "JSON lines, a JSON array or object, CSV, TSV, Parquet or Arrow, as it is or packed by gzip, zstd, bzip2 or xz"
 _FOREIGN = {".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".pt", ".npy", ".npz", ".zip", ".tar", ".7z", ".yaml", ".yml", ".md", ".html", ".pdf"}
 _PEEK = 1 << 12
+MOST_FILES = 20_000
+"""Ours: files and folders below a folder of rows. More is no set of rows but somebody's disk, and a walk over it would take minutes."""
 
 
 def read_rows(path: Path, columns: Columns) -> Iterator[NumberedRow]:
@@ -278,9 +281,14 @@ def _rows_of_batches(batches: Iterable[Any], columns: Columns) -> Iterator[Mappi
 
 def _read_folder(folder: Path, columns: Columns) -> Iterator[NumberedRow]:
     """The rows of all Parquet files below a folder, in the order of their names."""
-    paths = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() == ".parquet" and path.is_file() and not path.name.startswith((".", "_"))
-    )
+    paths, walked = [], 0
+    for place, _, names in os.walk(folder):
+        walked += 1 + len(names)
+        if walked > MOST_FILES:
+            got = f"a folder of more than {MOST_FILES:,} files and folders"
+            raise BadInput(str(folder), "must be a folder of rows", got, "name the folder that holds the Parquet files")
+        paths += [Path(place, name) for name in names if name.lower().endswith(".parquet") and not name.startswith((".", "_"))]
+    paths = sorted(path for path in paths if path.is_file())
     if not paths:
         there = sorted(path.name for path in folder.iterdir())[:8]
         raise BadInput(str(folder), "must hold Parquet files where a folder is given", there, "name a file")

@@ -25,6 +25,8 @@ import pytest
 from igsm_pipeline.errors import BadInput
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.verification.files import Judging, judge_file, verify_dataset, verify_file, verify_rows
+from igsm_pipeline.verification.rows import sources
+from igsm_pipeline.verification.rows.columns import Columns
 from igsm_pipeline.verification.rows.hints import Sample
 from igsm_pipeline.verification.rows.pool import ALONE
 from tests.reference.random_problems import PLAIN, random_problem
@@ -126,6 +128,29 @@ def test_a_pipe_is_read_as_a_file_is(tmp_path: Path, name: str) -> None:
     writer.start()
     assert verify_file(pipe, PLAIN) == EXPECTED
     writer.join()
+
+
+def test_a_folder_as_large_as_a_disk_is_refused_before_it_is_walked_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    looked_into = []
+    walk = os.walk
+
+    def counted(folder: Path) -> Any:
+        for place in walk(folder):
+            looked_into.append(place[0])
+            yield place
+
+    monkeypatch.setattr(sources.os, "walk", counted)
+    for folder, number in (("a", 5), ("a/b", 40)):
+        for name in range(number):
+            (tmp_path / folder / f"{name}.parquet").touch()
+    monkeypatch.setattr(sources, "MOST_FILES", 6)
+    with pytest.raises(BadInput, match="must be a folder of rows, got 'a folder of more than 6 files and folders'"):
+        next(sources.read_rows(tmp_path / "a", Columns({})))
+    assert len(looked_into) == 2
+    with pytest.raises(BadInput, match="must be a folder of rows"):
+        next(sources.read_rows(tmp_path, Columns({})))
+    assert len(looked_into) == 4, "of three folders two were enough"
 
 
 def test_a_folder_of_parquet_is_read_by_name(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -270,6 +271,31 @@ from igsm_pipeline.cli import border
 border._invoke = lambda words: sum(typer.echo("x" * 10_000) or 0 for _ in range(900))
 border.main([])
 """
+
+
+BARS = """
+import os, sys
+from igsm_pipeline.cli import main
+sys.argv = ["igsm", "--version"]
+try:
+    main()
+finally:
+    print(os.environ.get("TQDM_DISABLE"))
+"""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_bars_of_other_libraries_are_for_terminals(terminal):
+    ours, theirs = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", BARS], env=environment, stdout=subprocess.PIPE, stderr=theirs if terminal else subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.stdout.decode().splitlines()[-1] == ("None" if terminal else "1")
 
 
 def test_a_reader_that_goes_away_is_not_an_error_to_tell():

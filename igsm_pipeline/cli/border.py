@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from igsm_pipeline.cli.app import app
-from igsm_pipeline.cli.streams import accept_any_encoding, flush_or_give_up, own_version
+from igsm_pipeline.cli.streams import accept_any_encoding, flush_or_give_up, keep_bars_to_terminals, own_version
 from igsm_pipeline.cli.usage import USAGE, usage_lines
 from igsm_pipeline.errors import BadInput, IgsmError, StageFailed
 from igsm_pipeline.processes.stopping import hear_stops, heard_stop, leave, stop_code
@@ -44,6 +44,8 @@ _FOREIGN = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     accept_any_encoding()
+    if arguments is None:
+        keep_bars_to_terminals()
     words = list(sys.argv[1:] if arguments is None else arguments)
     with hear_stops():
         code = finish(lambda: _invoke(words), words)

@@ -27,6 +27,12 @@ def accept_any_encoding() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def keep_bars_to_terminals() -> None:
+    """Show no progress bars, of other libraries neither, where standard error is a file or a pipe. Call it before these libraries are imported."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
+
+
 def be_quiet() -> None:
     """Show no progress bars and no remarks from here on, in this process and its children."""
     os.environ[QUIET] = os.environ["TQDM_DISABLE"] = "1"

@@ -31,12 +31,18 @@ class Written:
     tokens: int
 
 
+TOKENIZER_FILES = ("*token*", "vocab.*", "merges.txt", "*.model", "*.tiktoken")
+"""How files of tokenizers are named."""
+
+
 def load_tokenizer(folder: Path) -> Any:
     """Load the tokenizer of a checkpoint folder.
 
     Raises:
         BadCheckpoint: there is no tokenizer, or it lacks the markers of documents.
     """
+    if not any(next(folder.glob(pattern), None) for pattern in TOKENIZER_FILES):  # transformers would make one up, of the architecture's kind
+        raise BadCheckpoint(f"checkpoint {folder}", "must hold a tokenizer", "no file of one", "copy tokenizer.json from where the model came from")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # transformers raises many kinds; each means that the folder has no usable tokenizer

@@ -48,7 +48,7 @@ def find_solver(named: str) -> Solver:
     """
     folder = Path(named).expanduser()
     if not folder.is_dir():
-        if folder.exists() or os.sep in named or named.startswith(("~", ".")):
+        if folder.exists() or folder.is_symlink() or os.sep in named or named.startswith(("~", ".")):
             raise NotFound(
                 f"--model must be a member, models:/NAME@ALIAS or a checkpoint's folder, got {named!r}, which is no folder; correct the path"
             )
@@ -75,6 +75,7 @@ def trained_on(folder: Path) -> tuple[FamilySettings | None, World | None]:
         return None, None
     if manifest["stage"] != "checkpoint":
         return None, None
-    names = folder.resolve().parents[1] / "world" / manifest["inputs"]["world"]["fingerprint"]
-    world = load_world(names) if names.is_dir() else None
-    return FamilySettings.parse(manifest["settings"]["family"], f"{folder} family"), world
+    names, asked = manifest["inputs"].get("world"), manifest["settings"].get("family")
+    place = None if names is None else folder.resolve().parents[1] / "world" / names["fingerprint"]
+    world = load_world(place) if place is not None and place.is_dir() else None
+    return None if asked is None else FamilySettings.parse(asked, f"{folder} family"), world

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,18 @@ import pytest
 from rich.console import Console
 
 from igsm_pipeline.cli import main
-from igsm_pipeline.errors import BadInput
+from igsm_pipeline.errors import BadCheckpoint, BadInput
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate
+from igsm_pipeline.store import MANIFEST
 from igsm_pipeline.text import document, render_answer, render_solution
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.toolbox.completions import Written, write_solution
 from igsm_pipeline.toolbox.dataset import problem_rows
-from igsm_pipeline.toolbox.solver import find_solver
+from igsm_pipeline.toolbox.solver import find_solver, trained_on
 from igsm_pipeline.toolbox.solving import GivenProblem, Solved, problem_text, read_problem, solve_problem
 from igsm_pipeline.verification import verify
 from igsm_pipeline.verification.rows.spelling import Spelling
@@ -142,9 +144,11 @@ def test_what_is_no_model_is_refused_as_what_it_is_and_nothing_is_made_by_asking
     monkeypatch.setenv("IGSM_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nothing")
     no_folder = "--model must be a member, models:/NAME@ALIAS or a checkpoint's folder, got "
     for named, told in {
         "file": no_folder,
+        "link": no_folder,
         "./gone": no_folder,
         "../gone/": no_folder,
         "~/gone": no_folder,
@@ -158,6 +162,19 @@ def test_what_is_no_model_is_refused_as_what_it_is_and_nothing_is_made_by_asking
         assert ended.value.code == 2
         assert told in capsys.readouterr().err, named
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("inputs", [{}, {"world": {"fingerprint": "0" * 20, "content": ""}}])
+def test_a_manifest_that_tells_no_world_or_family_leaves_them_unknown(tmp_path: Path, inputs: dict[str, object]) -> None:
+    said = {"stage": "checkpoint", "name": "x", "version": 1, "settings": {}, "inputs": inputs, "content": "", "files": {}, "counts": {}}
+    (tmp_path / MANIFEST).write_text(json.dumps({**said, "bytes": 0, "seconds": 1, "finished": ""}))
+    assert trained_on(tmp_path) == (None, None)
+
+
+def test_a_folder_without_a_tokenizer_is_said_to_have_none(folder: tuple[Path, TokenSettings], tmp_path: Path) -> None:
+    shutil.copytree(folder[0], tmp_path / "bare", ignore=shutil.ignore_patterns("*token*"))
+    with pytest.raises(BadCheckpoint, match="must hold a tokenizer, got 'no file of one'; copy tokenizer"):
+        find_solver(str(tmp_path / "bare"))
 
 
 def test_numbers_are_read_as_the_table_reads_them(folder: tuple[Path, TokenSettings]) -> None:

@@ -12,9 +12,9 @@ _WAY_OUT = "write the answer as text or as a whole number"
 _ANSWER = re.compile(
     r"""(?:(?:so|thus|hence|therefore)[, ]*)?
     (?:(?:(?:the[ ])?(?:final[ ])?(?:answer|result)|a)(?:[ ]is|[ ]?[:=])[ ]?:?[ ]?|\#{2,}[ ]?|=[ ]?)?
-    [$*"'(\[]*(?:\\boxed\{[ ]?)?
+    (?:\\[(\[])?[ ]?[$*"'(\[]*(?:\\boxed\{[ ]?)?(?:\\text\{[ ]?)?
     \+?0*(?P<number>[0-9]{1,18})(?:\.0*)?
-    [ ]?\}?[$*"')\]]*\.?""",
+    [ ]?\}{0,2}[$*"')\]]*[ ]?(?:\\[)\]])?\.?""",
     re.IGNORECASE | re.VERBOSE,
 )
 

@@ -21,6 +21,7 @@ class Spelling(StrEnum):
     ONE_TEXT = "problem and solution in one text"
     MARKERS = "markers of a decode"
     LABELS = 'labels such as "Solution:"'
+    LAYOUT = "lists or bold text"
     ESCAPES = "escaped characters"
     INVISIBLE = "byte-order marks or other invisible characters"
     APOSTROPHES = "typographic apostrophes"
@@ -32,17 +33,24 @@ class Spelling(StrEnum):
     ANSWER_FORM = "another form of the answer"
 
 
-_APOSTROPHES = frozenset("’‘‛ʼʹʻˈ′＇`´❛❜ꞌ")
-_MULTIPLICATION = frozenset("×⋅·∙•∗✕✖⨯⨉＊﹡")
-_DASHES = frozenset("−‐‑‒–—―﹣－⁃˗")
+_APOSTROPHES = frozenset("’‘‛ʼʹʻˈ′＇`´❛❜ꞌ‚׳")
+_MULTIPLICATION = frozenset("×⋅·∙•∗✕✖⨯⨉＊﹡⁎")
+_DASHES = frozenset("−‐‑‒–—―﹣－⁃˗➖")
+_TOKEN_SPACES = frozenset("ĠĊ▁")
+"""How tokenizers write a space or a line break within their tokens."""
 _SAFE_VARIANTS = ("<wide>", "<narrow>", "<noBreak>", "<compat>", "<font>", "<small>")
-_MARKER = re.compile(r"\s*(?:<\|(?!back\|>)[A-Za-z_]{1,30}\|>|</?s>|\[(?:PAD|CLS|SEP|BOS|EOS)\]|<(?:pad|bos|eos)>)\s*")
+_MARKER = re.compile(
+    r"\s*(?:<\|(?!back\|>)[A-Za-z_]{1,30}\|>|</?s>|\[(?:PAD|CLS|SEP|BOS|EOS)\]|<(?:pad|bos|eos)>|</?(?:think|answer|solution)>|```[a-z]*)\s*"
+)
 _LOST = re.compile("(^|[.?\\s])\\s*\ufffd+")
-_ESCAPE = re.compile(r"&(?:#39|#x27|apos|rsquo|lsquo|nbsp|times|minus|#0?38|amp);|\\r\\n|\\[nrt](?![a-z])")
-_ESCAPED = {"&nbsp;": " ", "&times;": "*", "&minus;": "-", "&#38;": "&", "&#038;": "&", "&amp;": "&"}
+_ESCAPE = re.compile(
+    r"&(?:amp;)*(?P<entity>#39|#x27|apos|rsquo|lsquo|nbsp|times|minus|#0?38|amp);|\\u(?P<code>[0-9A-Fa-f]{4})|\\'|\\r\\n|\\[nrt](?![a-z])"
+)
+_ESCAPED = {"nbsp": " ", "times": "*", "minus": "-", "#38": "&", "#038": "&", "amp": "&"}
 _TIMES = re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|\\\*")
 _PROBLEM_LABEL = re.compile(r"^(?:problem|question|prompt|q)\s*:\s*(?=\S)", re.IGNORECASE)
-_SOLUTION_LABEL = re.compile(r"^(?:solution|reasoning|completion|response|a)\s*:\s*(?=Define\b)", re.IGNORECASE)
+_SOLUTION_LABEL = re.compile(r"^[>#*_ ]*(?:(?:solution|reasoning|completion|response|a)[*_ ]*(?::[*_> ]*)?)?(?=Define\b)", re.IGNORECASE)
+_LIST_MARK = re.compile(r"(?:^|(?<=\. ))(?:(?P<number>[0-9]{1,3})[.)]|[-*>\u2022]) (?=Define\b)")
 _BEFORE_SIGN = re.compile(r" +(?=[.?,;])")
 _AFTER_SIGN = re.compile(r"(?<=[.?,;])(?=[A-Za-z0-9])")
 _STEPS = re.compile("(?<=; )[^;.]+")
@@ -74,6 +82,7 @@ class Speller:
 
     def respell_steps(self, text: str, found: set[Spelling]) -> str:
         """A solution whose characters have been respelt, with one leading space and single spaces around signs; arguments as above."""
+        text = self._change(_without_list_marks(text.strip()).rstrip("*_"), text.strip(), Spelling.LAYOUT, found)
         text = self._take_off(text, _SOLUTION_LABEL, found)
         spaced = re.sub(r"\s*([;=])\s*", lambda sign: f"{sign[1]} " if sign[1] == ";" else " = ", text)
         spaced = re.sub(r"\s*\.\s*", ". ", spaced).strip()
@@ -88,7 +97,7 @@ class Speller:
             found: gets the kinds of spelling that were changed.
             led: the generator writes it with one leading space; another beginning or end counts as changed.
         """
-        if "<" in text or "[" in text or "\ufffd" in text:
+        if "<" in text or "[" in text or "\ufffd" in text or "```" in text:
             bare = _LOST.sub(r"\1 ", _MARKER.sub(" ", text))
             text = self._change(f" {bare.strip()}", text, Spelling.MARKERS, found) if bare != text else text
         if "\\" in text and "\\" not in self._kept:
@@ -116,9 +125,13 @@ class Speller:
         return "".join(map(changes.__getitem__, plain))
 
     def _unescape(self, escaped: re.Match[str]) -> str:
-        if escaped[0].startswith("\\"):
-            return escaped[0] if "\\" in self._kept else " "
-        return _ESCAPED.get(escaped[0], "'")
+        if escaped["entity"]:
+            return _ESCAPED.get(escaped["entity"], "'")
+        if "\\" in self._kept:
+            return escaped[0]
+        if escaped["code"]:
+            return chr(int(escaped["code"], 16))
+        return "'" if escaped[0] == "\\'" else " "
 
     @staticmethod
     def _lead(text: str) -> str:
@@ -134,6 +147,14 @@ class Speller:
         if after != before:
             found.add(kind)
         return after
+
+
+def _without_list_marks(text: str) -> str:
+    """The text without the marks of a list that begins with its first sentence; numbers count from 1, or they are left, being part of a step."""
+    marks = list(_LIST_MARK.finditer(text))
+    numbers = [int(mark["number"]) for mark in marks if mark["number"]]
+    begins = bool(marks) and marks[0].start() == 0
+    return _LIST_MARK.sub("", text) if begins and numbers == list(range(1, len(numbers) + 1)) else text
 
 
 @lru_cache(maxsize=64)
@@ -157,6 +178,8 @@ def _readings(one: str) -> Iterator[tuple[str, Spelling]]:
         yield "*", Spelling.MULTIPLICATION
     if one in _DASHES:
         yield "-", Spelling.DASHES
+    if one in _TOKEN_SPACES:
+        yield " ", Spelling.MARKERS
     if one == " ":
         return
     if one.isspace() or category.startswith("Z"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
 import pytest
@@ -42,6 +43,11 @@ def replaced(old: str, new: str) -> Row:
     return texts(lambda text: text.replace(old, new))
 
 
+def listed(mark: str) -> str:
+    """The solution as a list, a line per sentence."""
+    return "\n".join(mark.format(number) + sentence for number, sentence in enumerate(re.split(r"(?<=\.) ", str(ROW["solution"]).strip()), 1))
+
+
 SPELLINGS: list[tuple[str, Row, Spelling | None]] = [
     ("as it is", ROW, None),
     ("no leading space", texts(str.strip, "problem", "question", "answer"), None),
@@ -79,6 +85,26 @@ SPELLINGS: list[tuple[str, Row, Spelling | None]] = [
     ("#### answer", {**ROW, "answer": f"#### {NUMBER}"}, Spelling.ANSWER_FORM),
     ("boxed", {**ROW, "answer": f"$\\boxed{{{NUMBER}}}$"}, Spelling.ANSWER_FORM),
     ("The answer is", {**ROW, "answer": f"The final answer is {NUMBER}."}, Spelling.ANSWER_FORM),
+    ("math brackets", {**ROW, "answer": f"\\( {NUMBER} \\)"}, Spelling.ANSWER_FORM),
+    ("boxed text", {**ROW, "answer": f"\\boxed{{\\text{{{NUMBER}}}}}"}, Spelling.ANSWER_FORM),
+    ("answer tags", {**ROW, "answer": f"<answer>{NUMBER}</answer>"}, Spelling.MARKERS),
+    ("low quotation mark", replaced("'", "\u201a"), Spelling.APOSTROPHES),
+    ("geresh", replaced("'", "\u05f3"), Spelling.APOSTROPHES),
+    ("low asterisk", replaced(" * ", " \u204e "), Spelling.MULTIPLICATION),
+    ("heavy minus", replaced(" - ", " \u2796 "), Spelling.DASHES),
+    ("escaped apostrophes", replaced("'", "\\'"), Spelling.ESCAPES),
+    ("escaped code points", replaced("'", "\\u2019"), Spelling.ESCAPES),
+    ("HTML twice", replaced("'", "&amp;#39;"), Spelling.ESCAPES),
+    ("tokens of bytes", replaced(" ", "\u0120"), Spelling.MARKERS),
+    ("tokens of pieces", replaced(" ", "\u2581"), Spelling.MARKERS),
+    ("a code block", texts(lambda text: f"```text\n{text.strip()}\n```", "solution"), Spelling.MARKERS),
+    ("empty thoughts", texts(lambda text: f"<think>\n\n</think>\n{text}", "solution"), Spelling.MARKERS),
+    ("bold", texts(lambda text: f"**{text.strip()}**", "solution"), Spelling.LAYOUT),
+    ("bold label", texts(lambda text: f"**Solution:**\n{text}", "solution"), Spelling.LABELS),
+    ("heading", texts(lambda text: f"### Solution\n\n{text}", "solution"), Spelling.LABELS),
+    ("quoted", texts(lambda text: f"> {text.strip()}", "solution"), Spelling.LAYOUT),
+    ("numbered", {**ROW, "solution": listed("{}. ")}, Spelling.LAYOUT),
+    ("bulleted", {**ROW, "solution": listed("- ")}, Spelling.LAYOUT),
     ("int", {**ROW, "answer": int(NUMBER)}, None),
     ("float", {**ROW, "answer": float(NUMBER)}, None),
     ("upper-case keys", {name.upper(): text for name, text in ROW.items()}, None),
@@ -141,8 +167,16 @@ def test_a_wrong_step_stays_wrong_in_every_spelling(row: Row, kind: Spelling | N
         {**ROW, "solution": str(ROW["solution"])[:-1]},
         {**ROW, "solution": str(ROW["solution"]).replace(" * ", " x ")},
         {**ROW, "solution": "\u00b2" + str(ROW["solution"])},
+        {**ROW, "solution": str(ROW["solution"]).replace(". Define", ".3. Define", 1)},
+        {**ROW, "solution": str(ROW["solution"]).replace(". Define", ". 3. Define", 1)},
+        {**ROW, "solution": f"7. {str(ROW['solution']).strip()}"},
+        {**ROW, "answer": f"\\frac{{{NUMBER}}}{{2}}"},
+        {**ROW, "solution": f"<think>a = 1.</think>{ROW['solution']}"},
     ],
-    ids=["answer", "answer at the end", "no number", "negative", "So", "no dot", "letter x", "superscript"],
+    ids=[
+        *("answer", "answer at the end", "no number", "negative", "So", "no dot", "letter x", "superscript"),
+        *("a fraction", "a stray number", "no first of a list", "LaTeX fraction", "thoughts"),
+    ],
 )
 def test_what_changes_the_meaning_or_leaves_the_grammar_stays_wrong(row: Row) -> None:
     (found,) = verify_rows([row], PLAIN)

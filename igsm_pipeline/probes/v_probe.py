@@ -15,8 +15,9 @@ Source: figures 7, 10, 12 and 14 (arXiv:2407.20311). Ours: layer 0; the initial 
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,20 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
 from igsm_pipeline.activations.batches import split_into_passes
+from igsm_pipeline.activations.fixed_rows import FixedRows, Row, Shape, choose_shapes, pays
 from igsm_pipeline.activations.forward import SequenceBatch, embed, end_states
 from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.probes.settings import Precision
 from igsm_pipeline.probes.weights import write_tensors
-from igsm_pipeline.queries.sequences import QueryTokens
+from igsm_pipeline.queries.sequences import QueryTokens, Sequences
 
 WEIGHTS, DESCRIPTION = "probe.safetensors", "probe.json"
+_log = logging.getLogger(__name__)
 _SIZE = 0.5
 """Initial size of the directions; at 1 the first steps change embeddings by more than their own length (LOG.md)."""
 
@@ -97,6 +101,10 @@ class VProbe(nn.Module):
         states = unmixed_states(batch, embedded) if self.layer == 0 else end_states(model, batch, embedded, self.layer)
         return self.answer(states)
 
+    def ask_row(self, rows: FixedRows, row: Row) -> Tensor:
+        """The same logits from a row of a fixed shape, those of unused slots behind them, float32, (slots, num_classes)."""
+        return self.answer(rows.states(row, embed(rows.model, row.ids) + self.update(row.ids)))
+
     def update(self, ids: Tensor) -> Tensor:
         """What the probe adds to the embeddings of token ids of any shape, (*shape, d_model)."""
         return nn.functional.embedding(ids, self.rows) @ self.directions
@@ -144,6 +152,46 @@ def computes_bf16(precision: Precision, device: torch.device) -> bool:
     return precision == "bf16" or (precision == "auto" and device.type != "cpu")
 
 
+class Asking:
+    """Asks probes of one layer of a frozen model: a problem in a row each, or, on a GPU where it pays, all in one row of a compiled shape.
+
+    Args:
+        model: the frozen model, on ``device``.
+        layer: the layer that the probes read.
+        device: where to compute.
+        bf16: compute matrix products of the model in bfloat16.
+        passes: how many forward passes are to come.
+        shapes: gives the shapes that take them; called where they are needed.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, layer: int | None, device: torch.device, *, bf16: bool, passes: int, shapes: Callable[[], tuple[Shape, ...]]
+    ) -> None:
+        self.model, self.device, self.bf16 = model, device, bf16
+        self.fixed = FixedRows(model, shapes(), layer, device) if pays(model, layer, device, passes) else None
+
+    def logits(self, probe: VProbe, sequences: Sequences) -> Tensor:
+        """Logits of packed queries, in their order, float32, (num_queries or more, num_classes); what comes behind them means nothing.
+
+        What does not compile here is computed without compiling.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            if self.fixed is not None:
+                try:
+                    return probe.ask_row(self.fixed, self.fixed.row(sequences))
+                except TorchDynamoException as error:
+                    self.give_up(error)
+            logits: Tensor = probe(self.model, SequenceBatch.of(sequences, self.device))
+            return logits
+
+    def give_up(self, error: TorchDynamoException) -> None:
+        """Compile nothing from now on, for compiling failed; where nothing was compiled, the error is raised."""
+        if self.fixed is None:
+            raise error
+        self.fixed = None
+        _log.warning("probing is not compiled, for compiling failed (%s); it takes longer", " ".join(str(error).split())[:200])
+
+
 @torch.inference_mode()
 def predict(
     probe: VProbe, model: PreTrainedModel, tokens: QueryTokens, *, device: torch.device, max_tokens: int, bf16: bool = False
@@ -163,10 +211,14 @@ def predict(
         the predicted class for more.
     """
     prediction, score = np.zeros(len(tokens), np.int16), np.zeros(len(tokens), np.float32)
-    for rows in split_into_passes(tokens, np.arange(len(tokens.problems)), max_tokens):
-        batch = SequenceBatch.of(tokens.pack(rows), device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            probabilities = probe(model, batch).softmax(-1)
+    passes = list(split_into_passes(tokens, np.arange(len(tokens.problems)), max_tokens))
+
+    def shapes() -> tuple[Shape, ...]:
+        return choose_shapes(np.array([tokens.size(rows) for rows in passes]), np.array([len(rows) for rows in passes]))
+
+    asking = Asking(model, probe.layer, device, bf16=bf16, passes=len(passes), shapes=shapes)
+    for rows in passes:
+        probabilities = asking.logits(probe, tokens.pack(rows))[: len(rows)].softmax(-1)
         best, answer = probabilities.max(-1)
         prediction[rows] = answer.cpu().numpy().astype(np.int16)
         score[rows] = (probabilities[:, 1] if probe.num_classes == 2 else best).cpu().numpy()

@@ -1,22 +1,28 @@
-"""Trains a V-probe: seeded, with saved states, so that a killed training resumes and gives the same probe."""
+"""Trains a V-probe: seeded, with saved states, so that a killed training resumes and gives the same probe.
+
+On a GPU the problems of a step lie in one row of one of three shapes (``activations.fixed_rows``), which are compiled; on a CPU in a row each.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
+from torch._dynamo.exc import TorchDynamoException
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
+from igsm_pipeline.activations.fixed_rows import Shape, choose_shapes
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
 from igsm_pipeline.probes.convergence import Curve
 from igsm_pipeline.probes.settings import VProbeSettings
-from igsm_pipeline.probes.v_probe import VProbe, computes_bf16, fit_sizes
+from igsm_pipeline.probes.v_probe import Asking, VProbe, computes_bf16, fit_sizes
 from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.processes.stopping import Stopped, remember_stops
 from igsm_pipeline.queries.sequences import QueryTokens
@@ -24,6 +30,8 @@ from igsm_pipeline.queries.sequences import QueryTokens
 STATE = "state.safetensors"
 SETTLED_BY = 64
 """How many problems are read to find the tokens in use."""
+_UNUSED = -100
+"""The label of a slot without a query: it counts nothing."""
 _POOL = 16
 """How many batches are formed together, from problems sorted by length, so that there is less padding."""
 
@@ -53,6 +61,19 @@ class Batches:
         pools = [order[start : start + _POOL * self.size] for start in range(0, len(order), _POOL * self.size)]
         plan = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools]).reshape(-1, self.size)
         return plan[random.permutation(len(plan))]
+
+
+def shapes_of(batches: Batches, queries: NDArray[np.int64], num_steps: int) -> tuple[Shape, ...]:
+    """The shapes of the rows into which the problems of every step fit.
+
+    Args:
+        batches: the problems of each step.
+        queries: how many queries each problem has, (num_problems,).
+        num_steps: of the training.
+    """
+    chosen = [batches.at(step) for step in range(num_steps)]
+    lengths, numbers = (np.array([int(of[one].sum()) for one in chosen]) for of in (batches.lengths, queries))
+    return choose_shapes(lengths, numbers)
 
 
 def batches_of(settings: VProbeSettings, tokens: QueryTokens) -> tuple[Batches, NDArray[np.int64]]:
@@ -93,6 +114,9 @@ class _Training:
         self.settings, self.model, self.tokens, self.num_classes, self.device = settings, freeze(model), tokens, num_classes, device
         self.batches, self.held = batches_of(settings, tokens)
         self.labels = torch.from_numpy(tokens.label)
+        self.bf16, steps = computes_bf16(settings.precision, device), settings.num_steps
+        shapes = partial(shapes_of, self.batches, np.diff(tokens.starts), steps)
+        self.asking = Asking(self.model, settings.layer, device, bf16=self.bf16, passes=steps, shapes=shapes)
         self.used = torch.from_numpy(tokens.pack(tokens.rows_of(np.arange(min(SETTLED_BY, len(tokens.problems))))).ids).to(device)
 
     def begin(self, start: int) -> _Course:
@@ -101,7 +125,7 @@ class _Training:
         probe = VProbe(*fit_sizes(self.model), self.num_classes, settings.rank, settings.seed, start, settings.layer).to(self.device)
         probe.settle_markers(self.model, self.tokens.markers, self.used)
         optimizer = torch.optim.AdamW(probe.parameters(), lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay)
-        return _Course(probe, optimizer, torch.zeros(settings.num_steps))
+        return _Course(probe, optimizer, torch.zeros(settings.num_steps, device=self.device))
 
     def step(self, course: _Course) -> None:
         """Do a course's next step."""
@@ -110,19 +134,27 @@ class _Training:
         for group in course.optimizer.param_groups:
             group["lr"] = settings.learning_rate * rise * (1 - course.done / settings.num_steps)
         rows = self.tokens.rows_of(self.batches.at(course.done))
-        batch = SequenceBatch.of(self.tokens.pack(rows), self.device)
-        with self.autocast():
-            logits = course.probe(self.model, batch)
-        loss = torch.nn.functional.cross_entropy(logits, self.labels[rows].to(self.device))
+        try:
+            loss = self._gradients(course, rows)
+        except TorchDynamoException as error:  # a backward pass is compiled when it is first needed
+            self.asking.give_up(error)
+            loss = self._gradients(course, rows)
+        course.optimizer.step()
+        course.losses[course.done] = loss
+        course.done += 1
+
+    def _gradients(self, course: _Course, rows: NDArray[np.int64]) -> torch.Tensor:
+        """Let a probe have the gradients of its mean cross-entropy on some queries, which is returned."""
+        logits, labels = self.asking.logits(course.probe, self.tokens.pack(rows)), self.labels[rows]
+        labels = torch.nn.functional.pad(labels, (0, len(logits) - len(labels)), value=_UNUSED)
+        loss = torch.nn.functional.cross_entropy(logits, labels.to(self.device), ignore_index=_UNUSED)
         course.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        course.optimizer.step()
-        course.losses[course.done] = loss.detach()
-        course.done += 1
+        return loss.detach()
 
     def autocast(self) -> torch.autocast:
         """The precision that the settings ask for."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=computes_bf16(self.settings.precision, self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     @torch.inference_mode()
     def score(self, course: _Course, curve: Curve) -> None:
@@ -187,7 +219,7 @@ def train_v_probe(
             if saved_next == course.done < settings.num_steps:
                 _save(state, course, curve)
     state.unlink(missing_ok=True)
-    return Trained(course.probe, course.losses.numpy(), curve)
+    return Trained(course.probe, course.losses.cpu().numpy(), curve)
 
 
 def _save(path: Path, course: _Course, curve: Curve) -> None:

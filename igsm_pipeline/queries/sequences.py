@@ -155,6 +155,11 @@ class QueryTokens:
             found.append(parts.shared + np.bincount(parts.row, parts.sizes).astype(np.int64))
         return np.concatenate(found)
 
+    def size(self, queries: Ints) -> int:
+        """Tokens of the sequences of some queries, as ``pack`` lays them out, padding left out."""
+        parts = self._parts(queries, whole=False)
+        return int(parts.shared.sum() + parts.sizes.sum())
+
     def pack(self, queries: Ints, *, whole: bool = False) -> Sequences:
         """The sequences of some queries, one row per run of equal problems (at least one query).
 

@@ -100,10 +100,10 @@ class WindowLoss:
         return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
 
-def compiles(wanted: bool | Literal["auto"], device: torch.device) -> bool:
-    """Whether a training compiles: as it is set, or, with ``auto``, on a GPU that has what compiling needs (Triton and a C compiler).
+def compiles(wanted: bool | Literal["auto"], device: torch.device, what: str = "training") -> bool:
+    """Whether a training (or ``what``) compiles: as it is set, or, with ``auto``, on a GPU that has what compiling needs (Triton and a C compiler).
 
-    A GPU without it is warned about once: its training is slower.
+    A GPU without it is warned about: it is slower.
     """
     if wanted != "auto":
         return wanted
@@ -115,5 +115,5 @@ def compiles(wanted: bool | Literal["auto"], device: torch.device) -> bool:
         if not there
     ]
     if lacks:
-        _log.warning("training is not compiled, for this machine has not %s; it takes longer. pip install 'igsm_pipeline[gpu]'", " and ".join(lacks))
+        _log.warning("%s is not compiled, for this machine has not %s; it takes longer. pip install 'igsm_pipeline[gpu]'", what, " and ".join(lacks))
     return not lacks

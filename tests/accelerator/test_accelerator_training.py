@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from reference.compiling import Graphs, Waits
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedModel
 
 from igsm_pipeline.errors import StageFailed
@@ -27,8 +27,6 @@ from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.training.steps import loss_sum
 
 LAYERS, VOCAB, WINDOW, CPU = 2, 31, 24, torch.device("cpu")
-WAITING = ("_local_scalar_dense", "nonzero", "is_nonzero", "item", "masked_select")
-"""Operations whose result a GPU must deliver before the program can go on; indexing by a mask is ``nonzero``."""
 
 
 def model_of() -> PreTrainedModel:
@@ -60,55 +58,6 @@ class AsOnAGpu(Trainer):
     def __init__(self, model: PreTrainedModel, settings: TrainingSettings, ranks: Ranks) -> None:
         super().__init__(model, settings, ranks)
         self.waits, self.packs, self.graph = False, False, WindowLoss(self.model)
-
-
-class Graphs:
-    """A compiler that keeps what it is given and compiles nothing."""
-
-    def __init__(self) -> None:
-        self.found: list[torch.fx.GraphModule] = []
-
-    def __call__(self, graph: torch.fx.GraphModule, _: Any) -> Any:
-        self.found.append(graph)
-        return graph.forward
-
-    def attention(self) -> list[dict[str, Any]]:
-        """The keywords of every attention product."""
-        nodes = (node for graph in self.found for node in graph.graph.nodes)
-        return [dict(node.kwargs) for node in nodes if "scaled_dot_product_attention" in str(node.target)]
-
-
-class Waits(TorchDispatchMode):
-    """Counts operations that wait for the device, and copies of results to the host, which a processor does without an operation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.patches = pytest.MonkeyPatch()
-
-    def __enter__(self) -> Self:
-        for name in ("tolist", "cpu", "item"):
-            self.patches.setattr(Tensor, name, self._noting(name, getattr(Tensor, name)))
-        super().__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self.patches.undo()
-
-    def _noting(self, name: str, plain: Any) -> Any:
-        def noted(*arguments: Any) -> Any:
-            self.found.append(name)
-            return plain(*arguments)
-
-        return noted
-
-    def __torch_dispatch__(self, function: Any, types: Any, arguments: tuple[Any, ...] = (), keywords: dict[str, Any] | None = None) -> Any:
-        name = function.overloadpacket.__name__
-        masked = name in ("index", "index_put", "index_put_") and any(one is not None and one.dtype == torch.bool for one in arguments[1])
-        if name in WAITING or masked:
-            self.found.append(name)
-        return function(*arguments, **(keywords or {}))
 
 
 def test_the_compiled_loss_is_one_graph_whose_attention_is_causal_without_a_mask() -> None:

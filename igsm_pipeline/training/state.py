@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
@@ -24,6 +25,7 @@ from igsm_pipeline.store import hash_file
 STATE = "state"
 KEPT = 2
 _STEP = "step-"
+_MODEL, _OPTIMIZER = "model.safetensors", "optimizer.safetensors"
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +43,7 @@ def save_state(folder: Path, step: int, model: nn.Module, optimizers: list[torch
     temporary = final.with_name(final.name + ".tmp")
     try:
         temporary.mkdir()
-        parts = {"model.safetensors": _model_tensors(model), "optimizer.safetensors": _optimizer_tensors(model, optimizers)}
+        parts = {_MODEL: _model_tensors(model), _OPTIMIZER: _optimizer_tensors(model, optimizers)}
         hashes = {name: _write(temporary / name, save(tensors)) for name, tensors in parts.items()}
         values = {"step": step, "sha256": hashes, **extra}
         _write(temporary / "state.json", json.dumps({**values, "checksum": _checksum(values)}).encode())
@@ -72,11 +74,11 @@ def load_newest_state(folder: Path, model: nn.Module, optimizers: list[torch.opt
                 raise ValueError(f"state.json says step {values['step']}")
             if "checksum" in values and values["checksum"] != _checksum(values):
                 raise ValueError("state.json was altered")
-            for name, wanted in values["sha256"].items():
-                if hash_file(path / name) != wanted:
+            for name in (_MODEL, _OPTIMIZER):
+                if hash_file(path / name) != values["sha256"][name]:
                     raise ValueError(f"{name} does not have the SHA-256 it was written with")
-            _restore(model, optimizers, load_file(path / "model.safetensors"), load_file(path / "optimizer.safetensors"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            _restore(model, optimizers, load_file(path / _MODEL), load_file(path / _OPTIMIZER))
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
             _log.warning("training state %s is damaged (%s); falling back to the one before", path, error)
             shutil.rmtree(path, ignore_errors=True)
             continue
@@ -106,7 +108,11 @@ def _optimizer_tensors(model: nn.Module, optimizers: list[torch.optim.Optimizer]
 def _restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], weights: dict[str, torch.Tensor], moments: dict[str, torch.Tensor]) -> None:
     parameters = dict(model.named_parameters())
     if parameters.keys() != weights.keys():
-        raise ValueError("model.safetensors holds other parameters than the model")
+        raise ValueError(f"{_MODEL} holds other parameters than the model")
+    if any(weights[name].shape != parameter.shape for name, parameter in parameters.items()):  # before anything is changed
+        raise ValueError(f"{_MODEL} holds parameters of other shapes than the model's")
+    if strange := {key.rpartition("|")[0] for key in moments} - parameters.keys():
+        raise ValueError(f"{_OPTIMIZER} holds {sorted(strange)[0]!r}, which the model has not")
     owners = {id(parameter): optimizer for optimizer in optimizers for group in optimizer.param_groups for parameter in group["params"]}
     for name, parameter in parameters.items():
         parameter.copy_(weights[name])

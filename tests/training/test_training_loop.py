@@ -121,16 +121,26 @@ def test_a_real_kill_leaves_a_run_that_resumes_bit_for_bit(tmp_path: Path) -> No
     assert losses(broken) == losses(whole)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "json", "step", "tokens"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "json", "step", "tokens", "null", "deep", "words for hashes", "no hashes"])
 def test_a_damaged_newest_state_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str) -> None:
     settings = settings_of()
     wanted = run(tmp_path, settings)
     newest = sorted((tmp_path / "state").glob("step-*"))[-1]
-    file = newest / ("state.json" if damage in ("json", "step", "tokens") else "optimizer.safetensors")
+    file = newest / (
+        "state.json" if damage in ("json", "step", "tokens", "null", "deep", "words for hashes", "no hashes") else "optimizer.safetensors"
+    )
     data = bytearray(file.read_bytes())
     data[-5] ^= 0xFF
     if damage == "remove":
         file.unlink()
+    elif damage in ("null", "deep"):
+        file.write_text("null" if damage == "null" else "[" * 200_000)
+    elif damage in ("words for hashes", "no hashes"):
+        values = json.loads(file.read_text())
+        values["sha256"] = "as they are" if damage == "words for hashes" else {}
+        del values["checksum"]
+        file.write_text(json.dumps(values))
+        os.truncate(newest / "optimizer.safetensors", 100)
     elif damage in ("step", "tokens"):
         values = json.loads(file.read_text())
         values[damage] = 999

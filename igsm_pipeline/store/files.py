@@ -142,9 +142,9 @@ def replace_folder(partial: Path, final: Path) -> None:
 
 
 def remove_folder(path: Path, *, ignore_errors: bool = False) -> None:
-    """Remove a folder with what is in it, or a link without what it leads to; nothing there is no error."""
+    """Remove a folder with what is in it, a file, or a link without what it leads to; nothing there is no error."""
     try:
-        if path.is_symlink():
+        if path.is_symlink() or path.is_file():
             path.unlink(missing_ok=True)
         elif path.exists():
             shutil.rmtree(path, ignore_errors=ignore_errors)

@@ -22,7 +22,18 @@ from typing import Any
 
 from igsm_pipeline.errors import StoreError
 from igsm_pipeline.settings import canonical_json
-from igsm_pipeline.store.files import DISK, OWN, TEMPORARY, hash_file, mode_of_new, remove_leftovers, replace_folder, storage_errors, write_atomically
+from igsm_pipeline.store.files import (
+    DISK,
+    OWN,
+    TEMPORARY,
+    hash_file,
+    mode_of_new,
+    remove_folder,
+    remove_leftovers,
+    replace_folder,
+    storage_errors,
+    write_atomically,
+)
 from igsm_pipeline.store.home import find_home
 from igsm_pipeline.store.locks import lock_folder
 from igsm_pipeline.store.manifest import CHECKSUM, MANIFEST, checksum_of, content_of, fingerprint_of, is_altered, library_versions, read_manifest
@@ -140,9 +151,9 @@ class Store:
         with lock_folder(final, f"{unit.stage} {unit.name}"):
             started = time.monotonic()
             with storage_errors(final, OWN):
-                resumed = partial.exists()
-                if partial.is_symlink() and not resumed:
-                    partial.unlink()
+                resumed = partial.is_dir()
+                if not resumed:
+                    remove_folder(partial)  # a file or a link to nothing
                 partial.mkdir(exist_ok=True)
                 (partial / MANIFEST).unlink(missing_ok=True)
                 inputs = self._as_read(unit)

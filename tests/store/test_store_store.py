@@ -393,6 +393,18 @@ def test_a_link_to_nothing_in_a_units_place_does_not_stop_the_writer(store: Stor
     assert store.check(unit, deep=True).fresh
 
 
+@pytest.mark.parametrize("suffix", ["", ".partial", ".old"])
+def test_a_file_in_a_units_place_does_not_stop_the_writer(store: Store, suffix: str) -> None:
+    unit = source_unit()
+    final = store.path(unit)
+    final.parent.mkdir(parents=True)
+    final.with_name(final.name + suffix).write_text("no folder")
+    for content in ("first", "second", "third"):
+        fill(store, unit, content)
+        assert store.check(unit, deep=True).fresh
+    assert sorted(path.name for path in final.parent.iterdir()) == [final.name, final.name + ".lock"]
+
+
 def test_a_stage_that_may_not_read_the_users_file_says_so_itself(store: Store) -> None:
     with pytest.raises(PermissionError), store.write(source_unit()):
         raise PermissionError(errno.EACCES, "denied", "/elsewhere/world.json")

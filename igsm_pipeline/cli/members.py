@@ -150,7 +150,7 @@ def report(
     """Print the path of a member's report. For an experiment with a grid, write a page that compares its members, and print its path.
 
     With --claims alone, README.md and the pages below docs/ of this folder get their blocks of claims anew. With IGSM_REMOTE, the report of a
-    member is pulled if another machine has it.
+    member is pulled if another machine has it, and what the page of a grid compares.
     """
     if claims:
         _write_claims(member)

@@ -8,6 +8,7 @@ import platform
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -17,9 +18,13 @@ from igsm_pipeline.errors import IgsmError
 from igsm_pipeline.experiments.experiment import Broken, load_members
 from igsm_pipeline.planning.speeds import MEASURED_WIDTHS, read_speeds
 from igsm_pipeline.store import LOCK, MANIFEST, PARTIAL, find_home, library_versions, lock_owner
+from igsm_pipeline.store.objects import REMOTE
+from igsm_pipeline.store.remote import Remote
 
 PYTHONS = ((3, 11), (3, 13))
 LEAST_FREE_BYTES = 2_000_000_000
+_ASKED_FOR = "store/doctor"
+"""An object that is never there: a storage that says so answers."""
 PORTS = {"Dagster": 3000, "MLflow": 5000}
 
 
@@ -33,7 +38,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Examine Python, libraries, the data root, locks, experiments, ports and the accelerator. A fault in them is a finding, not an error."""
+    """Examine Python, libraries, the data root, locks, experiments, the remote store, ports, the accelerator. A fault is a finding, no error."""
     python = sys.version_info[:2]
     checks: tuple[tuple[str, Callable[[], tuple[str, bool]]], ...] = (
         ("Python", lambda: (platform.python_version(), PYTHONS[0] <= python <= PYTHONS[1])),
@@ -43,6 +48,7 @@ def examine() -> list[Finding]:
         ("data root", _data_root),
         ("store", _store),
         ("experiments", _experiments),
+        ("remote", _remote),
         ("ports", _ports),
         ("accelerator", _accelerator),
         ("speed", _speed),
@@ -105,6 +111,16 @@ def _store() -> tuple[str, bool]:
     if closed:
         parts.append(f"{len(closed)} files cannot be read: permissions (the first is {closed[0]}); let their owner change them")
     return "; ".join(parts), not closed
+
+
+def _remote() -> tuple[str, bool]:
+    """Whether the object storage that machines share units by answers; an error says why it does not, without names or keys."""
+    remote = Remote.from_environment()
+    if remote is None:
+        return f"none; {REMOTE} is not set", True
+    started = time.monotonic()
+    remote.objects.read(_ASKED_FOR)
+    return f"{remote.address} answers, in {time.monotonic() - started:.1f} s", True
 
 
 def _unreadable(root: Path) -> list[Path]:

@@ -26,6 +26,9 @@ from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 from igsm_pipeline.store.remote import Remote
 from igsm_pipeline.toolbox.seeds import OverSeeds, model_of, over_seeds, size_of, write_over_seeds
 
+_COMPARED = ("verdicts", "probe_scores")
+"""The stages whose results the page of an experiment reads."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -162,19 +165,22 @@ def _finding(part: str, cell: Mapping[str, Run]) -> str:
 def find_report(named: str, say: Callable[[str], None] = lambda line: None) -> tuple[Path, bool]:
     """The report of a member, and whether it is fresh. For an experiment with a grid it is the page of its members, written now.
 
-    With ``IGSM_REMOTE``, a member's report that is whole there is pulled; it is fresh if all that it rests on is here or there.
+    With ``IGSM_REMOTE``, a member's report that is whole there is pulled; it is fresh if all that it rests on is here or there. For an experiment
+    the verdicts and probe scores of its members are pulled, with what they rest on.
 
     Args:
         named: a member or an experiment.
-        say: called with a line of text about a report that is pulled or refused.
+        say: called with a line of text about what is pulled or refused.
 
     Raises:
         NotFound: there is no report yet.
     """
-    store, experiment = Store.at_home(), load_experiments({}).get(named)
+    store, experiment, remote = Store.at_home(), load_experiments({}).get(named), Remote.from_environment()
     if experiment is not None and len(experiment.members) > 1:
+        if remote is not None:
+            _pull_compared(experiment, store, remote, say)
         return write_grid_report(experiment, store, find_home() / "reports"), True
-    member, remote = find_member(named), Remote.from_environment()
+    member = find_member(named)
     unit = find_unit(member, "report", "report")
     path = store.path(unit) / "report.html"
     if remote is not None:
@@ -184,6 +190,16 @@ def find_report(named: str, say: Callable[[str], None] = lambda line: None) -> t
     if not (path.parent / MANIFEST).exists():
         raise NotFound(f"no report of {named} yet: make it with `igsm run {named}`")
     return path, store.check(unit).fresh
+
+
+def _pull_compared(experiment: Experiment, store: Store, remote: Remote, say: Callable[[str], None]) -> None:
+    """Pull what the page of an experiment reads and other machines have finished: a result counts only with all that it rests on."""
+    for member in experiment.members:
+        ahead = look_ahead(plan(member, store), store, remote)
+        wanted = {unit for unit in ahead.plan.units if unit.stage in _COMPARED and unit not in set(ahead.plan.stale)}
+        for unit in reversed(ahead.plan.units):  # what reads a unit comes behind it
+            wanted |= set(unit.inputs.values()) if unit in wanted else set()
+        pull_free((unit for unit in ahead.pulls if unit in wanted), store, remote, say)
 
 
 def _tables(page: Page, best: Mapping[str, Mapping[str, Run]], runs: list[Run], names: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from igsm_pipeline.cli import main
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.store import Store
@@ -68,3 +69,32 @@ def test_a_library_of_another_version_is_named(home, monkeypatch):
     assert "numpy>=999 is " in finding.found
     assert "a-package-that-does-not-exist is missing" in finding.found
     assert "colorama" not in finding.found
+
+
+def test_the_remote_store_has_a_line_that_says_whether_it_answers_and_shows_no_secret(home, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("IGSM_REMOTE", raising=False)
+    assert found()["remote"] == doctor.Finding("remote", "none; IGSM_REMOTE is not set")
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install 'igsm_pipeline[remote]'")
+    bucket = tmp_path / "bucket"
+    monkeypatch.setenv("IGSM_REMOTE", f"file://{bucket}")
+    finding = found()["remote"]
+    assert finding.good
+    assert finding.found.startswith(f"file://{bucket} answers, in ")
+    (tmp_path / "taken").write_text("a file")
+    for name, value in {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "notasecret", "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("igsm_pipeline.store.objects.RETRIES", 0)
+    for address in ("s3://bucket/prefix", "https://nobody:notasecret@example.org", f"file://{tmp_path}/taken/folder"):
+        monkeypatch.setenv("IGSM_REMOTE", address)
+        finding = found()["remote"]
+        print(finding)
+        assert not finding.good, address
+        assert "\n" not in finding.found
+        assert "notasecret" not in finding.found
+        assert "nobody" not in finding.found
+        with pytest.raises(SystemExit):
+            main(["doctor"])
+        told = capsys.readouterr()
+        assert "notasecret" not in told.out + told.err
+        assert "Traceback" not in told.out + told.err

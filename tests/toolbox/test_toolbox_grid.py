@@ -15,7 +15,8 @@ from igsm_pipeline.intervals.share import share
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.reports.page import foreign_references
 from igsm_pipeline.store import Store
-from igsm_pipeline.toolbox.grid import best_runs, finished_runs, write_grid_report
+from igsm_pipeline.store.remote import Remote
+from igsm_pipeline.toolbox.grid import best_runs, find_report, finished_runs, write_grid_report
 
 N = 50
 RIGHT = {  # size, seed -> correct of N with beam 1, with beam 4
@@ -93,3 +94,31 @@ def test_the_page_shows_every_run_and_loads_nothing_from_elsewhere(home: Path, c
     assert "<svg" in text
     assert foreign_references(text) == []
     assert (path.parent / "depths-sizes.png").stat().st_size > 1000
+
+
+def test_the_page_of_a_grid_pulls_what_it_compares_and_no_more(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install 'igsm_pipeline[remote]'")
+    store, remote = Store.at_home(), Remote(f"file://{tmp_path}/bucket")
+    finish(store, "small", "s0")
+    finish(store, "large", "s1")
+    units = {unit for member in load_experiments()["depths"].members for unit in units_of(member)}
+    whole = [unit for unit in units if store.check(unit).fresh]
+    for unit in whole:
+        remote.push(store, unit)
+    other = tmp_path / "other"
+    (other / "experiments").mkdir(parents=True)
+    (other / "experiments" / "depths.yaml").write_bytes((home / "experiments" / "depths.yaml").read_bytes())
+    monkeypatch.setenv("IGSM_HOME", str(other))
+    with pytest.raises(NotFound, match="no member of depths has finished verdicts"):
+        find_report("depths")
+    monkeypatch.setenv("IGSM_REMOTE", remote.address)
+    said: list[str] = []
+    path, _ = find_report("depths", said.append)
+    assert "2 of 4 members" in path.read_text()
+    here = {unit for unit in units if Store.at_home().check(unit).fresh}
+    assert {unit for unit in here if unit.stage == "verdicts"} == {unit for unit in whole if unit.stage == "verdicts"}
+    assert len(said) == len(here) < len(whole)
+    assert {unit.stage for unit in whole} - {unit.stage for unit in here}, "what the page does not read stays there"
+    said.clear()
+    find_report("depths", said.append)
+    assert said == [], "what is here is not pulled again"

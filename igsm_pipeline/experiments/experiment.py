@@ -33,6 +33,7 @@ from igsm_pipeline.experiments.folders import experiment_folders
 from igsm_pipeline.experiments.sections import (
     BudgetSection,
     EmergenceSection,
+    ErasureSection,
     EvaluationSection,
     InterchangeSection,
     KnowledgeSection,
@@ -76,15 +77,17 @@ class ExperimentSettings(Settings):
     problems: ProblemsSection = added_field(ProblemsSection(), description="problems of one's own")
     llm_evaluations: LlmEvaluationsSection = added_field(LlmEvaluationsSection(), description="answers of other people's models")
     steering: SteeringSection = added_field(SteeringSection(), description="pushes along a probe's direction")
+    erasure: ErasureSection = added_field(ErasureSection(), description="concepts taken out of states")
     emergence: EmergenceSection = added_field(EmergenceSection(), description="how snapshots of the training are looked at")
     regret: RegretSection = added_field(RegretSection(), description="going back where a name is regretted")
     budget: BudgetSection = Field(default_factory=BudgetSection)
 
     @model_validator(mode="after")
     def _pushes_have_layers_behind_them(self) -> Self:
-        last = max(self.steering.layers or (), default=0)
-        if self.model.path is None and last >= self.model.layers:
-            raise ValueError(f"steering.layers must be below the model's last layer, {self.model.layers}, got {last}: correct the list")
+        for name, layers in (("steering", self.steering.layers), ("erasure", self.erasure.layers)):
+            last = max(layers or (), default=0)
+            if self.model.path is None and last >= self.model.layers:
+                raise ValueError(f"{name}.layers must be below the model's last layer, {self.model.layers}, got {last}: correct the list")
         return self
 
     @model_validator(mode="after")

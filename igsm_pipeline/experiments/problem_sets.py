@@ -13,6 +13,8 @@ SNAPSHOTS = "emergence"
 """Problem set that every snapshot of the training solves."""
 STEERED = "steering"
 """Problem set whose states are pushed."""
+ERASED, ERASED_FIT = "erasure asked", "erasure train"
+"""Problem sets that are solved with something erased, and that erasers learn from."""
 REGRETTED = "regret"
 """Problem set that the probe of regret learns from."""
 
@@ -56,6 +58,10 @@ def problem_sets(settings: ExperimentSettings) -> dict[str, ProblemSetSettings]:
         sets[STEERED] = ProblemSetSettings(
             family=family, law="exact", op=family.op_max, split="test", num_problems=asked.problems, seed=asked.seed, stream=STEERED
         )
+    if settings.erasure.problems:
+        scrubbed, drawn = settings.erasure, {"family": family, "seed": settings.erasure.seed, "stream": "erasure"}
+        sets[ERASED_FIT] = ProblemSetSettings(**drawn, num_problems=scrubbed.fit_problems)
+        sets[ERASED] = ProblemSetSettings(**drawn, law="exact", op=family.op_max, split="test", num_problems=scrubbed.problems)
     if settings.regret.problems:
         sets[REGRETTED] = ProblemSetSettings(family=family, num_problems=probes.num_problems, seed=settings.regret.seed, stream=REGRETTED)
     return sets

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from igsm_pipeline.evaluations.settings import logs_hash
 from igsm_pipeline.experiments.slices import check_slice
-from igsm_pipeline.interventions.settings import STRENGTHS
+from igsm_pipeline.interventions.settings import ERASABLE, STRENGTHS, check_erasable
 from igsm_pipeline.knowledge.settings import Control
 from igsm_pipeline.own_problems.settings import content_of_file
 from igsm_pipeline.probes.settings import LinearProbeSettings, Precision, VProbeSettings
@@ -188,6 +188,30 @@ class SteeringSection(Settings):
         if min(strengths) < 0:
             raise ValueError("strengths are shares of a norm, none below 0: correct the list")
         return _distinct(strengths, "strengths")
+
+
+class ErasureSection(Settings):
+    """Whether concepts are erased from the states of a layer, and what is claimed to come of it."""
+
+    problems: int = Field(0, ge=0, description="problems of op_max that are solved with something erased; 0: nothing is erased")
+    fit_problems: int = Field(1000, ge=2, description="training problems that erasers and linear probes learn from")
+    tasks: tuple[TaskName, ...] = Field(
+        ERASABLE, min_length=1, description="concepts, each about one parameter: nece, known, value, can_next, nece_next"
+    )
+    layers: tuple[int, ...] | None = Field(None, description="layers whose output is erased; 0 is the embedding; None: 1 to the last but one")
+    draws: int = Field(3, ge=1, le=100, description="random erasers of each rank")
+    seed: int = Field(0, ge=0, description="seed of the problems, of the sentences begun and of the random directions")
+    claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
+
+    @field_validator("tasks")
+    @classmethod
+    def _about_one(cls, tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:
+        return check_erasable(_distinct(tasks, "tasks"))
+
+    @field_validator("layers")
+    @classmethod
+    def _layers_are_counted(cls, layers: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return _counted(layers)
 
 
 class EmergenceSection(Settings):

@@ -64,6 +64,11 @@ def pushed(site: nn.Module, push: Tensor) -> AbstractContextManager[None]:
     return _changing(site, lambda own: own + push.to(own.dtype))
 
 
+def erased(site: nn.Module, eraser: Callable[[Tensor], Tensor]) -> AbstractContextManager[None]:
+    """Inside the block, ``site`` gives what an eraser makes of its states, at every position, (batch, length, d_model)."""
+    return _changing(site, eraser)
+
+
 @contextmanager
 def _changing(site: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Inside the block, ``site`` gives what ``change`` makes of its states."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.queries.tasks import TASKS, TaskName
 from igsm_pipeline.settings import Settings, runtime_field
 from igsm_pipeline.tokens.settings import TokenSettings
 
@@ -45,3 +46,41 @@ class InterchangeSettings(Settings):
     num_resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval of a mean")
     seed: int = Field(0, ge=0, description="seed of the random directions and of the bootstrap")
     device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
+
+
+ERASABLE: tuple[TaskName, ...] = ("nece", "can_next", "known")
+"""Concepts that are erased unless an experiment names others."""
+
+
+def check_erasable(tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:
+    """The same tasks.
+
+    Raises:
+        ValueError: one is about a pair; an own sentence names one parameter.
+    """
+    pairs = [task for task in tasks if TASKS[task].needs_b]
+    if pairs:
+        raise ValueError(f"tasks must be about one parameter, as {', '.join(ERASABLE)} are, got {pairs[0]}: leave it out")
+    return tasks
+
+
+class ErasureSettings(Settings):
+    """How concepts are erased. Source: beside each module. Ours: all values."""
+
+    family: FamilySettings
+    tokens: TokenSettings = TokenSettings()
+    tasks: tuple[TaskName, ...] = Field(ERASABLE, min_length=1, description="concepts that are erased, one at a time, and read again")
+    layers: tuple[int, ...] | None = Field(None, description="whose output is erased; 0 is the embedding; None: 1 to the last but one")
+    per_problem: int = Field(10, ge=1, le=1000, description="most sentences begun per problem")
+    draws: int = Field(3, ge=1, le=100, description="random erasers of each rank")
+    l2: float = Field(1e-3, gt=0, description="penalty of the linear probes")
+    max_tokens: int = Field(2048, ge=16, description="most tokens of prompt and completion together")
+    num_resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
+    seed: int = Field(0, ge=0, description="seed of the sentences, of the random directions and of the bootstrap")
+    device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
+    read_tokens: int = runtime_field(16384, why="most tokens per forward pass of the reading, padding included; passes are independent", ge=64)
+
+    @field_validator("tasks")
+    @classmethod
+    def _about_one(cls, tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:
+        return check_erasable(tasks)

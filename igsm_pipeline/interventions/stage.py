@@ -1,9 +1,9 @@
-"""The stages ``interchange`` and ``steering`` as declared."""
+"""The stages ``interchange``, ``steering`` and ``erasure`` as declared."""
 
 from __future__ import annotations
 
 from igsm_pipeline.costs import BACKWARD, FORWARD, document_tokens, mean_op, network_behind, problems_behind, solution_share
-from igsm_pipeline.interventions.settings import DONORS, PLACES, PUSHES, InterchangeSettings, SteeringSettings
+from igsm_pipeline.interventions.settings import DONORS, PLACES, PUSHES, ErasureSettings, InterchangeSettings, SteeringSettings
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
 
@@ -98,6 +98,77 @@ STEERING = Stage(
     tables=(STEERED,),
     disk=lambda unit: 1e5,
     work=_steering_work,
+    arithmetic=FORWARD,
+    memory=lambda unit: 4.0 * network_behind(unit).bytes,
+    torch=True,
+)
+
+
+def _erasure_work(unit: Unit) -> float:
+    """Operations of reading the training problems and solving the others, once per task and random eraser at every layer."""
+    network = network_behind(unit)
+    number = network.layers - 1 if unit.settings["layers"] is None else len(unit.settings["layers"])
+    cells = number * (len(unit.settings["tasks"]) + 2 * int(unit.settings["draws"]))
+    length = 2 * document_tokens(unit.settings["tokens"], mean_op(unit.settings))
+    return problems_behind(unit) * cells * length * network.forward(length)
+
+
+_ERASED = (
+    Column("erased", "string", "what a linear probe reads of this task is taken out of all states; random: random directions; none: nothing"),
+    Column("layer", "int16", "after which layer; 0 for none, or the layer that is read"),
+    Column("rank", "int16", "directions that are taken out"),
+    Column("draw", "int16", "number of the random directions, from 0; 0 for the others"),
+)
+ERASED = Table(
+    "erasure",
+    "does it use what a linear probe reads? One row per erased concept and layer: what the model solves and writes without it",
+    "erasure.parquet",
+    (
+        *_ERASED,
+        Column("n", "int64", "problems of op_max"),
+        *with_interval("correct", "share of fully correct solutions"),
+        *with_interval("gain", "that share less the one where nothing is erased, the same problems resampled"),
+        *with_interval("kept", "share of solutions that are token for token those where nothing is erased"),
+        *with_interval("useless", "share of solutions that compute something without need before their first error"),
+        Column("first_error", "string", "the most frequent first error; null if there is none"),
+    ),
+    result=True,
+)
+READ_AGAIN = Table(
+    "erasure_reading",
+    "what can be read once a concept is erased: one row per erased concept, layer, task and layer that new linear probes read",
+    "erasure_reading.parquet",
+    (
+        *_ERASED,
+        Column("task", "string", "what is read: nece, known, value, can_next or nece_next, behind a name in the model's own words"),
+        Column("read_layer", "int16", "the layer that is erased, or the last one (after the final norm)"),
+        Column("n", "int64", "sentences begun"),
+        Column("num_problems", "int64", "problems that they belong to"),
+        *with_interval("balanced_accuracy", "mean recall over the classes that occur, of a linear probe taught on erased states of other problems"),
+    ),
+    result=True,
+)
+
+ERASURE = Stage(
+    name="erasure",
+    version=1,
+    settings=ErasureSettings,
+    write="igsm_pipeline.interventions.write_erasure:write_erasure",
+    group="mind",
+    kinds=("pytorch", "parquet"),
+    words="Does the model need what a linear probe reads? A concept is erased from all states of a layer, to see what it then solves and writes.",
+    reads=(Read("world"), Read("problems", "problem_sets"), Read("checkpoint")),
+    tables=(ERASED, READ_AGAIN),
+    checks=(
+        Check(
+            "erased_is_chance",
+            "At the layer where a concept is erased no linear probe reads it.",
+            "igsm_pipeline.interventions.checks:erased_is_chance",
+            blocking=False,
+        ),
+    ),
+    disk=lambda unit: 1e5,
+    work=_erasure_work,
     arithmetic=FORWARD,
     memory=lambda unit: 4.0 * network_behind(unit).bytes,
     torch=True,

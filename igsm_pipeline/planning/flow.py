@@ -19,13 +19,13 @@ from igsm_pipeline.errors import NotFound, did_you_mean
 from igsm_pipeline.evaluations.settings import LogSettings, logs_hash
 from igsm_pipeline.evaluations.stage import STAGE as LLM_EVALUATIONS
 from igsm_pipeline.experiments.experiment import Member
-from igsm_pipeline.experiments.problem_sets import INTERCHANGED, REGRETTED, SNAPSHOTS, STEERED, TRAIN, TWINS, problem_sets
+from igsm_pipeline.experiments.problem_sets import ERASED, ERASED_FIT, INTERCHANGED, REGRETTED, SNAPSHOTS, STEERED, TRAIN, TWINS, problem_sets
 from igsm_pipeline.experiments.slices import MONITOR, PROBE_TRAIN
 from igsm_pipeline.generations.settings import GenerationSettings
 from igsm_pipeline.generations.stage import STAGE as GENERATIONS
-from igsm_pipeline.interventions.settings import InterchangeSettings, SteeringSettings
+from igsm_pipeline.interventions.settings import ErasureSettings, InterchangeSettings, SteeringSettings
+from igsm_pipeline.interventions.stage import ERASURE, STEERING
 from igsm_pipeline.interventions.stage import STAGE as INTERCHANGE
-from igsm_pipeline.interventions.stage import STEERING
 from igsm_pipeline.knowledge.settings import RECIPES, Control, ProbeControlSettings, SetSettings
 from igsm_pipeline.knowledge.stage import STAGE as PROBE_CONTROLS
 from igsm_pipeline.model.settings import ControlSettings
@@ -284,6 +284,17 @@ def wire_steering(wiring: Wiring) -> None:
         wiring.add(STEERING, "steering", pushed, inputs)
 
 
+def wire_erasure(wiring: Wiring) -> None:
+    """Add the erasure of concepts, if the experiment asks for it."""
+    asked = wiring.settings.erasure
+    if asked.problems:
+        parts = {name.rpartition(" ")[2]: name for name in (ERASED, ERASED_FIT)}
+        inputs = {**wiring.world, Role("checkpoint"): wiring.model("trained")}
+        inputs |= {Role("problems", part): wiring.one(PROBLEM_SETS, name) for part, name in parts.items()}
+        how = {name: getattr(asked, name) for name in ("tasks", "layers", "draws", "seed")}
+        wiring.add(ERASURE, "erasure", ErasureSettings(**wiring.common, max_tokens=wiring.settings.evaluation.max_tokens, **how), inputs)
+
+
 def wire_emergence(wiring: Wiring) -> None:
     """Add the look at the training's snapshots, if it keeps any."""
     settings, probes = wiring.settings, wiring.settings.probes
@@ -312,16 +323,9 @@ def wire_regret(wiring: Wiring) -> None:
         inputs[Role("problems", part)] = wiring.one(PROBLEM_SETS, part)
         inputs |= {Role("generations", role): wiring.one(GENERATIONS, name), Role("verdicts", role): wiring.one(VERDICTS, name)}
     recipe = VProbeSettings(**wiring.common, task="can_next", **{name: getattr(probes, name) for name in RECIPE})
-    retried = RegretSettings(
-        **wiring.common,
-        recipe=recipe,
-        per_problem=probes.per_problem,
-        slices=evaluation.slices,
-        problems=asked.problems,
-        tries=asked.tries,
-        max_tokens=evaluation.max_tokens,
-        seed=asked.seed,
-    )
+    how = {name: getattr(asked, name) for name in ("problems", "tries", "seed")}
+    solved = {"per_problem": probes.per_problem, "slices": evaluation.slices, "max_tokens": evaluation.max_tokens}
+    retried = RegretSettings(**wiring.common, recipe=recipe, **solved, **how)
     wiring.add(REGRET, "regret", retried, inputs)
 
 
@@ -351,6 +355,7 @@ FLOW = {
     INTERCHANGE: wire_interchange,
     LLM_EVALUATIONS: wire_llm_evaluations,
     STEERING: wire_steering,
+    ERASURE: wire_erasure,
     EMERGENCE: wire_emergence,
     REGRET: wire_regret,
     REPORT: wire_report,

@@ -8,6 +8,7 @@ from igsm_pipeline.reports.results import Results
 from igsm_pipeline.reports.sections.background import write_learning, write_missing, write_problems, write_provenance
 from igsm_pipeline.reports.sections.controls import write_controls
 from igsm_pipeline.reports.sections.emergence import write_emergence
+from igsm_pipeline.reports.sections.erasure import write_erasure
 from igsm_pipeline.reports.sections.examples import write_examples
 from igsm_pipeline.reports.sections.knowing import write_knowing
 from igsm_pipeline.reports.sections.mistakes import write_mistakes
@@ -23,7 +24,7 @@ from igsm_pipeline.reports.settings import ReportSettings
 
 CHAPTERS = (
     write_solving, write_beyond, write_planning, write_knowing, write_controls, write_mistakes, write_network, write_using, write_steering,
-    write_emergence, write_regret, write_other_models, write_examples, write_learning, write_problems,
+    write_erasure,    write_emergence, write_regret, write_other_models, write_examples, write_learning, write_problems,
 )  # fmt: skip
 """The page's chapters, in order."""
 

@@ -169,6 +169,16 @@ class Results:
         return self.findings.rows("steering", "steering")
 
     @cached_property
+    def erasure(self) -> list[Row]:
+        """What is solved and written once something is erased: one row per erased concept, layer and draw."""
+        return [row for source in self.findings.of("erasure") for row in source.tables("erasure.")]
+
+    @cached_property
+    def erasure_reading(self) -> list[Row]:
+        """What can be read then: one row per erased concept, layer, draw, task and layer that is read."""
+        return self.findings.rows("erasure", "erasure_reading")
+
+    @cached_property
     def regret(self) -> list[Row]:
         """What a probe says of names just written: one row per slice and subset."""
         return [row for source in self.findings.of("regret") for row in source.tables("regret")]

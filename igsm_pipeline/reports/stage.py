@@ -7,7 +7,7 @@ from igsm_pipeline.stage import EVERY_STAGE, Check, Read, Stage
 
 STAGE = Stage(
     name="report",
-    version=8,
+    version=9,
     settings=ReportSettings,
     write="igsm_pipeline.reports.write:write_report",
     group="result",

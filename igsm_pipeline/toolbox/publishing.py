@@ -67,7 +67,7 @@ CARD = "README.md"
 MODEL_FILES = ("config.json", "generation_config.json", "*.safetensors", "*.safetensors.index.json", "*token*.json", "vocab.json", "merges.txt")
 NEEDED = (
     "world", "checkpoint", "verdicts", "control", "v_probes", "probe_scores", "probe_controls", "error_correlation", "interchange", "llm_evaluations",
-    "steering", "emergence", "regret", "report",
+    "steering", "erasure", "emergence", "regret", "report",
 )  # fmt: skip
 """Stages whose units are published; earlier stages are not."""
 _FROM_LABEL = re.compile(r"(?:CAST\()?u\.labels->>'(\w+)'(?: AS \w+\))?")

@@ -106,6 +106,8 @@ REFUSED = {
     "a control that there is not": ("knowledge: {controls: [random]}", r"knowledge.controls"),
     "a control twice": ("knowledge: {controls: [permuted, permuted]}", r"knowledge.controls must not name anything twice"),
     "a push behind the last layer": ("base: mini\nsteering: {layers: [8]}", r"steering.layers must be below the model's last layer, 8, got 8"),
+    "an erasure behind the last layer": ("base: mini\nerasure: {layers: [8]}", r"erasure.layers must be below the model's last layer, 8, got 8"),
+    "an erasure about a pair": ("erasure: {tasks: [nece, dep]}", r"tasks must be about one parameter, as nece, can_next, known are, got dep"),
     "regret of a model that takes back": ("base: mini_retry\nregret: {problems: 8}", r"regret.problems must be 0 where tokens.back is true"),
     "regret without greedy": ("base: mini\nevaluation: {beams: [4]}\nregret: {problems: 8}", r"evaluation.beams must hold 1 where regret.problems"),
     "regret without a try": ("regret: {tries: [0]}", r"tries are counted from 1"),

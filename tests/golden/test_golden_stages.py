@@ -51,6 +51,7 @@ VERSION_ONLY = (
     "error_correlation",
     "interchange",
     "steering",
+    "erasure",
     "emergence",
     "regret",
     "report",
@@ -153,6 +154,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "interchange": {"pairs": 0},
         "knowledge": {"controls": []},
         "steering": {"problems": 0},
+        "erasure": {"problems": 0},
         "regret": {"problems": 0},
     }
     experiment["training"] |= {"num_steps": 6, "snapshots": 0, "batch_windows": 2, "learning_rate": 0.01, "device": "cpu"}

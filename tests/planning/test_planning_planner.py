@@ -23,8 +23,8 @@ from igsm_pipeline.training.stage import training_tokens
 
 ONLY_IF_NAMED = {"own_problems", "llm_evaluations"}
 """Stages of files that an experiment names; ``mini`` names none."""
-OF_MINI = set(STAGES) - ONLY_IF_NAMED - {"probe_controls", "steering", "emergence", "regret"}
-"""It asks for no controls of its V-probes, for no pushes and no regret, and keeps no snapshots."""
+OF_MINI = set(STAGES) - ONLY_IF_NAMED - {"probe_controls", "steering", "erasure", "emergence", "regret"}
+"""It asks for no controls of its V-probes, for no pushes, no erasure and no regret, and keeps no snapshots."""
 ALL_AFTER_TRAINING = OF_MINI - {"world", "problem_sets", "token_shards", "control", "probe_queries", "text_probes"}
 
 
@@ -44,8 +44,8 @@ def stale_stages(store: Store) -> set[str]:
     [
         ("", OF_MINI),
         (
-            "knowledge: {controls: [permuted]}\nsteering: {problems: 8}\ntraining: {snapshots: 3}\nregret: {problems: 8}",
-            OF_MINI | {"probe_controls", "steering", "emergence", "regret"},
+            "knowledge: {controls: [permuted]}\nsteering: {problems: 8}\nerasure: {problems: 8}\ntraining: {snapshots: 3}\nregret: {problems: 8}",
+            OF_MINI | {"probe_controls", "steering", "erasure", "emergence", "regret"},
         ),
     ],
 )

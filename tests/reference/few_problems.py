@@ -41,6 +41,7 @@ def few_problems(number: int, **family: Any) -> dict[str, Any]:
         "interchange": {"pairs": number},
         "llm_evaluations": {"logs": LOGS},
         "steering": {"problems": number},
+        "erasure": {"problems": number, "fit_problems": max(2, number), "layers": [0], "draws": 1},
         "emergence": {"problems_per_op": number, "num_steps": 1, "batch_problems": 1},
         "regret": {"problems": number, "tries": [2]},
     }

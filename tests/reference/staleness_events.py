@@ -33,6 +33,7 @@ knowledge: {controls: [permuted]}
 interchange: {pairs: 8}
 llm_evaluations: {logs: inspect logs}
 steering: {problems: 8}
+erasure: {problems: 8, fit_problems: 16, layers: [0], draws: 1}
 emergence: {problems_per_op: 4, num_steps: 2}
 regret: {problems: 8, tries: [2]}
 """
@@ -40,7 +41,7 @@ TOY_STAGES = tuple(stage for stage in STAGES if stage != "own_problems")
 """The stages of the toy: all but the one of experiments that read their problems from a file."""
 AFTER_TRAINING = (
     "checkpoint", "generations", "verdicts", "activation_cache", "linear_probes", "v_probes", "probe_scores", "probe_controls", "error_correlation",
-    "interchange", "steering", "emergence", "regret", "report",
+    "interchange", "steering", "erasure", "emergence", "regret", "report",
 )  # fmt: skip
 
 
@@ -180,7 +181,7 @@ EVENTS = (
            "steering", "emergence", "regret", "report")),
     Event("new training seed", changed("training", "num_steps: 2,", "num_steps: 2, seed: 7,"), AFTER_TRAINING),
     Event("upstream setting changed (max_tokens of completions)", changed("evaluation", "max_tokens: 160", "max_tokens: 150"),
-          ("generations", "verdicts", "error_correlation", "emergence", "regret", "report")),
+          ("generations", "verdicts", "error_correlation", "erasure", "emergence", "regret", "report")),
     Event("file deleted (verdicts)", delete("verdicts"), ("verdicts",), ("error_correlation", "regret", "report")),
     Event("Parquet file cut in half (probe_queries)", truncate("probe_queries"), ("probe_queries",),
           ("activation_cache", "linear_probes", "v_probes", "text_probes", "probe_scores", "probe_controls", "error_correlation",

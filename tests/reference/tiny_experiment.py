@@ -19,6 +19,7 @@ knowledge: {controls: [control_task, no_layers, permuted], candidate_sets: [all,
 interchange: {pairs: 16}
 llm_evaluations: {logs: inspect logs}
 steering: {problems: 64, strengths: [0.1, 0.4]}
+erasure: {problems: 8, fit_problems: 24, draws: 1}
 emergence: {problems_per_op: 8, num_steps: 3}
 regret: {problems: 8, tries: [2, 3]}
 grid: {training.seed: {s0: 0, s1: 1}}

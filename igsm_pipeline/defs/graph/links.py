@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, str] = {
     "interchange": "does-it-use-what-it-knows",
     "llm_evaluations": "how-do-other-models-do",
     "steering": "can-its-plan-be-pushed",
+    "erasure": "does-it-need-what-can-be-read",
     "emergence": "when-does-it-come",
     "regret": "does-it-know-that-it-errs",
 }

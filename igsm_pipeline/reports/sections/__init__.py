@@ -11,6 +11,7 @@ network.py     where in the network
 using.py       does it use what it knows
 other_models.py  how other people's models do
 steering.py    can its plan be pushed
+erasure.py     does it need what can be read
 emergence.py   when does it come
 regret.py      does it know that it errs
 examples.py    problems worked through

@@ -30,7 +30,7 @@ class ModelSettings(Settings):
     heads: int = Field(12, ge=1, le=200, description="h of GPT2-l-h")
     head_width: int = Field(64, ge=2, le=256, description="width of a head; the model's width is heads * head_width")
     mlp_ratio: int = Field(4, ge=1, le=16, description="width of the hidden MLP layer, as a multiple of the model's width")
-    partial_rotary_factor: float = Field(0.25, gt=0, le=1, description="fraction of a head's width that is rotated")
+    partial_rotary_factor: float = Field(0.25, ge=0, le=1, description="fraction of a head's width that is rotated; 0: no positions at all (NoPE)")
     rope_theta: float = Field(10_000.0, gt=1, description="base of the rotary frequencies; short windows learn better with a small one")
     initializer_range: float = Field(0.02, gt=0, le=1, description="standard deviation of fresh weights; GPT-2's 0.02 suits widths near 768")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout of embeddings, attention weights and residual branches")
@@ -41,7 +41,7 @@ class ModelSettings(Settings):
     @model_validator(mode="after")
     def _rotary_part_is_even(self) -> Self:
         rotated = int(self.head_width * self.partial_rotary_factor)
-        if rotated < 2 or rotated % 2:
+        if self.partial_rotary_factor and (rotated < 2 or rotated % 2):
             raise ValueError(
                 f"partial_rotary_factor must rotate an even number of a head's dimensions, got {rotated} of {self.head_width}: change one of the two"
             )

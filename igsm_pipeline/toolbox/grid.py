@@ -24,6 +24,7 @@ from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.running.sharing import look_ahead, pull_free
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 from igsm_pipeline.store.remote import Remote
+from igsm_pipeline.toolbox.depth import AtLength, at_lengths, write_at_lengths
 from igsm_pipeline.toolbox.seeds import OverSeeds, model_of, over_seeds, size_of, write_over_seeds
 
 _COMPARED = ("verdicts", "probe_scores")
@@ -101,7 +102,7 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
     best = best_runs(runs)
     if not best:
         raise NotFound(f"no member of {experiment.name} has finished verdicts yet: make them with `igsm run {experiment.name} --stage verdicts`")
-    page, chart = grid_page(experiment, runs, best, over_seeds(experiment, store))
+    page, chart = grid_page(experiment, runs, best, over_seeds(experiment, store), at_lengths(experiment, store))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{experiment.name}-sizes.svg", chart.svg.encode())
     write_atomically(folder / f"{experiment.name}-sizes.png", chart.png())
@@ -111,7 +112,11 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
 
 
 def grid_page(
-    experiment: Experiment, runs: list[Run], best: Mapping[str, Mapping[str, Run]], repeated: Sequence[OverSeeds] = ()
+    experiment: Experiment,
+    runs: list[Run],
+    best: Mapping[str, Mapping[str, Run]],
+    repeated: Sequence[OverSeeds] = (),
+    lengths: Sequence[AtLength] = (),
 ) -> tuple[Page, Chart]:
     """The page that compares an experiment's members, and its chart."""
     done = list(dict.fromkeys(run.member for run in runs))
@@ -140,6 +145,7 @@ def grid_page(
         "The best of several runs is higher than one run can be expected to be.",
     )
     _tables(page, best, runs, names)
+    write_at_lengths(page, lengths, op_max)
     write_over_seeds(page, repeated, op_max)
     page.section("Where the numbers come from")
     page.text("This command makes the members that are missing; the page is written anew each time it is asked for.")

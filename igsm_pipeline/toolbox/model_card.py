@@ -152,10 +152,11 @@ def _what(facts: Facts) -> Iterator[str]:
     if facts.title:
         yield f"{facts.title[:1].upper()}{facts.title[1:]}."
         yield ""
+    kind = "with rotary positions" if model.get("partial_rotary_factor", 1) else "without positions"
     shape = (
         "a causal language model from elsewhere"
         if facts.foreign
-        else f"a GPT-2 with rotary positions ({model['layers']} layers, {model['heads']} heads of width {model['head_width']})"
+        else f"a GPT-2 {kind} ({model['layers']} layers, {model['heads']} heads of width {model['head_width']})"
     )
     yield (
         f"This is {shape} with {facts.parameters:,} parameters that solves grade-school math problems of the synthetic iGSM law, step by step, "

@@ -149,6 +149,22 @@ def test_odd_rotary_widths_are_refused() -> None:
         ModelSettings.parse({"head_width": 12, "partial_rotary_factor": 0.25}, "model")
 
 
+def test_without_rotation_a_model_knows_no_positions_but_those_of_its_mask(tmp_path: Path) -> None:
+    made = gpt2_rotary.build(
+        TINY.model_copy(update={"partial_rotary_factor": 0.0, "initializer_range": 0.2}), vocab_size=37, context=64, seed=3
+    ).eval()
+    ids = torch.randint(37, (2, 9), generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        plain, far = made(ids).logits, made(ids, position_ids=5 + 3 * torch.arange(9)[None]).logits
+        swapped = made(ids[:, [1, 0, *range(2, 9)]]).logits
+    assert torch.equal(plain, far), "nothing reads a position"
+    assert not torch.allclose(plain[:, 0], swapped[:, 0]), "a token sees what stands before it alone"
+    assert torch.allclose(plain[:, 3:], swapped[:, 3:], atol=1e-5) == (TINY.layers == 1), "with layers to come, the mask tells an order"
+    gpt2_rotary.save(made, tmp_path)
+    with torch.inference_mode():
+        assert torch.equal(gpt2_rotary.load(tmp_path)(ids).logits, plain)
+
+
 def test_the_configuration_names_its_positions_for_transformers_4_too(tmp_path: Path) -> None:
     settings = TINY.model_copy(update={"rope_theta": 100.0, "partial_rotary_factor": 0.5})
     made = gpt2_rotary.build(settings, vocab_size=37, context=64, seed=3)

@@ -43,8 +43,9 @@ def ragged_batch() -> tuple[torch.Tensor, torch.Tensor]:
     return ids, labels
 
 
-def test_loss_and_gradients_are_those_of_the_padded_pass() -> None:
-    model = small_model()
+@pytest.mark.parametrize("rotated", [0.6, 0.0])
+def test_loss_and_gradients_are_those_of_the_padded_pass(rotated: float) -> None:
+    model = small_model(partial_rotary_factor=rotated)
     ids, labels = ragged_batch()
     wanted = loss_sum(model.base_model, model.get_output_embeddings(), ids, labels)
     found = packed_loss_sum(model, ids, labels)

@@ -35,7 +35,7 @@ def test_the_arrows_of_every_asset_are_what_the_planner_reads_for_every_built_in
     (home / "experiments" / "rows.jsonl").touch()  # a plan asks for its hash alone
     write_example(home / "experiments" / "logs")
     (home / "experiments" / "owned.yaml").write_text(
-        "base: mini\nproblems: {source: rows.jsonl}\nllm_evaluations: {logs: logs}\nregret: {problems: 8}\n"
+        "base: mini\nproblems: {source: rows.jsonl}\nllm_evaluations: {logs: logs}\nregret: {problems: 8}\nerasure: {problems: 8}\n"
     )
     read = read_by_members()
     arrows = {asset.key.to_user_string(): {key.to_user_string() for key in asset.dependency_keys} for asset in ASSETS}

@@ -19,7 +19,7 @@ from torch import Tensor
 from igsm_pipeline.errors import BadInput
 
 _ROUNDING = 1e-10
-"""Variances below this share of the largest are rounding; so are correlations below its root."""
+"""Variances below this share of the largest, or of the squared mean, are rounding; so are correlations below its root."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Whitened:
         wide = states.double()
         mean = wide.mean(0)
         values, vectors = torch.linalg.eigh((wide - mean).T @ (wide - mean) / len(wide))
-        varies = values > _ROUNDING * values.max()
+        varies = values > _ROUNDING * torch.maximum(values.max(), mean @ mean)
         scale, axes = values[varies].sqrt(), vectors[:, varies]
         return cls(wide, mean, (axes / scale) @ axes.T, (axes * scale) @ axes.T, axes)
 

@@ -147,6 +147,19 @@ def test_every_concept_and_control_has_its_rows_on_the_same_problems(written: An
     assert {row["read_layer"] for row in read} == {2, 5, 8}
 
 
+def test_one_problem_at_a_layer_where_every_name_ends_alike_comes_to_its_end(written: Any, tmp_path: Path) -> None:
+    inputs = {"world": folder(tmp_path / "world"), "checkpoint": PUBLISHED}
+    write_world(WorldSettings(source="mini"), {}, Writing(inputs["world"], False))
+    for part, number in (("train", 2), ("asked", 1)):
+        inputs[f"problems:{part}"] = folder(tmp_path / part)
+        asked = ProblemSetSettings(family=FAMILY, num_problems=number, block_size=number, stream=f"erasure {part}")
+        write_problem_set(asked, {"world": inputs["world"]}, Writing(inputs[f"problems:{part}"], False))
+    writing = Writing(folder(tmp_path / "unit"), False)
+    write_erasure(ErasureSettings(family=FAMILY, tokens=PHRASE, layers=(0,), draws=1, max_tokens=256, num_resamples=100), inputs, writing)
+    rows = pq.read_table(writing.folder / ERASED.files).to_pylist()
+    assert [(row["erased"], row["rank"], row["kept"]) for row in rows] == [(what, 0, 1.0) for what in ("none", "nece", "can_next", "known")]
+
+
 def test_its_check_sees_a_concept_that_is_still_there(written: Any, tmp_path: Path) -> None:
     unit = SimpleNamespace(settings={"family": {"modulus": 5}})
     for low, passes in ((0.54, True), (0.56, False)):

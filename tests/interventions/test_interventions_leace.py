@@ -99,6 +99,15 @@ def test_a_concept_of_one_class_erases_nothing_and_one_state_has_no_spread() -> 
         Whitened.of(states[:1])
 
 
+def test_states_that_differ_by_rounding_alone_keep_everything() -> None:
+    print("seed 6")
+    random = np.random.default_rng(6)
+    states = torch.from_numpy((random.normal(size=WIDTH) * (1 + 1e-8 * random.normal(size=(50, 1)))).repeat(1, 1))
+    eraser = erase_concept(Whitened.of(states), one_hot(np.arange(50) % 2, 2))
+    assert eraser.rank == 0
+    assert torch.equal(eraser(states), states)
+
+
 def test_it_acts_in_the_type_of_the_states() -> None:
     states, label = data(2)
     eraser = erase_concept(Whitened.of(states), one_hot(label, 2)).float()

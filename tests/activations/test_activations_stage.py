@@ -12,6 +12,7 @@ import torch
 
 from igsm_pipeline.activations import write as activation_stage
 from igsm_pipeline.activations.cache import QUERY_KEY, CachedStates, query_keys
+from igsm_pipeline.activations.computed import ComputedStates
 from igsm_pipeline.activations.forward import num_layers_of
 from igsm_pipeline.activations.settings import ActivationSettings
 from igsm_pipeline.activations.write import write_activations
@@ -121,3 +122,19 @@ def test_queries_that_the_cache_lacks_are_refused(inputs: dict[str, Path], tmp_p
     (tmp_path / "empty").mkdir()
     with pytest.raises(StageFailed, match="got none"):
         CachedStates(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("most_bytes", [None, 1])
+def test_states_that_are_not_kept_are_those_of_a_cache_to_the_bit_however_little_memory_there_is(
+    inputs: dict[str, Path], tmp_path: Path, most_bytes: int | None
+) -> None:
+    cache = CachedStates(write(inputs, tmp_path / "cache").folder)
+    computed = ComputedStates(ActivationSettings.parse({"family": FAMILY, "tokens": TOKENS, "device": "cpu"}, "test"), inputs, most_bytes)
+    assert computed.layers == cache.layers
+    assert (computed.at_once == 1) == (most_bytes == 1)
+    for task in TASKS:
+        queries = read_queries(inputs["queries"], task)
+        assert np.array_equal(computed.rows_of(queries), cache.rows_of(queries))
+    for layer in cache.layers:
+        assert np.array_equal(computed.layer(layer), cache.layer(layer))
+    assert not np.array_equal(cache.layer(1), cache.layer(2))

@@ -13,6 +13,7 @@ import pytest
 from igsm_pipeline.experiments import load_members
 from igsm_pipeline.experiments.experiment import Member, load_experiments
 from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.probes.stage import DISTANCES
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.grid import finished_runs, write_grid_report
 from igsm_pipeline.toolbox.seeds import OverSeeds, over_seeds
@@ -50,6 +51,7 @@ def finish(store: Store, member: Member) -> None:
                 pq.write_table(pa.table(rows), writing.folder / "verdicts.parquet")
             if unit.stage == "probe_scores":
                 pq.write_table(predictions(RIGHT[seed, probe]), writing.folder / "predictions.parquet")
+                pq.write_table(DISTANCES.schema().empty_table(), writing.folder / "distances.parquet")
 
 
 def predictions(right: float) -> pa.Table:

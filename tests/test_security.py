@@ -193,7 +193,19 @@ def test_a_manifest_that_names_a_file_elsewhere_is_not_exported(home, tmp_path):
     manifest["content"] = content_of(manifest["files"])
     del manifest["checksum"]  # as in units of before there was one
     path.write_text(json.dumps(manifest))
-    with pytest.raises(StoreError, match="elsewhere"):
+    with pytest.raises(StoreError, match="which is no file of its folder"):
+        export_units(store, [unit], tmp_path / "out.tar")
+    assert not (tmp_path / "out.tar").exists()
+
+
+def test_a_file_of_a_unit_that_is_a_link_to_elsewhere_is_not_exported(home, tmp_path):
+    store = Store(home / "store")
+    unit = unit_of(store)
+    name = next(iter(store.manifest(unit)["files"]))
+    place, secret = store.path(unit) / name, home.parent / "secret"
+    place.rename(secret)
+    place.symlink_to(secret)
+    with pytest.raises(StoreError, match="names a file elsewhere"):
         export_units(store, [unit], tmp_path / "out.tar")
     assert not (tmp_path / "out.tar").exists()
 

@@ -233,18 +233,21 @@ def test_damaged_bytes_are_refused_told_of_and_leave_nothing(address: str, tmp_p
     assert Remote(address).pull(there, SOURCE), "the way out that the message tells"
 
 
-def test_a_manifest_with_names_that_lead_elsewhere_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"), [("../../../outside.bin", "which is no file of its folder"), (MANIFEST, "must hold other files than its manifest")]
+)
+def test_a_manifest_with_names_that_are_not_its_units_is_refused(tmp_path: Path, name: str, told: str) -> None:
     from igsm_pipeline.store.manifest import checksum_of, content_of  # noqa: PLC0415
 
     here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
     fill(here, SOURCE)
     manifest = here.manifest(SOURCE)
-    manifest["files"] = {"../../../outside.bin": manifest["files"]["part/a.bin"]}
+    manifest["files"] = {name: manifest["files"]["part/a.bin"]}
     manifest["content"] = content_of(manifest["files"])
     manifest["checksum"] = checksum_of(manifest)
     remote = Remote(f"file://{tmp_path}/bucket")
     remote.objects.create(f"store/{SOURCE.stage}/{SOURCE.fingerprint}/{MANIFEST}", json.dumps(manifest).encode())
-    with pytest.raises(BadInput, match="must hold files below its own folder"):
+    with pytest.raises(BadInput, match=told):
         remote.pull(there, SOURCE)
 
 

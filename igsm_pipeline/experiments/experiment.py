@@ -83,7 +83,7 @@ class ExperimentSettings(Settings):
     budget: BudgetSection = Field(default_factory=BudgetSection)
 
     @model_validator(mode="after")
-    def _pushes_have_layers_behind_them(self) -> Self:
+    def _changed_layers_have_layers_behind_them(self) -> Self:
         for name, layers in (("steering", self.steering.layers), ("erasure", self.erasure.layers)):
             last = max(layers or (), default=0)
             if self.model.path is None and last >= self.model.layers:

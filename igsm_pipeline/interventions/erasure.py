@@ -21,9 +21,10 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.batches import split_into_passes
-from igsm_pipeline.activations.forward import SequenceBatch, layer_states, num_layers_of
+from igsm_pipeline.activations.forward import SequenceBatch, layer_states
 from igsm_pipeline.interventions.leace import Eraser, Whitened, erase_concept, erase_random
 from igsm_pipeline.interventions.residual import erased, sites
+from igsm_pipeline.interventions.settings import RANDOM
 from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings
@@ -37,8 +38,6 @@ from igsm_pipeline.seeding import generator
 from igsm_pipeline.tokens import TokenTable, emit
 from igsm_pipeline.verification.token_path import TokenVerdicts, TokenVerifier, joined
 
-NONE, RANDOM = "none", "random"
-"""What else than a task a cell may erase: nothing, and random directions."""
 Ints = NDArray[np.int64]
 
 
@@ -164,8 +163,3 @@ def solve_erased(
     texts = [table.decode_completion(one) for one in made.tokens]
     verifier = TokenVerifier(batch, table if known else None)
     return Solved(made.tokens, verifier.judge(ids, offsets, made.finished, np.arange(len(batch)), texts.__getitem__))
-
-
-def last_layer(model: PreTrainedModel) -> int:
-    """The layer whose states are read again once something is erased before it."""
-    return num_layers_of(model)

@@ -50,6 +50,8 @@ class InterchangeSettings(Settings):
 
 ERASABLE: tuple[TaskName, ...] = ("nece", "can_next", "known")
 """Concepts that are erased unless an experiment names others."""
+NONE, RANDOM = "none", "random"
+"""What else than a concept stands in a row: nothing is erased, or random directions."""
 
 
 def check_erasable(tasks: tuple[TaskName, ...]) -> tuple[TaskName, ...]:

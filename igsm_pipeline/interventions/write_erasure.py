@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from igsm_pipeline.activations.forward import freeze
+from igsm_pipeline.activations.forward import freeze, num_layers_of
 from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statistics, interval, mean_of
 from igsm_pipeline.intervals.share import share
-from igsm_pipeline.interventions.erasure import NONE, Cell, Named, Solved, draw_named, last_layer, make_cells, read_named, solve_erased
-from igsm_pipeline.interventions.settings import ErasureSettings
+from igsm_pipeline.interventions.erasure import Cell, Named, Solved, draw_named, make_cells, read_named, solve_erased
+from igsm_pipeline.interventions.settings import NONE, ErasureSettings
 from igsm_pipeline.interventions.stage import ERASED, READ_AGAIN
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
@@ -43,10 +43,10 @@ def write_erasure(settings: ErasureSettings, inputs: Mapping[str, Path], writing
         writing: where the files go.
     """
     run = _Run(settings, inputs)
-    before = run.solve(Cell(NONE, 0, 0, None))
-    solved = [run.solved_row(Cell(NONE, 0, 0, None), before, before)]
-    read = run.read(Cell(NONE, 0, 0, None), {})
-    layers = tuple(range(1, last_layer(run.model))) if settings.layers is None else settings.layers
+    nothing = Cell(NONE, 0, 0, None)
+    before = run.solve(nothing)
+    solved, read = [run.solved_row(nothing, before, before)], run.read(nothing, {})
+    layers = tuple(range(1, num_layers_of(run.model))) if settings.layers is None else settings.layers
     for layer in tqdm(layers, desc="erasure", unit="layer", mininterval=1.0):
         own = {part: read_named(run.model, named, layer, max_tokens=settings.read_tokens) for part, named in run.named.items()}
         read += run.scores(Cell(NONE, layer, 0, None), layer, own)
@@ -94,7 +94,7 @@ class _Run:
     def read(self, cell: Cell, own: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """What new linear probes read once something is erased: at the layer itself, and at the last one, where the model may have it again."""
         rows = [] if cell.eraser is None else self.scores(cell, cell.layer, {part: cell.eraser(states) for part, states in own.items()})
-        last = last_layer(self.model)
+        last = num_layers_of(self.model)
         with cell.acting(self.model):
             again = {part: read_named(self.model, named, last, max_tokens=self.settings.read_tokens) for part, named in self.named.items()}
         return rows + self.scores(cell, last, again)

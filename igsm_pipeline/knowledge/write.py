@@ -18,7 +18,7 @@ from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.intervals.bootstrap import accuracy_of, balanced_accuracy_of, balanced_gain_of, class_statistics, interval
 from igsm_pipeline.knowledge.candidate_sets import Asked, Reader, Taught, score_sets
 from igsm_pipeline.knowledge.code_length import code_of_shares, code_rows, online_code, queries_read
-from igsm_pipeline.knowledge.settings import ProbeControlSettings
+from igsm_pipeline.knowledge.settings import ProbeControlSettings, SetSettings
 from igsm_pipeline.knowledge.stage import CODED, CONTROLLED, SETS
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
@@ -70,8 +70,9 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
                 said, _ = predict(load_probe(folder, device), model, tokens, device=device, max_tokens=settings.max_tokens, bf16=bf16)
                 answers += learned.answers(tokens, said) if reader == "control_task" else [Answer(reader, tokens.label, said.astype(np.int64))]
             scores += [{"task": task, "slice": part, **row} for row in score_readers(answers, tokens.problem, settings, task)]
-            readers = {READERS[arm]: Reader(load_probe(probes[READERS[arm]], device), models[arm]) for arm in ARMS}
-            sets += _on_sets(settings, task, part, tokens, training[task], readers)
+            if settings.candidates is not None:
+                readers = {READERS[arm]: Reader(load_probe(probes[READERS[arm]], device), models[arm]) for arm in ARMS}
+                sets += _on_sets(settings, settings.candidates, task, part, tokens, training[task], readers)
     write_parquet(pa.Table.from_pylist(scores, schema=CONTROLLED.schema()), writing.folder / CONTROLLED.files)
     write_parquet(pa.Table.from_pylist(codes, schema=CODED.schema()), writing.folder / CODED.files)
     if settings.candidates is not None:
@@ -84,12 +85,15 @@ def _tokens(settings: ProbeControlSettings, inputs: Mapping[str, Path], part: st
 
 
 def _on_sets(
-    settings: ProbeControlSettings, task: TaskName, part: str, tokens: QueryTokens, training: QueryTokens, readers: Mapping[str, Reader]
+    settings: ProbeControlSettings,
+    sets: SetSettings,
+    task: TaskName,
+    part: str,
+    tokens: QueryTokens,
+    training: QueryTokens,
+    readers: Mapping[str, Reader],
 ) -> list[dict[str, Any]]:
     """Rows of ``candidate_sets`` for one task and slice; the slice's own queries are those of the set that the experiment names."""
-    sets = settings.candidates
-    if sets is None:
-        return []
     draw = QuerySettings(family=settings.family, task=task, per_problem=sets.per_problem, seed=sets.seed, stream=f"queries {part}")
     asked = Asked(part, tokens.batch.take(slice(sets.first)), tokens.table, draw)
     device = pick_device(settings.device)

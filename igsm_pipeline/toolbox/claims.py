@@ -30,7 +30,7 @@ from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, whol
 from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, write_atomically
-from igsm_pipeline.toolbox.published import TRAINED_AS, is_published, read_published
+from igsm_pipeline.toolbox.published import TRAINED_AS, checkpoint_in, is_published, read_published
 from igsm_pipeline.toolbox.publishing import provenance_of, rows_of
 from igsm_pipeline.verification.stage import VERDICTS
 
@@ -104,7 +104,7 @@ def _read(folder: Path, table: Table) -> list[Row]:
 def _about(said: Mapping[str, Any]) -> str:
     """What was trained, by what, on what."""
     before = said.get(TRAINED_AS)
-    training: Mapping[str, Any] = before or next((unit for name, unit in said["units"].items() if name.startswith("checkpoint/")), {})
+    training: Mapping[str, Any] = before or checkpoint_in(said)
     counts = training.get("counts", {})
     sizes = [f"{counts['parameters']:,} parameters"] if "parameters" in counts else []
     if "tokens" in counts:

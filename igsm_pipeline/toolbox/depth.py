@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from igsm_pipeline.experiments.experiment import Experiment, Member
 from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.probes.stage import DISTANCES
 from igsm_pipeline.reports.charts.chart import HALF, Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
 from igsm_pipeline.reports.findings import finished_verdicts
@@ -62,7 +63,7 @@ def at_lengths(experiment: Experiment, store: Store) -> list[AtLength]:
             solved |= {model_of(member)} if rows else set()
         for unit in units:
             if unit.stage == "probe_scores" and store.check(unit).fresh:
-                for row in pq.read_table(store.path(unit) / "distances.parquet", filters=[("probe", "=", "v_probe")]).to_pylist():
+                for row in pq.read_table(store.path(unit) / DISTANCES.files, filters=[("probe", "=", "v_probe")]).to_pylist():
                     found.append(_number(member, "distance", str(unit.labels["slice"]), int(row["distance"]), of_columns(row, "accuracy")))
     return found
 

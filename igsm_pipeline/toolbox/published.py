@@ -80,8 +80,8 @@ class Published:
         said = self.provenance
         if TRAINED_AS in said:
             return dict(said[TRAINED_AS])
-        unit = next((one for name, one in said.get("units", {}).items() if name.startswith("checkpoint/")), None)
-        if unit is None or "checkpoint" in self._section("model"):
+        unit = checkpoint_in(said)
+        if not unit or "checkpoint" in self._section("model"):
             return None
         return {
             "member": self.member,
@@ -164,6 +164,11 @@ def read_published(folder: Path) -> Published:
     if lacking or not isinstance(said.get("member"), str):
         raise BadInput(str(path), "must say member and settings", f"no {', '.join(lacking) or 'member'}", "publish it again")
     return Published(folder, said)
+
+
+def checkpoint_in(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The checkpoint's entry among the units of a provenance: content, seconds, counts; empty if it has none."""
+    return next((unit for name, unit in provenance.get("units", {}).items() if name.startswith("checkpoint/")), {})
 
 
 def trained_before(folder: Path) -> dict[str, Any] | None:

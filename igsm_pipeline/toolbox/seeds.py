@@ -14,6 +14,7 @@ from igsm_pipeline.experiments.experiment import Experiment, Member
 from igsm_pipeline.intervals.bootstrap import Floats, balanced_accuracy_of, balanced_gain_of, class_statistics, mean_of
 from igsm_pipeline.intervals.hierarchy import Covered, seeds_interval
 from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.probes.stage import PREDICTIONS
 from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Cell, Page, interval_cell
@@ -96,7 +97,7 @@ def _probed(members: Sequence[Member], units: Mapping[str, Sequence[Unit]], stor
             if unit.stage != "probe_scores" or not store.check(unit).fresh:
                 continue
             columns = ["task", "probe", "problem", "label", "prediction"]
-            table = pq.read_table(store.path(unit) / "predictions.parquet", columns=columns, filters=[("probe", "in", ["v_probe", "random"])])
+            table = pq.read_table(store.path(unit) / PREDICTIONS.files, columns=columns, filters=[("probe", "in", ["v_probe", "random"])])
             for task in dict.fromkeys(table["task"].to_pylist()):
                 sums = _sums(table, task, member.settings.family.modulus)
                 kept = levels.setdefault((task, str(unit.labels["slice"]), _problems(unit)), {})

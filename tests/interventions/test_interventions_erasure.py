@@ -16,9 +16,9 @@ from reference.few_problems import few_problems, write_few
 from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.interventions.checks import erased_is_chance
-from igsm_pipeline.interventions.erasure import NONE, RANDOM, Cell, draw_named, make_cells, read_named, solve_erased
+from igsm_pipeline.interventions.erasure import Cell, draw_named, make_cells, read_named, solve_erased
 from igsm_pipeline.interventions.residual import erased, read_stream, sites
-from igsm_pipeline.interventions.settings import ErasureSettings
+from igsm_pipeline.interventions.settings import NONE, RANDOM, ErasureSettings
 from igsm_pipeline.interventions.stage import ERASED, READ_AGAIN
 from igsm_pipeline.interventions.write_erasure import write_erasure
 from igsm_pipeline.model.gpt2_rotary import load

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reference.invented_members import invent, invented_verdicts
 
 from igsm_pipeline.costs import network_behind
 from igsm_pipeline.experiments import find_members
@@ -16,7 +16,7 @@ from igsm_pipeline.intervals.share import share
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.stage import DISTANCES, PREDICTIONS
 from igsm_pipeline.reports.page import Page
-from igsm_pipeline.store import Store
+from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.toolbox.depth import at_lengths, write_at_lengths
 from igsm_pipeline.toolbox.grid import write_grid_report
 
@@ -43,28 +43,23 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 def finish(store: Store, member: Member) -> None:
     """Invented verdicts and distances of one member; beams solve everything and must not count."""
     size, seed = member.labels["size"], member.labels["seed"]
-    for unit in units_of(member):
-        if unit.stage in ("report", "error_correlation") or store.check(unit).fresh:
-            continue
-        with store.write(unit) as writing:
-            (writing.folder / "a.bin").write_text(unit.fingerprint)
-            writing.counts["parameters"] = 1000
-            if unit.stage == "verdicts":
-                greedy = unit.labels["beams"] == 1
-                right = [row < number or not greedy for number in SOLVED[size, seed] for row in range(10)]
-                rows: dict[str, Any] = {"correct": right, "op": [1] * 10 + [2] * 10}
-                rows |= {name: [True] * 20 for name in ("final_answer_correct", "finished")}
-                rows |= {name: [0] * 20 for name in ("unnecessary_operations", "unnecessary_parameters")}
-                pq.write_table(pa.table(rows), writing.folder / "verdicts.parquet")
-            if unit.stage == "probe_scores":
-                told = [
-                    {"task": "nece", "probe": probe, "layer": None, "slice": "op=max", "distance": distance, "n": 50, "num_problems": 10}
-                    | {f"accuracy{end}": value if probe == "v_probe" else 0.5 for end in ("", "_low", "_high")}
-                    for probe in ("v_probe", "random")
-                    for distance, value in enumerate(KNOWN[size], start=1)
-                ]
-                pq.write_table(pa.Table.from_pylist(told, schema=DISTANCES.schema()), writing.folder / "distances.parquet")
-                pq.write_table(pa.Table.from_pylist([], schema=PREDICTIONS.schema()), writing.folder / "predictions.parquet")
+
+    def write(unit: Unit, folder: Path) -> None:
+        if unit.stage == "verdicts":
+            greedy = unit.labels["beams"] == 1
+            right = [row < number or not greedy for number in SOLVED[size, seed] for row in range(10)]
+            pq.write_table(invented_verdicts(right, [1] * 10 + [2] * 10), folder / "verdicts.parquet")
+        if unit.stage == "probe_scores":
+            told = [
+                {"task": "nece", "probe": probe, "layer": None, "slice": "op=max", "distance": distance, "n": 50, "num_problems": 10}
+                | {f"accuracy{end}": value if probe == "v_probe" else 0.5 for end in ("", "_low", "_high")}
+                for probe in ("v_probe", "random")
+                for distance, value in enumerate(KNOWN[size], start=1)
+            ]
+            pq.write_table(pa.Table.from_pylist(told, schema=DISTANCES.schema()), folder / "distances.parquet")
+            pq.write_table(PREDICTIONS.schema().empty_table(), folder / "predictions.parquet")
+
+    invent(store, member, write)
 
 
 def test_every_run_has_a_number_per_length_of_greedy_solutions_and_of_its_v_probe(store: Store) -> None:

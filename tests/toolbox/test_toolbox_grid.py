@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reference.invented_members import invent, invented_verdicts
 
 from igsm_pipeline.cli import main
 from igsm_pipeline.errors import NotFound
@@ -14,7 +14,7 @@ from igsm_pipeline.experiments.experiment import load_experiments
 from igsm_pipeline.intervals.share import share
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.reports.page import foreign_references
-from igsm_pipeline.store import Store
+from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.store.remote import Remote
 from igsm_pipeline.toolbox.grid import best_runs, find_report, finished_runs, write_grid_report
 
@@ -41,24 +41,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def finish(store: Store, size: str, seed: str) -> None:
     """Invented verdicts of one member; of op=max a tenth less is right."""
     (member,) = [one for one in load_experiments()["depths"].members if one.labels == {"size": size, "training.seed": seed}]
-    for unit in units_of(member):
-        if unit.stage in ("report", "error_correlation") or store.check(unit).fresh:
-            continue
-        with store.write(unit) as writing:
-            if unit.stage == "verdicts":
-                right = RIGHT[size, seed][unit.name.endswith("beam 4")] - (5 if unit.name.startswith("op=max") else 0)
-                rows = pa.table(
-                    {
-                        "correct": [row < right for row in range(N)],
-                        "op": [3] * N,
-                        **{name: [True] * N for name in ("final_answer_correct", "finished")},
-                        **{name: [0] * N for name in ("unnecessary_operations", "unnecessary_parameters")},
-                    }
-                )
-                pq.write_table(rows, writing.folder / "verdicts.parquet")
-            else:
-                (writing.folder / "a.bin").write_text(unit.fingerprint)
-                writing.counts["parameters"] = 1000 * member.settings.model.layers
+
+    def write(unit: Unit, folder: Path) -> None:
+        if unit.stage == "verdicts":
+            right = RIGHT[size, seed][unit.name.endswith("beam 4")] - (5 if unit.name.startswith("op=max") else 0)
+            pq.write_table(invented_verdicts([row < right for row in range(N)], [3] * N), folder / "verdicts.parquet")
+
+    invent(store, member, write)
 
 
 def test_each_size_stands_at_its_best_run_with_that_runs_interval(home: Path) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from reference.invented_members import invent, invented_verdicts
 
 from igsm_pipeline.experiments import load_members
 from igsm_pipeline.experiments.experiment import Member, load_experiments
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.stage import DISTANCES
-from igsm_pipeline.store import Store
+from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.toolbox.grid import finished_runs, write_grid_report
 from igsm_pipeline.toolbox.seeds import OverSeeds, over_seeds
 
@@ -38,20 +38,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def finish(store: Store, member: Member) -> None:
     """Invented verdicts and predictions of one member."""
     seed, probe = member.labels["seed"], member.labels["probes.seed"]
-    for unit in units_of(member):
-        if unit.stage in ("report", "error_correlation") or store.check(unit).fresh:
-            continue
-        with store.write(unit) as writing:
-            (writing.folder / "a.bin").write_text(unit.fingerprint)
-            writing.counts["parameters"] = 1000
-            if unit.stage == "verdicts":
-                rows: dict[str, Any] = {"correct": [row < SOLVED[seed] for row in range(N)], "op": [3] * N}
-                rows |= {name: [True] * N for name in ("final_answer_correct", "finished")}
-                rows |= {name: [0] * N for name in ("unnecessary_operations", "unnecessary_parameters")}
-                pq.write_table(pa.table(rows), writing.folder / "verdicts.parquet")
-            if unit.stage == "probe_scores":
-                pq.write_table(predictions(RIGHT[seed, probe]), writing.folder / "predictions.parquet")
-                pq.write_table(DISTANCES.schema().empty_table(), writing.folder / "distances.parquet")
+
+    def write(unit: Unit, folder: Path) -> None:
+        if unit.stage == "verdicts":
+            pq.write_table(invented_verdicts([row < SOLVED[seed] for row in range(N)], [3] * N), folder / "verdicts.parquet")
+        if unit.stage == "probe_scores":
+            pq.write_table(predictions(RIGHT[seed, probe]), folder / "predictions.parquet")
+            pq.write_table(DISTANCES.schema().empty_table(), folder / "distances.parquet")
+
+    invent(store, member, write)
 
 
 def predictions(right: float) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from igsm_pipeline.intervals.interval import Interval, of_columns
+from igsm_pipeline.interventions.settings import NONE, RANDOM
 from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
 from igsm_pipeline.reports.charts.theme import GREY, Series
@@ -14,7 +15,6 @@ from igsm_pipeline.reports.results import Results, said, task_name
 from igsm_pipeline.reports.sections.opening import percent
 
 TITLE = "Does it need what can be read?"
-NONE, RANDOM = "none", "random"
 _NAMES = ("correct", "gain", "kept", "useless")
 
 

@@ -130,7 +130,9 @@ class Page:
         self._body += [f"<p>{html.escape(paragraph)}</p>" for paragraph in paragraphs]
 
     def stated(self, claim: str, *, opening: bool = False) -> None:
-        """What was claimed before it was run, in the section that began last or, with ``opening``, above the list of contents."""
+        """What was claimed before it was run, in the section that began last or, with ``opening``, above the list of contents; nothing for ""."""
+        if not claim:
+            return
         words = f"Stated before it was run: {claim}"
         if opening:
             self.opening(Markup(f'<p class="stated">{html.escape(words)}</p>'))

@@ -214,6 +214,11 @@ class Results:
         theirs = matching_slice("med_pq", part, self.beyond)
         return None if theirs is None else FIGURE_7A_MED_PQ.get(task, {}).get(theirs)
 
+    def claim(self, section: str = "") -> str:
+        """What a section of the experiment, or the experiment itself, claimed before it was run; "" where it claimed nothing."""
+        asked = self.settings.experiment
+        return str((asked.get(section, {}) if section else asked).get("claim", ""))
+
     def slice_name(self, part: str) -> str:
         """A slice as people read it."""
         return slice_name(part, self.op_max)

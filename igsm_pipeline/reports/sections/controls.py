@@ -34,9 +34,7 @@ def write_controls(page: Page, results: Results) -> None:
         return
     parts = list(dict.fromkeys(row["slice"] for row in rows))
     page.section(TITLE, *_findings(results, rows, parts[0]), *about_result_5(results, parts[0]))
-    claim = results.settings.experiment.get("knowledge", {}).get("claim", "")
-    if claim:
-        page.stated(claim)
+    page.stated(results.claim("knowledge"))
     page.how(
         "The same probe is trained where it cannot find what it is asked: on a model without training, on embeddings alone, on the answers "
         "to other queries, and on a list of random answers, one for each wording and place of a query.",

@@ -24,9 +24,7 @@ def write_emergence(page: Page, results: Results) -> None:
         page.missing(TITLE, "the training kept no snapshots (training.snapshots is 0)")
         return
     page.section(TITLE, *_findings(gains))
-    claim = results.settings.experiment.get("emergence", {}).get("claim", "")
-    if claim:
-        page.stated(claim)
+    page.stated(results.claim("emergence"))
     page.how(
         "Weights were kept along the training. Each of these models solves the same problems, and for each question a new V-probe with the same "
         "small budget is trained on it. The steps between two marks grow; see the numbers below.",

@@ -26,9 +26,7 @@ def write_erasure(page: Page, results: Results) -> None:
         page.missing(TITLE, "nothing was erased from the states (erasure.problems is 0)")
         return
     page.section(TITLE, *_findings(rows, results.erasure_reading))
-    claim = results.settings.experiment.get("erasure", {}).get("claim", "")
-    if claim:
-        page.stated(claim)
+    page.stated(results.claim("erasure"))
     page.how(
         "Whether a quantity just named is needed, computed or possible can be read from the state behind its name. The directions that tell it are "
         "taken out of every state of one layer; no linear reader finds it there any more. Then the model solves the same problems.",

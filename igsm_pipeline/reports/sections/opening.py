@@ -57,9 +57,7 @@ def what_it_does(results: Results) -> str:
 
 def write_opening(page: Page, results: Results) -> None:
     """What was claimed before the run, cards, small figures and a solved problem, above the list of contents."""
-    claim = results.settings.experiment.get("claim", "")
-    if claim:
-        page.stated(claim, opening=True)
+    page.stated(results.claim(), opening=True)
     cards = [card for card in (_solves(results), _beyond(results), _plans(results)) if card]
     if cards:
         page.opening(Markup(f'<ul class="cards">{"".join(cards)}</ul>'))

@@ -38,9 +38,7 @@ def write_regret(page: Page, results: Results) -> None:
         page.missing(TITLE, "no probe was asked after the names that the model writes (regret.problems is 0)")
         return
     page.section(TITLE, *_findings(told, retried, results))
-    claim = results.settings.experiment.get("regret", {}).get("claim", "")
-    if claim:
-        page.text(f"Stated before it was run: {claim}")
+    page.stated(results.claim("regret"))
     page.how(
         "A probe reads the model's state right after a sentence has named a quantity, before anything is computed, and says whether it can be "
         "computed now. Left: of which names it says that they cannot. Right: what comes of going back there and naming another, a few times at most.",

@@ -29,9 +29,7 @@ def write_steering(page: Page, results: Results) -> None:
         page.missing(TITLE, "no states were pushed along a probe's direction (steering.problems is 0, or no problem was fit)")
         return
     page.section(TITLE, *_findings(rows))
-    claim = results.settings.experiment.get("steering", {}).get("claim", "")
-    if claim:
-        page.stated(claim)
+    page.stated(results.claim("steering"))
     page.how(
         "A quantity that the answer does not need, but that could be computed at once, is made to look needed: while the model reads the problem, "
         "its states are pushed along the direction in which the probe believes it needed. Does the solution begin with it?",

@@ -36,9 +36,7 @@ def write_using(page: Page, results: Results) -> None:
         )
         return
     page.section(TITLE, *_findings(rows))
-    claim = results.settings.experiment.get("interchange", {}).get("claim", "")
-    if claim:
-        page.stated(claim)
+    page.stated(results.claim("interchange"))
     page.how(
         "Two problems have the same statements and different questions. While the model reads one, its states at some place and layer are "
         "replaced by those it has while reading the other. Each cell: the share of pairs where it then begins with what the other asks for.",

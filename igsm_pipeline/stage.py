@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from igsm_pipeline.processes.imports import quick_imports
 from igsm_pipeline.settings import Settings, hash_json
 from igsm_pipeline.store import Store, Unit
 
@@ -255,7 +256,8 @@ class Stage:
 def load_object(path: str) -> Any:
     """The object that a dotted path names: ``package.module:name``."""
     module, _, name = path.partition(":")
-    return getattr(importlib.import_module(module), name)
+    with quick_imports():
+        return getattr(importlib.import_module(module), name)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from igsm_pipeline.errors import BadInput, IgsmError
 from igsm_pipeline.play.asking import draw_problem, families_of, parse_typed, place_of, read_typed
 from igsm_pipeline.player.files import MindFiles
 from igsm_pipeline.problems.problem import Problem
+from igsm_pipeline.processes.imports import quick_imports
 from igsm_pipeline.text import document
 
 Answer = dict[str, Any]
@@ -24,7 +25,7 @@ class LiveMind:
 
     def __init__(self, files: MindFiles) -> None:
         self.files, self.families = files, families_of(files.family)
-        self._lock, self._loaded, self._failed = threading.Lock(), threading.Event(), ""
+        self._lock, self._drawing, self._loaded, self._failed = threading.Lock(), threading.Lock(), threading.Event(), ""
         self._reader: Any = None
 
     def start(self) -> None:
@@ -60,9 +61,10 @@ class LiveMind:
         """
         if family not in self.families:
             raise BadInput("family", f"must be one of {', '.join(self.families)}", family, "choose one of these")
+        with self._drawing:
+            problem = draw_problem(self.families[family], self.files.world, op, seed)
         started = self._wait()
         with self._lock:
-            problem = draw_problem(self.families[family], self.files.world, op, seed)
             return self._answer(problem, started, f"drawn/{family}/{op or 'any'}/{seed}")
 
     def solve(self, text: str, number: int) -> Answer:
@@ -97,7 +99,8 @@ class LiveMind:
 
     def _load(self) -> None:
         try:
-            from igsm_pipeline.player.reader import MindReader, hide_loading_bars, use_few_threads  # noqa: PLC0415  (loads torch)
+            with quick_imports():
+                from igsm_pipeline.player.reader import MindReader, hide_loading_bars, use_few_threads  # noqa: PLC0415  (loads torch)
 
             hide_loading_bars()
             self._reader = MindReader(self.files)

@@ -189,9 +189,7 @@ def play(
         return 0
     files = open_mind_files(named)
     from igsm_pipeline.play.serving import serve
-    from igsm_pipeline.processes.stopping import leave_stops_alone
 
-    leave_stops_alone()  # the server ends in order
     return serve(files, port)
 
 

@@ -111,7 +111,7 @@ def draw_problem(family: FamilySettings, world: World, op: int | None, seed: int
     Raises:
         BadInput: no problem of that family has so many operations.
     """
-    from igsm_pipeline.toolbox.solving import draw_test_problem  # noqa: PLC0415  (loads the compiler)
+    from igsm_pipeline.problems.law.blocks import draw_test_problem  # noqa: PLC0415  (loads the compiler)
 
     check_op(op, family)
     try:

@@ -1,16 +1,21 @@
-"""The model behind the page: loaded by a thread of its own, so that the page opens at once; then asked by one request at a time."""
+"""The model behind the page: in a process of its own, so that the page opens at once and draws while the model loads; one question at a time.
+
+Ours: a process, not a thread. Importing torch and transformers takes seconds and lets no other thread compute, and a page that answers while a model
+computes is worth the second copy of the interpreter.
+"""
 
 from __future__ import annotations
 
 import threading
-import time
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from typing import Any
 
 from igsm_pipeline.errors import BadInput, IgsmError
 from igsm_pipeline.play.asking import draw_problem, families_of, parse_typed, place_of, read_typed
+from igsm_pipeline.play.model_process import load_mind, solve_and_read
 from igsm_pipeline.player.files import MindFiles
 from igsm_pipeline.problems.problem import Problem
-from igsm_pipeline.processes.imports import quick_imports
+from igsm_pipeline.processes.pools import begin_worker, end_workers, make_pool
 from igsm_pipeline.text import document
 
 Answer = dict[str, Any]
@@ -25,12 +30,18 @@ class LiveMind:
 
     def __init__(self, files: MindFiles) -> None:
         self.files, self.families = files, families_of(files.family)
-        self._lock, self._drawing, self._loaded, self._failed = threading.Lock(), threading.Lock(), threading.Event(), ""
-        self._reader: Any = None
+        self._drawing, self._loaded, self._failed = threading.Lock(), threading.Event(), ""
+        self._pool: ProcessPoolExecutor | None = None
 
     def start(self) -> None:
-        """Begin to load, in the background."""
-        threading.Thread(target=self._load, name="load the model", daemon=True).start()
+        """Begin to load, in the background. Call it in the main thread: the model's process ends with the thread that started it."""
+        self._pool = make_pool(1, begin_worker)
+        self._pool.submit(load_mind, self.files).add_done_callback(self._tell)
+
+    def stop(self) -> None:
+        """End the model's process, whatever it does; nothing is asked afterwards."""
+        if self._pool is not None:
+            end_workers(self._pool)
 
     @property
     def state(self) -> Answer:
@@ -63,9 +74,7 @@ class LiveMind:
             raise BadInput("family", f"must be one of {', '.join(self.families)}", family, "choose one of these")
         with self._drawing:
             problem = draw_problem(self.families[family], self.files.world, op, seed)
-        started = self._wait()
-        with self._lock:
-            return self._answer(problem, started, f"drawn/{family}/{op or 'any'}/{seed}")
+        return self._answer(problem, f"drawn/{family}/{op or 'any'}/{seed}")
 
     def solve(self, text: str, number: int) -> Answer:
         """Have a typed problem solved, and read the probes; see ``draw``.
@@ -79,37 +88,25 @@ class LiveMind:
             problem = parse_typed(typed, self.files.world, self.files.family.modulus)
         except BadInput as error:
             raise Refusal(error, place_of(error, typed)) from None
-        started = self._wait()
-        with self._lock:
-            return self._answer(problem, started, f"typed/{number}")
+        return self._answer(problem, f"typed/{number}")
 
-    def _answer(self, problem: Problem, started: float, name: str) -> Answer:
-        from igsm_pipeline.player.scene import make_scene  # noqa: PLC0415  (loads torch)
-
-        scene = make_scene(self._reader, problem, self._reader.solve(problem), id=name, slice=name.partition("/")[0])
-        text = document(problem, self.files.family.format).prompt.strip()
-        return {"scene": scene, "text": text, "seconds": round(time.monotonic() - started, 3)}
-
-    def _wait(self) -> float:
-        """Wait until the model is there; returns the time from which an answer is counted."""
+    def _answer(self, problem: Problem, name: str) -> Answer:
+        """Ask the model's process, when it has loaded."""
         self._loaded.wait()
-        if self._failed:
-            raise IgsmError(self._failed)
-        return time.monotonic()
-
-    def _load(self) -> None:
+        if self._failed or self._pool is None:
+            raise IgsmError(self._failed or "the model is not loaded")
         try:
-            with quick_imports():
-                from igsm_pipeline.player.reader import MindReader, hide_loading_bars, use_few_threads  # noqa: PLC0415  (loads torch)
+            scene, seconds = self._pool.submit(solve_and_read, problem, name).result()
+        except BrokenExecutor:
+            self._failed = "the process of the model has ended, perhaps for want of memory: stop this page and start `igsm play` again"
+            raise IgsmError(self._failed) from None
+        return {"scene": scene, "text": document(problem, self.files.family.format).prompt.strip(), "seconds": seconds}
 
-            hide_loading_bars()
-            self._reader = MindReader(self.files)
-            self._reader.load()
-            use_few_threads(self._reader)
-            self._loaded.set()
-        except Exception as error:  # whatever it is, the page says it
+    def _tell(self, loading: Future[None]) -> None:
+        """Note how loading ended; whatever failed, the page says it."""
+        if not loading.cancelled() and (error := loading.exception()) is not None:
             self._failed = f"the model of {self.files.name} cannot be loaded: {error}"
-            self._loaded.set()
+        self._loaded.set()
 
 
 class Refusal(BadInput):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import signal
 import socket
@@ -13,6 +12,7 @@ from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.play.app import make_app
 from igsm_pipeline.play.live import LiveMind
 from igsm_pipeline.player.files import MindFiles
+from igsm_pipeline.processes.stopping import STOPS, leave_stops_alone
 
 HOST = "127.0.0.1"
 PORT = 8765
@@ -34,17 +34,32 @@ def serve(files: MindFiles, port: int = PORT) -> int:
     """
     listening, taken = listen(port)
     mind = LiveMind(files)
-    config = uvicorn.Config(make_app(mind), log_level="warning", lifespan="off", server_header=False, h11_max_incomplete_event_size=64 * 1024)
-    server = uvicorn.Server(config)
-    for number in taken:
-        print(f"port {number} is taken")
-    print(f"playing {files.name} at http://{HOST}:{listening.getsockname()[1]}  (Ctrl-C stops)", flush=True)
     mind.start()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again when it has stopped
+    config = uvicorn.Config(make_app(mind), log_level="warning", lifespan="off", server_header=False, h11_max_incomplete_event_size=64 * 1024)
+    server = _Server(config, mind)
+    leave_stops_alone()
+    for number in STOPS:
+        signal.signal(number, server.handle_exit)  # from here on: whoever reads the address may stop it at once
+    for port_taken in taken:
+        print(f"port {port_taken} is taken")
+    print(f"playing {files.name} at http://{HOST}:{listening.getsockname()[1]}  (Ctrl-C stops)", flush=True)
+    try:
         server.run(sockets=[listening])
+    finally:
+        mind.stop()
     return 0
+
+
+class _Server(uvicorn.Server):
+    """Lets no question wait for a model when it stops."""
+
+    def __init__(self, config: uvicorn.Config, mind: LiveMind) -> None:
+        super().__init__(config)
+        self.mind = mind
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.mind.stop()
+        await super().shutdown(sockets)
 
 
 def listen(port: int) -> tuple[socket.socket, list[int]]:

@@ -8,11 +8,26 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from igsm_pipeline.processes.parent import die_with_parent
-from igsm_pipeline.processes.stopping import heard_stop
+from igsm_pipeline.processes.stopping import heard_stop, starting_deaf
+
+
+class _Worker(SpawnProcess):
+    """A process that is not in reach of its parent's terminal."""
+
+    def start(self) -> None:
+        with starting_deaf():
+            super().start()
+
+
+class _Spawning(SpawnContext):
+    """Makes such processes."""
+
+    Process = _Worker
 
 
 def usable_cores() -> int:
@@ -20,11 +35,21 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def make_pool(workers: int, initializer: Callable[..., object], initargs: tuple[Any, ...] = ()) -> ProcessPoolExecutor:
+    """A pool of spawned processes: they inherit no state. Whoever makes it ends it; ``worker_pool`` does so by itself.
+
+    Make it and give it work in a thread that lives as long as the pool: a worker that called ``begin_worker`` ends with that thread.
+    """
+    with starting_deaf():
+        resource_tracker.ensure_running()  # it ignores Ctrl-C by itself, and would end with the terminal
+    return ProcessPoolExecutor(workers, mp_context=_Spawning(), initializer=initializer, initargs=initargs)
+
+
 @contextmanager
 def worker_pool(
     workers: int, initializer: Callable[..., object], initargs: tuple[Any, ...] = (), *, patience_s: float = 0.0
 ) -> Iterator[ProcessPoolExecutor]:
-    """A pool of spawned processes (they inherit no state) for the block.
+    """A pool of spawned processes for the block.
 
     If the block ends or fails, work that has begun is waited for, and the rest is dropped. If it is stopped by a signal, the workers get SIGTERM, and
     SIGKILL after ``patience_s`` seconds.
@@ -35,7 +60,7 @@ def worker_pool(
         initargs: its arguments.
         patience_s: seconds that a stopped worker has to save its state.
     """
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=initializer, initargs=initargs)
+    pool = make_pool(workers, initializer, initargs)
     try:
         yield pool
     except BaseException as error:

@@ -23,6 +23,8 @@ from types import FrameType
 from typing import Any, NoReturn
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TERMINAL_STOPS = (signal.SIGINT, signal.SIGHUP)
+"""What a terminal sends to all processes in its foreground."""
 PATIENCE_S = 7.0
 """Seconds from the first signal until a process without a state to save is ended."""
 STATE_PATIENCE_S = 60.0
@@ -211,6 +213,19 @@ def leave_stops_alone() -> None:
         signal.set_wakeup_fd(_hearing.old_pipe)
         os.close(_hearing.pipe)  # the thread ends
     _hearing = None
+
+
+@contextlib.contextmanager
+def starting_deaf() -> Iterator[None]:
+    """Start processes in the block that never hear Ctrl-C or a closed terminal, not even while they start: their parent is told, and ends them.
+
+    A signal that comes meanwhile is handled when the block has ended.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL_STOPS)  # a new process inherits the mask
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

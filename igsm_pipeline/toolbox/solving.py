@@ -11,9 +11,9 @@ from rich.panel import Panel
 from rich.text import Text
 
 from igsm_pipeline.errors import BadInput
-from igsm_pipeline.problems.law.blocks import generate
+from igsm_pipeline.problems.law.blocks import draw_test_problem
 from igsm_pipeline.problems.problem import Problem
-from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
+from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.text import document, parse_problem, render_answer, render_solution
 from igsm_pipeline.toolbox.completions import Written, write_solution
 from igsm_pipeline.toolbox.dataset import read_family
@@ -157,19 +157,6 @@ def solve_problem(asked: GivenProblem, solver: Solver, *, max_length: int = 2048
 def draw_problem_text(family: FamilySettings, world: World, op: int | None, seed: int) -> str:
     """The text of one test problem, by the family's law or with exactly ``op`` operations."""
     return document(draw_test_problem(family, world, op, seed), family.format).prompt
-
-
-def draw_test_problem(family: FamilySettings, world: World, op: int | None, seed: int) -> Problem:
-    """One test problem, by the family's law or with exactly ``op`` operations.
-
-    Raises:
-        BadSettings: the family has no problems of so many operations.
-        StageFailed: the test split has no such problem.
-    """
-    law = "range" if op is None else "exact"
-    drawn = {"family": family, "law": law, "op": op, "split": "test", "num_problems": 1, "block_size": 1, "seed": seed, "stream": "solve"}
-    settings = ProblemSetSettings.parse(drawn, "solve")
-    return next(iter(generate(settings, world)))[0]
 
 
 def read_problem(file: Path, columns: Mapping[str, str] | None = None) -> Fields:

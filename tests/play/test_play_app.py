@@ -55,6 +55,7 @@ def port(files: MindFiles) -> Iterator[int]:
     mind.start()
     with served(mind) as port:
         yield port
+    mind.stop()
 
 
 def ask(port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
@@ -159,6 +160,7 @@ def test_the_page_opens_before_the_model_is_loaded(files: MindFiles) -> None:
         mind.start()
         assert post(port, "/draw", {"op": 1})[0] == 200
         assert json.loads(ask(port, "GET", "/state")[2])["ready"]
+    mind.stop()
 
 
 def test_what_was_recorded_is_there_before_the_model_and_nothing_where_nothing_was(files: MindFiles, port: int, tmp_path: Path) -> None:
@@ -178,6 +180,8 @@ def test_a_model_that_cannot_be_loaded_is_said_to_be_so(files: MindFiles, tmp_pa
         status, answer = post(port, "/draw", {})
         assert status == 500
         assert answer["error"]["message"].startswith("the model of tiny cannot be loaded")
+        assert json.loads(ask(port, "GET", "/state")[2])["failed"] == answer["error"]["message"]
+    mind.stop()
 
 
 def test_a_port_that_is_taken_is_named_and_the_next_one_taken() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -52,6 +54,26 @@ def test_workers_compute_in_order_and_leave_ctrl_c_to_their_parent():
         assert list(pool.map(square, range(6))) == [0, 1, 4, 9, 16, 25]
         assert set(pool.map(handlers, range(4))) == {(True, True)}
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_a_terminal_reaches_no_worker_not_even_one_that_is_starting():
+    script = """
+import signal
+from multiprocessing import resource_tracker
+from pathlib import Path
+from igsm_pipeline.processes.pools import begin_worker, worker_pool
+
+with worker_pool(1, begin_worker) as pool:
+    blocked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
+    print(blocked == {signal.SIGINT, signal.SIGHUP})
+    status = Path(f"/proc/{resource_tracker._resource_tracker._pid}/status").read_text()
+    print(int(status.partition("SigBlk:")[2].split()[0], 16) >> (signal.SIGHUP - 1) & 1)
+print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split("\n")
+    assert said[0] == "True", "Ctrl-C reaches a worker that starts: it ends with a traceback"
+    assert said[1] == "1", "a closed terminal ends the tracker of semaphores, and the next one begins with tracebacks"
+    assert said[2] == "set()", "the parent still hears its terminal"
 
 
 def test_a_failure_waits_for_what_has_begun_and_drops_the_rest(tmp_path: Path):

@@ -6,7 +6,6 @@ too: the watcher ended with a traceback, and the last lines of the step were los
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +14,7 @@ from dagster._core.storage.compute_log_manager import CapturedLogContext
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._serdes import ConfigurableClassData
 
-_HELD = {signal.SIGINT, signal.SIGHUP}
+from igsm_pipeline.processes.stopping import starting_deaf
 
 
 class SteadyComputeLogManager(LocalComputeLogManager):
@@ -29,11 +28,9 @@ class SteadyComputeLogManager(LocalComputeLogManager):
     @contextmanager
     def capture_logs(self, log_key: Sequence[str]) -> Generator[CapturedLogContext, None, None]:
         """Capture the output while the block runs. A signal that comes while the helpers start is handled once they have started."""
-        capture, blocked = super().capture_logs(log_key), signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-        try:
+        capture = super().capture_logs(log_key)
+        with starting_deaf():
             context = capture.__enter__()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         try:
             yield context
         except BaseException as error:

@@ -27,6 +27,7 @@ from igsm_pipeline.problems.law.random import below, start
 from igsm_pipeline.problems.law.reask import reask
 from igsm_pipeline.problems.law.split import BINS, NUM_BINS, Hashing, codes_bin, fill_template_bins, new_hashing, template_bin
 from igsm_pipeline.problems.law.unnecessary import draw_unnecessary
+from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.problems.record import MAX_SYMBOLS, RECORD, ProblemBatch, Records
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.seeding import kernel_key
@@ -271,6 +272,19 @@ def generate(settings: ProblemSetSettings, world: World) -> Iterator[ProblemBatc
     maker = BlockMaker(settings, world)
     for block in range(-(-settings.num_problems // settings.block_size)):
         yield maker.make(block, min(settings.block_size, settings.num_problems - block * settings.block_size))
+
+
+def draw_test_problem(family: FamilySettings, world: World, op: int | None, seed: int) -> Problem:
+    """One test problem, the same for the same arguments, by the family's law or with exactly ``op`` operations.
+
+    Raises:
+        BadSettings: the family has no problems of so many operations.
+        StageFailed: the test split has no such problem.
+    """
+    law = "range" if op is None else "exact"
+    drawn = {"family": family, "law": law, "op": op, "split": "test", "num_problems": 1, "block_size": 1, "seed": seed, "stream": "solve"}
+    settings = ProblemSetSettings.parse(drawn, "solve")
+    return next(iter(generate(settings, world)))[0]
 
 
 def regenerate(settings: ProblemSetSettings, world: World, block: int, draw: int) -> ProblemBatch:

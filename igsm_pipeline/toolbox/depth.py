@@ -13,18 +13,16 @@ from typing import Literal
 
 import pyarrow.parquet as pq
 
-from igsm_pipeline.experiments.experiment import Experiment, Member
+from igsm_pipeline.experiments.experiment import Member
 from igsm_pipeline.intervals.interval import Interval, of_columns
-from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.stage import DISTANCES
 from igsm_pipeline.reports.charts.chart import HALF, Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
-from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Page, interval_cell
-from igsm_pipeline.reports.paper_rows import accuracy_by_op
 from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.reports.sections.opening import percent
 from igsm_pipeline.store import Store
+from igsm_pipeline.toolbox.found import Found
 from igsm_pipeline.toolbox.seeds import model_of, size_of
 
 Kind = Literal["op", "distance"]
@@ -51,21 +49,19 @@ class AtLength:
     value: Interval
 
 
-def at_lengths(experiment: Experiment, store: Store) -> list[AtLength]:
+def at_lengths(found: Sequence[Found], store: Store) -> list[AtLength]:
     """Every number of the finished members, in the grid's order; a model that is probed with several seeds counts once per probe."""
-    found: list[AtLength] = []
+    told: list[AtLength] = []
     solved = set[str]()
-    for member in experiment.members:
-        units = units_of(member)
+    for one in found:
+        member = one.member
         if model_of(member) not in solved:
-            rows = accuracy_by_op(row for row in finished_verdicts(units, store) if row["beams"] == 1)
-            found += [_number(member, "op", "", int(row.op or 0), row.correct) for row in rows]
-            solved |= {model_of(member)} if rows else set()
-        for unit in units:
-            if unit.stage == "probe_scores" and store.check(unit).fresh:
-                for row in pq.read_table(store.path(unit) / DISTANCES.files, filters=[("probe", "=", "v_probe")]).to_pylist():
-                    found.append(_number(member, "distance", str(unit.labels["slice"]), int(row["distance"]), of_columns(row, "accuracy")))
-    return found
+            told += [_number(member, "op", "", int(row.op or 0), row.correct) for row in one.by_op]
+            solved |= {model_of(member)} if one.by_op else set()
+        for unit in one.scored:
+            for row in pq.read_table(store.path(unit) / DISTANCES.files, filters=[("probe", "=", "v_probe")]).to_pylist():
+                told.append(_number(member, "distance", str(unit.labels["slice"]), int(row["distance"]), of_columns(row, "accuracy")))
+    return told
 
 
 def _number(member: Member, kind: Kind, part: str, length: int, value: Interval) -> AtLength:

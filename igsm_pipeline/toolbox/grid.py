@@ -13,18 +13,16 @@ from pathlib import Path
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import Experiment, find_member, load_experiments
 from igsm_pipeline.intervals.interval import Interval
-from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
-from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Cell, Page, interval_cell
-from igsm_pipeline.reports.paper_rows import accuracy_rows
 from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.running.sharing import look_ahead, pull_free
 from igsm_pipeline.store import MANIFEST, Store, find_home, write_atomically
 from igsm_pipeline.store.remote import Remote
 from igsm_pipeline.toolbox.depth import AtLength, at_lengths, write_at_lengths
+from igsm_pipeline.toolbox.found import Found, read_found
 from igsm_pipeline.toolbox.seeds import OverSeeds, model_of, over_seeds, size_of, write_over_seeds
 
 _COMPARED = ("verdicts", "probe_scores")
@@ -54,23 +52,19 @@ class Run:
     parameters: int
 
 
-def finished_runs(experiment: Experiment, store: Store) -> list[Run]:
+def finished_runs(found: Sequence[Found], store: Store) -> list[Run]:
     """Every accuracy of the members with finished verdicts, in the grid's order; members that only probe a model anew count once."""
-    found: list[Run] = []
+    runs: list[Run] = []
     seen = set[str]()
-    for member in experiment.members:
-        if model_of(member) in seen:
+    for one in found:
+        if model_of(one.member) in seen or not one.accuracies:
             continue
-        units = units_of(member)
-        rows = accuracy_rows(finished_verdicts(units, store))
-        if not rows:
-            continue
-        seen.add(model_of(member))
-        checkpoint = next(unit for unit in units if unit.stage == "checkpoint")
+        seen.add(model_of(one.member))
+        checkpoint = next(unit for unit in one.units if unit.stage == "checkpoint")
         parameters = int(store.manifest(checkpoint)["counts"]["parameters"])
-        size = size_of(member) or model_of(member)
-        found += [Run(size, member.key, row.slice, row.beams, row.n, row.correct, parameters) for row in rows]
-    return found
+        size = size_of(one.member) or model_of(one.member)
+        runs += [Run(size, one.member.key, row.slice, row.beams, row.n, row.correct, parameters) for row in one.accuracies]
+    return runs
 
 
 def best_runs(runs: list[Run]) -> dict[str, dict[str, Run]]:
@@ -98,11 +92,12 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
     Raises:
         NotFound: no member has finished verdicts.
     """
-    runs = finished_runs(experiment, store)
+    found = read_found(experiment, store)
+    runs = finished_runs(found, store)
     best = best_runs(runs)
     if not best:
         raise NotFound(f"no member of {experiment.name} has finished verdicts yet: make them with `igsm run {experiment.name} --stage verdicts`")
-    page, chart = grid_page(experiment, runs, best, over_seeds(experiment, store), at_lengths(experiment, store))
+    page, chart = grid_page(experiment, runs, best, over_seeds(found, store), at_lengths(found, store))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{experiment.name}-sizes.svg", chart.svg.encode())
     write_atomically(folder / f"{experiment.name}-sizes.png", chart.png())

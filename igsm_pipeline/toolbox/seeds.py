@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from igsm_pipeline.experiments.experiment import Experiment, Member
+from igsm_pipeline.experiments.experiment import Member
 from igsm_pipeline.intervals.bootstrap import Floats, balanced_accuracy_of, balanced_gain_of, class_statistics, mean_of
 from igsm_pipeline.intervals.hierarchy import Covered, seeds_interval
-from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.stage import PREDICTIONS
 from igsm_pipeline.queries.tasks import TASKS
-from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.reports.page import Cell, Page, interval_cell
 from igsm_pipeline.reports.results import slice_name, task_name
 from igsm_pipeline.stage import Role
 from igsm_pipeline.store import Store, Unit
+from igsm_pipeline.toolbox.found import Found
 
 MODEL_AXES = frozenset({"training.seed", "seed"})
 """Axes whose members are another model of one size."""
@@ -57,45 +56,39 @@ def model_of(member: Member) -> str:
     return ".".join([member.experiment, *(label for axis, label in member.labels.items() if axis not in PROBE_AXES)])
 
 
-def over_seeds(experiment: Experiment, store: Store) -> list[OverSeeds]:
+def over_seeds(found: Sequence[Found], store: Store) -> list[OverSeeds]:
     """Every number that at least two finished members tell of the same problems: what is solved, then what V-probes read."""
-    found: list[OverSeeds] = []
-    for size in dict.fromkeys(size_of(member) for member in experiment.members):
-        members = [member for member in experiment.members if size_of(member) == size]
-        units = {member.key: units_of(member) for member in members}
-        for what, part, level, score, scale in (*_solved(members, units, store), *_probed(members, units, store)):
+    told: list[OverSeeds] = []
+    for size in dict.fromkeys(size_of(one.member) for one in found):
+        own = [one for one in found if size_of(one.member) == size]
+        for what, part, level, score, scale in (*_solved(own), *_probed(own, store)):
             if sum(map(len, level.values())) > 1:
                 sums = _as_long([list(probes.values()) for probes in level.values()])
-                found.append(OverSeeds(size or experiment.name, what, part, seeds_interval(sums, score, scale=scale)))
-    return found
+                told.append(OverSeeds(size or own[0].member.experiment, what, part, seeds_interval(sums, score, scale=scale)))
+    return told
 
 
 Number = tuple[str, str, Level, Callable[[Floats], Floats], tuple[float, float]]
 _SHARE, _DIFFERENCE = (0.0, 1.0), (-1.0, 1.0)
 
 
-def _solved(members: Sequence[Member], units: Mapping[str, Sequence[Unit]], store: Store) -> Iterator[Number]:
+def _solved(found: Sequence[Found]) -> Iterator[Number]:
     """Shares of fully correct solutions; members that share a model count once."""
     levels: dict[tuple[str, int, str], Level] = {}
-    for member in members:
-        same = {(unit.labels["slice"], int(unit.labels["beams"])): _problems(unit) for unit in units[member.key] if unit.stage == "verdicts"}
-        rows: dict[tuple[str, int], list[bool]] = {}
-        for row in finished_verdicts(units[member.key], store):
-            rows.setdefault((row["slice"], row["beams"]), []).append(bool(row["correct"]))
-        for (part, beams), right in rows.items():
-            sums = np.stack([np.array(right, dtype=np.float64), np.ones(len(right))], axis=1)
-            levels.setdefault((part, beams, same[part, beams]), {})[model_of(member)] = {"": sums}
+    for one in found:
+        same = {(unit.labels["slice"], int(unit.labels["beams"])): _problems(unit) for unit in one.units if unit.stage == "verdicts"}
+        for (part, beams), right in one.correct.items():
+            sums = np.stack([right.astype(np.float64), np.ones(len(right))], axis=1)
+            levels.setdefault((part, beams, same[part, beams]), {})[model_of(one.member)] = {"": sums}
     for (part, beams, _), level in levels.items():
         yield "fully correct" + (f", beam {beams}" if beams > 1 else ""), part, level, mean_of, _SHARE
 
 
-def _probed(members: Sequence[Member], units: Mapping[str, Sequence[Unit]], store: Store) -> Iterator[Number]:
+def _probed(found: Sequence[Found], store: Store) -> Iterator[Number]:
     """Balanced accuracy of V-probes, of the same on random weights, and the difference."""
     levels: dict[tuple[str, str, str], dict[str, Level]] = {}
-    for member in members:
-        for unit in units[member.key]:
-            if unit.stage != "probe_scores" or not store.check(unit).fresh:
-                continue
+    for member, units in ((one.member, one.scored) for one in found):
+        for unit in units:
             columns = ["task", "probe", "problem", "label", "prediction"]
             table = pq.read_table(store.path(unit) / PREDICTIONS.files, columns=columns, filters=[("probe", "in", ["v_probe", "random"])])
             for task in dict.fromkeys(table["task"].to_pylist()):

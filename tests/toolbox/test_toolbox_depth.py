@@ -18,6 +18,7 @@ from igsm_pipeline.probes.stage import DISTANCES, PREDICTIONS
 from igsm_pipeline.reports.page import Page
 from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.toolbox.depth import at_lengths, write_at_lengths
+from igsm_pipeline.toolbox.found import read_found
 from igsm_pipeline.toolbox.grid import write_grid_report
 
 SOLVED = {("flat", "s0"): (8, 2), ("flat", "s1"): (9, 1), ("deep", "s0"): (9, 6), ("deep", "s1"): (10, 7)}
@@ -63,7 +64,7 @@ def finish(store: Store, member: Member) -> None:
 
 
 def test_every_run_has_a_number_per_length_of_greedy_solutions_and_of_its_v_probe(store: Store) -> None:
-    found = at_lengths(load_experiments()["depths"], store)
+    found = at_lengths(read_found(load_experiments()["depths"], store), store)
     by_op = {(one.size, one.run, one.length): one.value for one in found if one.kind == "op"}
     assert by_op == {
         (size, f"depths.{size}.{seed}", op): share(number, 10)
@@ -85,7 +86,7 @@ def test_the_page_draws_both_with_means_over_seeds(store: Store, tmp_path: Path)
     text = write_grid_report(experiment, store, tmp_path / "reports").read_text()
     assert "Which one goes far?" in text
     page = Page("a", "b", "c")
-    write_at_lengths(page, at_lengths(experiment, store), 2)
+    write_at_lengths(page, at_lengths(read_found(experiment, store), store), 2)
     assert set(page.charts) == {"by_op", "by_distance_opmax"}
     (rows,) = page.charts["by_op"].spec["datasets"].values()
     lines = {(row["series"], row["x"]): row["value"] for row in rows if not row["aside"]}
@@ -95,7 +96,7 @@ def test_the_page_draws_both_with_means_over_seeds(store: Store, tmp_path: Path)
 
 def test_one_size_is_no_comparison(store: Store) -> None:
     page = Page("a", "b", "c")
-    write_at_lengths(page, [one for one in at_lengths(load_experiments()["depths"], store) if one.size == "deep"], 2)
+    write_at_lengths(page, [one for one in at_lengths(read_found(load_experiments()["depths"], store), store) if one.size == "deep"], 2)
     assert page.charts == {}
 
 

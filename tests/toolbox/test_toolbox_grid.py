@@ -13,9 +13,11 @@ from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments.experiment import load_experiments
 from igsm_pipeline.intervals.share import share
 from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.reports.findings import Findings
 from igsm_pipeline.reports.page import foreign_references
 from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.store.remote import Remote
+from igsm_pipeline.toolbox.found import read_found
 from igsm_pipeline.toolbox.grid import best_runs, find_report, finished_runs, write_grid_report
 
 N = 50
@@ -54,7 +56,7 @@ def test_each_size_stands_at_its_best_run_with_that_runs_interval(home: Path) ->
     store = Store.at_home()
     for size, seed in RIGHT:
         finish(store, size, seed)
-    runs = finished_runs(load_experiments()["depths"], store)
+    runs = finished_runs(read_found(load_experiments()["depths"], store), store)
     assert len(runs) == 4 * 2 * 2
     best = best_runs(runs)
     assert {part: {size: (run.member, run.beams) for size, run in cell.items()} for part, cell in best.items()} == {
@@ -83,6 +85,15 @@ def test_the_page_shows_every_run_and_loads_nothing_from_elsewhere(home: Path, c
     assert "<svg" in text
     assert foreign_references(text) == []
     assert (path.parent / "depths-sizes.png").stat().st_size > 1000
+
+
+def test_the_page_reads_the_verdicts_of_each_member_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, read, plain = Store.at_home(), [], Findings.verdicts
+    for size, seed in RIGHT:
+        finish(store, size, seed)
+    monkeypatch.setattr(Findings, "verdicts", lambda self: read.append(len(self.sources)) or plain(self))
+    write_grid_report(load_experiments()["depths"], store, home / "reports")
+    assert read == [4] * len(RIGHT), "two slices with two beams each"
 
 
 def test_the_page_of_a_grid_pulls_what_it_compares_and_no_more(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from igsm_pipeline.experiments.experiment import Member, load_experiments
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.stage import DISTANCES
 from igsm_pipeline.store import Store, Unit
+from igsm_pipeline.toolbox.found import read_found
 from igsm_pipeline.toolbox.grid import finished_runs, write_grid_report
 from igsm_pipeline.toolbox.seeds import OverSeeds, over_seeds
 
@@ -62,7 +63,7 @@ def predictions(right: float) -> pa.Table:
 
 
 def pooled(store: Store) -> dict[str, OverSeeds]:
-    return {one.what: one for one in over_seeds(load_experiments()["seeded"], store)}
+    return {one.what: one for one in over_seeds(read_found(load_experiments()["seeded"], store), store)}
 
 
 def test_numbers_are_means_over_model_seeds_of_means_over_probe_seeds(home: Path) -> None:
@@ -88,7 +89,7 @@ def test_the_page_tells_it_and_a_model_that_is_probed_anew_is_one_run(home: Path
     store, experiment = Store.at_home(), load_experiments()["seeded"]
     for member in experiment.members:
         finish(store, member)
-    assert [run.size for run in finished_runs(experiment, store)] == ["seeded.s0", "seeded.s1", "seeded.s2"]
+    assert [run.size for run in finished_runs(read_found(experiment, store), store)] == ["seeded.s0", "seeded.s1", "seeded.s2"]
     text = write_grid_report(experiment, store, home / "reports").read_text()
     assert "What do other seeds change?" in text
     assert "(3 model seeds, 40 problems)" in text
@@ -99,7 +100,7 @@ def test_the_page_tells_it_and_a_model_that_is_probed_anew_is_one_run(home: Path
 def test_one_finished_member_tells_nothing_of_seeds(home: Path) -> None:
     store = Store.at_home()
     finish(store, load_members()["seeded.s0.p0"])
-    assert over_seeds(load_experiments()["seeded"], store) == []
+    assert over_seeds(read_found(load_experiments()["seeded"], store), store) == []
 
 
 def test_models_that_solved_other_problems_are_not_pooled(home: Path) -> None:
@@ -108,7 +109,7 @@ def test_models_that_solved_other_problems_are_not_pooled(home: Path) -> None:
     store = Store.at_home()
     for member in load_experiments()["seeded"].members:
         finish(store, member)
-    assert {one.covered.models for one in over_seeds(load_experiments()["seeded"], store)} == {2, 1}
+    assert {one.covered.models for one in over_seeds(read_found(load_experiments()["seeded"], store), store)} == {2, 1}
 
 
 def test_mini_seeds_trains_three_models_and_probes_each_five_times() -> None:

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from igsm_pipeline.costs import BACKWARD, Network
-from igsm_pipeline.training.one_graph import WindowLoss
+from igsm_pipeline.training.one_graph import WindowLoss, head_rows
 
 
 def operations(loss: WindowLoss, ids: Tensor) -> float:
@@ -30,11 +30,12 @@ def formula(network: Network, ids: Tensor) -> float:
 def kept_numbers(loss: WindowLoss, ids: Tensor) -> float:
     """Numbers that the forward pass of the layers keeps for the backward pass; weights, and what the vocabulary keeps, are left out."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in loss.model.parameters()}
-    vocabulary, kept = int(loss.model.config.vocab_size), dict[int, int]()
+    number, kept = int(loss.model.config.vocab_size), dict[int, int]()
+    vocabulary = {number, head_rows(number)}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights and vocabulary not in tensor.shape and tensor.is_floating_point():
+        if storage.data_ptr() not in weights and vocabulary.isdisjoint(tensor.shape) and tensor.is_floating_point():
             kept[storage.data_ptr()] = storage.nbytes() // tensor.element_size()
         return tensor
 

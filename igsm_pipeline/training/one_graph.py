@@ -2,7 +2,8 @@
 
 Attention is one causal product without a mask, which the fast kernels of a GPU need; transformers' own attention gets a mask while it is traced,
 because it cannot see then that a window's positions count on. Positions without a label stay in and count nothing, so that no shape depends on data
-and nothing waits for the GPU.
+and nothing waits for the GPU. Under autocast to bfloat16 states are bfloat16 from the embedding on, half the bytes, and so are queries and keys; norms
+and the loss stay fp32. The head has spare rows, so that its products have sides that tensor cores take.
 
 Ours: all of it. The numbers are those of ``steps.loss_sum`` to rounding; attention is the same to the bit.
 """
@@ -25,6 +26,8 @@ from igsm_pipeline.training.batches import IGNORED
 
 CAUSAL = "igsm_causal"
 """The name of ``causal_attention`` among transformers' attentions. No mask function has this name, so no mask is made."""
+_SIDE = 64
+"""The rows of the head are filled up to a multiple of this many."""
 _log = logging.getLogger(__name__)
 
 
@@ -75,6 +78,11 @@ def takes_windows(model: PreTrainedModel) -> bool:
     return bool(model.config.model_type == "gpt_neox")
 
 
+def head_rows(number: int) -> int:
+    """Rows of the head in its products, for so many ids: the spare ones have no logits."""
+    return number + -number % _SIDE
+
+
 class WindowLoss:
     """The summed cross-entropy of whole windows, as one graph.
 
@@ -95,8 +103,15 @@ class WindowLoss:
             return self._sum(ids, labels)
 
     def _plain(self, ids: Tensor, labels: Tensor) -> Tensor:
-        hidden = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        logits = self.model.get_output_embeddings()(hidden)
+        embedded, kind = self.model.get_input_embeddings()(ids), ids.device.type
+        if torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16:
+            embedded = embedded.bfloat16()
+        hidden = self.model.base_model(inputs_embeds=embedded, use_cache=False).last_hidden_state
+        head = self.model.get_output_embeddings()
+        number = head.weight.shape[0]
+        spare = head_rows(number) - number
+        bias = None if head.bias is None else F.pad(head.bias, (0, spare))
+        logits = F.linear(hidden, F.pad(head.weight, (0, 0, 0, spare)), bias)[..., :number]
         return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
 

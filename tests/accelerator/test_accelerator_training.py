@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from reference.compiling import Graphs, Waits
 from torch import Tensor
-from transformers import PreTrainedModel
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AttentionInterface, PreTrainedModel
 
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model import gpt2_rotary
@@ -114,6 +115,53 @@ def test_compiled_code_sees_one_shape_in_thirty_steps(monkeypatch: pytest.Monkey
         labelled.append(int((batch[1] != IGNORED).sum()))
     assert shapes == {(4, WINDOW - 1)}
     assert [one.loss_tokens for one in trainer.results()] == labelled
+
+
+def test_states_and_what_attention_reads_are_bfloat16_from_the_embedding_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, seen, read = model_of(), [], set()
+
+    def noting(module: Any, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **more: Any) -> Any:
+        read.update((query.dtype, key.dtype, value.dtype))
+        return causal_attention(module, query, key, value, *rest, **more)
+
+    for layer in model.gpt_neox.layers:
+        layer.register_forward_hook(lambda _module, inputs, output: seen.extend((inputs[0].dtype, output.dtype)))
+    monkeypatch.setitem(AttentionInterface._global_mapping, one_graph.CAUSAL, noting)
+    batch, losses = batch_of(10), {}
+    for precision in ("fp32", "bf16"):
+        trainer = AsOnAGpu(model, settings_of(precision=precision), Ranks(0, 1, CPU))
+        seen.clear()
+        read.clear()
+        losses[precision] = trainer._gradients(batch, 1)
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        assert read == {kind}
+        assert set(seen) == {kind}
+        assert len(seen) == 2 * LAYERS * 3, "three micro-batches"
+        assert {parameter.grad.dtype for parameter in model.parameters() if parameter.grad is not None} == {torch.float32}
+    assert losses["bf16"] != losses["fp32"]
+    assert float(losses["bf16"]) == pytest.approx(float(losses["fp32"]), rel=2e-3)
+
+
+class Sides(TorchDispatchMode):
+    """The sides of every product of matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[int] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: tuple[Any, ...] = (), keywords: dict[str, Any] | None = None) -> Any:
+        if function.overloadpacket.__name__ in ("mm", "addmm", "bmm", "baddbmm"):
+            self.found |= {side for one in arguments if isinstance(one, Tensor) and one.ndim > 1 for side in one.shape}
+        return function(*arguments, **(keywords or {}))
+
+
+def test_the_sides_of_products_are_multiples_of_eight_but_for_the_number_of_positions() -> None:
+    ids, labels = tensors_of(batch_of(4))
+    assert VOCAB % 8, "the head has an odd number of rows"
+    with Sides() as sides:
+        torch.autograd.backward(WindowLoss(model_of())(ids, labels))
+    assert len(sides.found) > 3
+    assert [side for side in sides.found if side % 8 and side != ids.numel()] == []
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

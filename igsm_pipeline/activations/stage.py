@@ -8,9 +8,14 @@ from igsm_pipeline.stage import Check, Column, Read, Stage, Table
 from igsm_pipeline.store import Unit
 
 
+def _kept(unit: Unit) -> int:
+    """Layers whose states are kept, the embedding counted as one."""
+    asked = unit.settings["layers"]
+    return size_behind(unit)[1] if asked is None else len(asked)
+
+
 def _disk(unit: Unit) -> float:
-    width, layers = size_behind(unit)
-    return (2.0 * width * layers + 24) * queries_behind(unit.inputs.values())
+    return (2.0 * size_behind(unit)[0] * _kept(unit) + 24) * queries_behind(unit.inputs.values())
 
 
 def _length(unit: Unit) -> float:
@@ -20,9 +25,9 @@ def _length(unit: Unit) -> float:
 
 
 def _work(unit: Unit) -> float:
-    """Operations of a forward pass over every row, and two thirds more for writing the states (measured on a finished ``mini``)."""
-    length = _length(unit)
-    return 1.7 * sum(map(asked_problems, queries_of(unit))) * length * network_behind(unit).forward(length)
+    """Operations of a forward pass over every row, and two thirds more for writing the states of all layers (measured on a finished ``mini``)."""
+    length, share = _length(unit), _kept(unit) / size_behind(unit)[1]
+    return (1 + 0.7 * share) * sum(map(asked_problems, queries_of(unit))) * length * network_behind(unit).forward(length)
 
 
 def _memory(unit: Unit) -> float:

@@ -82,19 +82,25 @@ class ExperimentSettings(Settings):
     regret: RegretSection = added_field(RegretSection(), description="going back where a name is regretted")
     budget: BudgetSection = Field(default_factory=BudgetSection)
 
-    @model_validator(mode="after")
-    def _changed_layers_have_layers_behind_them(self) -> Self:
-        for name, layers in (("steering", self.steering.layers), ("erasure", self.erasure.layers)):
-            last = max(layers or (), default=0)
-            if self.model.path is None and last >= self.model.layers:
-                raise ValueError(f"{name}.layers must be below the model's last layer, {self.model.layers}, got {last}: correct the list")
-        return self
+    def layer_beyond(self, last: int) -> tuple[str, str, int] | None:
+        """The first setting that names a layer which a model with this last layer cannot give: the setting, the rule, and the layer."""
+        below, own = f"must be below the model's last layer, {last}", f"must be layers of the model, 1 to {last}"
+        for name, layers, most, rule in (
+            ("steering.layers", self.steering.layers, last - 1, below),
+            ("erasure.layers", self.erasure.layers, last - 1, below),
+            ("probes.layers", self.probes.layers, last, own),
+            ("probes.kept_layers", self.probes.kept_layers, last, f"must be layers of the model, 0 to {last}"),
+            ("interchange.layers", self.interchange.layers, last, own),
+        ):
+            if layers and max(layers) > most:
+                return name, rule, max(layers)
+        return None
 
     @model_validator(mode="after")
     def _layers_exist(self) -> Self:
-        for name, layers in (("probes.layers", self.probes.layers), ("interchange.layers", self.interchange.layers or ())):
-            if self.model.path is None and max(layers, default=0) > self.model.layers:
-                raise ValueError(f"{name} must be layers of the model, 1 to {self.model.layers}, got {max(layers)}: correct the list")
+        wrong = self.layer_beyond(self.model.layers) if self.model.path is None else None
+        if wrong:
+            raise ValueError("{} {}, got {}: correct the list".format(*wrong))
         return self
 
     @model_validator(mode="after")

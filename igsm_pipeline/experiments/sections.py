@@ -96,9 +96,12 @@ class ProbesSection(Settings):
     precision: Precision = added_field(
         "fp32", description="of the frozen model when V-probes are trained and scored; auto: bf16 on GPUs, fp32 on CPUs"
     )
-    keep_states: Literal["all", "none"] = added_field(
-        "all", description="keep every state on the disk, or compute those that linear probes read when they are read: the same numbers"
+    keep_states: Literal["all", "chosen", "none"] = added_field(
+        "all",
+        description="states on the disk: of all layers; chosen: of kept_layers, for a notebook; none. Linear probes read kept ones with all, "
+        "and compute the same numbers otherwise",
     )
+    kept_layers: tuple[int, ...] = added_field((), description="the layers that keep_states chosen keeps; 0 is the embedding")
     linear_l2: float = Field(LinearProbeSettings.model_fields["l2"].default, gt=0, description="penalty of linear probes")
     seed: int = Field(0, ge=0, description="seed of the probes' training problems, queries and weights")
 
@@ -111,6 +114,12 @@ class ProbesSection(Settings):
     def _parts_agree(self) -> Self:
         _distinct(self.tasks, "tasks")
         _distinct(self.layers, "layers")
+        _distinct(self.kept_layers, "kept_layers")
+        if min(self.kept_layers, default=0) < 0:
+            raise ValueError("kept_layers are counted from 0, the embedding: correct the list")
+        if bool(self.kept_layers) != (self.keep_states == "chosen"):
+            rule = "name a layer where keep_states is chosen" if self.keep_states == "chosen" else "be empty unless keep_states is chosen"
+            raise ValueError(f"kept_layers must {rule}, got {list(self.kept_layers) or 'none'}: correct one of the two")
         if self.layers and min(self.layers) < 1:
             raise ValueError("layers are counted from 1: correct the list")
         if self.layers and "nece" not in self.tasks:

@@ -291,7 +291,7 @@ class MemberMind(Mind):
         return self._correlated("mistake_predictor")
 
     def states(self, layer: int, slice: str = "op<=max", *, arm: Arm = "trained", at: Literal["queries", "sentences"] = "queries") -> pl.DataFrame:
-        """The hidden states of one layer that linear probes read.
+        """The hidden states of one layer, where they are kept (``probes.keep_states: all``, or ``chosen`` with the layer in ``kept_layers``).
 
         >>> kept = mind.states(-1)
         >>> kept.columns
@@ -300,7 +300,7 @@ class MemberMind(Mind):
         True
 
         Args:
-            layer: the layer; 0 is the embedding, the last one is taken after the final norm, and -1 means the last.
+            layer: the layer; 0 is the embedding, the last one is taken after the final norm, and -1 means the last that is kept.
             slice: a slice that is probed, or ``probe_train``.
             arm: ``trained``, or ``random``: the control, a model with random weights.
             at: at the end of every query, or at the end of every sentence (then there are no columns of parameters).

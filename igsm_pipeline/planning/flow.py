@@ -144,21 +144,23 @@ def wire_probe_queries(wiring: Wiring) -> None:
         wiring.add(PROBE_QUERIES, part, asked, wiring.problems(part))
 
 
-def _states(wiring: Wiring, arm: Arm) -> ActivationSettings:
-    return ActivationSettings(**wiring.common, tasks=wiring.settings.probes.tasks, arm=arm)
+def _states(wiring: Wiring, arm: Arm, layers: tuple[int, ...] = ()) -> ActivationSettings:
+    return ActivationSettings(**wiring.common, tasks=wiring.settings.probes.tasks, arm=arm, layers=tuple(sorted(layers)) or None)
 
 
 def wire_activation_cache(wiring: Wiring) -> None:
     """Add states per problem set and model, if they are kept."""
-    for part in wiring.probed if wiring.settings.probes.keep_states == "all" else ():
+    probes = wiring.settings.probes
+    for part in () if probes.keep_states == "none" else wiring.probed:
         for arm in ARMS:
             inputs = {**wiring.asked(part), Role("model"): wiring.model(arm)}
-            wiring.add(ACTIVATION_CACHE, f"{part} {arm}", _states(wiring, arm), inputs, slice=part, arm=arm)
+            wiring.add(ACTIVATION_CACHE, f"{part} {arm}", _states(wiring, arm, probes.kept_layers), inputs, slice=part, arm=arm)
 
 
 def wire_linear_probes(wiring: Wiring) -> None:
-    """Add linear probes of all tasks and layers per model."""
-    probes, kept = wiring.settings.probes, wiring.made.get(ACTIVATION_CACHE.name, {})
+    """Add linear probes of all tasks and layers per model; they read kept states where all are kept."""
+    probes = wiring.settings.probes
+    kept = wiring.made.get(ACTIVATION_CACHE.name, {}) if probes.keep_states == "all" else {}
     for arm in ARMS if wiring.probed else ():
         inputs = {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}
         if kept:

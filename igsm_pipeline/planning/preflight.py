@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from igsm_pipeline.costs import tokens_per_problem
+from igsm_pipeline.costs import network_behind, tokens_per_problem
 from igsm_pipeline.errors import BadSettings, StageFailed, StoreError
 from igsm_pipeline.evaluations.settings import log_files
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
@@ -57,6 +57,8 @@ def check_plan(plan: Plan, store: Store) -> None:
         table = build_table(settings.world.load(), settings.family.modulus, settings.tokens, own)
         if own is None and settings.training.start is not None:
             check_start(settings, table.size)
+    if plan.member.settings.model.path is not None:
+        check_layers(plan)
     if "llm_evaluations" in plan.stale_stages:
         from igsm_pipeline.evaluations.write import read_folder  # noqa: PLC0415  (the compiler)
 
@@ -67,6 +69,18 @@ def check_plan(plan: Plan, store: Store) -> None:
         check_window(plan.member)
     if {"problem_sets", "generations"} & set(plan.stale_stages):
         check_room(plan.member)
+
+
+def check_layers(plan: Plan) -> None:
+    """Refuse a layer that a model of one's own has not; the layers of other models are checked when their file is read.
+
+    Raises:
+        BadSettings: names the first setting that asks for one.
+    """
+    checkpoint = next(unit for unit in plan.units if unit.stage == "checkpoint")
+    wrong = plan.member.settings.layer_beyond(network_behind(checkpoint).layers)
+    if wrong:
+        raise BadSettings(f"{plan.member.path}: {wrong[0]}", *wrong[1:], "correct the list")
 
 
 def check_start(settings: ExperimentSettings, vocab_size: int) -> None:

@@ -100,6 +100,13 @@ REFUSED = {
     "task": ("probes: {tasks: [all]}", r"probes\.tasks"),
     "beam": ("evaluation: {beams: [0]}", "beams must be at least 1"),
     "a layer that no probe can read": ("base: mini\nprobes: {layers: [2, 9]}", r"probes.layers must be layers of the model, 1 to 8, got 9"),
+    "a layer that is not kept": (
+        "base: mini\nprobes: {keep_states: chosen, kept_layers: [9]}",
+        r"probes.kept_layers must be layers of the model, 0 to 8, got 9",
+    ),
+    "no layer to keep": ("probes: {keep_states: chosen}", r"probes.kept_layers must name a layer where keep_states is chosen, got none"),
+    "layers to keep where none are": ("probes: {kept_layers: [1]}", r"probes.kept_layers must be empty unless keep_states is chosen, got \[1\]"),
+    "a layer to keep below the embedding": ("probes: {keep_states: chosen, kept_layers: [-1]}", r"probes.kept_layers are counted from 0"),
     "a layer that has no states": ("base: mini\ninterchange: {layers: [9]}", r"interchange.layers must be layers of the model, 1 to 8, got 9"),
     "a layer below the embedding": ("interchange: {layers: [-1, 0]}", r"interchange.layers .*counted from 0"),
     "no layer at all": ("interchange: {layers: []}", r"interchange.layers .*at least one"),

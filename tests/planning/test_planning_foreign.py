@@ -87,6 +87,22 @@ def test_a_foreign_model_with_its_own_tokenizer_is_planned_and_sized_by_its_file
     assert size_behind(cache) == (16, 3)
 
 
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("probes: {keep_states: chosen, kept_layers: [0, 3]}", "probes.kept_layers must be layers of the model, 0 to 2, got 3"),
+        ("probes: {layers: [2, 9]}", "probes.layers must be layers of the model, 1 to 2, got 9"),
+        ("steering: {layers: [2]}", "steering.layers must be below the model's last layer, 2, got 2"),
+        ("interchange: {layers: [5]}", "interchange.layers must be layers of the model, 1 to 2, got 5"),
+    ],
+)
+def test_a_layer_that_a_foreign_model_has_not_is_refused_before_anything_is_computed(home: Path, line: str, wrong: str) -> None:
+    (home / "experiments" / "deep.yaml").write_text(f"base: brought\n{line}\n")
+    store = Store.at_home()
+    with pytest.raises(BadSettings, match=f"{wrong}; correct the list"):
+        check_plan(plan(find_member("deep"), store), store)
+
+
 def test_first_weights_of_another_architecture_are_refused_before_anything_is_computed(home: Path, tmp_path: Path) -> None:
     (home / "experiments" / "longer.yaml").write_text(f"base: mini\ntraining: {{start: {tmp_path / 'brought'}}}\n")
     store, member = Store.at_home(), find_member("longer")

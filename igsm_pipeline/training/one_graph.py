@@ -2,8 +2,8 @@
 
 Attention is one causal product without a mask, which the fast kernels of a GPU need; transformers' own attention gets a mask while it is traced,
 because it cannot see then that a window's positions count on. Positions without a label stay in and count nothing, so that no shape depends on data
-and nothing waits for the GPU. Under autocast to bfloat16 states are bfloat16 from the embedding on, half the bytes, and so are queries and keys; norms
-and the loss stay fp32. The head has spare rows, so that its products have sides that tensor cores take.
+and nothing waits for the GPU. Under autocast to bfloat16 states are bfloat16 from the embedding on, half the bytes, and so are queries and keys;
+norms and the loss stay fp32. The head has spare rows, so that its products have sides that tensor cores take.
 
 Ours: all of it. The numbers are those of ``steps.loss_sum`` to rounding; attention is the same to the bit.
 """

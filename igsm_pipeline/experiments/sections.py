@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from igsm_pipeline.evaluations.settings import logs_hash
 from igsm_pipeline.experiments.slices import check_slice
-from igsm_pipeline.interventions.settings import ERASABLE, STRENGTHS, check_erasable
+from igsm_pipeline.interventions.settings import ERASABLE, STRENGTHS, Where, check_erasable
 from igsm_pipeline.knowledge.settings import Control
 from igsm_pipeline.own_problems.settings import content_of_file
 from igsm_pipeline.probes.settings import LinearProbeSettings, Precision, VProbeSettings
@@ -208,6 +208,7 @@ class ErasureSection(Settings):
         ERASABLE, min_length=1, description="concepts, each about one parameter: nece, known, value, can_next, nece_next"
     )
     layers: tuple[int, ...] | None = Field(None, description="layers whose output is erased; 0 is the embedding; None: 1 to the last but one")
+    at: Where = added_field("everywhere", description="where it acts: on all states of the layer (everywhere), or only behind names (names)")
     draws: int = Field(3, ge=1, le=100, description="random erasers of each rank")
     seed: int = Field(0, ge=0, description="seed of the problems, of the sentences begun and of the random directions")
     claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")

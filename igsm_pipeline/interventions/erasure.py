@@ -2,16 +2,19 @@
 
 The states are those behind " Define A as" in the generator's solutions, with every A: there the model has named A in its own words, and a linear
 probe can be taught whether A is needed, computed, or can be computed next. The eraser of such a concept then acts on every state of that layer,
-while the model reads and writes. Beside it stand random erasers of the same rank, and the erasers of the other concepts.
+while the model reads and writes; so its whitening comes from all states of the training texts, and only the concept from those behind names. Or it
+acts behind names only, where the model reads " as"; then both come from there. Beside it stand random erasers of the same rank, and the erasers of
+the other concepts.
 
-Source: concept scrubbing (Belrose et al., arXiv:2306.03819). Ours: which states, that it acts at one layer and everywhere, the controls.
+Source: concept scrubbing (Belrose et al., arXiv:2306.03819). Ours: which states, that it acts at one layer, the controls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +26,7 @@ from transformers import PreTrainedModel
 from igsm_pipeline.activations.batches import split_into_passes
 from igsm_pipeline.activations.forward import SequenceBatch, layer_states
 from igsm_pipeline.interventions.leace import Eraser, Whitened, erase_concept, erase_random
-from igsm_pipeline.interventions.residual import erased, sites
+from igsm_pipeline.interventions.residual import erased, erased_at, sites
 from igsm_pipeline.interventions.settings import RANDOM
 from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.problems.record import ProblemBatch
@@ -31,7 +34,7 @@ from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.facts import analyse
-from igsm_pipeline.queries.sequences import QueryTokens, Wording
+from igsm_pipeline.queries.sequences import SHARED, QueryTokens, Wording
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.queries.tasks import TASKS, TaskName
 from igsm_pipeline.seeding import generator
@@ -81,6 +84,16 @@ def read_named(model: PreTrainedModel, named: Named, layer: int, *, max_tokens: 
     return found
 
 
+def read_texts(model: PreTrainedModel, named: Named, layer: int, *, max_tokens: int) -> Iterator[Tensor]:
+    """States of a layer at every token of the texts that the names belong to, pass after pass, float32 on the processor, (tokens, d_model).
+
+    A text is the problem and its reference solution, up to its last sentence; the sentences begun are left out.
+    """
+    for rows in split_into_passes(named.tokens, np.arange(len(named.tokens.problems)), max_tokens, whole=True):
+        batch = SequenceBatch.of(named.tokens.pack(rows, whole=True), model.device)
+        yield layer_states(model, batch, (layer,))[layer][batch.branch == SHARED].float().cpu()
+
+
 @dataclass(frozen=True)
 class Cell:
     """One thing that is erased.
@@ -90,12 +103,17 @@ class Cell:
         layer: after which layer.
         draw: number of the random directions, from 0; 0 for the others.
         eraser: None where nothing is erased.
+        token: it acts only where this id is read; None: everywhere.
+        moved, moved_names: see ``stage.ERASED``.
     """
 
     what: str
     layer: int
     draw: int
     eraser: Eraser | None
+    token: int | None = None
+    moved: float = 0.0
+    moved_names: float = 0.0
 
     @property
     def rank(self) -> int:
@@ -103,11 +121,15 @@ class Cell:
         return 0 if self.eraser is None else self.eraser.rank
 
     def acting(self, model: PreTrainedModel) -> AbstractContextManager[None]:
-        """Inside the block, the model's states at the layer are erased at every position."""
-        return nullcontext() if self.eraser is None else erased(sites(model)[self.layer], self.eraser)
+        """Inside the block, the model's states at the layer are erased, everywhere or where ``token`` is read."""
+        if self.eraser is None:
+            return nullcontext()
+        return erased(sites(model)[self.layer], self.eraser) if self.token is None else erased_at(model, self.layer, self.eraser, self.token)
 
 
-def make_cells(states: Tensor, named: Named, layer: int, modulus: int, *, draws: int, seed: int) -> Iterator[Cell]:
+def make_cells(
+    states: Tensor, named: Named, layer: int, modulus: int, *, draws: int, seed: int, texts: Iterable[Tensor] | None = None
+) -> Iterator[Cell]:
     """The erasers of a layer: one per task, then random ones of every rank that these have.
 
     Args:
@@ -117,16 +139,21 @@ def make_cells(states: Tensor, named: Named, layer: int, modulus: int, *, draws:
         modulus: M.
         draws: random erasers of each rank.
         seed: of the random directions, which have a stream of their own per layer, rank and draw.
+        texts: all states of that layer, in parts (``read_texts``), if the erasers act everywhere; None: they act behind names only.
     """
-    spread, ranks = Whitened.of(states), list[int]()
+    names, token = Whitened.of(states), int(named.tokens.wording.after[-1])
+    spread = names if texts is None else Whitened.over(chain(texts, [states]))
+    made: list[tuple[str, int, Eraser]] = []
     for task, label in named.labels.items():
-        eraser = erase_concept(spread, torch.nn.functional.one_hot(torch.from_numpy(label), TASKS[task].classes(modulus)))
-        ranks.append(eraser.rank)
-        yield Cell(task, layer, 0, eraser.float())
-    for rank in sorted(set(ranks) - {0}):
+        concept = torch.nn.functional.one_hot(torch.from_numpy(label), TASKS[task].classes(modulus))
+        made.append((task, 0, erase_concept(spread, states, concept)))
+    for rank in sorted({eraser.rank for *_, eraser in made} - {0}):
         for draw in range(draws):
             numbers = generator(seed, f"erasure layer {layer} rank {rank}", draw).standard_normal((states.shape[1], rank))
-            yield Cell(RANDOM, layer, draw, erase_random(spread, rank, torch.from_numpy(numbers)).float())
+            made.append((RANDOM, draw, erase_random(spread, rank, torch.from_numpy(numbers))))
+    for what, draw, eraser in made:
+        moved = spread.moved_by(eraser), names.moved_by(eraser)
+        yield Cell(what, layer, draw, eraser.float(), token if texts is None else None, *moved)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,17 @@ LEACE in closed form: whiten the states, project out the directions that covary 
 covariance, which is when the best linear classifier, by any convex loss, is a constant. A random eraser projects out random directions of the
 whitened states, as many: it removes as much of their variance, measured in their own spread.
 
-Source: Belrose et al. (arXiv:2306.03819), theorem 4.3. Ours: the random ones; directions whose covariance with the concept is rounding are kept.
+The whitening says what counts as a small change, and may come from other states than the concept: any that varies wherever those do leaves no
+covariance with it. It should come from all states on which the eraser acts, as directions in which few of them vary are scaled up in all others.
+
+Source: Belrose et al. (arXiv:2306.03819), theorem 4.3, with one set of states for both. Ours: two; the random ones; directions whose covariance
+with the concept is rounding are kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,13 +55,11 @@ class Whitened:
     """The spread of states: what makes their covariance the identity, and the way back.
 
     Attributes:
-        states: float64, (n, d_model).
-        mean: (d_model,).
+        mean: float64, (d_model,).
         there, back: symmetric, (d_model, d_model).
         axes: orthonormal directions in which the states vary at all, (d_model, k).
     """
 
-    states: Tensor
     mean: Tensor
     there: Tensor
     back: Tensor
@@ -65,37 +67,58 @@ class Whitened:
 
     @classmethod
     def of(cls, states: Tensor) -> Whitened:
-        """The spread of some states, (n, d_model).
+        """The spread of some states, (n, d_model); raises what ``over`` raises."""
+        return cls.over([states])
+
+    @classmethod
+    def over(cls, parts: Iterable[Tensor]) -> Whitened:
+        """The spread of many states that come in parts, (n, d_model) each, and are not kept.
 
         Raises:
             BadInput: there are fewer than two.
         """
-        if len(states) < 2:
-            raise BadInput("states", "must be at least two, to have a spread", len(states), "draw more problems")
-        wide = states.double()
-        mean = wide.mean(0)
-        values, vectors = torch.linalg.eigh((wide - mean).T @ (wide - mean) / len(wide))
+        number, near = 0, torch.zeros(0, dtype=torch.float64)
+        sums, products = near, near
+        for part in parts:
+            wide = part.double()
+            if not number:
+                near = wide.mean(0)
+                sums, products = torch.zeros_like(near), torch.zeros(len(near), len(near), dtype=torch.float64)
+            number, wide = number + len(wide), wide - near
+            sums, products = sums + wide.sum(0), products + wide.T @ wide
+        if number < 2:
+            raise BadInput("states", "must be at least two, to have a spread", number, "draw more problems")
+        off = sums / number
+        mean = near + off
+        values, vectors = torch.linalg.eigh(products / number - torch.outer(off, off))
         varies = values > _ROUNDING * torch.maximum(values.max(), mean @ mean)
         scale, axes = values[varies].sqrt(), vectors[:, varies]
-        return cls(wide, mean, (axes / scale) @ axes.T, (axes * scale) @ axes.T, axes)
+        return cls(mean, (axes / scale) @ axes.T, (axes * scale) @ axes.T, axes)
 
     def without(self, directions: Tensor) -> Eraser:
         """The eraser of some orthonormal directions of the whitened states, (d_model, rank)."""
         return Eraser(self.mean, self.back @ directions @ directions.T @ self.there, directions.shape[1])
 
+    def moved_by(self, eraser: Eraser) -> float:
+        """How far an eraser moves these states, as a share of their length; both are root mean squares."""
+        removes, off = eraser.removes.double(), self.mean - eraser.mean.double()
+        moved = (removes @ self.back).square().sum() + (removes @ off).square().sum()
+        return float((moved / (self.back.square().sum() + self.mean.square().sum())).sqrt())
 
-def erase_concept(spread: Whitened, concept: Tensor) -> Eraser:
+
+def erase_concept(spread: Whitened, states: Tensor, concept: Tensor) -> Eraser:
     """The eraser of a concept.
 
     Args:
-        spread: of the states.
-        concept: its classes as one-hot rows, or any numbers, (n, k).
+        spread: of the states on which the eraser acts; it must vary in every direction in which ``states`` do.
+        states: where the concept is known, (n, d_model).
+        concept: its classes there as one-hot rows, or any numbers, (n, k).
 
     Returns:
         An eraser of rank 0 if states and concept have no covariance, as where there is but one class.
     """
-    wide = concept.double()
-    covariance = (spread.states - spread.mean).T @ (wide - wide.mean(0)) / len(wide)
+    wide, own = concept.double(), states.double()
+    covariance = (own - own.mean(0)).T @ (wide - wide.mean(0)) / len(wide)
     left, sizes, _ = torch.linalg.svd(spread.there @ covariance, full_matrices=False)
     return spread.without(left[:, sizes > math.sqrt(_ROUNDING) * wide.std(correction=0)])
 

@@ -70,6 +70,30 @@ def erased(site: nn.Module, eraser: Callable[[Tensor], Tensor]) -> AbstractConte
 
 
 @contextmanager
+def erased_at(model: PreTrainedModel, layer: int, eraser: Callable[[Tensor], Tensor], token: int) -> Iterator[None]:
+    """Inside the block, the site of a layer gives what an eraser makes of its states, but only where the model reads one token.
+
+    Args:
+        model: in evaluation mode.
+        layer: 0 is the embedding.
+        eraser: from states to states, (batch, length, d_model).
+        token: its id.
+    """
+    here: list[Tensor] = []
+    embedding: nn.Module = model.get_input_embeddings()
+
+    def look(_module: nn.Module, inputs: Any) -> None:
+        here[:] = [inputs[0] == token]
+
+    handle = embedding.register_forward_pre_hook(look)
+    try:
+        with _changing(sites(model)[layer], lambda own: torch.where(here[0][..., None], eraser(own), own)):
+            yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
 def _changing(site: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Inside the block, ``site`` gives what ``change`` makes of its states."""
 

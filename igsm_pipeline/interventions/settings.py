@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from igsm_pipeline.problems.settings import FamilySettings
@@ -50,6 +52,8 @@ class InterchangeSettings(Settings):
 
 ERASABLE: tuple[TaskName, ...] = ("nece", "can_next", "known")
 """Concepts that are erased unless an experiment names others."""
+Where = Literal["everywhere", "names"]
+"""Where an eraser acts: on every state of its layer, or only on those behind " Define A as"."""
 NONE, RANDOM = "none", "random"
 """What else than a concept stands in a row: nothing is erased, or random directions."""
 
@@ -73,6 +77,9 @@ class ErasureSettings(Settings):
     tokens: TokenSettings = TokenSettings()
     tasks: tuple[TaskName, ...] = Field(ERASABLE, min_length=1, description="concepts that are erased, one at a time, and read again")
     layers: tuple[int, ...] | None = Field(None, description="whose output is erased; 0 is the embedding; None: 1 to the last but one")
+    at: Where = Field(
+        "everywhere", description="everywhere: on all states of the layer; names: only on those behind a name, where the concept is read"
+    )
     per_problem: int = Field(10, ge=1, le=1000, description="most sentences begun per problem")
     draws: int = Field(3, ge=1, le=100, description="random erasers of each rank")
     l2: float = Field(1e-3, gt=0, description="penalty of the linear probes")

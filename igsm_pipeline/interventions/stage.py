@@ -114,7 +114,8 @@ def _erasure_work(unit: Unit) -> float:
 
 
 _ERASED = (
-    Column("erased", "string", "what a linear probe reads of this task is taken out of all states; random: random directions; none: nothing"),
+    Column("erased", "string", "what a linear probe reads of this task is taken out of states; random: random directions; none: nothing"),
+    Column("acts", "string", "where: everywhere, on all states of the layer; names, only on those behind a name"),
     Column("layer", "int16", "after which layer; 0 for none, or the layer that is read"),
     Column("rank", "int16", "directions that are taken out"),
     Column("draw", "int16", "number of the random directions, from 0; 0 for the others"),
@@ -125,6 +126,8 @@ ERASED = Table(
     "erasure.parquet",
     (
         *_ERASED,
+        Column("moved", "double", "how far the training states on which it acts are moved, as a share of their length; root mean squares"),
+        Column("moved_names", "double", "the same of the states behind names"),
         Column("n", "int64", "problems of op_max"),
         *with_interval("correct", "share of fully correct solutions"),
         *with_interval("gain", "that share less the one where nothing is erased, the same problems resampled"),
@@ -151,12 +154,12 @@ READ_AGAIN = Table(
 
 ERASURE = Stage(
     name="erasure",
-    version=1,
+    version=2,
     settings=ErasureSettings,
     write="igsm_pipeline.interventions.write_erasure:write_erasure",
     group="mind",
     kinds=("pytorch", "parquet"),
-    words="Does the model need what a linear probe reads? A concept is erased from all states of a layer, to see what it then solves and writes.",
+    words="Does the model need what a linear probe reads? A concept is erased from the states of a layer, to see what it then solves and writes.",
     reads=(Read("world"), Read("problems", "problem_sets"), Read("checkpoint")),
     tables=(ERASED, READ_AGAIN),
     checks=(

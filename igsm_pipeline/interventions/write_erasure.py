@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from igsm_pipeline.activations.forward import freeze, num_layers_of
 from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statistics, interval, mean_of
 from igsm_pipeline.intervals.share import share
-from igsm_pipeline.interventions.erasure import Cell, Named, Solved, draw_named, make_cells, read_named, solve_erased
+from igsm_pipeline.interventions.erasure import Cell, Named, Solved, draw_named, make_cells, read_named, read_texts, solve_erased
 from igsm_pipeline.interventions.settings import NONE, ErasureSettings
 from igsm_pipeline.interventions.stage import ERASED, READ_AGAIN
 from igsm_pipeline.model.device import pick_device
@@ -50,7 +50,7 @@ def write_erasure(settings: ErasureSettings, inputs: Mapping[str, Path], writing
     for layer in tqdm(layers, desc="erasure", unit="layer", mininterval=1.0):
         own = {part: read_named(run.model, named, layer, max_tokens=settings.read_tokens) for part, named in run.named.items()}
         read += run.scores(Cell(NONE, layer, 0, None), layer, own)
-        for cell in make_cells(own[TRAIN], run.named[TRAIN], layer, settings.family.modulus, draws=settings.draws, seed=settings.seed):
+        for cell in run.cells(layer, own[TRAIN]):
             solved.append(run.solved_row(cell, run.solve(cell), before))
             read += run.read(cell, own)
     write_parquet(pa.Table.from_pylist(solved, schema=ERASED.schema()), writing.folder / ERASED.files)
@@ -73,6 +73,12 @@ class _Run:
         }
         self.how: dict[str, Any] = {"seed": settings.seed, "num_resamples": settings.num_resamples}
 
+    def cells(self, layer: int, states: Tensor) -> Iterator[Cell]:
+        """What is erased after a layer, whose states where the training names end are given."""
+        settings, named = self.settings, self.named[TRAIN]
+        texts = read_texts(self.model, named, layer, max_tokens=settings.read_tokens) if settings.at == "everywhere" else None
+        return make_cells(states, named, layer, settings.family.modulus, draws=settings.draws, seed=settings.seed, texts=texts)
+
     def solve(self, cell: Cell) -> Solved:
         """The problems, with something erased."""
         known = self.settings.tokens.segmentation != "checkpoint"
@@ -85,7 +91,8 @@ class _Run:
         useless, kept, number = solved.verdicts.unnecessary_parameters > 0, solved.same_as(before), len(correct)
         difference = np.stack([correct.astype(np.float64) - other, np.ones(number)], axis=1)
         return {
-            **_key(cell), "n": number, **share(int(correct.sum()), number).columns("correct"),
+            **self.key(cell), "moved": cell.moved, "moved_names": cell.moved_names, "n": number,
+            **share(int(correct.sum()), number).columns("correct"),
             **interval(difference, mean_of, scale=(-1.0, 1.0), **self.how).columns("gain"),
             **share(int(kept.sum()), number).columns("kept"), **share(int(useless.sum()), number).columns("useless"),
             "first_error": max(sorted(set(errors)), key=errors.count) if errors else None,
@@ -110,9 +117,9 @@ class _Run:
             said, _ = probe.predict(states[ASKED])
             sums = class_statistics(label[ASKED], said, index, num_problems=len(problems), num_classes=classes)
             counts = {"task": task, "read_layer": layer, "n": len(said), "num_problems": len(problems)}
-            rows.append({**_key(cell), **counts, **interval(sums, balanced_accuracy_of, **self.how).columns("balanced_accuracy")})
+            rows.append({**self.key(cell), **counts, **interval(sums, balanced_accuracy_of, **self.how).columns("balanced_accuracy")})
         return rows
 
-
-def _key(cell: Cell) -> dict[str, Any]:
-    return {"erased": cell.what, "layer": cell.layer, "rank": cell.rank, "draw": cell.draw}
+    def key(self, cell: Cell) -> dict[str, Any]:
+        """The columns that both tables share."""
+        return {"erased": cell.what, "acts": self.settings.at, "layer": cell.layer, "rank": cell.rank, "draw": cell.draw}

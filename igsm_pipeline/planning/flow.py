@@ -293,7 +293,7 @@ def wire_erasure(wiring: Wiring) -> None:
         parts = {name.rpartition(" ")[2]: name for name in (ERASED, ERASED_FIT)}
         inputs = {**wiring.world, Role("checkpoint"): wiring.model("trained")}
         inputs |= {Role("problems", part): wiring.one(PROBLEM_SETS, name) for part, name in parts.items()}
-        how = {name: getattr(asked, name) for name in ("tasks", "layers", "draws", "seed")}
+        how = {name: getattr(asked, name) for name in ("tasks", "layers", "at", "draws", "seed")}
         wiring.add(ERASURE, "erasure", ErasureSettings(**wiring.common, max_tokens=wiring.settings.evaluation.max_tokens, **how), inputs)
 
 

@@ -1,4 +1,4 @@
-"""Erasure: labels are those of the slow route, states those of the model's own sentences, and the hook acts at every position."""
+"""Erasure: labels are those of the slow route, states those of the model's own sentences, and the hook acts at every position or behind names."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from reference.few_problems import few_problems, write_few
 from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.interventions.checks import erased_is_chance
-from igsm_pipeline.interventions.erasure import Cell, draw_named, make_cells, read_named, solve_erased
-from igsm_pipeline.interventions.residual import erased, read_stream, sites
+from igsm_pipeline.interventions.erasure import Cell, draw_named, make_cells, read_named, read_texts, solve_erased
+from igsm_pipeline.interventions.residual import erased, erased_at, read_stream, sites
 from igsm_pipeline.interventions.settings import NONE, RANDOM, ErasureSettings
 from igsm_pipeline.interventions.stage import ERASED, READ_AGAIN
 from igsm_pipeline.interventions.write_erasure import write_erasure
@@ -87,8 +87,62 @@ def test_cells_are_one_per_task_and_random_ones_of_each_rank_with_streams_of_the
         assert not torch.allclose(cell.eraser.removes, other.eraser.removes)
 
 
+def test_states_of_texts_are_those_of_every_token_of_problem_and_solution(made: Any) -> None:
+    emitted = emit(made.batch, made.table, FAMILY.format)
+    texts = list(read_texts(made.model, made.named, 3, max_tokens=2048))
+    assert len(texts) > 1
+    found, wanted = torch.cat(texts), []
+    for index in range(len(made.batch)):
+        tokens = emitted.ids[emitted.offsets[index] : emitted.offsets[index + 1]].astype(np.int64)
+        last = emitted.sentence_ends[emitted.sentence_offsets[index + 1] - 1]
+        wanted.append(read_stream(made.model, torch.from_numpy(np.r_[emitted.prompt(index)[:1].astype(np.int64), tokens[: last + 1]][None]))[3, 0])
+    every = torch.cat(wanted)
+    assert len(found) == len(every)
+    assert torch.allclose(found.double().mean(0), every.double().mean(0), atol=1e-4)
+    assert torch.allclose(torch.cov(found.double().T), torch.cov(every.double().T), atol=1e-3)
+
+
+def test_erasers_that_act_everywhere_move_all_states_little_and_leave_no_covariance_behind_names(made: Any) -> None:
+    texts = torch.cat(list(read_texts(made.model, made.named, 3, max_tokens=4096)))
+    acted = torch.cat([texts, made.states])
+    cells = list(make_cells(made.states, made.named, 3, 5, draws=3, seed=0, texts=[texts]))
+    for cell in cells:
+        assert cell.token is None
+        for states, told in ((acted, cell.moved), (made.states, cell.moved_names)):
+            assert ((cell.eraser(states) - states).norm() / states.norm()).item() == pytest.approx(told, rel=1e-3)
+        assert cell.moved < 0.2 * cell.rank**0.5, (cell.what, cell.moved)
+    for cell in cells[:3]:
+        kept, label = cell.eraser(made.states).double(), torch.from_numpy(made.named.labels[cell.what]).double()
+        for states, low, high in ((made.states.double(), 1e-3, np.inf), (kept, 0, 1e-5)):
+            covariance = ((states - states.mean(0)).T @ (label - label.mean()) / len(label)).norm().item()
+            assert low <= covariance <= high, (cell.what, covariance)
+    behind = [cell for cell in make_cells(made.states, made.named, 3, 5, draws=3, seed=0) if cell.what == RANDOM and cell.rank == 1]
+    everywhere = [((cell.eraser(texts) - texts).norm() / texts.norm()).item() for cell in behind]
+    assert min(everywhere) > 2 * max(cell.moved for cell in cells if cell.rank == 1), "why the whitening comes from all states"
+
+
+@pytest.mark.parametrize("layer", [0, 3])
+def test_an_eraser_behind_names_acts_where_the_token_is_read_and_nowhere_else(made: Any, layer: int) -> None:
+    emitted = emit(made.batch, made.table, FAMILY.format)
+    ids = torch.from_numpy(emitted.ids[: emitted.offsets[1]].astype(np.int64)[None])
+    token = int(made.table.fragment_ids(" as")[0])
+    here = ids[0] == token
+    assert 0 < here.sum() < len(here) / 4
+    plain = read_stream(made.model, ids)[layer, 0]
+    with erased_at(made.model, layer, lambda states: states * 0.0, token):
+        changed = read_stream(made.model, ids)[layer, 0]
+    assert torch.equal(changed[here], torch.zeros_like(changed[here]))
+    assert torch.equal(changed[~here], plain[~here])
+    assert torch.equal(read_stream(made.model, ids)[layer, 0], plain)
+    (cell, *_) = make_cells(made.states, made.named, 3, 5, draws=1, seed=0)
+    assert (cell.token, cell.moved) == (token, cell.moved_names)
+    with cell.acting(made.model):
+        states = read_named(made.model, made.named, 3, max_tokens=4096)
+    assert torch.allclose(states, cell.eraser(made.states), atol=1e-4)
+
+
 def test_what_is_written_is_what_single_passes_over_the_whole_text_write(made: Any) -> None:
-    cell = next(make_cells(made.states, made.named, 3, 5, draws=1, seed=0))
+    cell = next(make_cells(made.states, made.named, 3, 5, draws=1, seed=0, texts=[made.states]))
     strong = Cell("nece", 3, 0, cell.eraser.__class__(cell.eraser.mean, torch.eye(64) * 0.4, 1))
     solved = solve_erased(made.model, strong, made.batch, made.table, FAMILY, max_length=256)
     plain = solve_erased(made.model, Cell(NONE, 0, 0, None), made.batch, made.table, FAMILY, max_length=256)
@@ -122,7 +176,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Any:
     writing = Writing(folder(home / "unit"), False)
     settings = ErasureSettings(family=FAMILY, tokens=PHRASE, tasks=("nece", "known"), layers=(2, 5), draws=2, max_tokens=256, num_resamples=100)
     write_erasure(settings, inputs, writing)
+    behind = Writing(folder(home / "behind"), False)
+    write_erasure(settings.model_copy(update={"at": "names", "layers": (2,)}), inputs, behind)
     return SimpleNamespace(
+        behind=pq.read_table(behind.folder / ERASED.files).to_pylist(),
         folder=writing.folder,
         counts=writing.counts,
         solved=pq.read_table(writing.folder / ERASED.files),
@@ -141,6 +198,11 @@ def test_every_concept_and_control_has_its_rows_on_the_same_problems(written: An
     for row in rows:
         assert row["gain"] == pytest.approx(row["correct"] - none["correct"])
         assert (row["first_error"] is None) == (row["correct"] == 1.0)
+        assert (row["acts"], 0 < row["moved"] < 0.3, row["moved_names"] > 0) == ("everywhere", row["erased"] != "none", row["erased"] != "none")
+    (random, *_) = (row for row in written.behind if row["erased"] == "random")
+    assert (random["acts"], random["moved"]) == ("names", random["moved_names"])
+    assert written.behind[0]["correct"] == none["correct"]
+    assert random["kept"] > max(row["kept"] for row in rows if row["erased"] == "random" and row["layer"] == 2), "less is changed behind names alone"
     read = written.read.to_pylist()
     own = {(row["erased"], row["layer"], row["task"]) for row in read if row["read_layer"] == row["layer"]}
     assert own == {(what, layer, task) for what in ("none", "nece", "known", "random") for layer in (2, 5) for task in ("nece", "known")}

@@ -24,7 +24,17 @@ READ = {("none", 0, 8): 0.9, ("nece", 4, 4): 0.5, ("nece", 4, 8): 0.85}
 def solved(changes: dict[tuple[str, int, int, int], float]) -> list[dict[str, Any]]:
     rows = []
     for (what, layer, rank, draw), value in {**SOLVED, **changes}.items():
-        row = {"erased": what, "layer": layer, "rank": rank, "draw": draw, "n": 500, "first_error": "wrong_value"}
+        row = {
+            "erased": what,
+            "layer": layer,
+            "rank": rank,
+            "draw": draw,
+            "acts": "everywhere",
+            "moved": 0.123 * (what != "none"),
+            "moved_names": 0.2,
+            "n": 500,
+            "first_error": "wrong_value",
+        }
         for name, number in (("correct", value), ("gain", value - 0.8), ("kept", 0.5), ("useless", 0.1)):
             row |= {name: number, f"{name}_low": number - 0.02, f"{name}_high": number + 0.02}
         rows.append(row)
@@ -56,6 +66,10 @@ def test_it_tells_where_a_concept_costs_most_beside_the_worst_random_directions_
     assert set(page.charts) == {"erasure"}
     assert "random, rank 5, draw 1" in text
     assert "wrong_value" in text
+    assert "taken out of every state of one layer" in text
+    assert "12.3" in text
+    rows = [row | {"acts": "names"} for row in solved({})]
+    assert "taken out of the states behind names at one layer" in written_chapter(write_erasure, {"erasure": rows, "erasure_reading": read()}, {})[1]
 
 
 def test_no_lead_over_random_directions_is_no_evidence_and_nothing_erased_is_listed_as_missing() -> None:

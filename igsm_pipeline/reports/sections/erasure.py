@@ -16,6 +16,7 @@ from igsm_pipeline.reports.sections.opening import percent
 
 TITLE = "Does it need what can be read?"
 _NAMES = ("correct", "gain", "kept", "useless")
+_MOVED = ("moved", "moved_names")
 
 
 def write_erasure(page: Page, results: Results) -> None:
@@ -27,9 +28,10 @@ def write_erasure(page: Page, results: Results) -> None:
         return
     page.section(TITLE, *_findings(rows, results.erasure_reading))
     page.stated(results.claim("erasure"))
+    where = "every state of one layer" if cells[0]["acts"] == "everywhere" else "the states behind names at one layer"
     page.how(
         "Whether a quantity just named is needed, computed or possible can be read from the state behind its name. The directions that tell it are "
-        "taken out of every state of one layer; no linear reader finds it there any more. Then the model solves the same problems.",
+        f"taken out of {where}; no linear reader finds it there any more. Then the model solves the same problems.",
         "Grey: random directions, as many, with as much of the states' spread. A concept that the model needs costs more than those.",
     )
     page.chart(
@@ -105,17 +107,30 @@ def _solved(page: Page, rows: Sequence[Row]) -> None:
     lines: list[list[Cell]] = []
     for row in rows:
         where = "-" if row["erased"] == NONE else str(row["layer"])
-        lines.append([_called(row), where, *(interval_cell(of_columns(row, name)) for name in _NAMES), row["first_error"] or "-"])
+        moved = [f"{100 * row[name]:.1f}" for name in _MOVED]
+        lines.append([_called(row), where, *moved, *(interval_cell(of_columns(row, name)) for name in _NAMES), row["first_error"] or "-"])
     head = (
         "erased",
         "layer",
+        "states moved by, %",
+        "behind names, %",
         "fully correct, %",
         "less than with nothing erased, points",
         "written as before, %",
         "with a useless quantity, %",
         "most frequent error",
     )
-    names = ("erased", "layer", "rank", "draw", "n", *(f"{name}{end}" for name in _NAMES for end in ("", "_low", "_high")), "first_error")
+    names = (
+        "erased",
+        "layer",
+        "rank",
+        "draw",
+        "acts",
+        *_MOVED,
+        "n",
+        *(f"{name}{end}" for name in _NAMES for end in ("", "_low", "_high")),
+        "first_error",
+    )
     page.fold("erasure", head, lines, f"{rows[0]['n']:,} problems.", (names, [[row[name] for name in names] for row in rows]))
 
 

@@ -58,33 +58,23 @@ def test_labels_are_those_of_the_slow_route(made: Any) -> None:
     assert all(len(np.unique(label)) > 1 for label in made.named.labels.values())
 
 
-def test_states_are_those_behind_the_name_in_the_models_own_sentence(made: Any) -> None:
+def own_sentence(made: Any, place: int) -> torch.Tensor:
+    """Ids of the text that a query reads, alone: the problem, what is solved so far, and the sentence begun; (1, length)."""
     emitted = emit(made.batch, made.table, FAMILY.format)
     words = [made.table.fragment_ids(text).astype(np.int64) for text in (" Define", " as")]
-    rows = made.named.tokens.queries.to_pylist()
-    for place in (0, 17, len(rows) - 1):
-        index, position = rows[place]["problem"], rows[place]["position"]
-        (name, offsets), _ = made.named.tokens.names(np.array([place]))
-        ends = emitted.sentence_ends[emitted.sentence_offsets[index] : emitted.sentence_offsets[index + 1]]
-        prompt = emitted.prompt(index).astype(np.int64)
-        tokens = emitted.ids[emitted.offsets[index] : emitted.offsets[index + 1]].astype(np.int64)
-        text = prompt if position == 0 else np.r_[prompt[:1], tokens[: ends[position - 1] + 1]]
-        ids = np.r_[text, words[0], name[: offsets[1]].astype(np.int64), words[1]]
-        stream = read_stream(made.model, torch.from_numpy(ids[None]))
-        assert torch.allclose(made.states[place], stream[3, 0, -1], atol=2e-5)
+    row = made.named.tokens.queries.slice(place, 1).to_pylist()[0]
+    index, position = row["problem"], row["position"]
+    (name, offsets), _ = made.named.tokens.names(np.array([place]))
+    ends = emitted.sentence_ends[emitted.sentence_offsets[index] : emitted.sentence_offsets[index + 1]]
+    prompt = emitted.prompt(index).astype(np.int64)
+    tokens = emitted.ids[emitted.offsets[index] : emitted.offsets[index + 1]].astype(np.int64)
+    text = prompt if position == 0 else np.r_[prompt[:1], tokens[: ends[position - 1] + 1]]
+    return torch.from_numpy(np.r_[text, words[0], name[: offsets[1]].astype(np.int64), words[1]][None])
 
 
-def test_cells_are_one_per_task_and_random_ones_of_each_rank_with_streams_of_their_own(made: Any) -> None:
-    cells = list(make_cells(made.states, made.named, 3, 5, draws=2, seed=0))
-    assert [(cell.what, cell.rank, cell.draw) for cell in cells[:3]] == [(task, 1, 0) for task in TASKS]
-    many = cells[3].rank
-    assert (cells[3].what, 1 < many <= 5) == ("value", True)
-    assert [(cell.what, cell.rank, cell.draw) for cell in cells[4:]] == [(RANDOM, 1, 0), (RANDOM, 1, 1), (RANDOM, many, 0), (RANDOM, many, 1)]
-    again = list(make_cells(made.states, made.named, 3, 5, draws=2, seed=0))
-    others = list(make_cells(made.states, made.named, 4, 5, draws=2, seed=0))
-    for cell, same, other in zip(cells[4:], again[4:], others[4:], strict=True):
-        assert torch.equal(cell.eraser.removes, same.eraser.removes)
-        assert not torch.allclose(cell.eraser.removes, other.eraser.removes)
+def test_states_are_those_behind_the_name_in_the_models_own_sentence(made: Any) -> None:
+    for place in (0, 17, len(made.named.tokens) - 1):
+        assert torch.allclose(made.states[place], read_stream(made.model, own_sentence(made, place))[3, 0, -1], atol=2e-5)
 
 
 def test_states_of_texts_are_those_of_every_token_of_problem_and_solution(made: Any) -> None:
@@ -137,8 +127,13 @@ def test_an_eraser_behind_names_acts_where_the_token_is_read_and_nowhere_else(ma
     (cell, *_) = make_cells(made.states, made.named, 3, 5, draws=1, seed=0)
     assert (cell.token, cell.moved) == (token, cell.moved_names)
     with cell.acting(made.model):
-        states = read_named(made.model, made.named, 3, max_tokens=4096)
-    assert torch.allclose(states, cell.eraser(made.states), atol=1e-4)
+        stream, states = read_stream(made.model, ids), read_named(made.model, made.named, 5, max_tokens=4096)
+        alone = [read_stream(made.model, own_sentence(made, place))[5, 0, -1] for place in (0, 17)]
+    plain = read_stream(made.model, ids)
+    assert torch.equal(stream[3, 0, ~here], plain[3, 0, ~here])
+    assert torch.allclose(stream[3, 0, here], cell.eraser(plain[3, 0, here]), atol=1e-5)
+    assert not torch.allclose(stream[5, 0, here], plain[5, 0, here], atol=1e-3)
+    assert torch.allclose(states[[0, 17]], torch.stack(alone), atol=1e-4), "read in a batch or alone"
 
 
 def test_what_is_written_is_what_single_passes_over_the_whole_text_write(made: Any) -> None:

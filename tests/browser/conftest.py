@@ -52,7 +52,8 @@ def pages(tiny_home: Path) -> Iterator[Pages]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
         try:
             said = dict(line.split() for line in (process.stdout.readline() for _ in range(3)) if line)
-            assert (said.get("Dagster"), said.get("MLflow")) == tuple(f"http://127.0.0.1:{port}" for port in ports), "see the lines above"
+            mlflow = said.get("MLflow", "").partition("/#")[0]
+            assert (said.get("Dagster"), mlflow) == tuple(f"http://127.0.0.1:{port}" for port in ports), "see the lines above"
             yield Pages(said["Dagster"], said["MLflow"], process.pid, tiny_home)
         finally:
             process.send_signal(signal.SIGTERM)

@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from igsm_pipeline.defs.operating import ui
 from igsm_pipeline.defs.operating.guard import Guard, is_loopback, refusal
 from igsm_pipeline.defs.operating.webserver import MlflowLinks
-from igsm_pipeline.defs.tracking.runs import MLFLOW_URL, model_url, run_url
+from igsm_pipeline.defs.tracking.addresses import MLFLOW_URL, model_url, run_url
 
 HERE = "127.0.0.1:3000"
 JSON = {"content-type": "application/json"}
@@ -159,12 +159,12 @@ def test_links_to_mlflow_lead_to_where_it_is_now(dagster, monkeypatch):
     port, _ = dagster
     monkeypatch.delenv(MLFLOW_URL, raising=False)
     links = (run_url("a1", "7"), model_url("mine", "3"))
-    assert links == ("/mlflow/#/experiments/7/runs/a1", "/mlflow/#/models/mine/versions/3")
+    assert links == ("/mlflow/#/experiments/7/runs/a1?workflowType=machine_learning", "/mlflow/#/models/mine/versions/3")
     for link in links:
         status, headers, _ = ask(port, "GET", link.partition("#")[0])
         assert (status, headers["location"], headers["cache-control"]) == (307, f"{MLFLOW}/", "no-store")
     monkeypatch.setenv(MLFLOW_URL, "https://mlflow.example/")
-    assert run_url("a1", "7") == "https://mlflow.example/#/experiments/7/runs/a1"
+    assert run_url("a1", "7") == "https://mlflow.example/#/experiments/7/runs/a1?workflowType=machine_learning"
 
 
 @pytest.mark.parametrize(

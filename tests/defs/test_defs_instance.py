@@ -9,8 +9,9 @@ from dagster._core.execution.plan.instance_concurrency_context import InstanceCo
 from igsm_pipeline.defs.operating.instance import OWNER_TAG, close_dead_runs, enter_home, old_runs, owned_runs
 from igsm_pipeline.defs.operating.ui import check_free
 from igsm_pipeline.defs.operating.waiting import wait_quietly
+from igsm_pipeline.defs.tracking.addresses import clean_name
 from igsm_pipeline.defs.tracking.registry import Score, judge
-from igsm_pipeline.defs.tracking.runs import clean_name, flatten, metric_values
+from igsm_pipeline.defs.tracking.runs import flatten, metric_values
 from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.intervals.interval import Interval
 

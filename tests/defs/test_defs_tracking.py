@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from igsm_pipeline.defs.tracking.addresses import MEMBERS, members_path
 from igsm_pipeline.defs.tracking.final import data_sets, final_metrics
+from igsm_pipeline.defs.tracking.members_view import tag_experiment
 from igsm_pipeline.defs.tracking.runs import Curves, Tracking, metric_values
 from igsm_pipeline.store import Store, Unit
 from igsm_pipeline.training.curves import METRICS
@@ -83,6 +86,22 @@ def test_final_metrics_are_the_numbers_of_the_store_by_names_that_sort(tmp_path:
     found = dict(final_metrics([training], store))
     assert found.pop("final/training_seconds") >= 0
     assert found == {"final/op__max": 0.75, "final/redundancy op__max": 1.0, "final/gain nece op_max": 0.25}
+
+
+def test_the_table_of_members_has_final_metrics_as_columns_and_its_tags_are_set_once() -> None:
+    sent: dict[str, str] = {}
+    client = SimpleNamespace(set_experiment_tag=lambda number, key, value: sent.update({key: value}))
+    tag_experiment(client, SimpleNamespace(experiment_id="7", tags={"mlflow.experimentKind": "custom_model_development", "mine": "x"}))  # type: ignore[arg-type]
+    view = json.loads(sent[f"mlflow.sharedViewState.{MEMBERS}"])
+    assert "metrics.`final/op__max`" in view["selectedColumns"]
+    assert "metrics.`final/gain nece op__max`" in view["selectedColumns"]
+    assert view["orderByKey"] == "metrics.`final/op__max`"
+    assert set(sent) == {"mlflow.note.content", f"mlflow.sharedViewState.{MEMBERS}"}
+    known = {**sent, "mlflow.experimentKind": "custom_model_development"}
+    sent.clear()
+    tag_experiment(client, SimpleNamespace(experiment_id="7", tags=known))  # type: ignore[arg-type]
+    assert sent == {}
+    assert members_path("7") == f"/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey={MEMBERS}"
 
 
 @pytest.mark.slow

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 from igsm_pipeline.defs.graph.links import report_url
 from igsm_pipeline.defs.graph.partitions import MEMBERS
 from igsm_pipeline.defs.graph.shown import markdown_table, stage_plot, stage_table
+from igsm_pipeline.defs.tracking.addresses import model_url, run_url
 from igsm_pipeline.defs.tracking.registry import Registration
-from igsm_pipeline.defs.tracking.runs import model_url, read_note, run_url
+from igsm_pipeline.defs.tracking.runs import read_note
 from igsm_pipeline.planning.planner import catalog_rows
 from igsm_pipeline.running.judging import checks_of
 from igsm_pipeline.running.stage_runs import StageRun

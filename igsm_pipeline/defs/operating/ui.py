@@ -17,6 +17,7 @@ from types import FrameType
 
 from igsm_pipeline.defs.operating.automation import UI_URL
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance, project_root
+from igsm_pipeline.defs.tracking.addresses import members_path
 from igsm_pipeline.defs.tracking.runs import Tracking, database_uri, mlflow_folder, quiet_mlflow
 from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed, StoreError
 from igsm_pipeline.running.child import die_with, stop
@@ -97,7 +98,8 @@ def _serve(home: Path, port: int, mlflow_port: int) -> int:
                 )
         wait_until_up(servers(port, mlflow_port), processes, stopped)
         if not stopped:
-            print(f"Dagster  http://{HOST}:{port}\nMLflow   http://{HOST}:{mlflow_port}\nlogs     {logs}\nCtrl-C stops everything", flush=True)
+            print(f"Dagster  http://{HOST}:{port}\nMLflow   http://{HOST}:{mlflow_port}{_members_path()}")
+            print(f"logs     {logs}\nCtrl-C stops everything", flush=True)
         while not stopped:
             for name, process in processes.items():
                 if process.poll() is not None:
@@ -110,6 +112,12 @@ def _serve(home: Path, port: int, mlflow_port: int) -> int:
     finally:
         _stop_all(list(processes.values()))
     return 0
+
+
+def _members_path() -> str:
+    """Below MLflow's address: the table of members."""
+    tracking = Tracking()
+    return members_path(tracking.experiment_id(tracking.client()))
 
 
 def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from igsm_pipeline.defs.operating.guard import Guard
 from igsm_pipeline.defs.operating.report_pages import ReportPages
-from igsm_pipeline.defs.tracking.runs import MLFLOW_PATH
+from igsm_pipeline.defs.tracking.addresses import MLFLOW_PATH
 
 POLL_MS = 2000
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from igsm_pipeline.defs.operating.instance import project_root
+from igsm_pipeline.defs.tracking.addresses import clean_name, run_url
+from igsm_pipeline.defs.tracking.members_view import tag_experiment
 from igsm_pipeline.defs.tracking.moves import move_artifacts
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import plan
@@ -30,14 +31,9 @@ from igsm_pipeline.training.curves import ops_of, read_metrics, slices_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-MLFLOW_URL = "IGSM_MLFLOW_URL"
-"""Environment variable: the address of the user's own MLflow server, for links."""
-MLFLOW_PATH = "/mlflow"
-"""The path on Dagster's page that redirects to MLflow's page, whatever its port."""
 DATABASE = "mlflow.db"
 _LOG = logging.getLogger(__name__)
 _BATCH = 1000
-_NOT_IN_NAMES = re.compile(r"[^0-9A-Za-z_.\-/ :]")
 
 
 class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -60,9 +56,10 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             client = mlflow.MlflowClient(database_uri())
             own, artifacts = client.get_experiment_by_name(self.experiment), (folder / "artifacts").as_uri()
             if own is None:
-                client.create_experiment(self.experiment, artifact_location=artifacts)
+                own = client.get_experiment(client.create_experiment(self.experiment, artifact_location=artifacts))
             elif own.artifact_location != artifacts:
                 move_artifacts(folder / DATABASE, own.artifact_location, artifacts)
+            tag_experiment(client, own)
         return client
 
     def experiment_id(self, client: MlflowClient) -> str:
@@ -217,11 +214,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def clean_name(name: str) -> str:
-    """A name that MLflow takes: "op<=max" becomes "op__max"."""
-    return _NOT_IN_NAMES.sub("_", name)
-
-
 def quiet_mlflow() -> None:
     """Set the variables that keep mlflow and the model hub from calling home, for this process and its children."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -248,20 +240,6 @@ def read_note(unit: Unit) -> dict[str, Any]:
     """The MLflow run of a checkpoint (``run_id``, ``experiment_id``, ``step``), found without importing mlflow; empty if it has none."""
     path = _note_path(unit)
     return dict(json.loads(path.read_text())) if path.is_file() else {}
-
-
-def run_url(run_id: str, experiment_id: str, **_: object) -> str:
-    """The address of a run in MLflow, relative to Dagster's page (``igsm ui``); a full address if ``IGSM_MLFLOW_URL`` names a server."""
-    return f"{_server()}/#/experiments/{experiment_id}/runs/{run_id}"
-
-
-def model_url(name: str, version: str) -> str:
-    """The address of a version of a registered model, likewise."""
-    return f"{_server()}/#/models/{name}/versions/{version}"
-
-
-def _server() -> str:
-    return os.environ.get(MLFLOW_URL, MLFLOW_PATH).rstrip("/")
 
 
 def git_revision() -> str:

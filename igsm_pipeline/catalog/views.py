@@ -82,7 +82,7 @@ SUMMARIES: tuple[Summary, ...] = (
         (
             EXPERIMENT,
             _column("slice", "VARCHAR", "op<=max, op=max, op=max+1, ..., reask; op=K for single ops"),
-            _column("beams", "INTEGER", "beams of the search; 1 is greedy"),
+            _column("beams", "INTEGER", "beams of the search; 1 is greedy, or drawn (evaluation.temperature)"),
             _column("op", "INTEGER", "K in rows of a single op, else null"),
             *_COUNTS,
         ),
@@ -96,7 +96,7 @@ SUMMARIES: tuple[Summary, ...] = (
         (
             EXPERIMENT,
             _column("slice", "VARCHAR", "evaluation slice"),
-            _column("beams", "INTEGER", "beams of the search; 1 is greedy"),
+            _column("beams", "INTEGER", "beams of the search; 1 is greedy, or drawn (evaluation.temperature)"),
             _column("op", "INTEGER", "operations of the problem"),
             _column("error", "VARCHAR", "first error; null where every step holds and the answer is right"),
             _column("n", "BIGINT", "solutions"),
@@ -114,7 +114,7 @@ SUMMARIES: tuple[Summary, ...] = (
         (
             EXPERIMENT,
             _column("slice", "VARCHAR", "evaluation slice"),
-            _column("beams", "INTEGER", "beams of the search; 1 is greedy"),
+            _column("beams", "INTEGER", "beams of the search; 1 is greedy, or drawn (evaluation.temperature)"),
             _column("n", "BIGINT", "fully correct solutions"),
             _column("operations", "DOUBLE", "unnecessary operations per solution"),
             _column("parameters", "DOUBLE", "unnecessary parameters per solution"),

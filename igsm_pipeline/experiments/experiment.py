@@ -123,6 +123,10 @@ class ExperimentSettings(Settings):
             )
         if self.regret.problems and 1 not in self.evaluation.beams:
             raise ValueError("evaluation.beams must hold 1 where regret.problems is not 0: greedy is what is compared with; add it")
+        if self.regret.problems and self.evaluation.temperature:
+            raise ValueError(
+                "evaluation.temperature must be 0 where regret.problems is not 0, got more: greedy is what is compared with; set it to 0"
+            )
         return self
 
     @model_validator(mode="after")

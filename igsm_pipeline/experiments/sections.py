@@ -54,6 +54,7 @@ class EvaluationSection(Settings):
 
     slices: tuple[str, ...] = ("op<=max", "op=max", "op=max+1", "op=max+2", "reask", "by_op")
     beams: tuple[int, ...] = Field((1,), min_length=1, description="1 is greedy; more is beam search with sampling")
+    temperature: float = added_field(0.0, ge=0, le=10, description="above 0: with beam 1 every token is drawn, its logits divided by this; 0: greedy")
     num_problems: int = Field(4096, ge=1, description="problems per slice")
     problems_per_op: int = Field(256, ge=1, description="problems per op of by_op")
     monitor_per_op: int = Field(32, ge=1, description="problems that are solved during the training, per op and per slice of monitor_slices")

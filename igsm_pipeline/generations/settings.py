@@ -14,12 +14,13 @@ from igsm_pipeline.tokens.settings import TokenSettings
 class GenerationSettings(Settings):
     """How to complete the problems of one slice.
 
-    Source: greedy (beam 1) or beam 4 with sampling, context 2048.
+    Source: greedy (beam 1) or beam 4 with sampling, context 2048. Ours: sampling without beams.
     """
 
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
-    beam: int = Field(1, ge=1, le=16, description="1 is greedy; more is beam search with sampling")
+    beam: int = Field(1, ge=1, le=16, description="1 writes one solution; more is beam search with sampling")
+    temperature: float = added_field(0.0, ge=0, le=10, description="of what is drawn with beam 1; 0 is greedy; beams draw at 1")
     grouping: Literal["equal", "similar"] = added_field(
         "equal", description="which prompts beams decode together: those of equal length, or of similar length, padded; greedy does not ask"
     )

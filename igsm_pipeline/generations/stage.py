@@ -18,7 +18,7 @@ from igsm_pipeline.stage import Check, Column, Read, Stage, Table, derived
 from igsm_pipeline.store import Unit
 
 SLICE = derived("slice", "VARCHAR", "evaluation slice (op<=max, op=max, ..., reask, by_op)", "u.labels->>'slice'")
-BEAMS = derived("beams", "INTEGER", "beams of the search; 1 is greedy", "u.labels->>'beams'")
+BEAMS = derived("beams", "INTEGER", "beams of the search; 1 is greedy, or drawn (evaluation.temperature)", "u.labels->>'beams'")
 PROBLEM = Column("problem", "int32", "row of the problem in its set, from 0")
 
 

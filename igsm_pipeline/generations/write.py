@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +46,10 @@ def write_generations(settings: GenerationSettings, inputs: Mapping[str, Path], 
     with tqdm(total=len(prompts), desc="generations", unit="problem", mininterval=1.0) as bar:
         if settings.beam == 1:
             limit = settings.max_tokens
-            made = complete(model, prompts, max_tokens=limit, max_length=limit, eos=table.eos, batch_size=settings.batch_size, progress=bar.update)
+            drawn: dict[str, Any] = {"temperature": settings.temperature, "seed": settings.seed}
+            made = complete(
+                model, prompts, max_tokens=limit, max_length=limit, eos=table.eos, batch_size=settings.batch_size, progress=bar.update, **drawn
+            )
         else:
             made = complete_with_beams(
                 model,

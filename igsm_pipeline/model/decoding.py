@@ -1,4 +1,4 @@
-"""Greedy completions of many prompts: batched, with a key-value cache; finished rows leave the batch.
+"""Greedy or sampled completions of many prompts: batched, with a key-value cache; finished rows leave the batch.
 
 Prompts of similar length are decoded together. Prompts of equal length are read together without padding; decoding aligns all rows at the right end.
 Positions count from each prompt's own start. Other rows change a row's result by floating-point rounding only.
@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from igsm_pipeline.model.kv_cache import RoomyCache, joined
+from igsm_pipeline.seeding import generator
 
 _LEAVE = 8
 ROWS, CPU_ROWS = 512, 128
@@ -52,9 +53,11 @@ def complete(
     eos: int,
     max_length: int | None = None,
     batch_size: int = 0,
+    temperature: float = 0.0,
+    seed: int = 0,
     progress: Callable[[int], Any] = lambda finished: None,
 ) -> Completions:
-    """Complete prompts greedily.
+    """Complete prompts greedily, or by drawing every token.
 
     Args:
         model: any causal model of transformers, in evaluation mode.
@@ -63,7 +66,9 @@ def complete(
         eos: id that ends a completion.
         max_length: most tokens of prompt and completion together; None: no limit.
         batch_size: prompts that are decoded together, 0 chooses; fewer where a GPU lacks memory. Results depend on it only where two logits
-            tie.
+            tie, or a draw falls between two tokens.
+        temperature: logits are divided by it before a token is drawn; 0: the likeliest is taken.
+        seed: of the draws; each prompt has its own, by its number.
         progress: called with the number of prompts that were finished since its last call.
     """
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -71,10 +76,11 @@ def complete(
     size, first = batch_size or rows_together(model, len(prompts[order[-1]]) if order else 1, max_length), 0
     while first < len(order):
         chosen, told = order[first : first + size], list[int]()
+        pick = _Picks(temperature, [generator(seed, "sampling", index) for index in chosen if temperature])
         limits = [min(max_tokens, (max_length or 1 << 40) - len(prompts[index])) for index in chosen]
         try:
             with torch.inference_mode():
-                written = _greedy(model, [prompts[index] for index in chosen], np.array(limits), eos, partial(_tell, progress, told))
+                written = _write(model, [prompts[index] for index in chosen], np.array(limits), eos, pick, partial(_tell, progress, told))
         except torch.OutOfMemoryError:
             if len(chosen) == 1:
                 raise
@@ -159,8 +165,24 @@ def next_logits(model: PreTrainedModel, ids: Tensor, cache: RoomyCache, pads: Te
     ).logits[:, -1]
 
 
-def _greedy(
-    model: PreTrainedModel, prompts: Sequence[NDArray[Any]], limits: NDArray[np.int64], eos: int, progress: Callable[[int], Any]
+@dataclass(frozen=True)
+class _Picks:
+    """Chooses the next token of each row: the likeliest, or a draw of the row's own generator."""
+
+    temperature: float
+    draws: list[np.random.Generator]
+
+    def __call__(self, logits: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        """Ids, (batch,), from logits, (batch, vocabulary), of some rows."""
+        if not self.temperature:
+            return logits.argmax(-1)
+        reach = (logits.double() / self.temperature).softmax(-1).cumsum(-1)
+        drawn = torch.tensor([self.draws[row].random() for row in rows.tolist()], dtype=torch.float64, device=logits.device)
+        return (reach <= (drawn * reach[:, -1])[:, None]).sum(-1).clamp(max=logits.shape[-1] - 1)
+
+
+def _write(
+    model: PreTrainedModel, prompts: Sequence[NDArray[Any]], limits: NDArray[np.int64], eos: int, pick: _Picks, progress: Callable[[int], Any]
 ) -> list[NDArray[np.uint32]]:
     """Complete one batch of prompts, sorted by length."""
     cache, logits = read_prompts(model, prompts)
@@ -172,7 +194,7 @@ def _greedy(
     rows, live = np.arange(len(prompts)), limits > 0
     progress(int((~live).sum()))
     for step in range(written.shape[1]):
-        ids = logits.argmax(-1)
+        ids = pick(logits, rows)
         chosen = ids.cpu().numpy()
         written[rows[live], step] = chosen[live]
         counts[rows[live]] += 1

@@ -190,22 +190,31 @@ def load(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype
     return model.to(device).eval()
 
 
-def start_from(model: GPTNeoXForCausalLM, folder: Path) -> None:
+@torch.no_grad()
+def start_from(model: GPTNeoXForCausalLM, folder: Path, *, new_ids: int = 0) -> None:
     """Give a model the weights of a folder, in place: a training that goes on where another one ended.
 
     Args:
         model: a model of ``build``.
         folder: a checkpoint or a published model of the same architecture and the same number of token ids.
+        new_ids: so many of the model's last ids may be unknown to the folder; their embeddings stay as they were drawn.
 
     Raises:
         BadCheckpoint: the folder holds no usable model, or one of another architecture; names the first setting that differs.
     """
-    check_start(model.config, folder)
-    model.load_state_dict(load(folder).state_dict())
+    check_start(model.config, folder, new_ids=new_ids)
+    own = model.state_dict()
+    for name, values in load(folder).state_dict().items():
+        own[name][: len(values)].copy_(values)
 
 
-def check_start(config: GPTNeoXConfig, folder: Path) -> None:
+def check_start(config: GPTNeoXConfig, folder: Path, *, new_ids: int = 0) -> None:
     """Refuse a folder of weights for a model of another architecture. Reads only its config.json.
+
+    Args:
+        config: of the model.
+        folder: the weights.
+        new_ids: as for ``start_from``.
 
     Raises:
         BadCheckpoint: names the first setting that differs.
@@ -219,7 +228,8 @@ def check_start(config: GPTNeoXConfig, folder: Path) -> None:
         ) from error
     wanted = config.to_dict()
     for name in _ARCHITECTURE:
-        if found.get(name) != wanted[name]:
+        fewer = name == "vocab_size" and found.get(name) == wanted[name] - new_ids
+        if found.get(name) != wanted[name] and not fewer:
             way_out = "give the member the model and tokens of these weights, or leave training.start out"
             raise BadCheckpoint(f"training.start {path}: {name}", f"must be the member's own, {wanted[name]}", found.get(name), way_out)
 

@@ -107,8 +107,9 @@ def wire_generations(wiring: Wiring) -> None:
     """Add the solutions of every slice for every number of beams."""
     evaluation = wiring.settings.evaluation
     for part, beam, name in evaluations(wiring.settings):
-        grouping = "similar" if beam > 1 else "equal"
-        how = GenerationSettings(**wiring.common, beam=beam, grouping=grouping, max_tokens=evaluation.max_tokens, seed=evaluation.seed)
+        grouping, drawn = ("similar", 0.0) if beam > 1 else ("equal", evaluation.temperature)
+        limit = {"max_tokens": evaluation.max_tokens, "seed": evaluation.seed}
+        how = GenerationSettings(**wiring.common, beam=beam, grouping=grouping, temperature=drawn, **limit)
         inputs = {**wiring.problems(part), Role("checkpoint"): wiring.model("trained")}
         wiring.add(GENERATIONS, name, how, inputs, slice=part, beams=beam)
 

@@ -56,7 +56,7 @@ def check_plan(plan: Plan, store: Store) -> None:
         own = Path(settings.model.path) if settings.model.path is not None else None
         table = build_table(settings.world.load(), settings.family.modulus, settings.tokens, own)
         if own is None and settings.training.start is not None:
-            check_start(settings, table.size)
+            check_start(settings, table.size, table.appended)
     if plan.member.settings.model.path is not None:
         check_layers(plan)
     if "llm_evaluations" in plan.stale_stages:
@@ -83,15 +83,15 @@ def check_layers(plan: Plan) -> None:
         raise BadSettings(f"{plan.member.path}: {wrong[0]}", *wrong[1:], "correct the list")
 
 
-def check_start(settings: ExperimentSettings, vocab_size: int) -> None:
-    """Refuse weights to start from that are of another architecture than the member's.
+def check_start(settings: ExperimentSettings, vocab_size: int, new_ids: int) -> None:
+    """Refuse weights to start from that are of another architecture than the member's; so many last ids may be unknown to them.
 
     Raises:
         BadCheckpoint: names the first setting that differs.
     """
     from igsm_pipeline.model import gpt2_rotary  # noqa: PLC0415  (seconds, needed only by a training that goes on from other weights)
 
-    gpt2_rotary.check_start(gpt2_rotary.configuration(settings.model, vocab_size), Path(settings.training.start or ""))
+    gpt2_rotary.check_start(gpt2_rotary.configuration(settings.model, vocab_size), Path(settings.training.start or ""), new_ids=new_ids)
 
 
 def check_sets(member: Member) -> None:

@@ -106,6 +106,11 @@ class TokenTable:
         return self.vocabulary.back
 
     @property
+    def appended(self) -> int:
+        """How many ids stand behind those of the same table without the token that takes back: 1 where that is the last one, otherwise 0."""
+        return int(self.back == self.size - 1)
+
+    @property
     def probe_markers(self) -> tuple[int, int, int]:
         """Ids of [START], [MID] and [END] of a probe query (225, 226, 227)."""
         return self.special[PROBE_START], self.special[PROBE_MID], self.special[PROBE_END]

@@ -70,7 +70,7 @@ def write_checkpoint(settings: CheckpointSettings, inputs: Mapping[str, Path], w
         if settings.training.start is not None:
             start = Path(settings.training.start)
             check_ids(start, table)
-            gpt2_rotary.start_from(model, start)
+            gpt2_rotary.start_from(model, start, new_ids=table.appended)
         specials = Specials(table.solution, table.eos)
         unlearned = partial(wrong_names, table=table) if settings.training.mask_wrong_names else None
         result = train(model, windows, settings.training, writing.folder, specials=specials, unlearned=unlearned, monitor=monitor)

@@ -12,7 +12,7 @@ VERDICTS = Table(
     "verdicts.parquet",
     (
         derived("slice", "VARCHAR", "evaluation slice (op<=max, op=max, ..., reask, by_op)", "u.labels->>'slice'"),
-        derived("beams", "INTEGER", "beams of the search; 1 is greedy", "u.labels->>'beams'"),
+        derived("beams", "INTEGER", "beams of the search; 1 is greedy, or drawn (evaluation.temperature)", "u.labels->>'beams'"),
         Column("problem", "int32", "row of the problem in its set, from 0"),
         Column("op", "int16", "operations of the problem"),
         Column("num_necessary", "int16", "necessary parameters of the problem", shown=False),

@@ -59,6 +59,24 @@ def test_one_row_per_problem_within_the_context(inputs: dict[str, Path], tmp_pat
     assert [total == 128 for total in totals] == [not done for done in rows["finished"].to_pylist()]
 
 
+def test_a_temperature_draws_by_the_seed_and_a_unit_without_one_keeps_its_name(inputs: dict[str, Path], tmp_path: Path) -> None:
+    plain = GenerationSettings(family=FAMILY, tokens=PHRASE, max_tokens=128, device="cpu")
+    assert "temperature" not in plain.canonical()
+    written = {}
+    for name, changes in (
+        ("greedy", {}),
+        ("drawn", {"temperature": 1.5}),
+        ("again", {"temperature": 1.5}),
+        ("other", {"temperature": 1.5, "seed": 1}),
+    ):
+        (tmp_path / name).mkdir()
+        write_generations(plain.model_copy(update=changes), inputs, Writing(tmp_path / name, False))
+        written[name] = pq.read_table(tmp_path / name / "generations.parquet")["tokens"].to_pylist()
+    assert written["drawn"] == written["again"]
+    assert written["drawn"] != written["greedy"]
+    assert written["drawn"] != written["other"]
+
+
 def test_completions_split_at_the_answer_marker(inputs: dict[str, Path]) -> None:
     world = load_world(inputs["world"] / "world.json")
     table = build_table(world, FAMILY.modulus, PHRASE)

@@ -1,4 +1,4 @@
-"""Greedy completion equals the argmax of whole forward passes, one sequence at a time, whatever the batch."""
+"""Completion equals whole forward passes, one sequence at a time, whatever the batch: their argmax, or draws from what they say."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from transformers import GPTNeoXForCausalLM
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.seeding import generator
 
 VOCAB, EOS = 23, 19
 SEED = 5
@@ -51,6 +52,39 @@ def test_equals_argmax_without_cache_for_every_batch_size(model: GPTNeoXForCausa
     assert found.finished.tolist() == [ids[-1] == EOS for ids in wanted]
     assert 0 < found.finished.sum() < len(prompts)
     assert sum(reports) == len(prompts)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 24])
+def test_draws_are_each_prompts_own_and_those_of_whole_passes_for_every_batch_size(
+    model: GPTNeoXForCausalLM, prompts: list[NDArray[np.int64]], batch_size: int
+) -> None:
+    found = complete(model, prompts, max_tokens=30, eos=EOS, batch_size=batch_size, temperature=0.7, seed=3)
+    for number, prompt in enumerate(prompts):
+        ids, draws = prompt.tolist(), generator(3, "sampling", number)
+        with torch.no_grad():
+            while len(ids) < len(prompt) + 30 and (len(ids) == len(prompt) or ids[-1] != EOS):
+                logits = model(torch.tensor([ids])).logits[0, -1].double().numpy() / 0.7
+                shares = np.exp(logits - logits.max())
+                reach = np.cumsum(shares)
+                ids.append(int(np.searchsorted(reach, draws.random() * reach[-1], side="right")))
+        assert found.tokens[number].tolist() == ids[len(prompt) :], number
+    greedy, other = (complete(model, prompts, max_tokens=30, eos=EOS, **how) for how in ({}, {"temperature": 0.7, "seed": 4}))
+    assert all(any(one.tolist() != two.tolist() for one, two in zip(found.tokens, made.tokens, strict=True)) for made in (greedy, other))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_tokens_are_drawn_as_often_as_the_model_says(model: GPTNeoXForCausalLM, prompts: list[NDArray[np.int64]], temperature: float) -> None:
+    drawn = 4000
+    found = complete(model, [prompts[0]] * drawn, max_tokens=1, eos=EOS, temperature=temperature)
+    with torch.no_grad():
+        shares = (model(torch.tensor(prompts[:1][0][None])).logits[0, -1] / temperature).softmax(-1).double().numpy()
+    counts = np.bincount([int(ids[0]) for ids in found.tokens], minlength=VOCAB)
+    common = shares * drawn >= 5
+    expected = np.append(shares[common], shares[~common].sum()) * drawn
+    seen = np.append(counts[common], counts[~common].sum())
+    chi2 = float(((seen - expected) ** 2 / np.maximum(expected, 1e-9)).sum())
+    print(temperature, chi2, len(seen))
+    assert chi2 < len(seen) + 5 * (2 * len(seen)) ** 0.5
 
 
 def test_whole_length_is_bounded_per_prompt(model: GPTNeoXForCausalLM, prompts: list[NDArray[np.int64]]) -> None:

@@ -106,6 +106,8 @@ def test_a_table_without_the_token_is_as_before_and_refuses_retries(batch: Probl
         new = build_table(batch.world, batch.modulus, settings)
         assert old.back is None
         assert new.back is not None
+        assert new.appended == new.size - old.size or settings.segmentation == "bpe"
+        assert old.appended == 0
         assert (
             settings.canonical()
             != settings.model_copy(update={"back": False}).canonical()

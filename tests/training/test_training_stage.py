@@ -14,10 +14,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from igsm_pipeline.errors import BadCheckpoint, BadInput
+from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.decoding import Completions
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.files import read_problems
+from igsm_pipeline.problems.settings import RetrySettings
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings, build_table, emit
@@ -170,6 +172,31 @@ def test_a_training_goes_on_from_the_weights_of_another(trained: Writing, inputs
     assert found.keys() == wanted.keys()
     assert all(torch.allclose(found[name], wanted[name], rtol=0, atol=1e-8) for name in wanted)
     assert any(not torch.allclose(fresh[name], wanted[name], rtol=0, atol=1e-3) for name in wanted)
+
+
+def test_a_model_that_takes_back_goes_on_from_one_that_does_not_and_draws_one_embedding(
+    trained: Writing, inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    folders = {name: tmp_path / name for name in ("shards", "gone_on", "deeper")}
+    for folder in folders.values():
+        folder.mkdir()
+    tokens, rate = TokenSettings(segmentation="phrase", back=True), RetrySettings(rate=0.5)
+    write_shards(ShardSettings(family=FAMILY, tokens=tokens, window=128, retry=rate), inputs, Writing(folders["shards"], False))
+    settings = settings_of(2)
+    still = settings.training.model_copy(update={"learning_rate": 1e-12, "start": str(trained.folder)})
+    settings = settings.model_copy(update={"training": still, "tokens": tokens})
+    write_checkpoint(settings, {**inputs, "shards": folders["shards"]}, Writing(folders["gone_on"], False))
+    wanted, found = (load_file(folder / "model.safetensors") for folder in (trained.folder, folders["gone_on"]))
+    for name, values in wanted.items():
+        assert torch.allclose(found[name][: len(values)], values, rtol=0, atol=1e-8), name
+    (name,) = (name for name in wanted if len(found[name]) > len(wanted[name]))
+    assert len(found[name]) == len(wanted[name]) + 1
+    assert found[name][-1].std() > 0.01
+    assert len(AutoTokenizer.from_pretrained(folders["gone_on"])) == len(found[name])
+    config = gpt2_rotary.configuration(TINY, len(found[name]) + 1)
+    for ids in (0, 1):
+        with pytest.raises(BadCheckpoint, match=r"training\.start .*vocab_size must be the member's own"):
+            gpt2_rotary.check_start(config, trained.folder, new_ids=ids)
 
 
 def test_weights_to_start_from_count_by_their_content(trained: Writing, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,31 @@ def test_nothing_is_removed_while_an_experiment_file_cannot_be_read(tmp_path: Pa
     assert run("gc", "--yes") == 2
     assert "mine.yaml: family.op_max" in capsys.readouterr().err
     assert (tmp_path / "home" / "store" / "world" / ("0" * 20)).exists()
+
+
+FAR = "a" * 400
+NAMING = (
+    f"world: {{source: {FAR}}}",
+    f"model: {{path: {FAR}}}",
+    f"training: {{start: {FAR}}}",
+    f"problems: {{source: {FAR}}}",
+    "world: {source: pipe.json}",
+)
+
+
+@pytest.mark.parametrize("changes", [*NAMING, f"llm_evaluations: {{logs: {FAR}}}"])
+def test_a_file_that_the_system_cannot_open_costs_only_the_experiment_that_names_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: str
+) -> None:
+    (tmp_path / "home" / "experiments").mkdir(parents=True)
+    os.mkfifo(tmp_path / "home" / "experiments" / "pipe.json")
+    (tmp_path / "home" / "experiments" / "mine.yaml").write_text(f"base: mini\n{changes}\n")
+    for words in (("status",), ("gc",), ("sql", "SELECT 1")):
+        assert run(*words) == 0, words
+    assert "left out: " in capsys.readouterr().err
+    assert run("plan", "mine") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "mine.yaml must name files that can be read, got 'File name too long: " in line or "must be a file, got 'a pipe'" in line
 
 
 def test_a_broken_file_is_named_by_status_and_hides_no_other_member(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

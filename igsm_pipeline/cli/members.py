@@ -220,7 +220,7 @@ def speeds_here() -> Speeds | None:
     home = find_home()
     if (found := read_speeds(home)) is not None:
         return found
-    remark("measuring how fast this machine is, some ten seconds, once (`igsm doctor --measure` does it again)")
+    remark("measuring how fast this machine is, some ten seconds, after an installation a minute, once (`igsm doctor --measure` does it again)")
     from igsm_pipeline.planning.measuring import measure_speeds
 
     speeds = measure_speeds()

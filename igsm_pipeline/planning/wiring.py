@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
 from igsm_pipeline.experiments.slices import PROBE_TRAIN
 from igsm_pipeline.model.stage import STAGE as CONTROL
@@ -33,6 +35,20 @@ RECIPE = (
     "precision",
 )
 """What V-probes take from the section ``probes`` as it is."""
+
+
+@contextmanager
+def readable_files(member: Member) -> Iterator[None]:
+    """Say of a file that a member names and that the system cannot read (no permission, too long a name) that it is this member's.
+
+    Raises:
+        BadSettings: there is such a file. Commands about all members leave this one out and go on.
+    """
+    try:
+        yield
+    except OSError as error:
+        said = f"{error.strerror or error}: {error.filename or 'no name'}"
+        raise BadSettings(str(member.path), "must name files that can be read", said, "correct the path, or what may be read there") from None
 
 
 def evaluations(settings: ExperimentSettings) -> list[tuple[str, int, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
@@ -74,6 +75,8 @@ _ENTRIES: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     "files": {"bytes": (int,), "mtime_ns": (int,), "sha256": (str,)},
     "inputs": {"fingerprint": (str,), "content": (str,)},
 }
+_ADDRESS, _STAGE = re.compile("[0-9a-f]{20}"), re.compile("[a-z_]{1,100}")
+"""What the folders of units and of stages are called. Inputs are looked up by these names."""
 
 
 DEEPEST = 50
@@ -109,14 +112,19 @@ def _wrong_field(manifest: Any) -> str:
         for key, entry in manifest[name].items():
             if not isinstance(entry, dict) or not all(_is_a(entry.get(field), kinds) for field, kinds in fields.items()):
                 return f"its {name} hold no {', '.join(fields)} for {key!r}"
-    for name in manifest["files"]:
-        if not _is_within(name):
-            return f"its files name {name[:80]!a}, which is no file of its folder"
     try:
         fingerprint_of(manifest)
     except ValueError:
         return "its settings hold a number that is none"
-    return ""
+    return _wrong_name(manifest)
+
+
+def _wrong_name(manifest: Mapping[str, Any]) -> str:
+    """The first name of a manifest that leads to no unit of a store, or to no file of the unit; empty: none does."""
+    for role, entry in manifest["inputs"].items():
+        if not _ADDRESS.fullmatch(entry["fingerprint"]) or not _STAGE.fullmatch(str(entry.get("stage", "none"))):
+            return f"its inputs name for {role[:80]!a} no unit of a store"
+    return next((f"its files name {name[:80]!a}, which is no file of its folder" for name in manifest["files"] if not _is_within(name)), "")
 
 
 def _shown(value: Any) -> str:
@@ -125,6 +133,8 @@ def _shown(value: Any) -> str:
 
 
 CHECKSUM = "checksum"
+_LATER = "code"
+"""A field that came after the checksum: a manifest that has it was written with a checksum."""
 
 
 def checksum_of(manifest: Mapping[str, Any]) -> str:
@@ -135,7 +145,8 @@ def checksum_of(manifest: Mapping[str, Any]) -> str:
 
 def is_altered(manifest: Mapping[str, Any]) -> bool:
     """Whether a manifest says other things than when it was written; one of before there were checksums is judged by its files alone."""
-    return manifest["content"] != content_of(manifest["files"]) or (CHECKSUM in manifest and manifest[CHECKSUM] != checksum_of(manifest))
+    has_one = CHECKSUM in manifest or _LATER in manifest
+    return manifest["content"] != content_of(manifest["files"]) or (has_one and manifest.get(CHECKSUM) != checksum_of(manifest))
 
 
 def fingerprint_of(manifest: Mapping[str, Any]) -> str:

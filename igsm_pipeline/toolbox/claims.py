@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from igsm_pipeline.correlation.stage import CORRELATION, PREDICTOR
-from igsm_pipeline.errors import BadInput
+from igsm_pipeline.errors import BadInput, NotFound
 from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.intervals.interval import of_columns
 from igsm_pipeline.planning.flow import units_of
@@ -30,7 +30,7 @@ from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, whol
 from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, write_atomically
-from igsm_pipeline.toolbox.published import TRAINED_AS, checkpoint_in, is_published, read_published
+from igsm_pipeline.toolbox.published import TRAINED_AS, Published, checkpoint_in, is_published, read_published
 from igsm_pipeline.toolbox.publishing import provenance_of, rows_of
 from igsm_pipeline.verification.stage import VERDICTS
 
@@ -48,11 +48,11 @@ def claims(what: str, *, short: bool = False) -> str:
 
     Raises:
         NotFound: there is no such member.
-        BadInput: it has no results yet.
+        BadInput: it has no results yet, or a published table was altered.
     """
     if is_published(Path(what)):
         published = read_published(Path(what))
-        said, tables = published.provenance, {table.name: _read(published.folder, table) for table in TABLES}
+        said, tables = published.provenance, {table.name: _read(published, table) for table in TABLES}
     else:
         member, store = find_member(what), Store.at_home()
         done = [unit for unit in units_of(member) if store.check(unit).fresh]
@@ -96,9 +96,11 @@ def rewrite_claims(page: Path) -> int:
     return number
 
 
-def _read(folder: Path, table: Table) -> list[Row]:
-    path = folder / "results" / f"{table.name}.parquet"
-    return pq.read_table(path).to_pylist() if path.exists() else []
+def _read(published: Published, table: Table) -> list[Row]:
+    try:
+        return pq.read_table(published.table(table.name)).to_pylist()
+    except NotFound:
+        return []
 
 
 def _about(said: Mapping[str, Any]) -> str:

@@ -114,8 +114,13 @@ class Published:
 
         Raises:
             NotFound: it was not published; the message lists those that were.
+            BadInput: it was altered since.
         """
-        return self._part(f"{RESULTS}/{name}.parquet", "table")
+        path = self._part(f"{RESULTS}/{name}.parquet", "table")
+        wanted = self.provenance.get("files", {}).get(f"{RESULTS}/{name}.parquet", {}).get("sha256")
+        if wanted not in (None, hash_unchanged(path)):
+            raise BadInput(str(path), f"must be as it was published, of SHA-256 {wanted[:12]}", "an altered file", "copy or publish the folder anew")
+        return path
 
     def slice_settings(self, name: str) -> ProblemSetSettings:
         """The problem set of a slice that it was evaluated on; drawing it again gives the same problems in the same order.

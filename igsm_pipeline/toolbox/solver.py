@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
-from igsm_pipeline.errors import NotFound, StoreError
+from igsm_pipeline.errors import IgsmError, NotFound, StoreError
 from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.problems.settings import FamilySettings
-from igsm_pipeline.store import Store, read_manifest
+from igsm_pipeline.store import Store, Unit, read_manifest
 from igsm_pipeline.toolbox.completions import load_tokenizer
 from igsm_pipeline.toolbox.published import is_published, read_published
-from igsm_pipeline.world import World, load_world
+from igsm_pipeline.world import World, builtin_worlds, load_world
+from igsm_pipeline.world.settings import WorldSettings
+from igsm_pipeline.world.stage import STAGE as WORLD
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def find_solver(named: str) -> Solver:
 
 
 def trained_on(folder: Path) -> tuple[FamilySettings | None, World | None]:
-    """Family and world of a checkpoint in a store or in a published folder; None for what its manifest does not give.
+    """Family and world of a checkpoint in a store, copied out of one, or in a published folder; None for what its manifest does not give.
 
     Raises:
         BadInput: this version does not know the form in which it was published.
@@ -76,6 +79,19 @@ def trained_on(folder: Path) -> tuple[FamilySettings | None, World | None]:
     if manifest["stage"] != "checkpoint":
         return None, None
     names, asked = manifest["inputs"].get("world"), manifest["settings"].get("family")
-    place = None if names is None else folder.resolve().parents[1] / "world" / names["fingerprint"]
-    world = load_world(place) if place is not None and place.is_dir() else None
+    world = None if names is None else _world_of(folder, names["fingerprint"])
     return None if asked is None else FamilySettings.parse(asked, f"{folder} family"), world
+
+
+def _world_of(folder: Path, fingerprint: str) -> World | None:
+    """The world unit of a fingerprint: in the store that a folder lies in or that of the data root, or a built-in world that has it; else None."""
+    roots = [folder.resolve().parent.parent]
+    with suppress(IgsmError):  # a copied checkpoint needs no data root
+        roots.append(Store.at_home().root)
+    for root in roots:
+        if (root / WORLD.name / fingerprint).is_dir():
+            return load_world(root / WORLD.name / fingerprint)
+    for settings in (WorldSettings(source=name, lenient=lenient) for name in builtin_worlds() for lenient in (False, True)):
+        if Unit(WORLD.name, "world", WORLD.version, settings.canonical()).fingerprint == fingerprint:
+            return settings.load()
+    return None

@@ -72,7 +72,7 @@ def load_newest_state(folder: Path, model: nn.Module, optimizers: list[torch.opt
             values: dict[str, Any] = json.loads((path / "state.json").read_text())
             if values["step"] != int(path.name.removeprefix(_STEP)):
                 raise ValueError(f"state.json says step {values['step']}")
-            if "checksum" in values and values["checksum"] != _checksum(values):
+            if values.get("checksum") != _checksum(values):
                 raise ValueError("state.json was altered")
             for name in (_MODEL, _OPTIMIZER):
                 if hash_file(path / name) != values["sha256"][name]:
@@ -125,7 +125,7 @@ def _restore(model: nn.Module, optimizers: list[torch.optim.Optimizer], weights:
 
 
 def _checksum(values: dict[str, Any]) -> str:
-    """SHA-256 of state.json without its own checksum; states of earlier versions have no checksum."""
+    """SHA-256 of state.json without its own checksum."""
     rest = json.loads(json.dumps({key: value for key, value in values.items() if key != "checksum"}))
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 

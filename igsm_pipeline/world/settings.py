@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.errors import BadSettings, BadWorld
 from igsm_pipeline.settings import Settings, runtime_field
 from igsm_pipeline.world.world import World, load_world
 
@@ -31,6 +32,8 @@ class WorldSettings(Settings):
             BadWorld: the file breaks a rule.
             BadSettings: the file's content is not the one asked for.
         """
+        if Path(self.source).is_fifo():  # reading it would never end
+            raise BadWorld(self.source, "must be a file", "a pipe", "name a file")
         world = load_world(self.source, lenient=self.lenient)
         if self.content is not None and world.content_hash != self.content:
             raise BadSettings(

@@ -1,8 +1,9 @@
 """A stage whose results change raises its version: the values of a toy member are those of ``stages.json``, which also names each version.
 
 What is compared: of stages without torch, every value that they write; of the others, names and shapes exactly, and mean and spread of every
-tensor and column up to rounding, because processors differ in their last bits. Files are compared by what they hold, so that another version of
-a library, which packs them otherwise, changes nothing.
+tensor and column up to rounding, because processors differ in their last bits; of stages that score answers, the rows that they make of answers
+which no model gave (``given_answers``); of the text probes, what they read in the text. Files are compared by what they hold, so that another
+version of a library, which packs them otherwise, changes nothing.
 
 To write the table anew: ``IGSM_WRITE_GOLDEN=1 pytest -m 'slow or not slow' tests/golden``. It refuses a stage that changed under its old version.
 """
@@ -22,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reference.few_problems import DATA_STAGES, few_problems, write_few
+from reference.given_answers import content, given_rows
 from safetensors.numpy import load_file
 
 from igsm_pipeline.experiments import find_member
@@ -31,8 +33,10 @@ from igsm_pipeline.own_problems.settings import OwnProblemSettings
 from igsm_pipeline.own_problems.write import write_own_problems
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.planner import find_unit
+from igsm_pipeline.probes.text_features import text_features
 from igsm_pipeline.problems import FamilySettings, read_problems
 from igsm_pipeline.problems.files import write_parquet
+from igsm_pipeline.queries.write import read_queries
 from igsm_pipeline.running.runner import run_units
 from igsm_pipeline.store import Store, Writing
 from igsm_pipeline.text import document
@@ -43,20 +47,10 @@ from igsm_pipeline.world import load_world
 
 TABLE = Path(__file__).with_name("stages.json")
 TORCH = ("checkpoint", "control", "activation_cache", "linear_probes", "v_probes")
-VERSION_ONLY = (
-    "generations",
-    "text_probes",
-    "probe_scores",
-    "probe_controls",
-    "error_correlation",
-    "interchange",
-    "steering",
-    "erasure",
-    "emergence",
-    "regret",
-    "report",
-)
-"""Their values hang on choices between nearly equal numbers (the likeliest token, the best layer, the split of a tree), or are pictures."""
+GIVEN = ("probe_scores", "probe_controls", "error_correlation", "interchange", "steering", "erasure", "emergence", "regret")
+"""Their own values hang on choices between nearly equal numbers (the likeliest token, the best layer); what they make of given answers does not."""
+VERSION_ONLY = ("generations", "report")
+"""Their values are such choices, or pictures."""
 TOLERANCE = 5e-3
 """How far mean and spread may move, as a share of the spread; a single number, as a share of itself."""
 LOOSER = {"linear_probes": 3e-2}
@@ -73,8 +67,8 @@ def judge(old: Mapping[str, Row], new: Mapping[str, Row]) -> list[str]:
     """What is wrong with new rows beside the table's: a stage changed by itself under its old version, or the table is behind."""
     found, changed = [], set[str]()
     for stage, row in new.items():
-        if stage not in old:
-            found.append(f"{stage}: no row; write the table anew")
+        if stage not in old or ("content" in row and "content" not in old[stage]):
+            found.append(f"{stage}: no row, or none of its values; write the table anew")
             continue
         by_input = changed & _behind(stage)
         differs = not _alike(old[stage], row, LOOSER.get(stage, TOLERANCE))
@@ -190,6 +184,13 @@ def judged_completions(toy: Any, folder: Path) -> Path:
     return folder / "verdicts"
 
 
+def features_of_text(toy: Any) -> list[Any]:
+    """What the text probes read in the text, of every query of a set."""
+    records = read_problems(toy.one("problem_sets", "op<=max"), load_world(toy.one("world", "world")), 5).records
+    folder = toy.one("probe_queries", "op<=max")
+    return [text_features(records, read_queries(folder, task)).tolist() for task in ("nece", "dep", "nece_next")]
+
+
 def rows_of_ones_own(toy: Any, folder: Path) -> Path:
     """The problems of a set as rows of a file, every second one with its solution, read again."""
     inputs = {"world": toy.one("world", "world")}
@@ -216,13 +217,21 @@ def compare(new: Mapping[str, Row]) -> None:
 
 def test_every_stage_has_a_row_and_its_version_is_the_one_there() -> None:
     compare({stage: {"version": STAGES[stage].version} for stage in VERSION_ONLY})
-    assert {*DATA_STAGES, "own_problems", "llm_evaluations", "verdicts", *TORCH, *VERSION_ONLY} == set(STAGES), "tests/golden must know every stage"
+    known = {*DATA_STAGES, "own_problems", "llm_evaluations", "verdicts", "text_probes", *TORCH, *GIVEN, *VERSION_ONLY}
+    assert known == set(STAGES), "tests/golden must know every stage"
+
+
+def test_the_rows_that_stages_make_of_given_answers_are_those_of_the_table() -> None:
+    rows = given_rows()
+    assert set(rows) == set(GIVEN)
+    compare({stage: {"version": STAGES[stage].version, "content": content(rows[stage])} for stage in GIVEN})
 
 
 def test_the_data_of_a_toy_member_are_those_of_the_table(toy: Any, tmp_path: Path) -> None:
     new = {stage: {"version": STAGES[stage].version, **exact(toy(stage))} for stage in DATA_STAGES}
     new["llm_evaluations"] = {"version": STAGES["llm_evaluations"].version, **exact(toy("llm_evaluations"))}
     new["own_problems"] = {"version": STAGES["own_problems"].version, **exact([rows_of_ones_own(toy, tmp_path)])}
+    new["text_probes"] = {"version": STAGES["text_probes"].version, "content": content(features_of_text(toy))}
     new["verdicts"] = {"version": STAGES["verdicts"].version, **exact([judged_completions(toy, tmp_path)])}
     compare(new)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from igsm_pipeline.costs import DECODING, FORWARD, PROBING, TRAINING, parameters
 from igsm_pipeline.errors import BadSettings, BadWorld, NotFound, StoreError
 from igsm_pipeline.experiments import find_member, load_members
 from igsm_pipeline.experiments.problem_sets import problem_sets
+from igsm_pipeline.planning import measuring
 from igsm_pipeline.planning.estimates import FARTHEST, SURE, disk_of, estimate, estimate_stages, gigabytes
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.measuring import measure_speeds
@@ -249,6 +251,17 @@ def test_the_first_plan_measures_the_machine_once_and_a_refused_one_does_not(hom
     shown = capsys.readouterr().out
     assert "time: just measured (H100" in " ".join(shown.split())
     assert "speed: H100" in " ".join(shown.split())
+
+
+def test_the_start_of_a_stage_is_that_of_a_process_that_finds_the_kernels_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def start(*_command: object, **_how: object) -> None:
+        clock.append(40.0 if len(clock) == 1 else clock[-1] + 3.0)
+
+    monkeypatch.setattr(subprocess, "run", start)
+    monkeypatch.setattr(os, "times", lambda: os.times_result((0.0, 0.0, clock[-1], 0.0, 0.0)))
+    assert measuring._seconds_to_start() == 3.0
 
 
 @pytest.mark.slow

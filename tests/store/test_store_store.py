@@ -85,6 +85,10 @@ def _naming(name: str) -> Callable[[dict], None]:
     return lambda manifest: manifest["files"].update({name: dict(manifest["files"]["b.bin"])})
 
 
+def _read_from(**names: str) -> Callable[[dict], None]:
+    return lambda manifest: manifest["inputs"].update({"world": {"stage": "world", "fingerprint": "0" * 20, "content": "0" * 20, **names}})
+
+
 def nested(levels: int) -> list:
     return [nested(levels - 1)] if levels else []
 
@@ -117,7 +121,13 @@ EVENTS: dict[str, tuple[Callable[[Store, Unit], object], str | None, str | None]
         f"manifest with the file {name!a}": (_edit_manifest(_naming(name)), "no file of its folder", "no file of its folder")
         for name in ("", "/dev/zero", "../b.bin", "a\0b", "\ud800")
     },
-    "manifest of before checksums": (_edit_manifest(lambda m: m.pop("checksum")), None, None),
+    "manifest without its checksum": (_edit_manifest(lambda m: m.pop("checksum")), "manifest was altered", "manifest was altered"),
+    "manifest checksum null": (_edit_manifest(lambda m: m.update(checksum=None)), "manifest was altered", "manifest was altered"),
+    "manifest of before checksums": (_edit_manifest(lambda m: (m.pop("checksum"), m.pop("code"))), None, None),
+    **{
+        f"manifest with an input at {address[:30]}": (_edit_manifest(_read_from(**{field: address})), "no unit of a store", "no unit of a store")
+        for field, address in (("fingerprint", "a" * 400), ("fingerprint", "../../elsewhere"), ("stage", "a" * 400), ("stage", "../elsewhere"))
+    },
     "file removed": (lambda store, unit: (store.path(unit) / "part" / "a.bin").unlink(), "part/a.bin is missing", "part/a.bin is missing"),
     "file truncated": (lambda store, unit: os.truncate(store.path(unit) / "b.bin", 0), "0 bytes instead of 1", "0 bytes instead of 1"),
     "file altered": (lambda store, unit: (store.path(unit) / "b.bin").write_text("c"), "b.bin was altered", "b.bin was altered"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -196,6 +197,17 @@ def test_a_member_without_a_model_is_refused_and_nothing_is_written(home: Path, 
     assert ended.value.code == 2
     assert "must be one member" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_published_table_that_was_altered_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(SMALL, folder)
+    published = read_published(folder)
+    path = published.table("verdicts")
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(BadInput, match=r"verdicts\.parquet must be as it was published"):
+        published.table("verdicts")
+    assert pq.read_table(published.table("probe_metrics")).num_rows
 
 
 def test_a_folder_of_another_form_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.decoding import complete
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate
-from igsm_pipeline.store import MANIFEST
+from igsm_pipeline.store import MANIFEST, Store, Unit
 from igsm_pipeline.text import document, render_answer, render_solution
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
@@ -26,7 +26,8 @@ from igsm_pipeline.toolbox.solver import find_solver, trained_on
 from igsm_pipeline.toolbox.solving import GivenProblem, Solved, problem_text, read_problem, solve_problem
 from igsm_pipeline.verification import verify
 from igsm_pipeline.verification.rows.spelling import Spelling
-from igsm_pipeline.world import load_world
+from igsm_pipeline.world import WorldSettings, load_world
+from igsm_pipeline.world.write import write_world
 
 FAMILY = FamilySettings(op_max=3, ip_max=4, modulus=5, op_law="uniform", split_by="problem")
 SETTINGS = ProblemSetSettings(family=FAMILY, num_problems=6, block_size=6, seed=3, split="test")
@@ -169,6 +170,38 @@ def test_a_manifest_that_tells_no_world_or_family_leaves_them_unknown(tmp_path: 
     said = {"stage": "checkpoint", "name": "x", "version": 1, "settings": {}, "inputs": inputs, "content": "", "files": {}, "counts": {}}
     (tmp_path / MANIFEST).write_text(json.dumps({**said, "bytes": 0, "seconds": 1, "finished": ""}))
     assert trained_on(tmp_path) == (None, None)
+
+
+def unit_of_world(settings: WorldSettings) -> Unit:
+    return Unit("world", "world", 1, settings.canonical())
+
+
+@pytest.mark.parametrize("home", ["that of the world", "another", None])
+@pytest.mark.parametrize(("source", "lenient"), [("mini", False), ("igsm", True), ("own", False)])
+def test_a_checkpoint_copied_out_of_its_store_keeps_its_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None, source: str, lenient: bool
+) -> None:
+    """A world of one's own is found in the data root alone, a built-in one anywhere."""
+    if source == "own":
+        document = load_world("igsm").document()
+        document["hierarchies"].reverse()
+        source = str(tmp_path / "own.json")
+        Path(source).write_text(json.dumps(document))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IGSM_HOME", raising=False)
+    settings = WorldSettings(source=source, lenient=lenient)
+    world, store = unit_of_world(settings), Store(tmp_path / "home" / "store")
+    checkpoint = Unit("checkpoint", "checkpoint", 1, {"family": FAMILY.canonical()}, {"world": world})
+    with store.write(world) as writing:
+        write_world(settings, {}, writing)
+    with store.write(checkpoint):
+        pass
+    assert trained_on(store.path(checkpoint)) == (FAMILY, settings.load())
+    copied = shutil.copytree(store.path(checkpoint), tmp_path / "copied")
+    if home:
+        monkeypatch.setenv("IGSM_HOME", str(tmp_path / ("home" if home == "that of the world" else "elsewhere")))
+    known = home == "that of the world" or "own.json" not in source
+    assert trained_on(copied) == (FAMILY, settings.load() if known else None)
 
 
 def test_a_folder_without_a_tokenizer_is_said_to_have_none(folder: tuple[Path, TokenSettings], tmp_path: Path) -> None:

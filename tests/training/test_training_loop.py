@@ -121,14 +121,15 @@ def test_a_real_kill_leaves_a_run_that_resumes_bit_for_bit(tmp_path: Path) -> No
     assert losses(broken) == losses(whole)
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "json", "step", "tokens", "null", "deep", "words for hashes", "no hashes"])
+DAMAGES = ["truncate", "flip", "remove", "json", "step", "tokens", "null", "deep", "words for hashes", "no hashes", "no checksum"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_state_gives_way_to_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str) -> None:
     settings = settings_of()
     wanted = run(tmp_path, settings)
     newest = sorted((tmp_path / "state").glob("step-*"))[-1]
-    file = newest / (
-        "state.json" if damage in ("json", "step", "tokens", "null", "deep", "words for hashes", "no hashes") else "optimizer.safetensors"
-    )
+    file = newest / ("optimizer.safetensors" if damage in ("truncate", "flip", "remove") else "state.json")
     data = bytearray(file.read_bytes())
     data[-5] ^= 0xFF
     if damage == "remove":
@@ -138,14 +139,15 @@ def test_a_damaged_newest_state_gives_way_to_the_one_before(tmp_path: Path, capl
     elif damage in ("words for hashes", "no hashes"):
         values = json.loads(file.read_text())
         values["sha256"] = "as they are" if damage == "words for hashes" else {}
-        del values["checksum"]
-        file.write_text(json.dumps(values))
+        file.write_text(json.dumps({**values, "checksum": states._checksum(values)}))
         os.truncate(newest / "optimizer.safetensors", 100)
-    elif damage in ("step", "tokens"):
+    elif damage in ("step", "tokens", "no checksum"):
         values = json.loads(file.read_text())
-        values[damage] = 999
-        if damage == "step":
-            del values["checksum"]  # a state of before there was one
+        values["tokens" if damage == "no checksum" else damage] = 999
+        if damage == "no checksum":
+            del values["checksum"]
+        elif damage == "step":
+            values["checksum"] = states._checksum(values)
         file.write_text(json.dumps(values))
     else:
         file.write_bytes(bytes(data) if damage == "flip" else data[: len(data) // 2])

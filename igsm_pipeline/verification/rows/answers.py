@@ -14,32 +14,34 @@ _ANSWER = re.compile(
     (?:(?:(?:the[ ])?(?:final[ ])?(?:answer|result)|a)(?:[ ]is|[ ]?[:=])[ ]?:?[ ]?|\#{2,}[ ]?|=[ ]?)?
     (?:\\[(\[])?[ ]?[$*"'(\[]*(?:\\boxed\{[ ]?)?(?:\\text\{[ ]?)?
     \+?0*(?P<number>[0-9]{1,18})(?:\.0*)?
-    [ ]?\}{0,2}[$*"')\]]*[ ]?(?:\\[)\]])?\.?""",
+    [ ]?\}{0,2}(?:[ ]?[\[(]?\\?p?mod(?:ulo)?[ ]?\{?(?P<modulus>[0-9]{1,18})\}?[)\]]?)?[$*"')\]]*[ ]?(?:\\[)\]])?\.?""",
     re.IGNORECASE | re.VERBOSE,
 )
 
 
-def plain_answer(text: str) -> str | None:
+def plain_answer(text: str, modulus: int | None = None) -> str | None:
     """The number that an answer gives, without leading zeros; None if it gives none.
 
     Args:
-        text: with plain characters and single spaces, such as "14", "014", "+14", "14.0", "#### 14", "The answer is 14."
+        text: with plain characters and single spaces, such as "14", "014", "+14", "14.0", "#### 14", "The answer is 14.", "14 (mod 23)"
+        modulus: M, which it may name, and no other; None: it may name none.
     """
     found = _ANSWER.fullmatch(text.strip())
-    return None if found is None else found["number"]
+    return None if found is None or (found["modulus"] is not None and int(found["modulus"]) != modulus) else found["number"]
 
 
-def split_answer(solution: str) -> tuple[str, str | None]:
+def split_answer(solution: str, modulus: int | None = None) -> tuple[str, str | None]:
     """Split a solution into the text up to its last sentence, and the answer after it.
 
     Args:
         solution: with plain characters and single spaces.
+        modulus: as for ``plain_answer``.
 
     Returns:
         The solution up to the dot of its last sentence, and the number; or the unchanged solution and None, if no answer follows.
     """
     end = solution.find(".", max(0, solution.rfind("Define ")))
-    number = plain_answer(solution[end + 1 :]) if end >= 0 else None
+    number = plain_answer(solution[end + 1 :], modulus) if end >= 0 else None
     return (solution, None) if number is None else (solution[: end + 1], number)
 
 

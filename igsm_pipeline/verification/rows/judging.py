@@ -106,7 +106,7 @@ class Judging:
         except BadProblem as error:
             failure = error
         found: set[Spelling] = set() if fields.layout is None else {fields.layout}
-        text, solution, answer, inner = respell(fields, world, found)
+        text, solution, answer, inner = respell(fields, world, found, modulus)
         if fields.expects_answer and answer is None and inner is None:
             raise BadProblem("answer", "must be given where other rows have one", fields.answer, _ANSWER_WAY_OUT)
         if not found and first is not None:
@@ -161,25 +161,25 @@ def _builtin(name: str) -> World:
     return load_world(name)
 
 
-def respell(fields: Fields, world: World, found: set[Spelling]) -> tuple[str, str, str | None, str | None]:
+def respell(fields: Fields, world: World, found: set[Spelling], modulus: int | None = None) -> tuple[str, str, str | None, str | None]:
     """Problem with question, solution, answer, and the answer at the end of the solution, as the generator spells them.
 
     Args:
         fields: of the row.
         world: its names are left as they are.
         found: takes in what was spelled otherwise.
+        modulus: M, which an answer may name.
     """
     speller = speller_of(world)
     text = speller.respell_problem(fields.problem, found) + speller.respell_problem(fields.question, found)
-    solution = speller.respell(fields.solution, found, led=True)
-    solution, inner = split_answer(solution)
+    solution, inner = split_answer(speller.respell(fields.solution, found, led=True, prose=True), modulus)
     if inner is not None:
         found.add(Spelling.ANSWER_AT_END)
     solution = speller.respell_steps(solution, found)
     if fields.answer is None or not fields.answer.strip():
         return text, solution, None, inner
     bare = speller.respell(fields.answer, found)
-    answer = plain_answer(bare)
+    answer = plain_answer(bare, modulus)
     if answer is not None and answer != bare:
         found.add(Spelling.ANSWER_FORM)
     return text, solution, bare if answer is None else answer, inner

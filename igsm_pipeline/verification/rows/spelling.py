@@ -36,21 +36,36 @@ class Spelling(StrEnum):
 _APOSTROPHES = frozenset("’‘‛ʼʹʻˈ′＇`´❛❜ꞌ‚׳")
 _MULTIPLICATION = frozenset("×⋅·∙•∗✕✖⨯⨉＊﹡⁎")
 _DASHES = frozenset("−‐‑‒–—―﹣－⁃˗➖")
+_SIGNS = {"\u3002": ".", "\u2261": "="}
 _TOKEN_SPACES = frozenset("ĠĊ▁")
 """How tokenizers write a space or a line break within their tokens."""
 _SAFE_VARIANTS = ("<wide>", "<narrow>", "<noBreak>", "<compat>", "<font>", "<small>")
 _MARKER = re.compile(
-    r"\s*(?:<\|(?!back\|>)[A-Za-z_]{1,30}\|>|</?s>|\[(?:PAD|CLS|SEP|BOS|EOS)\]|<(?:pad|bos|eos)>|</?(?:think|answer|solution)>|```[a-z]*)\s*"
+    r"\s*(?:<\|(?:im_start|start_header_id)\|>\s*(?:user|assistant)\b(?:\s*<\|end_header_id\|>)?|<start_of_turn>(?:user|model)\b|<(?:start|end)_of_turn>"
+    r"|<\|(?!back\|>)[A-Za-z_]{1,30}\|>|</?s>|\[(?:PAD|CLS|SEP|BOS|EOS|/?INST)\]|<(?:pad|bos|eos)>|</?(?:think|answer|solution)>|```[a-z]*)\s*"
 )
+_TAG = re.compile(r"</?(?:p|br|li|ol|ul|b|i|em|strong|code|pre|div|span|h[1-6])(?:\s[^<>]{0,100})?/?>")
 _LOST = re.compile("(^|[.?\\s])\\s*\ufffd+")
 _ESCAPE = re.compile(
     r"&(?:amp;)*(?P<entity>#39|#x27|apos|rsquo|lsquo|nbsp|times|minus|#0?38|amp);|\\u(?P<code>[0-9A-Fa-f]{4})|\\'|\\r\\n|\\[nrt](?![a-z])"
 )
 _ESCAPED = {"nbsp": " ", "times": "*", "minus": "-", "#38": "&", "#038": "&", "amp": "&"}
 _TIMES = re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|\\\*")
-_PROBLEM_LABEL = re.compile(r"^(?:problem|question|prompt|q)\s*:\s*(?=\S)", re.IGNORECASE)
-_SOLUTION_LABEL = re.compile(r"^[>#*_ ]*(?:(?:solution|reasoning|completion|response|a)[*_ ]*(?::[*_> ]*)?)?(?=Define\b)", re.IGNORECASE)
-_LIST_MARK = re.compile(r"(?:^|(?<=\. ))(?:(?P<number>[0-9]{1,3})[.)]|[-*>\u2022]) (?=Define\b)")
+_SENTENCE = r"(?:Define|The number of each|How many)\b"
+"""What sentences begin with."""
+_MATH = re.compile(r"\$|\\[()\[\]]|(?<![A-Za-z])`|`(?![A-Za-z])")
+_BULLET = re.compile(rf"(?m)^\s*[\u2022\u2023\u25aa\u25cf\u25e6\u2013\u2014]\s+(?={_SENTENCE})")
+_EMPHASIS = re.compile(rf"[*_]{{2,}}|(?<!\S)[*_](?={_SENTENCE})|(?<=[.?])[*_](?!\S)")
+_QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u201e": "\u201c", "\u00ab": "\u00bb"}
+_MARK = r"(?:\(?(?:step )?(?P<number>[0-9]{1,3})[.):]{1,2}|[-*>+#\u2022]{1,6}) "
+_LIST_MARK = re.compile(rf"(?:^|(?<=[.?] )){_MARK}(?={_SENTENCE})", re.IGNORECASE)
+_PROBLEM_LABEL = re.compile(
+    rf"^[>#*_ ]*(?:problem|question|prompt|q)\s*:\s*(?=\S)|(?:^[>#*_ ]*|(?<=[.?] )[>#*_ ]*)(?:problem|question|prompt|q)\s*:?\s*(?={_SENTENCE})",
+    re.IGNORECASE,
+)
+_SOLUTION_LABEL = re.compile(
+    rf"^[>#*_ ]*(?:solution|reasoning|completion|response|a)\b[*_ ]*(?::[*_ ]*)?(?=(?:{_MARK.replace('?P<number>', '?:')})?Define\b)", re.IGNORECASE
+)
 _BEFORE_SIGN = re.compile(r" +(?=[.?,;])")
 _AFTER_SIGN = re.compile(r"(?<=[.?,;])(?=[A-Za-z0-9])")
 _STEPS = re.compile("(?<=; )[^;.]+")
@@ -77,25 +92,27 @@ class Speller:
             text: the text as it came.
             found: gets the kinds of spelling that were changed.
         """
-        text = self._take_off(self.respell(text, found), _PROBLEM_LABEL, found)
+        text = self._take_off(self.respell(text, found, prose=True), _PROBLEM_LABEL, found)
+        text = self._change(_without_list_marks(text, solution=False), text, Spelling.LAYOUT, found)
         return self._lead(self._change(_AFTER_SIGN.sub(" ", _BEFORE_SIGN.sub("", text)), text, Spelling.WHITE_SPACE, found))
 
     def respell_steps(self, text: str, found: set[Spelling]) -> str:
         """A solution whose characters have been respelt, with one leading space and single spaces around signs; arguments as above."""
-        text = self._change(_without_list_marks(text.strip()).rstrip("*_"), text.strip(), Spelling.LAYOUT, found)
-        text = self._take_off(text, _SOLUTION_LABEL, found)
+        text = self._take_off(text.strip(), _SOLUTION_LABEL, found)
+        text = self._change(_without_list_marks(text, solution=True), text, Spelling.LAYOUT, found)
         spaced = re.sub(r"\s*([;=])\s*", lambda sign: f"{sign[1]} " if sign[1] == ";" else " = ", text)
         spaced = re.sub(r"\s*\.\s*", ". ", spaced).strip()
         spaced = _STEPS.sub(lambda step: _OPERATOR.sub(r" \1 ", step[0]), spaced)
         return self._lead(self._change(spaced, text.strip(), Spelling.WHITE_SPACE, found))
 
-    def respell(self, text: str, found: set[Spelling], *, led: bool = False) -> str:
+    def respell(self, text: str, found: set[Spelling], *, led: bool = False, prose: bool = False) -> str:
         """Change only characters and white space; the result has no space at its ends.
 
         Args:
             text: the text as it came.
             found: gets the kinds of spelling that were changed.
             led: the generator writes it with one leading space; another beginning or end counts as changed.
+            prose: it has sentences, whose bold, italic or mathematical letters and whose quotes around them are taken off.
         """
         if "<" in text or "[" in text or "\ufffd" in text or "```" in text:
             bare = _LOST.sub(r"\1 ", _MARKER.sub(" ", text))
@@ -104,11 +121,21 @@ class Speller:
             text = self._change(_TIMES.sub("*", text), text, Spelling.MULTIPLICATION, found)
         if "&" in text or "\\" in text:
             text = self._change(_ESCAPE.sub(self._unescape, text), text, Spelling.ESCAPES, found)
-        text = self._plain(text, found)
+        text = self._plain(self._change(self._without_layout(text), text, Spelling.LAYOUT, found) if prose else text, found)
         bare = " ".join(text.split())
         if bare != text.strip(" ") or (led and bare and text != f" {bare}"):
             found.add(Spelling.WHITE_SPACE)
         return bare
+
+    def _without_layout(self, text: str) -> str:
+        """The text without tags of HTML, mathematical mode, bold and italic letters and quotes around the whole; marks of lists stay."""
+        for pattern, instead, signs in ((_TAG, " ", "<"), (_MATH, "", "$\\`"), (_EMPHASIS, "", "*_")):
+            if not self._kept.intersection(signs):
+                text = pattern.sub(instead, text)
+        bare = text.strip()
+        if len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]:
+            text = f" {bare[1:-1].strip()}"
+        return _BULLET.sub("- ", text)
 
     def _plain(self, text: str, found: set[Spelling]) -> str:
         """The text with plain characters."""
@@ -149,12 +176,16 @@ class Speller:
         return after
 
 
-def _without_list_marks(text: str) -> str:
-    """The text without the marks of a list that begins with its first sentence; numbers count from 1, or they are left, being part of a step."""
+def _without_list_marks(text: str, *, solution: bool) -> str:
+    """The text without the marks of a list of its sentences.
+
+    Numbers must count from 1, or they are left, being part of a sentence; only a question alone may have any. The list of a solution must begin with
+    its first sentence.
+    """
     marks = list(_LIST_MARK.finditer(text))
     numbers = [int(mark["number"]) for mark in marks if mark["number"]]
-    begins = bool(marks) and marks[0].start() == 0
-    return _LIST_MARK.sub("", text) if begins and numbers == list(range(1, len(numbers) + 1)) else text
+    begins, counted = bool(marks) and marks[0].start() == 0, numbers == list(range(1, len(numbers) + 1))
+    return _LIST_MARK.sub("", text) if (begins and counted) or (not solution and (counted or (begins and len(marks) == 1))) else text
 
 
 @lru_cache(maxsize=64)
@@ -178,6 +209,8 @@ def _readings(one: str) -> Iterator[tuple[str, Spelling]]:
         yield "*", Spelling.MULTIPLICATION
     if one in _DASHES:
         yield "-", Spelling.DASHES
+    if one in _SIGNS:
+        yield _SIGNS[one], Spelling.WIDTH
     if one in _TOKEN_SPACES:
         yield " ", Spelling.MARKERS
     if one == " ":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Callable
@@ -105,6 +106,29 @@ SPELLINGS: list[tuple[str, Row, Spelling | None]] = [
     ("quoted", texts(lambda text: f"> {text.strip()}", "solution"), Spelling.LAYOUT),
     ("numbered", {**ROW, "solution": listed("{}. ")}, Spelling.LAYOUT),
     ("bulleted", {**ROW, "solution": listed("- ")}, Spelling.LAYOUT),
+    ("bullets", {**ROW, "solution": listed("\u2022 ")}, Spelling.LAYOUT),
+    ("numbers in brackets", {**ROW, "solution": listed("({}) ")}, Spelling.LAYOUT),
+    ("steps", {**ROW, "solution": listed("Step {}: ")}, Spelling.LAYOUT),
+    ("bold numbers", {**ROW, "solution": listed("**{}.** ")}, Spelling.LAYOUT),
+    ("a list below a label", {**ROW, "solution": "Solution:\n" + listed("{}. ")}, Spelling.LAYOUT),
+    ("bold sentences", {**ROW, "solution": re.sub(r"(Define[^.]*\.)", r"**\1**", str(ROW["solution"]))}, Spelling.LAYOUT),
+    ("italic sentences", {**ROW, "solution": re.sub(r"(Define[^.]*\.)", r"_\1_", str(ROW["solution"]))}, Spelling.LAYOUT),
+    ("mathematical mode", texts(lambda text: re.sub(r"; so ([^.]*)\.", r"; so $\1$.", text), "solution"), Spelling.LAYOUT),
+    ("code", texts(lambda text: re.sub(r"; so ([^.]*)\.", r"; so `\1`.", text), "solution"), Spelling.LAYOUT),
+    ("paragraphs of HTML", {**ROW, "solution": re.sub(r"(Define[^.]*\.)", r"<p>\1</p>", str(ROW["solution"]))}, Spelling.LAYOUT),
+    ("line breaks of HTML", replaced(". ", ".<br />"), Spelling.LAYOUT),
+    ("quotes", texts(lambda text: f"\u201c{text.strip()}\u201d", "problem", "question", "solution"), Spelling.LAYOUT),
+    ("JSON within JSON", texts(json.dumps, "solution"), Spelling.LAYOUT),
+    ("problem as a list", texts(lambda text: text.replace(" The number", "\n- The number"), "problem"), Spelling.LAYOUT),
+    ("a label within the problem", {**ROW, "problem": f"{ROW['problem']}\n\n**Question:**{ROW['question']}", "question": None}, Spelling.LABELS),
+    ("bold question", texts(lambda text: f"**{text.strip()}**", "question"), Spelling.LAYOUT),
+    ("bold answer", {**ROW, "solution": f"{ROW['solution']}\n\n**Answer: {NUMBER}**", "answer": None}, Spelling.ANSWER_AT_END),
+    ("answer with its modulus", {**ROW, "answer": f"${NUMBER} \\pmod{{23}}$"}, Spelling.ANSWER_FORM),
+    ("roles of Llama", texts(lambda text: f"<|start_header_id|>assistant<|end_header_id|>\n\n{text}<|eot_id|>", "solution"), Spelling.MARKERS),
+    ("roles of Gemma", texts(lambda text: f"<start_of_turn>model\n{text}<end_of_turn>", "solution"), Spelling.MARKERS),
+    ("roles of Qwen", texts(lambda text: f"<|im_start|>assistant\n{text}<|im_end|>", "solution"), Spelling.MARKERS),
+    ("instruction", {**ROW, "problem": f"[INST] {ROW['problem']}", "question": f"{ROW['question']} [/INST]"}, Spelling.MARKERS),
+    ("ideographic stops", texts(lambda text: text.replace(". ", "\u3002"), "solution"), Spelling.WIDTH),
     ("int", {**ROW, "answer": int(NUMBER)}, None),
     ("float", {**ROW, "answer": float(NUMBER)}, None),
     ("upper-case keys", {name.upper(): text for name, text in ROW.items()}, None),
@@ -163,6 +187,8 @@ def test_a_wrong_step_stays_wrong_in_every_spelling(row: Row, kind: Spelling | N
         {**ROW, "solution": f"{ROW['solution']} Answer: {(int(NUMBER) + 1) % 23}."},
         {**ROW, "answer": "none of them"},
         {**ROW, "answer": f"-{int(NUMBER) + 1}"},
+        {**ROW, "answer": f"{NUMBER} (mod 7)"},
+        {**ROW, "solution": str(ROW["solution"]).replace(" * ", " ** ")},
         {**ROW, "solution": str(ROW["solution"]).replace("so ", "So ")},
         {**ROW, "solution": str(ROW["solution"])[:-1]},
         {**ROW, "solution": str(ROW["solution"]).replace(" * ", " x ")},
@@ -174,7 +200,7 @@ def test_a_wrong_step_stays_wrong_in_every_spelling(row: Row, kind: Spelling | N
         {**ROW, "solution": f"<think>a = 1.</think>{ROW['solution']}"},
     ],
     ids=[
-        *("answer", "answer at the end", "no number", "negative", "So", "no dot", "letter x", "superscript"),
+        *("answer", "answer at the end", "no number", "negative", "another modulus", "a power", "So", "no dot", "letter x", "superscript"),
         *("a fraction", "a stray number", "no first of a list", "LaTeX fraction", "thoughts"),
     ],
 )

@@ -55,8 +55,10 @@ class Vocab(StrEnum):
 def generate(
     family: FamilyName = "med",
     split: Annotated[Split, typer.Option(help="Whose templates.")] = Split.train,
-    law: Annotated[Law, typer.Option(help="range: op by the family's law; exact: op = --op.")] = Law.range,
-    op: Annotated[int | None, typer.Option(help="Operations, with --law exact.", show_default=False)] = None,
+    law: Annotated[
+        Law | None, typer.Option(help="range: op by the family's law; exact: op = --op.", show_default="exact with --op, else range")
+    ] = None,
+    op: Annotated[int | None, typer.Option(help="Operations; by the family's law without it.", show_default=False)] = None,
     num: Annotated[int, typer.Option(help="Problems.", min=1)] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     file_format: Annotated[
@@ -84,7 +86,8 @@ def generate(
     from igsm_pipeline.toolbox.law_tables import write_tables
     from igsm_pipeline.world.world import load_world
 
-    settings, names = generated_set(family, law=law.value, op=op, split=split.value, num_problems=num, seed=seed), load_world(world, lenient=lenient)
+    drawn = (law or (Law.range if op is None else Law.exact)).value
+    settings, names = generated_set(family, law=drawn, op=op, split=split.value, num_problems=num, seed=seed), load_world(world, lenient=lenient)
     if tables:
         write_tables(settings, names, world, out)
         return

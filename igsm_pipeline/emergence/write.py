@@ -99,7 +99,10 @@ class _Looking:
         )
 
     def answers(self, snapshot: Path, scratch: Path) -> pa.Table:
-        """What one snapshot answers: a row per problem (measure solved: label 1, said 1 if right) and per query (label, said)."""
+        """What one snapshot answers: a row per problem (measure solved: label 1, said 1 if right) and per query (label, said).
+
+        The state of a probe that is being trained lies in a folder of its task below ``scratch``, so that no other task goes on from it.
+        """
         settings, model = self.settings, freeze(load(snapshot)).to(self.device)
         written = complete(model, self.prompts, max_tokens=settings.max_tokens, max_length=settings.max_tokens, eos=self.table.eos)
         correct = self.verifier.judge(*joined(written.tokens), written.finished).correct
@@ -110,7 +113,7 @@ class _Looking:
             recipe = {name: getattr(settings, name) for name in ("num_steps", "batch_problems", "rank", "learning_rate", "warmup_steps", "seed")}
             asked = VProbeSettings(family=settings.family, tokens=settings.tokens, task=task, **recipe)
             probe = train_v_probe(
-                asked, model, self.training[task], num_classes=classes, folder=scratch, device=self.device, label=f"{task} {snapshot.name}"
+                asked, model, self.training[task], num_classes=classes, folder=scratch / task, device=self.device, label=f"{task} {snapshot.name}"
             ).probe
             tokens = self.asked[task]
             said, _ = predict(probe, model, tokens, device=self.device, max_tokens=PASS_TOKENS)

@@ -5,6 +5,7 @@ On a GPU the problems of a step lie in one row of one of three shapes (``activat
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError
 from torch._dynamo.exc import TorchDynamoException
 from tqdm import tqdm
 from transformers import PreTrainedModel
@@ -23,11 +24,12 @@ from igsm_pipeline.activations.forward import SequenceBatch, freeze
 from igsm_pipeline.probes.convergence import Curve
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import Asking, VProbe, computes_bf16, fit_sizes
-from igsm_pipeline.probes.weights import write_tensors
+from igsm_pipeline.probes.weights import read_checked, write_tensors
 from igsm_pipeline.processes.stopping import Stopped, remember_stops
 from igsm_pipeline.queries.sequences import QueryTokens
 
 STATE = "state.safetensors"
+_log = logging.getLogger(__name__)
 SETTLED_BY = 64
 """How many problems are read to find the tokens in use."""
 _UNUSED = -100
@@ -229,23 +231,26 @@ def _save(path: Path, course: _Course, curve: Curve) -> None:
         tensors[name] = parameter.detach()
         for moment, value in course.optimizer.state[parameter].items():
             tensors[f"{name}.{moment}"] = value
-    write_tensors(tensors, path)
+    write_tensors(tensors, path, checked=True)
 
 
 def _restore(path: Path, course: _Course, curve: Curve) -> None:
-    """Load a saved state into a course, if there is one."""
+    """Load a saved state into a course, if there is one; a damaged one is reported and not used."""
     if not path.exists():
         return
-    with safe_open(path, framework="pt") as state:
-        for name, parameter in course.probe.named_parameters():
-            parameter.data.copy_(state.get_tensor(name))
-            for key in state.keys():  # noqa: SIM118 (a safetensors file is no mapping)
-                if key.startswith(f"{name}."):
-                    moment = key.removeprefix(f"{name}.")
-                    value = state.get_tensor(key)
-                    course.optimizer.state[parameter][moment] = value if moment == "step" else value.to(parameter.device)
-        losses = state.get_tensor("losses")
-        if curve.steps:
-            curve.restore(state.get_tensor("curve"))
+    try:
+        state = read_checked(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        _log.warning("the state %s of a V-probe is damaged (%s); the probe is trained from its first step", path, error)
+        return
+    for name, parameter in course.probe.named_parameters():
+        parameter.data.copy_(state[name])
+        for key, value in state.items():
+            if key.startswith(f"{name}."):
+                moment = key.removeprefix(f"{name}.")
+                course.optimizer.state[parameter][moment] = value if moment == "step" else value.to(parameter.device)
+    losses = state["losses"]
+    if curve.steps:
+        curve.restore(state["curve"])
     course.done = len(losses)
     course.losses[: course.done] = losses

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +19,8 @@ from igsm_pipeline.emergence.write import tables_of, write_emergence
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.probes import v_training
+from igsm_pipeline.processes.stopping import Stopped
 from igsm_pipeline.running.runner import run_units
 from igsm_pipeline.store import Store, Writing
 from igsm_pipeline.training.snapshots import snapshot_steps
@@ -81,6 +85,41 @@ def test_what_was_found_of_a_snapshot_is_not_computed_again(made, tmp_path, monk
     assert len(calls) == len(snapshot_steps(6, 4)) + 1
     for table in (CURVES, HALF_GAINS):
         assert pq.read_table(tmp_path / table.files).equals(pq.read_table(made.folder / table.files))
+
+
+class StopAfterOneStep:
+    """Signals that a training hears when it looks for the second time."""
+
+    looks = 0
+
+    def __bool__(self):
+        self.looks += 1
+        return self.looks > 1
+
+    def __getitem__(self, _number):
+        return signal.SIGINT
+
+
+def test_a_run_stopped_within_the_probe_of_the_second_task_ends_as_an_unbroken_one(made, tmp_path, monkeypatch):
+    settings = EmergenceSettings.model_validate({**made.unit.settings, "device": "cpu"})
+    plain, calls = module.train_v_probe, []
+
+    def stopped(*arguments, **named):
+        calls.append(named["label"])
+        with pytest.MonkeyPatch.context() as patch:
+            if len(calls) == len(TASKS):
+                patch.setattr(v_training, "remember_stops", lambda: nullcontext(SimpleNamespace(signals=StopAfterOneStep())))
+            return plain(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train_v_probe", stopped)
+        with pytest.raises(Stopped):
+            write_emergence(settings, made.inputs, Writing(tmp_path, False))
+    assert list(tmp_path.rglob(v_training.STATE)), "the probe of the second task has saved its state"
+    write_emergence(settings, made.inputs, Writing(tmp_path, True))
+    for table in (CURVES, HALF_GAINS):
+        assert pq.read_table(tmp_path / table.files).equals(pq.read_table(made.folder / table.files))
+    assert not list(tmp_path.rglob(v_training.STATE))
 
 
 def test_curves_and_half_gains_are_those_of_the_answers():

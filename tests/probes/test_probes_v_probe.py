@@ -6,12 +6,14 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from igsm_pipeline.activations.forward import SequenceBatch, embed, end_states, freeze, layer_states
 from igsm_pipeline.errors import BadCheckpoint
@@ -98,6 +100,29 @@ def test_warm_up_makes_the_first_steps_smaller(training: QueryTokens, tmp_path: 
     at_once, _ = train(training, tmp_path / "a", num_steps=1)
     rising, _ = train(training, tmp_path / "b", num_steps=1, warmup_steps=9)
     np.testing.assert_allclose((rising.bias * 10).detach(), at_once.bias.detach(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("damage", ["none", "cut", "another byte", "no checksum"])
+def test_a_damaged_state_is_reported_and_the_probe_trained_from_its_first_step(
+    training: QueryTokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    save, states = v_training._save, []
+
+    def keep(path: Path, *arguments: Any) -> None:
+        save(path, *arguments)
+        states.append(path.read_bytes())
+
+    monkeypatch.setattr(v_training, "_save", keep)
+    whole, losses = train(training, tmp_path / "whole", num_steps=20)
+    saved, place = states[0], tmp_path / "cut" / STATE
+    place.parent.mkdir()
+    place.write_bytes(saved[:-3] if damage == "cut" else saved[:-1] + bytes([saved[-1] ^ 1]) if damage == "another byte" else saved)
+    if damage == "no checksum":
+        save_file(load_file(place), place)
+    resumed, again = train(training, tmp_path / "cut", num_steps=20)
+    assert same(whole, resumed)
+    assert np.array_equal(losses, again)
+    assert ("is damaged" in caplog.text) == (damage != "none")
 
 
 @pytest.mark.parametrize("starts", [1, 3])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -86,7 +86,7 @@ def generate(
     from igsm_pipeline.toolbox.law_tables import write_tables
     from igsm_pipeline.world.world import load_world
 
-    drawn = (law or (Law.range if op is None else Law.exact)).value
+    drawn: Literal["range", "exact"] = law.value if law else "range" if op is None else "exact"
     settings, names = generated_set(family, law=drawn, op=op, split=split.value, num_problems=num, seed=seed), load_world(world, lenient=lenient)
     if tables:
         write_tables(settings, names, world, out)

@@ -49,5 +49,5 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     total = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         total.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
-        total.update(value.reshape(-1).view(torch.uint8).numpy())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()

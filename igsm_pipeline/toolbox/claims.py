@@ -98,9 +98,10 @@ def rewrite_claims(page: Path) -> int:
 
 def _read(published: Published, table: Table) -> list[Row]:
     try:
-        return pq.read_table(published.table(table.name)).to_pylist()
+        rows: list[Row] = pq.read_table(published.table(table.name)).to_pylist()
     except NotFound:
         return []
+    return rows
 
 
 def _about(said: Mapping[str, Any]) -> str:

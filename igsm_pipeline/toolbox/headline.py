@@ -10,7 +10,7 @@ from igsm_pipeline.store import Store
 
 
 def headline(member: Member, store: Store) -> list[str]:
-    """Lines about the fresh results of a member; an empty list if there are none yet.
+    """Lines about the fresh results of a member, the last with the next command.
 
     Accuracies are shares of fully correct solutions in percent, with 95% intervals and n.
     """
@@ -23,4 +23,6 @@ def headline(member: Member, store: Store) -> list[str]:
     if report is not None:
         lines += [f"{member.key}  report: {store.path(report) / 'report.html'}"]
         lines += [f"next: `igsm report {member.key} --open`, `igsm solve --model {member.key}`, `igsm sql`, `igsm ui`"]
+    else:
+        lines += [f"next: `igsm run {member.key}` computes what is left, up to the report"]
     return lines

@@ -212,7 +212,7 @@ def compare(new: Mapping[str, Row]) -> None:
         rows = {stage: {**old, **new}[stage] for stage in STAGES if stage in {**old, **new}}
         TABLE.write_text("{\n" + ",\n".join(f"{json.dumps(stage)}: {json.dumps(row)}" for stage, row in rows.items()) + "\n}\n")
         return
-    assert faults == []
+    assert not faults, "\n".join(faults)
 
 
 def test_every_stage_has_a_row_and_its_version_is_the_one_there() -> None:

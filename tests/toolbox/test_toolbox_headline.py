@@ -1,4 +1,4 @@
-"""What a run ends with: accuracies with intervals, where the report is, what to do next; nothing where nothing is finished."""
+"""What a run ends with: accuracies with intervals, where the report is, what to do next."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ def verdicts(part: str, beams: int, right: int, wrong: int) -> list[dict[str, An
     return [{**common, "correct": correct, "final_answer_correct": True} for correct in [True] * right + [False] * wrong]
 
 
-def test_nothing_is_said_of_a_member_without_results(home: Path) -> None:
-    assert headline(find_member("mine"), Store.at_home()) == []
+LEFT = "next: `igsm run mine` computes what is left, up to the report"
+
+
+def test_of_a_member_without_results_only_what_comes_next_is_said(home: Path) -> None:
+    assert headline(find_member("mine"), Store.at_home()) == [LEFT]
 
 
 def test_every_slice_has_its_share_interval_and_number_and_more_beams_are_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [*verdicts("op<=max", 1, 30, 10), *verdicts("op=max", 1, 1, 3), *verdicts("op=max", 4, 2, 2)]
     monkeypatch.setattr(module, "finished_verdicts", lambda _units, _store: rows)
-    lines = headline(find_member("mine"), Store.at_home())
+    *lines, last = headline(find_member("mine"), Store.at_home())
+    assert last == LEFT
     assert [line.split(" %")[0].split("(")[0].split("[")[0].strip() for line in lines] == [
         "mine  op<=max: 75.0",
         "mine  op=max: 25.0",
@@ -42,7 +46,7 @@ def test_a_finished_report_is_named_with_the_next_commands_and_a_stale_one_is_no
     member, store = find_member("mine"), Store(home / "store")
     lines = headline(member, store)
     if not fresh:
-        assert lines == []
+        assert lines == [LEFT]
         return
     unit = next(unit for unit in units_of(member) if unit.stage == "report")
     assert lines[0] == f"mine  report: {store.path(unit) / 'report.html'}"

@@ -32,7 +32,7 @@ from igsm_pipeline.model.settings import ControlSettings
 from igsm_pipeline.model.stage import STAGE as CONTROL
 from igsm_pipeline.own_problems.settings import OwnProblemSettings
 from igsm_pipeline.own_problems.stage import STAGE as OWN_PROBLEMS
-from igsm_pipeline.planning.wiring import RECIPE, Wiring, evaluations, readable_files
+from igsm_pipeline.planning.wiring import RECIPE, Wiring, evaluations, wired
 from igsm_pipeline.probes.settings import ARMS, Arm, LinearProbeSettings, ScoreSettings, TextProbeSettings, VProbeSettings
 from igsm_pipeline.probes.stage import LINEAR_PROBES, PROBE_SCORES, TEXT_PROBES, V_PROBES
 from igsm_pipeline.problems.settings import OWN
@@ -394,8 +394,4 @@ def units_of(member: Member) -> list[Unit]:
     Raises:
         BadSettings, BadWorld, BadCheckpoint, NotFound: a file that the member names cannot be read.
     """
-    wiring = Wiring(member)
-    with readable_files(member):
-        for wire in FLOW.values():
-            wire(wiring)
-    return wiring.units
+    return wired(member, FLOW.values())

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from igsm_pipeline.errors import BadSettings
@@ -35,20 +34,6 @@ RECIPE = (
     "precision",
 )
 """What V-probes take from the section ``probes`` as it is."""
-
-
-@contextmanager
-def readable_files(member: Member) -> Iterator[None]:
-    """Say of a file that a member names and that the system cannot read (no permission, too long a name) that it is this member's.
-
-    Raises:
-        BadSettings: there is such a file. Commands about all members leave this one out and go on.
-    """
-    try:
-        yield
-    except OSError as error:
-        said = f"{error.strerror or error}: {error.filename or 'no name'}"
-        raise BadSettings(str(member.path), "must name files that can be read", said, "correct the path, or what may be read there") from None
 
 
 def evaluations(settings: ExperimentSettings) -> list[tuple[str, int, str]]:
@@ -113,3 +98,20 @@ class Wiring:
     def probed(self) -> tuple[str, ...]:
         """The problem sets that queries are asked about: the probes' training set, then the slices."""
         return (PROBE_TRAIN, *self.settings.probes.slices) if self.settings.probes.tasks else ()
+
+
+def wired(member: Member, wires: Iterable[Callable[[Wiring], None]]) -> list[Unit]:
+    """The units of a member, from the functions that add those of each stage.
+
+    Raises:
+        BadSettings: the member names a file that the system cannot read (no permission, too long a name). Commands about all members leave this one
+            out and go on.
+    """
+    wiring = Wiring(member)
+    try:
+        for wire in wires:
+            wire(wiring)
+    except OSError as error:
+        said = f"{error.strerror or error}: {error.filename or 'no name'}"
+        raise BadSettings(str(member.path), "must name files that can be read", said, "correct the path, or what may be read there") from None
+    return wiring.units

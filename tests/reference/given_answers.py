@@ -156,9 +156,10 @@ def _exchanges(cells: list[Any]) -> list[Exchanged]:
 def _erasers() -> Rows:
     random = np.random.default_rng(6)
     states, concept = random.normal(size=(60, 5)) @ random.normal(size=(5, 5)), np.eye(3)[random.integers(0, 3, 60)]
-    spread = Whitened.of(torch.from_numpy(states + concept @ random.normal(size=(3, 5))))
+    known = torch.from_numpy(states + concept @ random.normal(size=(3, 5)))
+    spread = Whitened.of(known)
     numbers = torch.from_numpy(random.normal(size=(5, 2)))
-    made = (erase_concept(spread, torch.from_numpy(concept)), erase_random(spread, 2, numbers))
+    made = (erase_concept(spread, known, torch.from_numpy(concept)), erase_random(spread, 2, numbers))
     return [{"rank": one.rank, "removes": np.round(one.removes.numpy(), 6).tolist()} for one in made]
 
 

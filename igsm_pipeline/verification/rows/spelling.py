@@ -51,6 +51,7 @@ _ESCAPE = re.compile(
 )
 _ESCAPED = {"nbsp": " ", "times": "*", "minus": "-", "#38": "&", "#038": "&", "amp": "&"}
 _TIMES = re.compile(r"\\(?:times|cdot|ast)(?![A-Za-z])|\\\*")
+_STARTS = ("Define", "The number", "How many")
 _SENTENCE = r"(?:Define|The number of each|How many)\b"
 """What sentences begin with."""
 _MATH = re.compile(r"\$|\\[()\[\]]|(?<![A-Za-z])`|`(?![A-Za-z])")
@@ -92,14 +93,18 @@ class Speller:
             text: the text as it came.
             found: gets the kinds of spelling that were changed.
         """
-        text = self._take_off(self.respell(text, found, prose=True), _PROBLEM_LABEL, found)
-        text = self._change(_without_list_marks(text, solution=False), text, Spelling.LAYOUT, found)
+        text = self.respell(text, found, prose=True)
+        if _starts_strangely(text):
+            text = self._take_off(text, _PROBLEM_LABEL, found)
+            text = self._change(_without_list_marks(text, solution=False), text, Spelling.LAYOUT, found)
         return self._lead(self._change(_AFTER_SIGN.sub(" ", _BEFORE_SIGN.sub("", text)), text, Spelling.WHITE_SPACE, found))
 
     def respell_steps(self, text: str, found: set[Spelling]) -> str:
         """A solution whose characters have been respelt, with one leading space and single spaces around signs; arguments as above."""
-        text = self._take_off(text.strip(), _SOLUTION_LABEL, found)
-        text = self._change(_without_list_marks(text, solution=True), text, Spelling.LAYOUT, found)
+        text = text.strip()
+        if _starts_strangely(text):
+            text = self._take_off(text, _SOLUTION_LABEL, found)
+            text = self._change(_without_list_marks(text, solution=True), text, Spelling.LAYOUT, found)
         spaced = re.sub(r"\s*([;=])\s*", lambda sign: f"{sign[1]} " if sign[1] == ";" else " = ", text)
         spaced = re.sub(r"\s*\.\s*", ". ", spaced).strip()
         spaced = _STEPS.sub(lambda step: _OPERATOR.sub(r" \1 ", step[0]), spaced)
@@ -129,13 +134,17 @@ class Speller:
 
     def _without_layout(self, text: str) -> str:
         """The text without tags of HTML, mathematical mode, bold and italic letters and quotes around the whole; marks of lists stay."""
-        for pattern, instead, signs in ((_TAG, " ", "<"), (_MATH, "", "$\\`"), (_EMPHASIS, "", "*_")):
-            if not self._kept.intersection(signs):
+        for pattern, instead, signs, marks in (
+            (_TAG, " ", "<", ("<",)),
+            (_MATH, "", "$\\`", ("$", "\\", "`")),
+            (_EMPHASIS, "", "*_", ("**", "_", "*D", "*T", "*H", ".*", "?*")),
+        ):
+            if any(sign in text for sign in signs) and any(mark in text for mark in marks) and not self._kept.intersection(signs):
                 text = pattern.sub(instead, text)
         bare = text.strip()
         if len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1]:
             text = f" {bare[1:-1].strip()}"
-        return _BULLET.sub("- ", text)
+        return text if text.isascii() else _BULLET.sub("- ", text)
 
     def _plain(self, text: str, found: set[Spelling]) -> str:
         """The text with plain characters."""
@@ -174,6 +183,12 @@ class Speller:
         if after != before:
             found.add(kind)
         return after
+
+
+def _starts_strangely(text: str) -> bool:
+    """Whether some sentence does not begin as the generator's do: labels and marks of lists are looked for only then."""
+    sentences = text.count(". ") + text.count("? ")
+    return not text.startswith(_STARTS) or sentences != sum(text.count(f"{end} {start}") for end in ".?" for start in _STARTS)
 
 
 def _without_list_marks(text: str, *, solution: bool) -> str:

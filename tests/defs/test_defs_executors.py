@@ -1,7 +1,6 @@
 """The same graph on a Ray cluster of two nodes and on Postgres: every file has the SHA-256 of the local run's."""
 
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import dagster as dg
 import pytest
 from reference.ray_tools import ray_cluster
 from reference.servers import free_port
+from reference.store_files import same_but_for_the_clock
 from reference.tiny_experiment import MEMBER, write_experiment
 
 from igsm_pipeline.defs.operating.executors import PASSED_ON, RAY_ADDRESS, RAY_CPUS, chosen_executor
@@ -26,8 +26,6 @@ storage:
   postgres:
     postgres_db: {hostname: 127.0.0.1, port: %d, username: igsm, password: igsm, db_name: igsm, scheme: postgresql+psycopg2}
 """
-CLOCKED = ("/clock.jsonl", "/report.html")
-"""Files that tell the time: tokens per second of training, seconds per stage in report.html."""
 
 
 def installed(module: str) -> bool:
@@ -56,23 +54,6 @@ def test_a_number_of_cores_that_is_none_is_refused(monkeypatch, number):
     monkeypatch.setenv(RAY_CPUS, number)
     with pytest.raises(BadSettings, match=f"{RAY_CPUS} must be a number"):
         chosen_executor()
-
-
-def files(home: Path) -> dict[str, str]:
-    """path below the store -> SHA-256, from the manifests, of every stage."""
-    found = {}
-    for path in sorted((home / "store").glob("*/*/manifest.json")):
-        for name, entry in json.loads(path.read_text())["files"].items():
-            found[f"{path.parent.parent.name}/{path.parent.name}/{name}"] = entry["sha256"]
-    return found
-
-
-def same_but_for_the_clock(home: Path, local: Path) -> None:
-    """Assert that two stores hold the same files, those that tell the time aside with the same content."""
-    ours, theirs = files(home), files(local)
-    assert ours.keys() == theirs.keys()
-    assert {name.split("/")[0] for name in ours} == set(STAGES)
-    assert {name for name in ours if ours[name] != theirs[name] and not name.endswith(CLOCKED)} == set()
 
 
 def materialize(home: Path, **more: str) -> None:
@@ -112,7 +93,7 @@ def cluster() -> Iterator[str]:
 def test_a_run_on_a_ray_cluster_makes_the_files_of_a_local_run(cluster, tiny_store, tmp_path, monkeypatch):
     home = new_home(tmp_path / "ray", monkeypatch)
     materialize(home, **{RAY_ADDRESS: cluster})
-    same_but_for_the_clock(home, tiny_store)
+    same_but_for_the_clock(home, tiny_store, STAGES)
     with dg.DagsterInstance.from_config(str(home / ".dagster")) as instance:
         (run,) = instance.get_runs()
         starts = [event for event in instance.all_logs(run.run_id) if event.dagster_event and "in Ray job" in (event.dagster_event.message or "")]
@@ -152,7 +133,7 @@ def postgres(tmp_path) -> Iterator[int]:
 def test_a_run_recorded_in_postgres_makes_the_files_of_a_local_run(postgres, tiny_store, tmp_path, monkeypatch):
     home = new_home(tmp_path / "home", monkeypatch, STORAGE % postgres)
     materialize(home)
-    same_but_for_the_clock(home, tiny_store)
+    same_but_for_the_clock(home, tiny_store, STAGES)
     with dg.DagsterInstance.from_config(str(home / ".dagster")) as instance:
         assert [run.status.value for run in instance.get_runs()] == ["SUCCESS"]
         assert "Postgres" in type(instance.run_storage).__name__

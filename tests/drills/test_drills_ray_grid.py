@@ -36,8 +36,8 @@ family: {op_max: 3, ip_max: 4, modulus: 5, op_law: uniform, split_by: problem}
 tokens: {segmentation: phrase}
 shards: {num_problems: 4000, window: 128}
 model: {partial_rotary_factor: 0.5}
-training: {num_steps: 1500, batch_windows: 8, warmup_steps: 2, checkpoint_every_steps: 100, accuracy_every_steps: 100000, precision: fp32}
-evaluation: {num_problems: 64, monitor_per_op: 4, max_tokens: 160, beams: [1, 4], slices: ["op<=max", "op=max"]}
+training: {num_steps: 800, batch_windows: 8, warmup_steps: 2, checkpoint_every_steps: 50, accuracy_every_steps: 100000, precision: fp32}
+evaluation: {num_problems: 32, monitor_per_op: 4, max_tokens: 160, beams: [1, 4], slices: ["op<=max", "op=max"]}
 probes: {tasks: []}
 grid:
   size: {flat: {model.layers: 2, model.heads: 2, model.head_width: 16}, deep: {model.layers: 4, model.heads: 2, model.head_width: 12}}

@@ -37,14 +37,24 @@ TOKENS = TokenSettings(segmentation="phrase")
 STEPS = 40
 
 
-@pytest.fixture(scope="module")
-def tokens() -> QueryTokens:
+def drawn(family: FamilySettings) -> QueryTokens:
     torch.set_num_threads(1)
     world = load_world("mini")
-    batch = generate_block(ProblemSetSettings(family=FAMILY, num_problems=64, block_size=64, seed=2, split="all"), world, 0)
-    (queries,) = draw_queries(batch, QuerySettings(family=FAMILY, task="known", per_problem=4))
-    table = build_table(world, FAMILY.modulus, TOKENS)
+    batch = generate_block(ProblemSetSettings(family=family, num_problems=64, block_size=64, seed=2, split="all"), world, 0)
+    (queries,) = draw_queries(batch, QuerySettings(family=family, task="known", per_problem=4))
+    table = build_table(world, family.modulus, TOKENS)
     return QueryTokens(batch, queries, GoldDocuments(batch, table, "pq"), table)
+
+
+@pytest.fixture(scope="module")
+def tokens() -> QueryTokens:
+    return drawn(FAMILY)
+
+
+@pytest.fixture(scope="module")
+def uneven() -> QueryTokens:
+    """Queries of problems whose lengths differ more."""
+    return drawn(FAMILY.model_copy(update={"op_max": 6, "ip_max": 8}))
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +123,18 @@ def test_flex_attention_reads_from_a_row_what_a_dense_mask_and_what_rows_of_thei
 
 
 def test_forty_steps_compile_at_most_three_graphs_and_learn_what_a_processor_learns(
-    tokens: QueryTokens, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uneven: QueryTokens, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches, _ = batches_of(settings(), tokens)
-    padded = {tokens.pack(tokens.rows_of(batches.at(step))).ids.shape for step in range(STEPS)}
+    batches, _ = batches_of(settings(), uneven)
+    asked = [uneven.rows_of(batches.at(step)) for step in range(STEPS)]
+    assert len({-(-uneven.size(rows) // 128) for rows in asked}) > 3, "rows of so many blocks as they need have more shapes"
+    padded = {uneven.pack(rows).ids.shape for rows in asked}
     assert len(padded) > 10, "rows as a processor has them differ in shape"
-    plain = train(tokens, model, tmp_path / "plain", starts=2, start_steps=4)
-    answers = predict(plain.probe, model, tokens, device=CPU, max_tokens=1024)
+    plain = train(uneven, model, tmp_path / "plain", starts=2, start_steps=4)
+    answers = predict(plain.probe, model, uneven, device=CPU, max_tokens=1024)
     graphs = Graphs()
     shapes = as_on_a_gpu(monkeypatch, graphs)
-    fixed = train(tokens, model, tmp_path / "fixed", starts=2, start_steps=4)
+    fixed = train(uneven, model, tmp_path / "fixed", starts=2, start_steps=4)
     assert 1 < len(set(shapes)) <= 3
     assert len(shapes) == STEPS + 4, "every step of both starts was a row"
     assert len(graphs.found) == len(set(shapes))
@@ -130,7 +142,7 @@ def test_forty_steps_compile_at_most_three_graphs_and_learn_what_a_processor_lea
     for one, other in zip(fixed.probe.parameters(), plain.probe.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=2e-3)
     shapes.clear()
-    said, scores = predict(plain.probe, model, tokens, device=CPU, max_tokens=1024)
+    said, scores = predict(plain.probe, model, uneven, device=CPU, max_tokens=1024)
     assert len(set(shapes)) <= 3 < len(shapes)
     np.testing.assert_allclose(scores, answers[1], rtol=0, atol=1e-5)
     assert np.array_equal(said[np.abs(scores - 0.5) > 1e-4], answers[0][np.abs(scores - 0.5) > 1e-4])

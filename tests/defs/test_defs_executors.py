@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from reference.ray_tools import ray_cluster
 from reference.servers import free_port
 from reference.store_files import same_but_for_the_clock
@@ -76,8 +77,8 @@ def new_home(path: Path, monkeypatch: pytest.MonkeyPatch, storage: str = "") -> 
     enter_home()
     if storage:
         config = home / ".dagster" / "dagster.yaml"
-        lines = [line for line in config.read_text().splitlines() if not line.startswith("storage:")]
-        config.write_text("\n".join(lines) + storage)
+        kept = {section: value for section, value in yaml.safe_load(config.read_text()).items() if section != "storage"}
+        config.write_text(yaml.safe_dump(kept, sort_keys=False) + storage)
     return home
 
 

@@ -113,7 +113,7 @@ def test_a_grid_with_workers_killed_on_two_nodes_has_the_bytes_of_members_run_on
     runs = {member: launch(home, member, cluster) for member in members.values()}
     until(lambda: len(trainings(home)) == 2 or any(run.poll() is not None for run in runs.values()), "two members are trained at once", LONG_S)
     assert len(trainings(home)) == 2, f"two members are trained side by side, one on each node: {logs(home)}"
-    (one, training), (other, whole) = trainings(home).items()
+    (_, training), (other, whole) = trainings(home).items()
     step = step_of(whole)
     psutil.Process(training).kill()
     for process in (step, *step.children(recursive=True)):

@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--window", type=int, default=128)
-    parser.add_argument("--rows", type=int, default=4)
+    parser.add_argument("--rows", type=int, default=3)  # rows x window must not be the rows of the head, by which what the vocabulary keeps is told
     parser.add_argument("--vocabulary", type=int, default=509)
     options = parser.parse_args()
     for name, part in parts.items():

@@ -31,16 +31,18 @@ from igsm_pipeline.world import load_world
 FOLDER = Path("data/published/small")
 
 
-def count_passes() -> None:
-    """Passes of beams over those of greedy, by how prompts are put together."""
+def count_passes() -> tuple[int, int, int]:
+    """Passes of the network that solve 2,048 problems of med: greedily, by beams with prompts of similar length together, and of equal length.
+
+    Counted as if each completion were the reference, so that a batch takes as many passes as its longest.
+    """
     batch = next(generate(ProblemSetSettings(family=family_by_name("med"), num_problems=2048, split="test"), load_world("igsm")))
     emitted = emit(batch, build_table(batch.world, batch.modulus, TokenSettings()), "pq")
     prompts = np.array([len(emitted.prompt(row)) for row in range(len(batch))])
     written, order = emitted.lengths - prompts, np.argsort(prompts, kind="stable")
     greedy = sum(int(written[order[first : first + ROWS]].max()) for first in range(0, len(order), ROWS))
-    for name, mixed in (("similar", True), ("equal", False)):
-        passes = sum(int(written[rows].max()) for rows in batches_of(prompts, mixed_lengths=mixed))
-        print(f"med, 2,048 problems, prompts of {name} length together: {passes / greedy:.1f} times the passes of greedy")
+    similar, equal = (sum(int(written[rows].max()) for rows in batches_of(prompts, mixed_lengths=mixed)) for mixed in (True, False))
+    return greedy, similar, equal
 
 
 def main() -> None:
@@ -49,7 +51,9 @@ def main() -> None:
     parser.add_argument("--beams", type=int, default=4)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    count_passes()
+    greedy, *beams = count_passes()
+    for name, passes in zip(("similar", "equal"), beams, strict=True):
+        print(f"med, 2,048 problems, prompts of {name} length together: {passes / greedy:.1f} times the passes of greedy")
     published, tokenizer, model = read_published(FOLDER), load_tokenizer(FOLDER), load(FOLDER)
     slices = generate(published.slice_settings("op=max"), published.world)
     problems = list(islice((one for batch in slices for one in batch), options.problems))

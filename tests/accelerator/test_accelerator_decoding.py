@@ -10,17 +10,14 @@ import pytest
 import torch
 from transformers import GPTNeoXConfig, PreTrainedModel
 
+from benchmarks.beams import count_passes
 from igsm_pipeline.costs import DECODED_TOGETHER, DECODING_BYTES
 from igsm_pipeline.experiments import find_members
 from igsm_pipeline.model import decoding, gpt2_rotary
-from igsm_pipeline.model.beams import batches_of
 from igsm_pipeline.model.decoding import ROOM, ROWS, complete, row_bytes, rows_that_fit
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.speeds import H100
-from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate
-from igsm_pipeline.tokens import TokenSettings, build_table, emit
-from igsm_pipeline.world import load_world
 
 SIZES = sorted({(one.settings.model.layers, one.settings.model.heads) for one in find_members(["depth_med", "depth_hard"])})
 LONGEST, LIMIT = 1100, 2048  # tokens of a long prompt of hard; evaluation.max_tokens
@@ -50,13 +47,7 @@ def test_the_batch_of_every_size_of_the_paper_fits_beside_its_weights(layers: in
 
 
 def test_beams_take_at_most_twelve_times_the_passes_of_greedy() -> None:
-    """Counted as if each completion were the reference, so that a batch takes as many passes as its longest."""
-    batch = next(generate(ProblemSetSettings(family=family_by_name("med"), num_problems=2048, split="test"), load_world("igsm")))
-    emitted = emit(batch, build_table(batch.world, batch.modulus, TokenSettings()), "pq")
-    prompts = np.array([len(emitted.prompt(row)) for row in range(len(batch))])
-    written, order = emitted.lengths - prompts, np.argsort(prompts, kind="stable")
-    greedy = sum(int(written[order[first : first + ROWS]].max()) for first in range(0, len(order), ROWS))
-    similar, equal = (sum(int(written[rows].max()) for rows in batches_of(prompts, mixed_lengths=mixed)) for mixed in (True, False))
+    greedy, similar, equal = count_passes()
     print(f"passes: greedy {greedy}, beams {similar}, with prompts of equal length alone {equal}")
     assert greedy < similar <= 12 * greedy < equal
 

@@ -101,6 +101,8 @@ def test_the_table_of_members_has_final_metrics_as_columns_and_its_tags_are_set_
     sent.clear()
     tag_experiment(client, SimpleNamespace(experiment_id="7", tags=known))  # type: ignore[arg-type]
     assert sent == {}
+    tag_experiment(client, SimpleNamespace(experiment_id="7", tags={**known, "mlflow.note.content": "words of one's own"}))  # type: ignore[arg-type]
+    assert sent == {}
     assert members_path("7") == f"/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey={MEMBERS}"
 
 

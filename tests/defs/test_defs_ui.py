@@ -78,7 +78,7 @@ def test_a_server_that_dies_at_once_ends_everything_and_names_its_log(home, caps
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     try:
         home.mkdir()
-        assert ui._serve(home, 45671, 45672) == 1
+        assert ui._serve(home, 45671, 45672, "") == 1
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), handlers, strict=True):
             signal.signal(number, handler)
@@ -120,7 +120,7 @@ from pathlib import Path
 from igsm_pipeline.defs.operating import ui
 child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 ui.servers = lambda port, mlflow_port: [ui.Server("sleeper", [sys.executable, "-c", child])]
-sys.exit(ui._serve(Path(sys.argv[1]), 45671, 45672))
+sys.exit(ui._serve(Path(sys.argv[1]), 45671, 45672, ""))
 """
 
 

@@ -6,11 +6,11 @@ import http.client
 import os
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+from reference.stop_tools import hear_stops_again, igsm_command
 
 PUBLISHED = Path(__file__).parents[2] / "data" / "published" / "small"
 
@@ -24,14 +24,13 @@ def ask(port: int, answers: list[int]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("asked", [False, True], ids=["at once", "while a question waits for the model"])
 def test_a_stop_ends_page_and_model_without_a_word(number: signal.Signals, asked: bool) -> None:
-    command = [sys.executable, "-m", "igsm_pipeline.cli", "play", str(PUBLISHED), "--port", "23000"]
     with subprocess.Popen(
-        command,
+        igsm_command("play", str(PUBLISHED), "--port", "23000"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: [signal.signal(one, signal.SIG_DFL) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],  # noqa: PLW1509
+        preexec_fn=hear_stops_again,  # noqa: PLW1509
     ) as page:
         assert page.stdout is not None
         address = page.stdout.readline()

@@ -57,6 +57,12 @@ class Terminal:
         return self.said.decode(errors="replace").replace("\r\n", "\n")
 
 
+def hear_stops_again() -> None:
+    """In a new process: stop signals have their usual effect, whatever the tests' own parent made of them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def in_terminal(command: list[str], environment: dict[str, str]) -> Iterator[Terminal]:
     """Run a command in a pseudo-terminal while the block runs; what is left of it afterwards is killed."""
@@ -66,8 +72,7 @@ def in_terminal(command: list[str], environment: dict[str, str]) -> Iterator[Ter
     def lead() -> None:
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)
+        hear_stops_again()
 
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, env=environment, preexec_fn=lead)  # noqa: PLW1509
     os.close(slave)

@@ -70,8 +70,8 @@ def run_ui(port: int = 3000, mlflow_port: int = 5000) -> int:
             check_free({"port": port, "mlflow-port": mlflow_port})
             (home / LOCK).write_text(f"process {os.getpid()}, http://{HOST}:{port} and http://{HOST}:{mlflow_port}\n")
             open_instance().dispose()
-            Tracking().client()
-            return _serve(home, port, mlflow_port)
+            tracking = Tracking()
+            return _serve(home, port, mlflow_port, members_path(tracking.experiment_id(tracking.client())))
     except IgsmError as error:
         print(error, file=sys.stderr)
     except OSError as error:
@@ -79,8 +79,8 @@ def run_ui(port: int = 3000, mlflow_port: int = 5000) -> int:
     return 2
 
 
-def _serve(home: Path, port: int, mlflow_port: int) -> int:
-    """Run the servers until a signal comes or one of them ends; returns the exit code."""
+def _serve(home: Path, port: int, mlflow_port: int, members: str) -> int:
+    """Run the servers until a signal comes or one of them ends; returns the exit code. ``members`` is the path of MLflow's table of members."""
     os.environ[UI_URL] = f"http://{HOST}:{port}"
     stopped, processes, logs = _on_signal(), dict[str, subprocess.Popen[bytes]](), home / "logs"
     logs.mkdir(exist_ok=True)
@@ -98,7 +98,7 @@ def _serve(home: Path, port: int, mlflow_port: int) -> int:
                 )
         wait_until_up(servers(port, mlflow_port), processes, stopped)
         if not stopped:
-            print(f"Dagster  http://{HOST}:{port}\nMLflow   http://{HOST}:{mlflow_port}{_members_path()}")
+            print(f"Dagster  http://{HOST}:{port}\nMLflow   http://{HOST}:{mlflow_port}{members}")
             print(f"logs     {logs}\nCtrl-C stops everything", flush=True)
         while not stopped:
             for name, process in processes.items():
@@ -112,12 +112,6 @@ def _serve(home: Path, port: int, mlflow_port: int) -> int:
     finally:
         _stop_all(list(processes.values()))
     return 0
-
-
-def _members_path() -> str:
-    """Below MLflow's address: the table of members."""
-    tracking = Tracking()
-    return members_path(tracking.experiment_id(tracking.client()))
 
 
 def _stop_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:

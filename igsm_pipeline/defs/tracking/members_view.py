@@ -27,9 +27,9 @@ _WORDS = (
 
 
 def tag_experiment(client: MlflowClient, experiment: Experiment) -> None:
-    """Let an experiment say what it is and how its members are compared; what it says already is left alone."""
+    """Let an experiment say what it is and how its members are compared; what it says already, a person's own words too, is left alone."""
     for key, value in _tags().items():
-        if experiment.tags.get(key) != value:
+        if key not in experiment.tags:
             client.set_experiment_tag(experiment.experiment_id, key, value)
 
 

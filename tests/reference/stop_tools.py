@@ -42,7 +42,7 @@ class Terminal:
 
     def alive(self) -> list[psutil.Process]:
         """Those of them that still run."""
-        return [one for one in self.family() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        return [one for one in self.family() if runs(one)]
 
     def key(self, character: bytes = b"\x03") -> None:
         """Press a key; Ctrl-C by default: the terminal sends SIGINT to its foreground group."""
@@ -55,6 +55,13 @@ class Terminal:
 
     def text(self) -> str:
         return self.said.decode(errors="replace").replace("\r\n", "\n")
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether a process still does anything; it may end between two questions about it."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def hear_stops_again() -> None:

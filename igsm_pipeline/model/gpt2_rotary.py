@@ -194,22 +194,39 @@ def load(folder: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype
 def start_from(model: GPTNeoXForCausalLM, folder: Path, *, new_ids: int = 0) -> None:
     """Give a model the weights of a folder, in place: a training that goes on where another one ended.
 
+    A model with more layers than the folder computes at first what the folder's does: its new layers lie evenly between the others, keep the
+    weights that were drawn for them, and write nothing until they are trained (their projections into the residual stream are 0).
+
+    Ours: growing in depth. Source: for layers that begin as the identity, Chen et al. 2016 (arXiv:1511.05641).
+
     Args:
         model: a model of ``build``.
-        folder: a checkpoint or a published model of the same architecture and the same number of token ids.
+        folder: a checkpoint or a published model of the same architecture, with as many layers or fewer, and the same number of token ids.
         new_ids: so many of the model's last ids may be unknown to the folder; their embeddings stay as they were drawn.
 
     Raises:
         BadCheckpoint: the folder holds no usable model, or one of another architecture; names the first setting that differs.
     """
     check_start(model.config, folder, new_ids=new_ids)
-    own = model.state_dict()
-    for name, values in load(folder).state_dict().items():
-        own[name][: len(values)].copy_(values)
+    own, start = model.state_dict(), load(folder)
+    places = kept_layers(start.config.num_hidden_layers, model.config.num_hidden_layers)
+    for place in set(range(model.config.num_hidden_layers)) - set(places):
+        for projection in ("attention.dense", "mlp.dense_4h_to_h"):
+            own[f"gpt_neox.layers.{place}.{projection}.weight"].zero_()
+    for name, values in start.state_dict().items():
+        head, layers, rest = name.partition(".layers.")
+        number, _, weight = rest.partition(".")
+        own[f"{head}.layers.{places[int(number)]}.{weight}" if layers else name][: len(values)].copy_(values)
+
+
+def kept_layers(old: int, new: int) -> list[int]:
+    """Where the layers of a model go in one of as many or more layers: the new ones follow each group of old ones evenly, the last one at the end."""
+    fresh = {(number + 1) * new // (new - old) - 1 for number in range(new - old)}
+    return [place for place in range(new) if place not in fresh]
 
 
 def check_start(config: GPTNeoXConfig, folder: Path, *, new_ids: int = 0) -> None:
-    """Refuse a folder of weights for a model of another architecture. Reads only its config.json.
+    """Refuse a folder of weights for a model of another architecture, or with fewer layers. Reads only its config.json.
 
     Args:
         config: of the model.
@@ -228,10 +245,13 @@ def check_start(config: GPTNeoXConfig, folder: Path, *, new_ids: int = 0) -> Non
         ) from error
     wanted = config.to_dict()
     for name in _ARCHITECTURE:
-        fewer = name == "vocab_size" and found.get(name) == wanted[name] - new_ids
-        if found.get(name) != wanted[name] and not fewer:
+        value = found.get(name)
+        fewer = name == "vocab_size" and value == wanted[name] - new_ids
+        grown = name == "num_hidden_layers" and isinstance(value, int) and 0 < value <= wanted[name]
+        if value != wanted[name] and not fewer and not grown:
+            rule = f"must be the member's own, {wanted[name]}" + (", or less" if name == "num_hidden_layers" else "")
             way_out = "give the member the model and tokens of these weights, or leave training.start out"
-            raise BadCheckpoint(f"training.start {path}: {name}", f"must be the member's own, {wanted[name]}", found.get(name), way_out)
+            raise BadCheckpoint(f"training.start {path}: {name}", rule, value, way_out)
 
 
 def fuse_activations(model: PreTrainedModel) -> None:

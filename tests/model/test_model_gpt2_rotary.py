@@ -194,3 +194,36 @@ def test_the_configuration_names_its_positions_for_transformers_4_too(tmp_path: 
 )
 def test_positions_of_other_models_are_named_as_transformers_4_names_them(config: dict[str, Any], keys: dict[str, Any]) -> None:
     assert gpt2_rotary.legacy_keys(config) == keys
+
+
+@pytest.mark.parametrize("layers", [3, 4, 5, 6, 8])
+def test_a_deeper_model_that_starts_from_another_computes_the_same_until_its_new_layers_are_trained(
+    layers: int, model: GPTNeoXForCausalLM, tmp_path: Path
+) -> None:
+    gpt2_rotary.save(model, tmp_path)
+    ids = torch.randint(37, (3, 20), generator=torch.Generator().manual_seed(5))
+    grown = gpt2_rotary.build(TINY.model_copy(update={"layers": layers}), vocab_size=37, context=64, seed=8)
+    assert not torch.allclose(grown.eval()(ids).logits, model(ids).logits, atol=1e-2)
+    gpt2_rotary.start_from(grown, tmp_path)
+    assert torch.allclose(grown(ids).logits, model(ids).logits, rtol=0, atol=1e-5)
+    places = gpt2_rotary.kept_layers(3, layers)
+    for old, new in enumerate(places):
+        for one, other in zip(model.gpt_neox.layers[old].parameters(), grown.gpt_neox.layers[new].parameters(), strict=True):
+            assert torch.equal(one, other)
+    grown(ids, labels=ids).loss.backward()
+    for place in set(range(layers)) - set(places):
+        layer = grown.gpt_neox.layers[place]
+        assert layer.mlp.dense_h_to_4h.weight.std() > 0, "a new layer has weights to begin with"
+        assert layer.mlp.dense_4h_to_h.weight.grad.abs().sum() > 0, "and learns what to write"
+
+
+@pytest.mark.parametrize(("old", "new", "places"), [(8, 12, [0, 1, 3, 4, 6, 7, 9, 10]), (8, 16, list(range(0, 16, 2))), (8, 8, list(range(8)))])
+def test_new_layers_follow_groups_of_old_ones_evenly(old: int, new: int, places: list[int]) -> None:
+    assert gpt2_rotary.kept_layers(old, new) == places
+
+
+def test_a_model_with_fewer_layers_than_the_weights_is_refused(model: GPTNeoXForCausalLM, tmp_path: Path) -> None:
+    gpt2_rotary.save(model, tmp_path)
+    fewer = gpt2_rotary.build(TINY.model_copy(update={"layers": 2}), vocab_size=37, context=64, seed=8)
+    with pytest.raises(BadCheckpoint, match=r"training\.start .*num_hidden_layers must be the member's own, 2, or less, got 3"):
+        gpt2_rotary.start_from(fewer, tmp_path)

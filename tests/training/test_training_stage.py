@@ -216,9 +216,9 @@ def test_weights_to_start_from_count_by_their_content(trained: Writing, tmp_path
 def test_weights_of_another_architecture_or_other_tokens_are_refused(trained: Writing, inputs: dict[str, Path], tmp_path: Path) -> None:
     settings = settings_of(2)
     training = settings.training.model_copy(update={"start": str(trained.folder)})
-    deeper = settings.model_copy(update={"training": training, "model": TINY.model_copy(update={"layers": 2})})
-    with pytest.raises(BadCheckpoint, match=r"training\.start .*num_hidden_layers must be the member's own, 2, got 1"):
-        write_checkpoint(deeper, inputs, Writing(tmp_path, False))
+    more_heads = settings.model_copy(update={"training": training, "model": TINY.model_copy(update={"heads": 4, "head_width": 8})})
+    with pytest.raises(BadCheckpoint, match=r"training\.start .*num_attention_heads must be the member's own, 4, got 2"):
+        write_checkpoint(more_heads, inputs, Writing(tmp_path, False))
     spelled = shutil.copytree(trained.folder, tmp_path / "spelled")
     text = (spelled / "tokenizer.json").read_text(encoding="utf-8")
     vocabulary = json.loads(text)["model"]["vocab"]

@@ -33,10 +33,10 @@ from igsm_pipeline.text import document
 from igsm_pipeline.tokens import TokenSettings, build_table, emit
 from igsm_pipeline.tokens.tokenizer import build_tokenizer
 from igsm_pipeline.training.batches import labels_of
-from igsm_pipeline.training.loop import Batch, Trainer
 from igsm_pipeline.training.processes import Ranks
 from igsm_pipeline.training.settings import StreamSettings, TrainingSettings
 from igsm_pipeline.training.stream import ShardMaker
+from igsm_pipeline.training.trainer import Batch, Trainer
 from igsm_pipeline.world import load_world
 
 COMPACT, GPT2 = TokenSettings(vocab="compact"), TokenSettings(vocab="gpt2")

@@ -1,6 +1,7 @@
 """Training: it trains a model from scratch on windows of tokens. A stopped training resumes and gives the same bits.
 
-loop.py        the training loop
+loop.py        the training loop: steps, rows, states
+trainer.py     a model with its optimizers, and one step of both
 steps.py       one optimizer step, computed in micro-batches
 one_graph.py   the loss on a GPU: one graph, compiled there
 counting.py    counts what a training pass computes and keeps

@@ -21,11 +21,12 @@ from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.training import loop, one_graph
 from igsm_pipeline.training.batches import IGNORED, labels_of
 from igsm_pipeline.training.curves import read_metrics
-from igsm_pipeline.training.loop import Batch, Trainer, train
+from igsm_pipeline.training.loop import train
 from igsm_pipeline.training.one_graph import WindowLoss, causal_attention, compiles, reading_windows
 from igsm_pipeline.training.processes import Ranks
 from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.training.steps import loss_sum
+from igsm_pipeline.training.trainer import Batch, Trainer
 
 LAYERS, VOCAB, WINDOW, CPU = 2, 31, 24, torch.device("cpu")
 

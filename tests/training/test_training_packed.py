@@ -10,8 +10,8 @@ import torch
 
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
-from igsm_pipeline.training import loop
-from igsm_pipeline.training.batches import IGNORED
+from igsm_pipeline.training import trainer as trainers
+from igsm_pipeline.training.batches import IGNORED, labels_of
 from igsm_pipeline.training.packed import Gelu, can_pack, packed_loss_sum
 from igsm_pipeline.training.processes import Ranks
 from igsm_pipeline.training.settings import TrainingSettings
@@ -97,13 +97,11 @@ def test_a_training_takes_the_same_way_packed_and_padded(monkeypatch: pytest.Mon
     )
 
     def losses() -> list[float]:
-        trainer = loop.Trainer(small_model(), settings, Ranks(0, 1, CPU))
-        return [
-            trainer.step(step, (windows[step], loop.labels_of(windows[step], lengths[step], None, None), lengths[step])).loss for step in range(8)
-        ]
+        trainer = trainers.Trainer(small_model(), settings, Ranks(0, 1, CPU))
+        return [trainer.step(step, (windows[step], labels_of(windows[step], lengths[step], None, None), lengths[step])).loss for step in range(8)]
 
     packed = losses()
-    monkeypatch.setattr(loop, "can_pack", lambda *_: False)
+    monkeypatch.setattr(trainers, "can_pack", lambda *_: False)
     padded = losses()
     assert packed != padded  # two ways to compute, so not to the last bit
     assert packed == pytest.approx(padded, rel=1e-4)

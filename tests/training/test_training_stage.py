@@ -24,7 +24,7 @@ from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings, build_table, emit
 from igsm_pipeline.tokens.write import write_shards
-from igsm_pipeline.training import loop
+from igsm_pipeline.training import trainer
 from igsm_pipeline.training.curves import read_metrics
 from igsm_pipeline.training.monitor import make_monitor
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
@@ -109,15 +109,15 @@ def test_slices_are_watched_beside_the_ops(inputs: dict[str, Path], tmp_path: Pa
 def test_a_stopped_run_goes_on_to_the_same_weights(
     inputs: dict[str, Path], trained: Writing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step_of = loop.Trainer.launch
+    step_of = trainer.Trainer.launch
 
-    def fail_at_five(self: loop.Trainer, step: int, batch: loop.Batch) -> None:
+    def fail_at_five(self: trainer.Trainer, step: int, batch: trainer.Batch) -> None:
         if step == 5:
             raise KeyboardInterrupt
         step_of(self, step, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "launch", fail_at_five)
+        patch.setattr(trainer.Trainer, "launch", fail_at_five)
         with pytest.raises(KeyboardInterrupt):
             write_checkpoint(settings_of(8), inputs, Writing(tmp_path, False))
     again = Writing(tmp_path, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +104,8 @@ def test_versions_compete_and_the_champion_loads_and_solves(
         "probes: {tasks: []}\ngrid: {training.seed: {s0: 0, s1: 1, s2: 2}}\n"
     )
     store, tracking = Store.at_home(), Tracking()
+    warned: list[str] = []
+    monkeypatch.setattr(logging.getLogger("mlflow.transformers"), "warning", lambda text, *_: warned.append(text))
     found = []
     for key, correct in (("mine.s0", 10), ("mine.s1", 14), ("mine.s2", 36)):
         finish(store, key, correct)
@@ -112,6 +115,7 @@ def test_versions_compete_and_the_champion_loads_and_solves(
         ("gpt2-rotary-mine", "2", False),
         ("gpt2-rotary-mine", "3", True),
     ]
+    assert not warned, "the model brings its card and its licence; no hub is asked"
     assert register(tracking, "mine.s1").hit
     client = tracking.client()
     version = client.get_model_version_by_alias("gpt2-rotary-mine", "champion")
@@ -151,6 +155,8 @@ def test_versions_compete_and_the_champion_loads_and_solves(
 
     (written,) = home.glob(f"mlflow/artifacts/models/{version.source.removeprefix('models:/')}/artifacts/model/config.json")
     assert json.loads(written.read_text())["rotary_pct"] == 0.5
+    (card,) = written.parents[1].glob("model_card.md")
+    assert "90.0" in card.read_text()
     moved = tmp_path / "Lab (x, 2024) \u00fc" / "k: v #2"
     moved.parent.mkdir()
     home.rename(moved)

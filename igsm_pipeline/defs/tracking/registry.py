@@ -153,10 +153,10 @@ def _register(
         "license": "MIT",
         **score.tags(),
     }
-    source = _log_model(note["run_id"], str(store.path(checkpoint)))
-    version = mlflow.register_model(source, name, tags=tags)
     solved = f"{score.correct.percent()} % of {score.correct.n:,} unseen problems of {TEST_SLICE} fully correct"
     words = f"{member.settings.title or member.key}; {solved}. MIT license."
+    source = _log_model(note["run_id"], str(store.path(checkpoint)), f"# {name}\n\n{words}\n")
+    version = mlflow.register_model(source, name, tags=tags)
     client.update_model_version(name, version.version, description=words)
     client.set_tag(note["run_id"], "igsm.registered_model", f"{name}/{version.version}")
     _log_verdicts(client, note["run_id"], str(version.version), units, store)
@@ -209,9 +209,13 @@ def _log_verdicts(client: MlflowClient, run_id: str, version: str, units: list[U
         client.log_table(run_id, columns, f"verdicts/errors-version-{version}.json")
 
 
-def _log_model(run_id: str, folder: str) -> str:
-    """Copy a checkpoint into an MLflow run; returns the model's address."""
+def _log_model(run_id: str, folder: str, card: str) -> str:
+    """Copy a checkpoint into an MLflow run, with a card in Markdown; returns the model's address.
+
+    Without a card MLflow asks the Hugging Face Hub for that of a model with the folder's name, and warns that there is none.
+    """
     import mlflow  # noqa: PLC0415
+    from huggingface_hub import ModelCard, ModelCardData  # noqa: PLC0415
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
 
     from igsm_pipeline.model.gpt2_rotary import legacy_keys  # noqa: PLC0415
@@ -226,6 +230,7 @@ def _log_model(run_id: str, folder: str) -> str:
             {"model": model, "tokenizer": tokenizer},
             name="model",
             task="text-generation",
+            model_card=ModelCard(f"---\n{ModelCardData(license='mit', library_name='transformers').to_yaml()}\n---\n{card}"),
             pip_requirements=[f"{name}=={libraries[name]}" for name in ("torch", "transformers", "safetensors") if name in libraries],
         )
     return str(info.model_uri)

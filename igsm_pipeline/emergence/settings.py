@@ -6,7 +6,7 @@ from pydantic import Field
 
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
-from igsm_pipeline.settings import Settings, runtime_field
+from igsm_pipeline.settings import Settings, added_field, runtime_field
 from igsm_pipeline.tokens.settings import TokenSettings
 
 SOLVED = "solved"
@@ -22,6 +22,10 @@ class EmergenceSettings(Settings):
     slice: str = Field(description="evaluation slice whose queries the probes answer")
     num_steps: int = Field(150, ge=1, description="training steps of a V-probe, the same on every snapshot")
     batch_problems: int = Field(8, ge=1, description="problems per step of a V-probe")
+    starts: int = added_field(
+        1, ge=1, le=100, description="initial values that a V-probe tries; the one with the lowest training loss is trained to the end"
+    )
+    start_steps: int = added_field(100, ge=1, description="steps of each trial, counted as the first steps of the training")
     rank: int = Field(8, ge=1, description="of a V-probe")
     learning_rate: float = Field(2e-3, gt=0, description="of a V-probe")
     warmup_steps: int = Field(0, ge=0, description="of a V-probe")

@@ -6,6 +6,7 @@ from igsm_pipeline.costs import BACKWARD, FORWARD, document_tokens, mean_op, net
 from igsm_pipeline.emergence.settings import EmergenceSettings
 from igsm_pipeline.stage import Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
+from igsm_pipeline.training.snapshots import snapshot_steps
 
 MEASURE = Column("measure", "string", "solved: fully correct solutions; or the task of a V-probe: balanced accuracy")
 OP = Column("op", "int32", "operations of the problems; null: all of them, and probes")
@@ -43,12 +44,14 @@ def _work(unit: Unit) -> float:
     """Operations of training the probes, of asking them, and of solving the problems, at every snapshot."""
     network, asked = network_behind(unit), queries_of(unit)
     length = max(shared_length(unit, one, 1) for one in asked)
-    steps = int(unit.settings["num_steps"]) * int(unit.settings["batch_problems"]) * (1 + BACKWARD / 2)
+    trials = (int(unit.settings.get("starts", 1)) - 1) * min(int(unit.settings.get("start_steps", 0)), int(unit.settings["num_steps"]))
+    steps = (int(unit.settings["num_steps"]) + trials) * int(unit.settings["batch_problems"]) * (1 + BACKWARD / 2)
     probes = len(unit.settings["tasks"]) * (steps + 512) * length * network.forward(length)
     document = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
     solved = problems_behind(unit) * document * network.forward(document, head=True)
     checkpoint = next(one for one in unit.inputs.values() if one.stage == "checkpoint")
-    return int(checkpoint.settings["training"]["snapshots"]) * (probes + solved)
+    training = checkpoint.settings["training"]
+    return len(snapshot_steps(int(training["num_steps"]), training["snapshots"])) * (probes + solved)
 
 
 STAGE = Stage(

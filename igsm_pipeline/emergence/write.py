@@ -43,6 +43,8 @@ from igsm_pipeline.world import load_world
 
 Floats = NDArray[np.float64]
 PASS_TOKENS = 16384
+RECIPE = ("num_steps", "batch_problems", "starts", "start_steps", "rank", "learning_rate", "warmup_steps", "seed")
+"""What the V-probes take from the settings as it is."""
 
 
 def write_emergence(settings: EmergenceSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
@@ -110,7 +112,7 @@ class _Looking:
         parts = [_rows(SOLVED, rows, self.batch.records["op"], np.ones(len(correct), np.int16), correct.astype(np.int16))]
         for task in settings.tasks:
             classes = TASKS[task].classes(settings.family.modulus)
-            recipe = {name: getattr(settings, name) for name in ("num_steps", "batch_problems", "rank", "learning_rate", "warmup_steps", "seed")}
+            recipe = {name: getattr(settings, name) for name in RECIPE}
             asked = VProbeSettings(family=settings.family, tokens=settings.tokens, task=task, **recipe)
             probe = train_v_probe(
                 asked, model, self.training[task], num_classes=classes, folder=scratch / task, device=self.device, label=f"{task} {snapshot.name}"

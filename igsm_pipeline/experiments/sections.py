@@ -231,6 +231,8 @@ class EmergenceSection(Settings):
     problems_per_op: int = Field(128, ge=1, description="test problems of each op that every snapshot solves")
     num_steps: int = Field(150, ge=1, description="training steps of a V-probe per task and snapshot; the other values are those of probes")
     batch_problems: int = Field(8, ge=1, description="problems per step of these V-probes")
+    starts: int = added_field(1, ge=1, le=100, description="initial values that each of them tries")
+    start_steps: int = added_field(100, ge=1, description="steps of each trial, counted as the first steps of the training")
     seed: int = Field(0, ge=0, description="seed of the problems and of the probes")
     claim: str = Field("", max_length=3000, description="stated before it is run, as for interchange; the report shows it")
 

@@ -307,7 +307,7 @@ def wire_emergence(wiring: Wiring) -> None:
     inputs = {**wiring.world, Role("checkpoint"): wiring.model("trained"), Role("problems", SOLVED): wiring.one(PROBLEM_SETS, SNAPSHOTS)}
     for role, name in ((TRAIN, PROBE_TRAIN), (part, part)) if probes.tasks and part else ():
         inputs |= {Role("problems", role): wiring.one(PROBLEM_SETS, name), Role("queries", role): wiring.one(PROBE_QUERIES, name)}
-    asked = {name: getattr(settings.emergence, name) for name in ("num_steps", "batch_problems", "seed")}
+    asked = {name: getattr(settings.emergence, name) for name in ("num_steps", "batch_problems", "starts", "start_steps", "seed")}
     recipe = {name: getattr(probes, name) for name in ("rank", "learning_rate", "warmup_steps")}
     looked = EmergenceSettings(
         **wiring.common, slice=part, tasks=probes.tasks if part else (), max_tokens=settings.evaluation.max_tokens, **asked, **recipe

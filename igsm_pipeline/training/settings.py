@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,13 @@ from igsm_pipeline.model.settings import ModelSettings, checkpoint_hash
 from igsm_pipeline.problems.settings import NO_RETRIES, FamilySettings, RetrySettings
 from igsm_pipeline.settings import Settings, added_field, runtime_field
 from igsm_pipeline.tokens.settings import Alignment, TokenSettings
+
+SNAPSHOTS_MOST = 1000
+Snapshots = (
+    Annotated[int, Field(ge=0, le=SNAPSHOTS_MOST)]
+    | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=2, max_length=SNAPSHOTS_MOST)]
+)
+"""How many snapshots there are, or after which steps."""
 
 
 class TrainingSettings(Settings):
@@ -38,7 +45,9 @@ class TrainingSettings(Settings):
     gradient_clip: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
     precision: Literal["fp32", "bf16", "fp16"] = Field("bf16", description="bf16 and fp16 are mixed precision: weights stay fp32")
     loss_on: Literal["all", "solution"] = Field("all", description="solution trains only on tokens after the solution marker, up to the end of text")
-    snapshots: int = added_field(0, ge=0, le=1000, description="weights that are kept along the way, for the stage emergence; 0: none")
+    snapshots: Snapshots = added_field(
+        0, description="weights that are kept along the way, for the stage emergence: how many, or a list of steps; 0: none"
+    )
     mask_wrong_names: bool = added_field(False, description="of a parameter that is taken back, the name is not learned (retry data)")
     seed: int = Field(0, ge=0, description="seed of the weights, of the windows' order and of dropout")
     log_every_steps: int = Field(10, ge=1, description="steps that each row of metrics.jsonl averages over")
@@ -56,6 +65,14 @@ class TrainingSettings(Settings):
     def _cycles_divide_the_steps(self) -> Self:
         if self.num_steps % self.cycles:
             raise ValueError(f"num_steps must be a multiple of cycles, got {self.num_steps} and {self.cycles}: change one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_rise_within_the_training(self) -> Self:
+        if isinstance(self.snapshots, tuple):
+            steps = self.snapshots
+            if list(steps) != sorted(set(steps)) or steps[-1] > self.num_steps:
+                raise ValueError(f"snapshots must be steps that rise, up to num_steps = {self.num_steps}, got {list(steps)}: correct the list")
         return self
 
     def canonical(self) -> dict[str, Any]:

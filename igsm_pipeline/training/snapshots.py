@@ -5,6 +5,7 @@ Ours: which steps, and how they are kept.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,20 @@ import numpy as np
 FOLDER = "snapshots"
 
 
-def snapshot_steps(num_steps: int, snapshots: int) -> tuple[int, ...]:
+def snapshot_steps(num_steps: int, snapshots: int | Sequence[int]) -> tuple[int, ...]:
     """After which steps weights are kept: before the first, then at steps that grow by one factor up to two thirds, then evenly up to the last.
 
     Args:
         num_steps: steps of the training.
         snapshots: how many there are at most, the first and the last among them; a third of them are in the last third. 0: none.
+            Or the steps themselves.
 
     Example:
         >>> snapshot_steps(4000, 14)
         (0, 1, 2, 6, 16, 44, 122, 338, 937, 2600, 2950, 3300, 3650, 4000)
     """
+    if not isinstance(snapshots, int):
+        return tuple(snapshots)
     if not snapshots:
         return ()
     late = max(1, snapshots // 3)

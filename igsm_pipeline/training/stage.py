@@ -18,6 +18,7 @@ from igsm_pipeline.costs import (
 from igsm_pipeline.stage import Check, Read, Stage
 from igsm_pipeline.store import Unit
 from igsm_pipeline.training.settings import CheckpointSettings
+from igsm_pipeline.training.snapshots import snapshot_steps
 
 
 def training_tokens(unit: Unit, fill: float | None = None) -> int:
@@ -59,7 +60,8 @@ def _memory(unit: Unit) -> float:
 
 def _disk(unit: Unit) -> float:
     network = network_of(unit)
-    kept = int((unit.settings.get("training") or {}).get("snapshots", 0))
+    training = unit.settings.get("training") or {}
+    kept = len(snapshot_steps(int(training["num_steps"]), training.get("snapshots", 0))) if training else 0
     return network.bytes * (1.0 + kept + (STATE_COPIES * STATES if parameters_of(unit.settings) else 0))
 
 

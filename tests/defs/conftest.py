@@ -8,6 +8,9 @@ from dagster._core.storage.defs_state.base import set_defs_state_storage
 
 @pytest.fixture(autouse=True, scope="module")
 def current_instance_forgotten() -> Iterator[None]:
-    """No module sees the instance of the one before it: where a second thread enters an instance, Dagster leaves it set, and what loads definitions later reads its deleted files."""
+    """No module sees the instance of the one before it.
+
+    Where a second thread enters an instance, Dagster leaves it set; what loads definitions later would read its deleted files.
+    """
     with set_defs_state_storage(None):
         yield

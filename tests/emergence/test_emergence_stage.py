@@ -18,7 +18,7 @@ from igsm_pipeline.emergence.stage import CURVES, HALF_GAINS
 from igsm_pipeline.emergence.write import tables_of, write_emergence
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.experiments import find_member
-from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.flow import find_stage, units_of
 from igsm_pipeline.probes import v_training
 from igsm_pipeline.processes.stopping import Stopped
 from igsm_pipeline.running.runner import run_units
@@ -163,3 +163,30 @@ def test_a_checkpoint_without_snapshots_is_refused_and_a_member_without_them_has
     monkeypatch.setenv("IGSM_HOME", str(tmp_path))
     write_few(tmp_path, experiment(snapshots=0))
     assert "emergence" not in {unit.stage for unit in units_of(find_member("few"))}
+
+
+def test_its_probes_try_as_many_starts_as_the_section_says(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    asked = experiment(snapshots=[0, 3, 6])
+    asked["emergence"] |= {"starts": 3, "start_steps": 1}
+    write_few(tmp_path, asked)
+    (unit,) = (unit for unit in units_of(find_member("few")) if unit.stage == "emergence")
+    plain, begun = v_training._Training.begin, []
+    monkeypatch.setattr(v_training._Training, "begin", lambda self, start: begun.append(start) or plain(self, start))
+    write_emergence(EmergenceSettings.model_validate({**unit.settings, "device": "cpu"}), made.inputs, Writing(tmp_path, False))
+    assert begun == [0, 1, 2] * len(TASKS) * len(snapshot_steps(6, 4))
+
+
+def test_a_plan_counts_every_snapshot_of_a_list_and_every_trial(tmp_path, monkeypatch):
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+
+    def work(snapshots, **asked):
+        made = experiment(snapshots=snapshots)
+        made["emergence"] |= {"num_steps": 400, **asked}
+        write_few(tmp_path, made)
+        (unit,) = (unit for unit in units_of(find_member("few")) if unit.stage == "emergence")
+        return find_stage("emergence").work(unit)
+
+    assert work([0, 3, 6]) == work(3)
+    assert work([0, 1, 2, 3, 4, 6]) == pytest.approx(2 * work([0, 3, 6]))
+    assert work(3) < work(3, starts=2, start_steps=200) < 1.6 * work(3)

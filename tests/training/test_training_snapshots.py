@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.store import hash_file
@@ -58,6 +59,17 @@ def test_they_grow_by_one_factor_and_are_even_in_the_last_third():
     assert {b - a for a, b in pairwise(steps[-5:])} == {350}
     ratios = [b / a for a, b in pairwise(steps[4:10])]
     assert max(ratios) < 1.05 * min(ratios)
+
+
+def test_a_list_of_steps_is_kept_as_it_is(tmp_path):
+    trained(tmp_path / "whole", snapshots=[0, 2, 5])
+    assert list(snapshots_in(tmp_path / "whole")) == [0, 2, 5]
+
+
+@pytest.mark.parametrize("steps", [[4, 2], [0, 0, 4], [0, 9]], ids=["falling", "twice", "after the end"])
+def test_steps_that_no_training_takes_in_this_order_are_refused(steps):
+    with pytest.raises(BadSettings, match=r"training: snapshots must be steps that rise, up to num_steps = 8, got \[.*; correct the list"):
+        TrainingSettings.parse({**PLAIN, "snapshots": steps}, "training")
 
 
 def test_each_is_the_model_after_its_step(tmp_path):

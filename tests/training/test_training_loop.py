@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from transformers import PreTrainedModel
 
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
+from igsm_pipeline.training import loop
 from igsm_pipeline.training import state as states
 from igsm_pipeline.training.curves import METRICS, read_metrics
 from igsm_pipeline.training.loop import Stopped, train
+from igsm_pipeline.training.optimizers import learning_rate
 from igsm_pipeline.training.settings import TrainingSettings
 
 SEED = 11
@@ -183,32 +187,107 @@ def test_a_repeated_training_repeats_its_metrics_to_the_byte(tmp_path: Path) -> 
     assert all(row["tokens_per_s"] > 0 for row in read_metrics(tmp_path / "first"))
 
 
-def test_a_signal_saves_the_state_and_stops(tmp_path: Path) -> None:
+class Stopping(Counting):
+    """``Counting`` that sends SIGTERM to its own process with one of its reads."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.reads = at, 0
+
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+        self.reads += 1
+        if self.reads == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().read(indices)
+
+
+@pytest.fixture
+def sigterm() -> Iterator[None]:
+    """A SIGTERM that nobody remembers harms nobody."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def small_model() -> PreTrainedModel:
+    torch.set_num_threads(1)
+    return gpt2_rotary.build(ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5), VOCAB, WINDOW, SEED)
+
+
+def test_a_signal_saves_the_state_and_stops(tmp_path: Path, sigterm: None) -> None:
     settings = settings_of(checkpoint_every_steps=100)
-
-    class Interrupting(Counting):
-        reads = 0
-
-        def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
-            self.reads += 1
-            if self.reads == 4:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return super().read(indices)
-
-    model = gpt2_rotary.build(ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5), VOCAB, WINDOW, SEED)
-    before = signal.getsignal(signal.SIGTERM)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    try:
-        with pytest.raises(Stopped, match="rerun resumes"):
-            train(model, Interrupting(), settings, tmp_path)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(Stopped, match="rerun resumes"):
+        train(small_model(), Stopping(4), settings, tmp_path)
     (saved,) = (tmp_path / "state").glob("step-*")
     assert 1 <= json.loads((saved / "state.json").read_text())["step"] < settings.num_steps
 
 
+def test_a_row_over_steps_before_and_after_a_stop_is_that_of_an_unbroken_run(tmp_path: Path, sigterm: None) -> None:
+    settings = settings_of(checkpoint_every_steps=100, log_every_steps=6)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    train(small_model(), Counting(), settings, whole)
+    with pytest.raises(Stopped):
+        train(small_model(), Stopping(3), settings, broken)
+    (saved,) = (broken / "state").glob("step-*")
+    done = json.loads((saved / "state.json").read_text())["step"]
+    assert 1 <= done < settings.log_every_steps, "the stop comes between two rows"
+    train(small_model(), Counting(), settings, broken)
+    columns = ("step", "loss", "tokens", "lr", "grad_norm")
+    assert [[row[name] for name in columns] for row in read_metrics(broken)] == [[row[name] for name in columns] for row in read_metrics(whole)]
+
+
+def test_a_row_tells_the_rate_of_its_last_step(tmp_path: Path) -> None:
+    settings = settings_of()
+    train(small_model(), Counting(), settings, tmp_path)
+    rates = [row["lr"] for row in read_metrics(tmp_path)]
+    assert rates[:4] == pytest.approx([settings.learning_rate * share for share in (1 / 3, 2 / 3, 1, 1)]), "the warm-up takes three steps"
+    assert rates == [learning_rate(step, settings) for step in range(settings.num_steps)]
+
+
+@pytest.mark.parametrize("stop_at", [4, 12])
+def test_a_stop_while_it_looks_at_the_accuracy_makes_a_rerun_look_first(tmp_path: Path, sigterm: None, stop_at: int) -> None:
+    settings = settings_of(checkpoint_every_steps=100, accuracy_every_steps=4)
+    looks: list[int] = []
+
+    def monitor(_model: PreTrainedModel) -> dict[str, dict[str, list[int]]]:
+        looks.append(len(looks))
+        if len(looks) == stop_at // 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)
+        return {"accuracy": {"1": [1, 1]}}
+
+    with pytest.raises(Stopped, match=f"after step {stop_at} of 12"):
+        train(small_model(), Counting(), settings, tmp_path, monitor=monitor)
+    assert [row["step"] for row in read_metrics(tmp_path) if "accuracy" in row] == list(range(4, stop_at, 4))
+    assert train(small_model(), Counting(), settings, tmp_path, monitor=monitor)["resumed_step"] == stop_at
+    assert [row["step"] for row in read_metrics(tmp_path) if "accuracy" in row] == [4, 8, 12]
+    assert len(looks) == 4, "the look that was stopped is the only one that was repeated"
+
+
+def test_a_stop_after_the_last_step_and_its_look_has_nothing_to_stop(tmp_path: Path, sigterm: None) -> None:
+    def monitor(_model: PreTrainedModel) -> dict[str, dict[str, list[int]]]:
+        return {"accuracy": {"1": [1, 1]}}
+
+    settings = settings_of(accuracy_every_steps=100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "agreed_stop", lambda stop, ranks: read_metrics(tmp_path)[-1]["step"] == settings.num_steps)
+        assert train(small_model(), Counting(), settings, tmp_path, monitor=monitor)["steps"] == settings.num_steps
+
+
+def test_a_state_is_saved_by_minutes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(checkpoint_every_steps=100)
+    train(small_model(), Counting(), settings, tmp_path)
+    assert len(list((tmp_path / "state").glob("step-*"))) == 1
+    (tmp_path / "often").mkdir()
+    monkeypatch.setattr(loop, "SAVE_EVERY_S", -1.0)
+    train(small_model(), Counting(), settings, tmp_path / "often")
+    assert [path.name for path in sorted((tmp_path / "often" / "state").iterdir())] == ["step-000000011", "step-000000012"]
+
+
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
-    model = gpt2_rotary.build(ModelSettings(layers=1, heads=2, head_width=16, partial_rotary_factor=0.5), VOCAB, WINDOW, SEED)
+    model = small_model()
     with torch.no_grad():
         model.gpt_neox.embed_in.weight[:] = float("nan")
     with pytest.raises(StageFailed, match="diverged at step 1"):

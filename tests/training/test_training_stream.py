@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.settings import RetrySettings
@@ -25,6 +26,7 @@ from igsm_pipeline.tokens import ShardSettings, TokenSettings
 from igsm_pipeline.tokens.shards import Shards, open_shards
 from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.training.curves import read_metrics
+from igsm_pipeline.training.loop import train
 from igsm_pipeline.training.settings import CheckpointSettings, StreamSettings, TrainingSettings
 from igsm_pipeline.training.stream import ShardMaker, StreamedWindows
 from igsm_pipeline.training.write import write_checkpoint
@@ -173,6 +175,28 @@ def test_a_killed_streamed_run_goes_on_to_the_same_weights(tmp_path: Path) -> No
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
     curve = [[(row["step"], row["loss"], row["tokens"]) for row in read_metrics(folder)] for folder in (whole, broken)]
     assert curve[0] == curve[1]
+
+
+def test_a_resumed_training_makes_no_shard_before_its_place(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    made: list[int] = []
+
+    class Counting(ShardMaker):
+        def make(self, number: int) -> object:  # type: ignore[override]
+            made.append(number)
+            return super().make(number)
+
+    def trained(num_steps: int) -> None:
+        model = gpt2_rotary.build(ModelSettings(layers=1, heads=1, head_width=8), maker_of().table.size, WINDOW, 3)
+        asked = settings_of(None, num_steps).training.model_copy(update={"batch_windows": 24})
+        train(model, StreamedWindows(Counting(**vars(maker_of())), workers=0), asked, tmp_path)
+
+    trained(6)
+    last = max(made)
+    assert last >= 2
+    made.clear()
+    trained(7)
+    assert min(made) >= last - 1
 
 
 def test_shards_satisfy_what_training_reads_and_only_streams_have_positions() -> None:

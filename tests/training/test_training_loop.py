@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.training import loop
 from igsm_pipeline.training import state as states
 from igsm_pipeline.training.curves import METRICS, read_metrics
-from igsm_pipeline.training.loop import Stopped, train
+from igsm_pipeline.training.loop import Specials, Stopped, train
 from igsm_pipeline.training.optimizers import learning_rate
 from igsm_pipeline.training.settings import TrainingSettings
 
@@ -264,6 +264,35 @@ def test_a_stop_while_it_looks_at_the_accuracy_makes_a_rerun_look_first(tmp_path
     assert train(small_model(), Counting(), settings, tmp_path, monitor=monitor)["resumed_step"] == stop_at
     assert [row["step"] for row in read_metrics(tmp_path) if "accuracy" in row] == [4, 8, 12]
     assert len(looks) == 4, "the look that was stopped is the only one that was repeated"
+
+
+@pytest.mark.parametrize("which", ["solution", "all but taken back"])
+def test_the_loss_is_that_of_the_tokens_that_are_to_be_learned(tmp_path: Path, which: str) -> None:
+    marker, eos = 5, 7
+    settings = settings_of(num_steps=1, batch_windows=40, micro_batch=40, loss_on="solution" if which == "solution" else "all")
+    data, model = Counting(), small_model()
+    wanted = reference_loss(model, data, lambda row, at: behind(row, at, marker, eos) if which == "solution" else row[at] % 3 != 0)
+    plain = reference_loss(model, data, lambda row, at: True)
+    unlearned = None if which == "solution" else lambda windows: windows % 3 == 0
+    train(model, data, settings, tmp_path, specials=Specials(marker, eos), unlearned=unlearned)
+    assert losses(tmp_path)[0][1] == pytest.approx(wanted, rel=1e-5)
+    assert abs(wanted - plain) > 1e-3
+
+
+def behind(row: NDArray[Any], at: int, marker: int, eos: int) -> bool:
+    """Whether a token comes after a marker that no end of text follows."""
+    before = row[:at].tolist()
+    return marker in before and eos not in before[len(before) - before[::-1].index(marker) :]
+
+
+@torch.no_grad()
+def reference_loss(model: PreTrainedModel, data: Counting, learned: Callable[[NDArray[Any], int], bool]) -> float:
+    """The mean of the losses of single tokens, window by window."""
+    found = []
+    for row, length in zip(data.ids, data.lengths, strict=True):
+        logs = model(torch.from_numpy(row[None].astype(np.int64))).logits[0].log_softmax(-1)
+        found += [-float(logs[at - 1, int(row[at])]) for at in range(1, length) if learned(row, at)]
+    return float(np.mean(found))
 
 
 def test_a_stop_after_the_last_step_and_its_look_has_nothing_to_stop(tmp_path: Path, sigterm: None) -> None:

@@ -18,6 +18,7 @@ from igsm_pipeline.experiments.problem_sets import TRAIN, problem_sets
 from igsm_pipeline.experiments.slices import MONITOR
 from igsm_pipeline.own_problems.settings import OwnProblemSettings
 from igsm_pipeline.planning.estimates import check_budget, estimate_stages
+from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.planning.planner import Plan
 from igsm_pipeline.problems.settings import NO_RETRIES, ProblemSetSettings
 from igsm_pipeline.store import Store
@@ -77,7 +78,7 @@ def check_layers(plan: Plan) -> None:
     Raises:
         BadSettings: names the first setting that asks for one.
     """
-    checkpoint = next(unit for unit in plan.units if unit.stage == "checkpoint")
+    checkpoint = next(unit for unit in units_of(plan.member) if unit.stage == "checkpoint")
     wrong = plan.member.settings.layer_beyond(network_behind(checkpoint).layers)
     if wrong:
         raise BadSettings(f"{plan.member.path}: {wrong[0]}", *wrong[1:], "correct the list")

@@ -17,7 +17,7 @@ from igsm_pipeline.costs import size_behind
 from igsm_pipeline.errors import BadCheckpoint, BadSettings
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.estimates import FOLDER_BYTES, disk_of
-from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.planning.preflight import check_plan
 from igsm_pipeline.running.__main__ import main
@@ -85,6 +85,12 @@ def test_a_foreign_model_with_its_own_tokenizer_is_planned_and_sized_by_its_file
     assert disk_of(find_unit(member, "control", "control")) < size + 2 * FOLDER_BYTES
     cache = next(unit for unit in units_of(member) if unit.stage == "activation_cache")
     assert size_behind(cache) == (16, 3)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_any_one_stage_of_it_is_checked_alone(home: Path, stage: str) -> None:
+    store = Store.at_home()
+    check_plan(plan(find_member("brought"), store, [stage]), store)
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,21 @@ def _covers(probes: Sequence[int], problems: int) -> str:
     return f"{seeds}, {asked}{problems:,} problems{alone}"
 
 
+def mean_over_seeds(values: Sequence[float] | Floats) -> Interval:
+    """The mean of one number per seed, with Student's interval over seeds; ``n`` counts seeds.
+
+    Args:
+        values: one number per seed; with fewer than two there is no interval.
+    """
+    own = np.asarray(values, np.float64)
+    if not len(own):
+        return UNDEFINED
+    if len(own) == 1:
+        return Interval(float(own[0]), math.nan, math.nan, 1)
+    half = students_quantile(len(own) - 1) * float(np.std(own, ddof=1)) / math.sqrt(len(own))
+    return Interval(float(own.mean()), float(own.mean()) - half, float(own.mean()) + half, len(own))
+
+
 def students_quantile(degrees: float) -> float:
     """The 97.5% quantile of Student's t, for degrees of freedom from 1."""
     from scipy.stats import t  # noqa: PLC0415  (a second to load)

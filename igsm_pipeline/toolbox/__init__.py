@@ -16,5 +16,6 @@ console.py      tables and texts for the terminal
 json_bodies.py  what is sent to the small servers
 headline.py     the lines that a run ends with
 grid.py         compares the members of a grid; found.py: what they have found, read once; seeds.py: means over seeds, with
-                intervals that cover them; depth.py: sizes by operations and by distance
+                intervals that cover them; depth.py: sizes by operations and by distance; when.py: what comes
+                when, over trainings
 """

@@ -24,6 +24,7 @@ from igsm_pipeline.store.remote import Remote
 from igsm_pipeline.toolbox.depth import AtLength, at_lengths, write_at_lengths
 from igsm_pipeline.toolbox.found import Found, read_found
 from igsm_pipeline.toolbox.seeds import OverSeeds, model_of, over_seeds, size_of, write_over_seeds
+from igsm_pipeline.toolbox.when import Half, Ratio, half_gains, write_when
 
 _COMPARED = ("verdicts", "probe_scores")
 """The stages whose results the page of an experiment reads."""
@@ -97,7 +98,7 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
     best = best_runs(runs)
     if not best:
         raise NotFound(f"no member of {experiment.name} has finished verdicts yet: make them with `igsm run {experiment.name} --stage verdicts`")
-    page, chart = grid_page(experiment, runs, best, over_seeds(found, store), at_lengths(found, store))
+    page, chart = grid_page(experiment, runs, best, over_seeds(found, store), at_lengths(found, store), half_gains(found, store))
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{experiment.name}-sizes.svg", chart.svg.encode())
     write_atomically(folder / f"{experiment.name}-sizes.png", chart.png())
@@ -112,6 +113,7 @@ def grid_page(
     best: Mapping[str, Mapping[str, Run]],
     repeated: Sequence[OverSeeds] = (),
     lengths: Sequence[AtLength] = (),
+    come: tuple[Sequence[Half], Sequence[Ratio]] = ((), ()),
 ) -> tuple[Page, Chart]:
     """The page that compares an experiment's members, and its chart."""
     done = list(dict.fromkeys(run.member for run in runs))
@@ -142,6 +144,7 @@ def grid_page(
     _tables(page, best, runs, names)
     write_at_lengths(page, lengths, op_max)
     write_over_seeds(page, repeated, op_max)
+    write_when(page, *come)
     page.section("Where the numbers come from")
     page.text("This command makes the members that are missing; the page is written anew each time it is asked for.")
     page.code(f"igsm run {experiment.name}")

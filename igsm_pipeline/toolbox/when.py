@@ -1,0 +1,159 @@
+"""When does it come, over trainings? Tokens at half of each gain, of members that are the same training with other seeds.
+
+One training has one number for each measure; its interval by problem says nothing of another training. Here the trainings are the sample: means with
+Student's interval over them, of tokens and of their ratios on the logarithm, because tokens at half of a gain differ by factors.
+
+Ours: all of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from igsm_pipeline.emergence.settings import SOLVED
+from igsm_pipeline.emergence.stage import HALF_GAINS
+from igsm_pipeline.emergence.stage import STAGE as EMERGENCE
+from igsm_pipeline.intervals.hierarchy import mean_over_seeds
+from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.reports.findings import Row
+from igsm_pipeline.reports.page import Page, interval_cell
+from igsm_pipeline.reports.sections.emergence import name_of
+from igsm_pipeline.store import Store
+from igsm_pipeline.toolbox.found import Found
+from igsm_pipeline.toolbox.seeds import model_of, size_of
+
+_MILLION = 1e6
+
+
+@dataclass(frozen=True)
+class Half:
+    """When one measure comes, over trainings of one size.
+
+    Attributes:
+        size: labels of the members' axes, without seeds; the experiment's name where there is no other axis.
+        what: what is measured, in words.
+        gain: mean gain of a training, -1 to 1; ``n`` counts trainings.
+        tokens: geometric mean of the tokens at half of it; ``n`` counts the trainings that gained beyond doubt, the others have no such number.
+        octaves: standard deviation over trainings of the binary logarithm of these tokens; nan with fewer than two.
+    """
+
+    size: str
+    what: str
+    gain: Interval
+    tokens: Interval
+    octaves: float
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How much later one measure comes than another, over trainings of one size.
+
+    Attributes:
+        size: as of ``Half``.
+        what, than: the measures, in words.
+        ratio: geometric mean of the ratio of their tokens; ``n`` counts the trainings that have both.
+    """
+
+    size: str
+    what: str
+    than: str
+    ratio: Interval
+
+
+def half_gains(found: Sequence[Found], store: Store) -> tuple[list[Half], list[Ratio]]:
+    """Every measure of the sizes of which at least two trainings have been looked at, and the ratios of all pairs of them."""
+    halves, ratios = list[Half](), list[Ratio]()
+    for size, trainings in _trainings(found, store).items():
+        if len(trainings) < 2:
+            continue
+        names = list(trainings[0])
+        tokens = {name: np.array([_tokens(one.get(name)) for one in trainings]) for name in names}
+        for name in names:
+            gains = [float(one[name]["gain"]) for one in trainings if name in one]
+            come = tokens[name][~np.isnan(tokens[name])]
+            octaves = float(np.std(np.log2(come), ddof=1)) if len(come) > 1 else float("nan")
+            halves.append(Half(size, name, mean_over_seeds(gains), _geometric(come), octaves))
+        for first, second in combinations(names, 2):
+            ratios.append(Ratio(size, first, second, _geometric(tokens[first] / tokens[second])))
+    return halves, ratios
+
+
+def _trainings(found: Sequence[Found], store: Store) -> dict[str, list[Mapping[str, Row]]]:
+    """By size: of each training that was looked at, its rows of half gains by what is measured; one that is probed with several seeds counts once."""
+    seen = set[str]()
+    by_size: dict[str, list[Mapping[str, Row]]] = {}
+    for one in found:
+        for unit in one.units:
+            if unit.stage == EMERGENCE.name and model_of(one.member) not in seen and store.check(unit).fresh:
+                seen.add(model_of(one.member))
+                rows = pq.read_table(store.path(unit) / HALF_GAINS.files).to_pylist()
+                by_size.setdefault(size_of(one.member) or one.member.experiment, []).append({name_of(row): row for row in rows})
+    return by_size
+
+
+def _tokens(row: Row | None) -> float:
+    return float("nan") if row is None or row["tokens"] is None else float(row["tokens"])
+
+
+def _geometric(values: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]]) -> Interval:
+    """The geometric mean of the values that are numbers above 0, with Student's interval on the logarithm."""
+    kept = np.asarray(values, np.float64)
+    logs = mean_over_seeds(np.log(kept[kept > 0]))
+    value, low, high = (math.exp(one) for one in logs[:3])
+    return Interval(value, low, high, logs.n)
+
+
+def write_when(page: Page, halves: Sequence[Half], ratios: Sequence[Ratio]) -> None:
+    """The section; nothing where no size has two trainings that were looked at."""
+    if not halves:
+        return
+    page.section("When does it come, over trainings?", *(_finding(size, halves, ratios) for size in dict.fromkeys(one.size for one in halves)))
+    page.how(
+        "Every training is one observation: the tokens at which half of its final gain is reached. Means are geometric, their intervals Student's "
+        "over trainings.",
+        "A training whose gain may be none has no such number and is left out; the column of trainings counts the others.",
+    )
+    lines = [
+        (
+            one.size,
+            one.what,
+            interval_cell(one.gain),
+            interval_cell(one.tokens, 2, 1 / _MILLION),
+            f"{one.tokens.n} of {one.gain.n}",
+            f"{one.octaves:.2f}",
+        )
+        for one in halves
+    ]
+    head = ("member", "of what", "gain, points", "half of it at, million tokens", "trainings", "spread, octaves")
+    page.table(head, lines, "95% over trainings; spread: standard deviation of the binary logarithm of the tokens.")
+    shown = [(one.size, one.what, one.than, interval_cell(one.ratio, 2, 1), one.ratio.n) for one in ratios]
+    names = ("size", "what", "than", "ratio", "low", "high", "trainings")
+    file = [(one.size, one.what, one.than, *one.ratio[:3], one.ratio.n) for one in ratios]
+    page.fold("when_ratios", ("member", "of what", "than", "ratio of tokens", "trainings"), shown, "Below 1: it comes earlier.", (names, file))
+
+
+def _finding(size: str, halves: Sequence[Half], ratios: Sequence[Ratio]) -> str:
+    """What comes before and after the hardest problems are solved, beyond doubt."""
+    solved = [one.what for one in halves if one.size == size and one.what.startswith(f"{SOLVED}, ") and one.what != f"{SOLVED}, all problems"]
+    if not solved:
+        return f"{size}: no solutions were looked at."
+    last = solved[-1]
+    beside = {one.what: one.ratio for one in ratios if one.size == size and one.than == last}
+    beside |= {one.than: _inverse(one.ratio) for one in ratios if one.size == size and one.what == last}
+    told = {name: ratio for name, ratio in beside.items() if not name.startswith(SOLVED)}
+    before = [name for name, ratio in told.items() if ratio.high < 1]
+    after = [name for name, ratio in told.items() if ratio.low > 1]
+    parts = [f"{', '.join(names)} {word}" for names, word in ((before, "before"), (after, "after")) if names]
+    return f"{size}: half of its gain comes " + (
+        f"{'; '.join(parts)} that of {last}." if parts else f"neither before nor after that of {last} beyond doubt, for any question."
+    )
+
+
+def _inverse(ratio: Interval) -> Interval:
+    return Interval(1 / ratio.value, 1 / ratio.high, 1 / ratio.low, ratio.n)

@@ -14,6 +14,8 @@ from igsm_pipeline.cli.streams import be_quiet, is_quiet, remark
 from igsm_pipeline.errors import BadInput, IgsmError, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from igsm_pipeline.planning.planner import Plan
     from igsm_pipeline.planning.speeds import Speeds
 
@@ -48,6 +50,7 @@ def run(
         print_plan(plan, quiet=is_quiet())
         for unit in plan.stale if deep else ():
             show_alterations(store, unit)
+    print_together(plans, quiet=is_quiet())
     code = 0
     if wanted:
         os.environ[JOBS] = str(jobs)
@@ -94,6 +97,7 @@ def plan(
         if not as_json:
             print_plan(plans[position], other=other)
     if not as_json:
+        print_together(plans, other=other)
         return
     store, documents = Store.at_home(), [plan_document(each) | ({"pulled": told} if told else {}) for each, told in zip(plans, pulls, strict=True)]
     speeds = other or (speeds_here() if any(each.stale for each in plans) else None)
@@ -229,6 +233,28 @@ def speeds_here() -> Speeds | None:
     except (OSError, StoreError) as error:
         remark(f"the speeds cannot be kept in {speeds_path(home)}: {error}")
     return speeds
+
+
+def print_together(plans: Sequence[Plan], *, quiet: bool = False, other: Speeds | None = None) -> None:
+    """Print what several plans cost together, and refuse them if the disk cannot hold it; nothing of one plan. Arguments as for ``print_plan``.
+
+    Raises:
+        BadSettings: the disk is too small for all of them.
+    """
+    from igsm_pipeline.planning.estimates import check_free, estimate_together
+    from igsm_pipeline.planning.speeds import read_speeds
+    from igsm_pipeline.store import Store
+    from igsm_pipeline.toolbox.console import tell_together
+
+    plans = [plan for plan in plans if plan.stale]
+    if len(plans) < 2:
+        return
+    store = Store.at_home()
+    total = estimate_together(plans, store, other or read_speeds(store.root.parent), corrected=other is None)
+    if not quiet:
+        typer.echo(tell_together(plans, total))
+    if other is None:
+        check_free(total.bytes, store, "run fewer members at a time")
 
 
 def print_plan(plan: Plan, *, quiet: bool = False, other: Speeds | None = None) -> None:

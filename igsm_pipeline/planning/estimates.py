@@ -20,7 +20,7 @@ from pathlib import Path
 from igsm_pipeline.costs import FORWARD, network_behind
 from igsm_pipeline.errors import BadSettings, StoreError
 from igsm_pipeline.planning.flow import STAGES
-from igsm_pipeline.planning.planner import Plan
+from igsm_pipeline.planning.planner import Plan, each_once
 from igsm_pipeline.planning.speeds import TOGETHER, Speeds
 from igsm_pipeline.stage import Stage
 from igsm_pipeline.store import MANIFEST, Store, Unit, read_manifest
@@ -101,6 +101,12 @@ def estimate_stages(plan: Plan, store: Store, speeds: Speeds | None = None, *, c
             cost = _scaled(cost, 1 / beside, start)
         found[name] = cost
     return found
+
+
+def estimate_together(plans: Sequence[Plan], store: Store, speeds: Speeds | None = None, *, corrected: bool = True) -> Estimate:
+    """Estimate the cost of several plans, one after another; what they share counts once. Arguments as for ``estimate_stages``."""
+    costs = [estimate_stages(one, store, speeds, corrected=corrected) for one in each_once(plans)]
+    return sum((cost for one in costs for cost in one.values()), Estimate())
 
 
 def _beside(stage: Stage, units: Sequence[Unit], speeds: Speeds) -> float:
@@ -195,6 +201,20 @@ def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) ->
     less = f"make less of {largest}, the largest with {gigabytes(estimates[largest].bytes)}"
     if need > budget:
         raise BadSettings("budget.disk_gb", f"must cover the plan's {gigabytes(need)}", budget / GIGABYTE, f"raise it, or {less}")
+    check_free(need, store, less)
+
+
+def check_free(need: int, store: Store, less: str) -> None:
+    """Refuse what needs more disk than there is.
+
+    Args:
+        need: bytes.
+        store: on this disk.
+        less: how less would do.
+
+    Raises:
+        BadSettings: it names the need and what is free.
+    """
     root = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
     free = shutil.disk_usage(root).free
     if need > free:

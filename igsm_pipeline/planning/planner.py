@@ -85,6 +85,16 @@ def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, d
     return Plan(member, units, tuple(_freshness(unit, store, deep, known) for unit in units))
 
 
+def each_once(plans: Sequence[Plan]) -> list[Plan]:
+    """The plans with the units to compute alone, each in the first plan that has it: run one after another, they compute nothing twice."""
+    seen, left = set[Unit](), list[Plan]()
+    for one in plans:
+        own = [(unit, state) for unit, state in zip(one.units, one.freshness, strict=True) if not state.fresh and unit not in seen]
+        seen.update(unit for unit, _ in own)
+        left.append(Plan(one.member, tuple(unit for unit, _ in own), tuple(state for _, state in own)))
+    return left
+
+
 def _freshness(unit: Unit, store: Store, deep: bool, known: dict[Unit, Freshness]) -> Freshness:
     state = store.check(unit, deep=deep, known=known)
     return Freshness((*state.reasons, *explain_new(unit, store))) if state.reasons == (NEVER,) else state

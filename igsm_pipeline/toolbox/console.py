@@ -18,7 +18,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from igsm_pipeline.planning.estimates import Estimate
-from igsm_pipeline.planning.planner import Plan
+from igsm_pipeline.planning.planner import Plan, each_once
 from igsm_pipeline.planning.speeds import Speeds
 from igsm_pipeline.problems.problem import Parameter, Problem
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
@@ -84,6 +84,14 @@ def explain_costs(estimates: dict[str, Estimate], speeds: Speeds | None) -> list
             each = "" if speeds.cards == 1 else " on each card"
             lines.append(f"GPU memory: at most {format_bytes(total.memory)} of {format_bytes(speeds.memory)}{each}, which {fits}; attention by SDPA")
     return lines
+
+
+def tell_together(plans: Sequence[Plan], total: Estimate) -> str:
+    """One line on what several plans cost together."""
+    units = sum(len(one.units) for one in each_once(plans))
+    tokens = f"{total.tokens:,} training tokens, " if total.tokens else ""
+    cost = f"{tokens}{format_bytes(total.bytes)} of disk, {_costs(total, on_gpu=False)[-1]} one after another"
+    return f"together: {len(plans)} members, {units:,} units to compute (what members share counts once), {cost}"
 
 
 def _costs(cost: Estimate, on_gpu: bool) -> list[str]:

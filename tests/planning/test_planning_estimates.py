@@ -18,10 +18,10 @@ import igsm_pipeline
 from igsm_pipeline.cli import main
 from igsm_pipeline.costs import DECODING, FORWARD, PROBING, TRAINING, parameters_of
 from igsm_pipeline.errors import BadSettings, BadWorld, NotFound, StoreError
-from igsm_pipeline.experiments import find_member, load_members
+from igsm_pipeline.experiments import find_member, find_members, load_members
 from igsm_pipeline.experiments.problem_sets import problem_sets
 from igsm_pipeline.planning import measuring
-from igsm_pipeline.planning.estimates import FARTHEST, SURE, disk_of, estimate, estimate_stages, gigabytes
+from igsm_pipeline.planning.estimates import FARTHEST, SURE, Estimate, disk_of, estimate, estimate_stages, estimate_together, gigabytes
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.measuring import measure_speeds
 from igsm_pipeline.planning.planner import find_unit, plan
@@ -281,6 +281,37 @@ def test_a_disk_too_small_is_said_in_gigabytes_as_people_write_them(home, monkey
     (home / "experiments" / "kept.yaml").write_text("base: med_pq\nprobes: {keep_states: all}\n")
     with pytest.raises(BadSettings, match=r"must have 11\d GB free, got .5\.0 GB.*activation_cache, the largest with 10\d GB"):
         check_plan(plan(find_member("kept"), store), store)
+
+
+def test_members_together_cost_what_they_share_once(home, capsys):
+    (home / "experiments" / "pair.yaml").write_text("base: mini\ngrid: {training.seed: {s0: 0, s1: 1}}\n")
+    store, plans = Store.at_home(), [plan(member, Store.at_home()) for member in find_members(["pair"])]
+    units = {unit for one in plans for unit in one.stale}
+    assert len(units) < sum(len(one.stale) for one in plans), "they share their data"
+    total = estimate_together(plans, store, H100)
+    assert total.bytes == sum(disk_of(unit) for unit in units)
+    assert total.tokens == sum(sum(one.tokens for one in estimate_stages(each, store, H100).values()) for each in plans), "each is trained"
+    one = sum(estimate_stages(plans[0], store, H100).values(), Estimate())
+    assert one.seconds < total.seconds < 2 * one.seconds
+    with pytest.raises(SystemExit):
+        main(["plan", "pair"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"together: 2 members, {len(units)} units to compute (what members share counts once), {total.tokens:,} training tokens" in shown
+    with pytest.raises(SystemExit):
+        main(["plan", "mine"])
+    assert "together" not in capsys.readouterr().out
+
+
+def test_members_that_the_disk_holds_one_by_one_and_not_together_are_refused(home, monkeypatch, capsys):
+    (home / "experiments" / "pair.yaml").write_text("base: mini\ngrid: {training.seed: {s0: 0, s1: 1}}\n")
+    store, plans = Store.at_home(), [plan(member, Store.at_home()) for member in find_members(["pair"])]
+    alone, both = (estimate_together(some, store).bytes for some in (plans[:1], plans))
+    monkeypatch.setattr("igsm_pipeline.planning.estimates.shutil.disk_usage", lambda _: SimpleNamespace(free=(alone + both) / 2))
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "pair", "--quiet"])
+    assert ended.value.code == 2
+    assert "free space, set IGSM_HOME to another disk, or run fewer members at a time" in capsys.readouterr().err
+    assert not list((home / "store").glob("*/*"))
 
 
 def finish(store: Store, problems: int, seconds: float) -> None:

@@ -110,6 +110,7 @@ def rows_together(model: PreTrainedModel, longest: int, max_length: int | None) 
     if model.device.type != "cuda":
         return CPU_ROWS
     free, _ = torch.cuda.mem_get_info(model.device)
+    free += torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)  # torch keeps it, and gives it out again
     return rows_that_fit(row_bytes(model.config, model.dtype.itemsize), longest, max_length, float(free))
 
 

@@ -8,7 +8,7 @@ from igsm_pipeline.errors import BadSettings
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
-    """The torch device of a name; ``auto`` is a GPU if there is one (of several, number ``local_rank``), else the CPU.
+    """The torch device of a name; ``auto`` is a GPU if there is one, else the CPU. A GPU without a number is number ``local_rank``.
 
     Raises:
         BadSettings: this machine does not have the device.
@@ -17,6 +17,8 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
         return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", local_rank)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise BadSettings("device", "must be auto or a torch device of this machine", name, "use auto") from error

@@ -143,18 +143,34 @@ def run_units(
     known: dict[Unit, Any] = {}
     num_stale = sum(not store.check(unit, known=known).fresh for unit in units)
     declared = find_stage(stage)
-    cards = visible_cards() if declared.torch and num_stale else ()
+    cards = visible_cards() if declared.torch and num_stale and not all(map(stays_on_cpu, units)) else ()
     beside = min(jobs, num_stale, len(cards)) if cards else min(jobs, num_stale) if declared.parallel else 1
     if beside < 2:
         asked = [declared.cards(unit) for unit in units]
         most = 0 if 0 in asked else max(asked, default=1)
-        with leased(cards, most, say) if cards else nullcontext():
+        with leased(cards, most, say, least=max(1, most)) if cards else nullcontext():
+            if cards:
+                say_if_unseen(say)
             return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
     os.environ["OMP_NUM_THREADS"] = "1"  # each process below uses one thread
     if cards:
         return map_on_cards(_run_beside, units, [store] * len(units), cards=cards, beside=beside, patience_s=STATE_PATIENCE_S)
     with worker_pool(beside, begin_worker, patience_s=STATE_PATIENCE_S) as pool:
         return list(pool.map(_run_beside, units, [store] * len(units)))
+
+
+def stays_on_cpu(unit: Unit) -> bool:
+    """Whether a unit's own settings keep it off GPUs."""
+    return (unit.runtime.get("training") or unit.runtime).get("device") == "cpu"
+
+
+def say_if_unseen(say: Callable[[str], None]) -> None:
+    """Say so where this process holds a card that torch does not see: it computes on the CPU then."""
+    import torch  # noqa: PLC0415  (seconds; the stage needs it in a moment)
+
+    if not torch.cuda.is_available():
+        built = "this torch is built without CUDA" if torch.version.cuda is None else "its CUDA does not see the card (see nvidia-smi)"
+        say(f"there is a GPU, and torch computes on the CPU: {built}")
 
 
 def _run_beside(unit: Unit, store: Store) -> UnitResult:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from igsm_pipeline.errors import StageFailed
+from igsm_pipeline.errors import StageFailed, TransientFault
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.processes.stopping import Stopped as StopSignal
 from igsm_pipeline.processes.stopping import StopRequest, remember_stops
@@ -30,7 +30,7 @@ from igsm_pipeline.training.batches import BatchOrder, EndlessWindows, Windows, 
 from igsm_pipeline.training.curves import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.optimizers import learning_rate
 from igsm_pipeline.training.pace import Pace
-from igsm_pipeline.training.processes import Ranks, agreed_stop, joined_ranks
+from igsm_pipeline.training.processes import Ranks, agreed_stop, check_same_step, joined_ranks
 from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.training.snapshots import folder_at, snapshot_steps
 from igsm_pipeline.training.state import load_newest_state, save_state
@@ -47,8 +47,8 @@ SAVE_EVERY_S = 600.0
 _log = logging.getLogger(__name__)
 
 
-class Stopped(StageFailed):
-    """A signal asked training to stop; its state is saved and a rerun resumes."""
+class Stopped(TransientFault):
+    """A signal asked training to stop, this process or one that trains with it; its state is saved and a rerun resumes."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,8 @@ class _Course:
         settings, ranks = trainer.settings, trainer.ranks
         self.trainer, self.data, self.folder, self.stop, self.monitor = trainer, data, folder, stop, monitor
         self.settings, self.ranks = settings, ranks
-        state = load_newest_state(folder, trainer.model, trainer.optimizers) or {"step": 0, "tokens": 0}
+        state = load_newest_state(folder, trainer.model, trainer.optimizers, remove=ranks.first) or {"step": 0, "tokens": 0}
+        check_same_step(int(state["step"]), ranks)
         if settings.precision == "fp16" and "scaler" in state:
             trainer.scaler.load_state_dict(state["scaler"])
         self.step, self.tokens, self.loss = int(state["step"]), int(state["tokens"]), math.nan
@@ -198,11 +199,11 @@ class _Course:
         self.step = done
         if logs:
             self.log()
-        looked = True
-        if settings.accuracy_every_steps and (last or done % settings.accuracy_every_steps == 0):
+        looked, looks = True, bool(settings.accuracy_every_steps) and (last or done % settings.accuracy_every_steps == 0)
+        if looks:
             looked = self.look()
             self.pace.begin()
-        stopping = (trainer.waits or self.ranks.size == 1 or logs) and agreed_stop(self.stop, self.ranks)  # agreeing waits for the GPU
+        stopping = (trainer.waits or self.ranks.size == 1 or logs or looks) and agreed_stop(self.stop, self.ranks)  # agreeing waits for the GPU
         late = time.monotonic() - self.saved > SAVE_EVERY_S
         if last or stopping or late or done % settings.checkpoint_every_steps == 0:
             self.save(look_due=not looked)
@@ -278,8 +279,10 @@ class _Course:
 def look_at_accuracy(model: PreTrainedModel, step: int, monitor: Monitor, metrics: MetricsLog) -> None:
     """Solve the monitor problems; write the accuracy row, and a warning row if accuracy does not rise while the loss falls."""
     model.eval()
-    metrics.append({"step": step, **monitor(model)})
-    model.train()
+    try:
+        metrics.append({"step": step, **monitor(model)})
+    finally:
+        model.train()
     warning = flat_accuracy_warning(metrics.rows)
     if warning is not None:
         metrics.append({"step": step, "warning": warning})

@@ -15,6 +15,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from igsm_pipeline.errors import TransientFault
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.processes.stopping import StopRequest
 
@@ -54,6 +55,23 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
         yield Ranks(rank, size, device)
     finally:
         dist.destroy_process_group()
+
+
+def check_same_step(step: int, ranks: Ranks) -> None:
+    """Refuse to train on if the processes went on from different states: their gradients would belong to different weights.
+
+    Raises:
+        TransientFault: one of them read another state, as when a file system shows it late.
+    """
+    if ranks.size == 1:
+        return
+    ends = torch.tensor([float(step), -float(step)], dtype=torch.float64, device=ranks.device)
+    dist.all_reduce(ends, op=dist.ReduceOp.MAX)
+    last, first = int(ends[0]), -int(ends[1])
+    if first != last:
+        raise TransientFault(
+            f"the processes of the training resume after different steps, {first} and {last}: start it again when all see the same states"
+        )
 
 
 def agreed_stop(request: StopRequest, ranks: Ranks) -> bool:

@@ -13,16 +13,22 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
+from igsm_pipeline.errors import BadSettings
 from igsm_pipeline.processes.stopping import STOPS
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
 
 PATIENCE_S = 300.0
 """Seconds that the other processes may take to end after the first one has ended."""
+WATCHED_S, GRACE_S = 1.0, 60.0
+"""Seconds between two looks at the other processes; seconds that the first has to notice that one of them failed."""
+LOST = 75
+"""Exit code of a first process that lost another: it may be started again (``running.faults``)."""
 
 
 def num_processes(settings: TrainingSettings) -> int:
@@ -34,17 +40,24 @@ def num_processes(settings: TrainingSettings) -> int:
 def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], folder: Path) -> Iterator[None]:
     """Run ``training.processes`` processes while the block runs: this one, and others that do the same work.
 
-    The cores are divided between them. If the block fails, the others are killed; nothing is lost, since they write no files.
+    The cores are divided between them. If the block fails, the others are killed; nothing is lost, since they write no files. If one of the others
+    fails while the block runs, the first might wait for it for hours: it has ``GRACE_S`` to notice, and is ended then; its last state is kept.
 
     Args:
         settings: settings of the checkpoint.
         inputs: inputs of the checkpoint.
         folder: the first process writes here, and all read training states from here.
+
+    Raises:
+        BadSettings: there are fewer GPUs than processes that each need one.
     """
     size = num_processes(settings.training)
     if size == 1 or "WORLD_SIZE" in os.environ:
         yield
         return
+    cards = torch.cuda.device_count() if settings.training.device in ("auto", "cuda") else 0
+    if 0 < cards < size:
+        raise BadSettings("training.processes", f"must be at most {cards}, the GPUs that this process sees", size, "use 0, which takes them all")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,11 +76,17 @@ def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], f
     before, own_threads = dict(os.environ), torch.get_num_threads()
     os.environ.update({**group, "RANK": "0", "LOCAL_RANK": "0"})
     torch.set_num_threads(threads)
+    ended = threading.Event()
+    watch = threading.Thread(target=_watch, args=(others, ended), name="other ranks", daemon=True)
+    watch.start()
     try:
         yield
+        ended.set()
         for child in others:
             child.wait(timeout=PATIENCE_S)
     finally:
+        ended.set()
+        watch.join()
         for child in others:
             child.kill()
             child.wait()
@@ -75,6 +94,26 @@ def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], f
             os.environ.pop(name, None)
         os.environ.update(before)
         torch.set_num_threads(own_threads)
+
+
+def _watch(others: Sequence[subprocess.Popen[bytes]], ended: threading.Event) -> None:
+    """In a thread: if one of the others fails while the first still trains, say which one; if the first does not notice, end it, and all others."""
+    while not ended.wait(WATCHED_S):
+        failed = [(rank, child.returncode) for rank, child in enumerate(others, start=1) if child.poll()]
+        if not failed:
+            continue
+        rank, status = failed[0]
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        print(
+            f"process {rank} of the {len(others) + 1} that train together {how}; the training ends, its last state is kept",
+            file=sys.stderr,
+            flush=True,
+        )
+        if not ended.wait(GRACE_S):
+            for child in others:
+                child.kill()
+            os._exit(LOST)
+        return
 
 
 def _leave_stops_to_first() -> None:

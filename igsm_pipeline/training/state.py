@@ -61,11 +61,19 @@ def save_state(folder: Path, step: int, model: nn.Module, optimizers: list[torch
         shutil.rmtree(old)
 
 
-def load_newest_state(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> dict[str, Any] | None:
+def load_newest_state(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], *, remove: bool = True) -> dict[str, Any] | None:
     """Load the newest whole state into model and optimizers.
 
+    Args:
+        folder: the training's.
+        model, optimizers: get the state.
+        remove: remove damaged states.
+
     Returns:
-        Its state.json (``step`` and the caller's ``extra``), or None if there is no whole state. Damaged states are reported and removed.
+        Its state.json (``step`` and the caller's ``extra``), or None if there is no whole state. Damaged states are reported.
+
+    Raises:
+        OSError: a file is there and cannot be read, which may pass; nothing is removed.
     """
     for path in sorted((folder / STATE).glob("step-?????????"), reverse=True):
         try:
@@ -78,10 +86,14 @@ def load_newest_state(folder: Path, model: nn.Module, optimizers: list[torch.opt
                 if hash_file(path / name) != values["sha256"][name]:
                     raise ValueError(f"{name} does not have the SHA-256 it was written with")
             _restore(model, optimizers, load_file(path / _MODEL), load_file(path / _OPTIMIZER))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
             _log.warning("training state %s is damaged (%s); falling back to the one before", path, error)
-            shutil.rmtree(path, ignore_errors=True)
+            if remove:
+                shutil.rmtree(path, ignore_errors=True)
             continue
+        except OSError as error:
+            _log.error("training state %s cannot be read (%s); try again, or remove it to go on from the one before", path, error)
+            raise
         return values
     return None
 

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import STAGES, units_of
@@ -83,10 +85,45 @@ def test_cards_are_those_that_the_driver_shows_and_the_environment_allows(tmp_pa
         (tmp_path / name).touch()
     assert visible_cards() == ()
     (tmp_path / "nvidiactl").touch()
-    assert visible_cards() == ("0", "2", "10")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_cards() == ("0", "1", "2"), "CUDA counts what it sees, whatever the files are called: a container has nvidia2 as card 0"
     for value, wanted in (("2,0", ("2", "0")), ("", ()), ("-1", ()), ("GPU-8ac3, GPU-77", ("GPU-8ac3", "GPU-77"))):
         monkeypatch.setenv(VISIBLE, value)
         assert visible_cards() == wanted
+
+
+def test_cards_are_named_as_nvidia_names_them_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that two jobs that both call their card 0 lock two cards, and "0" and "GPU-..." of one card lock one."""
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr(cards, "DRIVER", tmp_path / "nvidiactl")
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho GPU-aa\necho GPU-bb\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert visible_cards() == ("GPU-aa", "GPU-bb")
+    for value, wanted in (("1", ("GPU-bb",)), ("1,GPU-aa", ("GPU-bb", "GPU-aa")), ("7", ("7",)), ("MIG-5", ("MIG-5",))):
+        monkeypatch.setenv(VISIBLE, value)
+        assert visible_cards() == wanted
+    program.write_text("#!/bin/sh\necho no devices were found >&2\nexit 9\n")
+    assert cards.names_for_good() == ()
+
+
+def test_as_many_cards_as_are_needed_are_taken_together_and_none_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "POLL_S", 0.05)
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"0\n"
+        said: list[str] = []
+
+        def say(line: str) -> None:
+            said.append(line)
+            with leased(("1",)) as mine:
+                assert mine == ("1",), "the free card is not held while the other is waited for"
+            holder.kill()
+
+        with leased(("0", "1"), 2, say, least=2) as waited:
+            assert waited == ("0", "1")
+    assert said == [f"waiting: 2 of 2 cards are needed, and some are in use, by process {holder.pid}"]
 
 
 MINE = """
@@ -134,3 +171,26 @@ def test_units_of_a_stage_spread_over_the_cards_and_a_lone_training_takes_all(
     assert set(alone) == (set() if held is None else {held})
     one = [unit for unit in units_of(member) if unit.stage == "checkpoint"]
     assert [STAGES["checkpoint"].cards(unit) for unit in one] == [0]
+
+
+def test_a_training_of_so_many_processes_waits_for_as_many_cards_and_one_on_the_cpu_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    (home / "experiments").mkdir(parents=True)
+    monkeypatch.setenv("IGSM_HOME", str(home))
+    asked: list[tuple[int, int]] = []
+    said: list[str] = []
+
+    @contextmanager
+    def lease(_cards: Sequence[str], most: int, _say: Any, *, least: int) -> Iterator[None]:
+        asked.append((most, least))
+        yield
+
+    monkeypatch.setattr(runner, "leased", lease)
+    monkeypatch.setattr(runner, "visible_cards", lambda: FOUR)
+    monkeypatch.setattr(runner, "run_unit", lambda *_a, **_k: None)
+    for training in ("processes: 2", "processes: 0", "device: cpu"):
+        (home / "experiments" / "mine.yaml").write_text(MINE.replace("{num_steps: 1, ", f"{{num_steps: 1, {training}, "))
+        runner.run_units(find_member("mine"), "checkpoint", Store.at_home(), jobs=1, say=said.append)
+    assert asked == [(2, 2), (0, 1)]
+    if not torch.cuda.is_available():
+        assert len([line for line in said if "torch computes on the CPU" in line]) == 2, "nobody wonders why it takes so long"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from transformers import GPTNeoXForCausalLM
 
 from igsm_pipeline.model import gpt2_rotary
-from igsm_pipeline.model.decoding import complete
+from igsm_pipeline.model.decoding import complete, row_bytes, rows_that_fit, rows_together
+from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.seeding import generator
 
@@ -95,3 +98,27 @@ def test_whole_length_is_bounded_per_prompt(model: GPTNeoXForCausalLM, prompts: 
 def test_no_prompts_give_no_completions(model: GPTNeoXForCausalLM) -> None:
     found = complete(model, [], max_tokens=3, eos=EOS)
     assert (found.tokens, found.finished.shape) == ([], (0,))
+
+
+def test_memory_that_torch_keeps_and_gives_out_again_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After training steps nearly all of a GPU is torch's; a look at the accuracy must not decode row by row for that."""
+    card = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32, config=ModelShape)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2 << 30, 80 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 70 << 30)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 4 << 30)
+    token = row_bytes(ModelShape, 4)  # type: ignore[arg-type]
+    assert rows_together(card, 500, 2048) == rows_that_fit(token, 500, 2048, 68 << 30)  # type: ignore[arg-type]
+    assert rows_that_fit(token, 500, 2048, 68 << 30) > 10 * rows_that_fit(token, 500, 2048, 2 << 30)
+
+
+class ModelShape:
+    """GPT2-12-12."""
+
+    num_hidden_layers, num_attention_heads, hidden_size = 12, 12, 768
+
+
+def test_a_gpu_without_a_number_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "zeros", lambda *_size, device: device)
+    assert pick_device("cuda", 3) == torch.device("cuda", 3)
+    assert pick_device("cuda:1", 3) == torch.device("cuda", 1)
+    assert pick_device("cpu", 3) == torch.device("cpu")

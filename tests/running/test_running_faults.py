@@ -18,9 +18,11 @@ from igsm_pipeline.running import runner
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.running.faults import FAULT, REFUSED, TRANSIENT, failure_of, may_pass
 from igsm_pipeline.store import Store
+from igsm_pipeline.training.loop import Stopped
 
 PASSING = [
     OSError(errno.EIO, "input/output error"), MemoryError(), BrokenProcessPool(), RuntimeError("CUDA error: an illegal memory access"),
+    RuntimeError("[../third_party/gloo/pair.cc:553] Connection closed by peer [127.0.0.1]:1234"), Stopped("another process was stopped"),
     TransientFault("killed"), ConnectionResetError(errno.ECONNRESET, "reset"),
 ]  # fmt: skip
 LASTING = [

@@ -25,8 +25,8 @@ from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.training import loop
 from igsm_pipeline.training import state as states
-from igsm_pipeline.training.curves import METRICS, read_metrics
-from igsm_pipeline.training.loop import Specials, Stopped, train
+from igsm_pipeline.training.curves import METRICS, MetricsLog, read_metrics
+from igsm_pipeline.training.loop import Specials, Stopped, look_at_accuracy, train
 from igsm_pipeline.training.optimizers import learning_rate
 from igsm_pipeline.training.settings import TrainingSettings
 
@@ -161,6 +161,22 @@ def test_a_damaged_newest_state_gives_way_to_the_one_before(tmp_path: Path, capl
     assert "resumes after step 10" in caplog.text
 
 
+def test_a_state_that_cannot_be_read_now_is_kept_for_a_rerun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_of()
+    run(tmp_path, settings)
+
+    def stale(path: Path) -> str:
+        raise OSError(errno.ESTALE, "Stale file handle", str(path))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Stale file handle"):
+        patch.setattr(states, "hash_file", stale)
+        run(tmp_path, settings)
+    assert "cannot be read" in caplog.text
+    assert [path.name for path in sorted((tmp_path / "state").iterdir())] == ["step-000000010", "step-000000012"]
+
+
 def test_two_states_are_kept_and_nothing_in_them_is_a_pickle(tmp_path: Path) -> None:
     run(tmp_path, settings_of())
     assert [path.name for path in sorted((tmp_path / "state").iterdir())] == ["step-000000010", "step-000000012"]
@@ -293,6 +309,17 @@ def reference_loss(model: PreTrainedModel, data: Counting, learned: Callable[[ND
         logs = model(torch.from_numpy(row[None].astype(np.int64))).logits[0].log_softmax(-1)
         found += [-float(logs[at - 1, int(row[at])]) for at in range(1, length) if learned(row, at)]
     return float(np.mean(found))
+
+
+def test_a_model_learns_on_after_a_look_that_broke_off(tmp_path: Path) -> None:
+    model = small_model()
+
+    def monitor(_model: PreTrainedModel) -> dict[str, dict[str, list[int]]]:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        look_at_accuracy(model.train(), 1, monitor, MetricsLog(tmp_path, 0))
+    assert model.training
 
 
 def test_a_stop_after_the_last_step_and_its_look_has_nothing_to_stop(tmp_path: Path, sigterm: None) -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from test_training_stream import settings_of, stream_of, write_inputs
 
+from igsm_pipeline.errors import BadSettings, TransientFault
+from igsm_pipeline.running.faults import TRANSIENT
 from igsm_pipeline.store import Writing
+from igsm_pipeline.training import processes as joined
+from igsm_pipeline.training import ranks
 from igsm_pipeline.training.curves import read_metrics
+from igsm_pipeline.training.processes import Ranks
 from igsm_pipeline.training.ranks import joined_by_others, num_processes
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
 from igsm_pipeline.training.write import write_checkpoint
@@ -61,3 +69,70 @@ def test_when_the_first_fails_the_others_are_ended(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert "WORLD_SIZE" not in os.environ
     assert set(listed.read_text().split()) <= before
+
+
+class Child:
+    """Stands for another process of a training that has ended with a status, or runs (None)."""
+
+    def __init__(self, returncode: int | None) -> None:
+        self.returncode, self.killed = returncode, False
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+@pytest.mark.parametrize(("status", "how"), [(-9, "was killed by SIGKILL"), (1, "ended with status 1")])
+def test_a_first_process_that_does_not_notice_that_it_lost_another_is_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], status: int, how: str
+) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr(ranks, "WATCHED_S", 0.01)
+    monkeypatch.setattr(ranks, "GRACE_S", 0.01)
+    monkeypatch.setattr(ranks.os, "_exit", ends.append)
+    children = [Child(None), Child(status)]
+    ranks._watch(children, threading.Event())  # type: ignore[arg-type]
+    assert ends == [TRANSIENT]
+    assert all(child.killed for child in children)
+    assert f"process 2 of the 3 that train together {how}" in capsys.readouterr().err
+
+
+def test_one_that_notices_is_left_to_report_it_and_a_good_end_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr(ranks, "WATCHED_S", 0.01)
+    monkeypatch.setattr(ranks.os, "_exit", ends.append)
+    for children in ([Child(1)], [Child(0)], [Child(None)]):
+        ended = threading.Event()
+        watch = threading.Thread(target=ranks._watch, args=(children, ended))
+        watch.start()
+        time.sleep(0.1)
+        ended.set()
+        watch.join(timeout=60)
+        assert not watch.is_alive()
+    assert ends == []
+
+
+def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    settings = with_processes(settings_of(None), 3)
+    settings = settings.model_copy(update={"training": settings.training.model_copy(update={"device": "auto"})})
+    refusal = r"training\.processes must be at most 2, the GPUs that this process sees, got 3; use 0"
+    with pytest.raises(BadSettings, match=refusal), joined_by_others(settings, {}, tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(("mine", "others"), [(10, 20), (20, 10), (10, 10)])
+def test_processes_that_resume_after_different_steps_do_not_train_on(monkeypatch: pytest.MonkeyPatch, mine: int, others: int) -> None:
+    def reduced(tensor: torch.Tensor, op: object) -> None:
+        assert op == dist.ReduceOp.MAX
+        tensor.copy_(torch.maximum(tensor, torch.tensor([others, -others], dtype=tensor.dtype)))
+
+    monkeypatch.setattr(joined.dist, "all_reduce", reduced)
+    both = Ranks(0, 2, torch.device("cpu"))
+    if mine == others:
+        joined.check_same_step(mine, both)
+        return
+    with pytest.raises(TransientFault, match="resume after different steps, 10 and 20"):
+        joined.check_same_step(mine, both)

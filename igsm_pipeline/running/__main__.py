@@ -21,8 +21,9 @@ from igsm_pipeline.experiments.experiment import Member, find_members
 from igsm_pipeline.planning.flow import STAGES, find_stage, units_of
 from igsm_pipeline.planning.planner import find_unit, stages_of
 from igsm_pipeline.processes.pools import usable_cores
-from igsm_pipeline.processes.stopping import hear_stops, heard_stop, leave, stop_code
-from igsm_pipeline.running.child import SHOWS_PROGRESS
+from igsm_pipeline.processes.stopping import STATE_PATIENCE_S, hear_stops, heard_stop, leave, stop_code
+from igsm_pipeline.running.cards import visible_cards
+from igsm_pipeline.running.child import SHOWS_PROGRESS, run_command
 from igsm_pipeline.running.faults import DONE, exit_code
 from igsm_pipeline.running.judging import judge, stop_at_failures
 from igsm_pipeline.running.runner import COMPUTED, HIT, PULLED, run_units
@@ -60,10 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compute(options: argparse.Namespace) -> int:
     try:
         store = Store.at_home()
-        for member in find_members(options.member):
-            for stage in _stages(member, options.stage, options.unit):
-                if heard_stop():
-                    return stop_code(heard_stop())
+        work = [(member, stage) for member in find_members(options.member) for stage in _stages(member, options.stage, options.unit)]
+        apart = len(work) > 1 and bool(visible_cards())
+        for member, stage in work:
+            if heard_stop():
+                return stop_code(heard_stop())
+            if apart and STAGES[stage].torch:
+                run_command(_command(member, stage, options), stdout=None, grace_s=STATE_PATIENCE_S)
+            else:
                 print(json.dumps(_run(member, stage, store, options.unit, options.jobs or usable_cores(), options.checks)), flush=True)
     except IgsmError as error:
         if heard_stop():
@@ -75,6 +80,12 @@ def _compute(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return stop_code(heard_stop() or signal.SIGINT)
     return DONE
+
+
+def _command(member: Member, stage: str, options: argparse.Namespace) -> list[str]:
+    """The command for one stage in a process of its own: a process that has used a GPU once keeps it, whatever it leases later."""
+    own = [sys.executable, "-m", "igsm_pipeline.running", "run", member.key, "--stage", stage]
+    return [*own, "--jobs", str(options.jobs), "--checks", options.checks, *(["--unit", options.unit] if options.unit else [])]
 
 
 def _stages(member: Member, named: Sequence[str] | None, unit: str | None) -> list[str]:

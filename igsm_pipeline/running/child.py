@@ -36,7 +36,14 @@ def stage_command(member: str, stage: str) -> list[str]:
     return [sys.executable, "-m", "igsm_pipeline.running", "run", member, "--stage", stage, "--jobs", os.environ.get(JOBS, "0"), "--checks", "note"]
 
 
-def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = None, tick_s: float = 2.0, grace_s: float = GRACE_S) -> None:
+def run_command(
+    command: Sequence[str],
+    *,
+    on_tick: Callable[[], None] | None = None,
+    tick_s: float = 2.0,
+    grace_s: float = GRACE_S,
+    stdout: int | None = subprocess.DEVNULL,
+) -> None:
     """Run a command to its end, and pass its standard error on.
 
     Args:
@@ -44,6 +51,7 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
         on_tick: called every ``tick_s`` seconds while it runs.
         tick_s: seconds between calls.
         grace_s: seconds that the child has to finish after an interrupt, before it is killed.
+        stdout: where its standard output goes; a stage's is a summary for programs, and the store has the same. None: to this process's own.
 
     Raises:
         StageFailed: it ended with a non-zero status; the message has its last line.
@@ -52,7 +60,7 @@ def run_command(command: Sequence[str], *, on_tick: Callable[[], None] | None = 
     parent = os.getpid()
     process = subprocess.Popen(
         command,
-        stdout=subprocess.DEVNULL,  # a summary for programs; the store has the same
+        stdout=stdout,
         stderr=subprocess.PIPE,
         process_group=0,  # Ctrl-C in a terminal reaches this process only, so the child gets exactly one SIGINT
         preexec_fn=lambda: die_with(parent),  # noqa: PLW1509  (system calls, their library loaded beforehand)

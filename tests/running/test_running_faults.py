@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import pickle
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from igsm_pipeline.errors import BadSettings, StageFailed, StoreError, TransientFault
 from igsm_pipeline.experiments import find_member, load_members
 from igsm_pipeline.planning.planner import find_unit, usable_plans
+from igsm_pipeline.running import __main__ as entry
 from igsm_pipeline.running import runner
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.running.faults import FAULT, REFUSED, TRANSIENT, failure_of, may_pass
@@ -143,3 +145,23 @@ def test_a_run_that_failed_after_its_last_stage_is_not_taken_for_done(home):
     with runner.unfinished(member, store):
         pass
     assert not runner.is_unfinished(member, store)
+
+
+def test_on_gpus_every_stage_that_computes_on_one_has_a_process_of_its_own(home, monkeypatch, capsys):
+    """CUDA is bound to the first card that a process uses, so a later lease of another card would not bind it."""
+    commands: list[list[str]] = []
+    monkeypatch.setattr(entry, "run_command", lambda command, **_how: commands.append(command))
+    monkeypatch.setattr(entry, "_run", lambda member, stage, *_rest: {"here": stage})
+    monkeypatch.setattr(entry, "visible_cards", lambda: ("0", "1"))
+    stages = ["problem_sets", "checkpoint", "generations", "verdicts"]
+    assert main(["run", "mine", "--jobs", "3", *(word for stage in stages for word in ("--stage", stage))]) == 0
+    assert [command[3:] for command in commands] == [
+        ["run", "mine", "--stage", stage, "--jobs", "3", "--checks", "stop"] for stage in ("checkpoint", "generations")
+    ]
+    assert main(["run", "mine", "--stage", "checkpoint"]) == 0
+    assert len(commands) == 2, "a single stage has the process anyway"
+    monkeypatch.setattr(entry, "visible_cards", tuple)
+    assert main(["run", "mine", "--stage", "checkpoint", "--stage", "generations"]) == 0
+    assert len(commands) == 2
+    told = [json.loads(line)["here"] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["problem_sets", "verdicts", "checkpoint", "checkpoint", "generations"]

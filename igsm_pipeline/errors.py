@@ -83,6 +83,23 @@ class TransientFault(StageFailed):
     """A stage was cut off by something that may pass; the same run, started again, may well finish."""
 
 
+def must_be(field: str, value: object, kind: type | tuple[type, ...], named: str, way_out: str) -> None:
+    """Refuse an argument of a kind that nothing can be done with.
+
+    Args:
+        field: name of the argument.
+        value: what it is.
+        kind: what it must be.
+        named: that in words, as "a Problem".
+        way_out: how to get one.
+
+    Raises:
+        BadInput: it is of another kind.
+    """
+    if not isinstance(value, kind):
+        raise BadInput(field, f"must be {named}", f"{type(value).__name__} {value!r}", way_out)
+
+
 def did_you_mean(word: str, words: Iterable[str], *, most: int = 3, before: str = "") -> str:
     """Ask after what may have been meant: "did you mean mini or med?"; "" where nothing is near.
 

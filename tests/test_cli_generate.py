@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -251,3 +252,17 @@ def test_a_file_has_the_permissions_of_any_new_file(tmp_path: Path, mask: int, n
     assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o666 & ~mask
     assert [one.name for one in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_bytes().startswith(b"PAR1" if name.endswith("Parquet") else b"{")
+
+
+def test_a_file_that_the_disk_cannot_hold_is_refused_by_what_its_first_problems_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("igsm_pipeline.toolbox.dataset._TOLD", 512)
+    monkeypatch.setattr("igsm_pipeline.toolbox.dataset.shutil.disk_usage", lambda _: SimpleNamespace(free=1e9))
+    with pytest.raises(SystemExit) as ended:
+        main(["generate", "--world", "mini", "--num", "1000000000", "--out", str(tmp_path / "huge.jsonl")])
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "GB free for the other 999,99" in said
+    assert "got '1.0 GB'; ask for fewer" in said
+    assert list(tmp_path.iterdir()) == []

@@ -312,3 +312,20 @@ def test_suggestions_are_near_and_few():
     assert did_you_mean("MINI", ["mini"]) == "did you mean mini?"
     assert did_you_mean("med", ["med_pq", "med_pqa", "mini", "med_x", "med_y"]).count("med_") <= 3
     assert did_you_mean("zzz", ["mini"]) == ""
+
+
+@pytest.mark.parametrize("days", ["inf", "1e12", "nan", "-1"])
+def test_days_that_no_calendar_has_are_refused(capsys, days):
+    assert "--runs" in refused(capsys, "gc", "--runs", days)[0]
+
+
+def test_a_folder_has_no_page_of_a_member_and_a_member_without_results_nothing_to_give_away(capsys, tmp_path):
+    assert "open its report.html" in " ".join(refused(capsys, "play", str(tmp_path), "--page", str(tmp_path / "x.html")))
+    assert "MEMBER must have verdicts" in " ".join(refused(capsys, "report", "mini", "--claims"))
+    assert "none of the units that were asked for is finished" in " ".join(refused(capsys, "export", "mini", "--out", str(tmp_path / "x.tar")))
+
+
+def test_a_key_that_no_row_has_is_named_with_the_keys_that_there_are(capsys, tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"problem": "x", "question": "y", "solution": "z"}) + "\n")
+    assert run("verify", str(tmp_path / "rows.jsonl"), "--column", "problem=nokey") == 1
+    assert "problem must be under the key nokey, as it was said, got ['problem', 'question', 'solution']" in capsys.readouterr().out

@@ -258,12 +258,12 @@ def print_together(plans: Sequence[Plan], *, quiet: bool = False, other: Speeds 
 
 
 def print_plan(plan: Plan, *, quiet: bool = False, other: Speeds | None = None) -> None:
-    """Print a plan, and refuse one that cannot be completed on this machine.
+    """Print a plan, and refuse one that cannot be completed.
 
     Args:
         plan: what to print.
         quiet: print nothing; only check.
-        other: the machine that the plan is for; None: this one, whose disk and device are then checked.
+        other: the machine that the plan is for; None: this one, whose disk is then checked.
 
         Raises:
             BadInput, StoreError: the plan cannot be completed on this machine (disk budget, device, tokens, folder).
@@ -280,11 +280,10 @@ def print_plan(plan: Plan, *, quiet: bool = False, other: Speeds | None = None) 
         typer.echo(f"{plan.member.key}: all {len(plan.units)} units are fresh")
         return
     store, refusal = Store.at_home(), None
-    if other is None:
-        try:
-            check_plan(plan, store)
-        except IgsmError as error:
-            refusal = error
+    try:
+        check_plan(plan, store, here=other is None)
+    except IgsmError as error:
+        refusal = error
     if not quiet:
         speeds = other or (speeds_here() if refusal is None else read_speeds(store.root.parent))
         costs = estimate_stages(plan, store, speeds, corrected=other is None)

@@ -69,7 +69,9 @@ def generate(
     lenient: Lenient = False,
     vocab: Annotated[Vocab, typer.Option(help="Token ids: GPT-2's own, or compact.")] = Vocab.gpt2,
     tables: Annotated[bool, typer.Option("--tables", help="No problems but tables of what they are like: Markdown, JSON (--out x.json).")] = False,
-    out: Annotated[Path | None, typer.Option(help="File, .jsonl or .parquet; stdout without it.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File, .jsonl or .parquet, replaced if it is there; stdout without it.", show_default=False)
+    ] = None,
     shard_rows: Annotated[
         int | None, typer.Option(help="Write a folder: files of so many rows, and a data-set card.", min=1, show_default=False)
     ] = None,

@@ -41,7 +41,7 @@ def init(
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="A query; without it the tables are listed.")] = "SHOW TABLES",
+    query: Annotated[str, typer.Argument(help="A query, of several statements the last is shown; without it the tables are listed.")] = "SHOW TABLES",
     out: Annotated[TableFormat, typer.Option("--format")] = TableFormat.table,
 ) -> None:
     """Ask DuckDB about everything in the store, read-only; docs/queries.md shows how."""
@@ -75,7 +75,9 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only a list is printed.")] = False,
     checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Remove trained checkpoints without asking once more.")] = False,
     reports: Annotated[bool, typer.Option("--reports", help="Also what reports rest on whose member no known experiment file declares.")] = False,
-    runs: Annotated[float | None, typer.Option("--runs", help="Also Dagster's runs older than these days.", min=0, show_default=False)] = None,
+    runs: Annotated[
+        float | None, typer.Option("--runs", help="Also Dagster's runs older than these days.", min=0, max=36500, show_default=False)
+    ] = None,
 ) -> None:
     """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest.
 

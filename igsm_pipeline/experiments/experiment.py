@@ -28,7 +28,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from igsm_pipeline.errors import BadSettings, IgsmError, NotFound, did_you_mean
+from igsm_pipeline.errors import BadInput, BadSettings, IgsmError, NotFound, did_you_mean
 from igsm_pipeline.experiments.folders import experiment_folders
 from igsm_pipeline.experiments.sections import (
     BudgetSection,
@@ -191,13 +191,15 @@ def load_experiments(broken: Broken | None = None, folders: Sequence[Path] | Non
         try:
             yield
         except IgsmError as error:
+            named = naming(path, error)
             if broken is None:
-                raise
-            broken[path] = error
+                raise named from error.__cause__
+            broken[path] = named
         except OSError as error:
             if broken is None:
                 raise
-            broken[path] = BadSettings(str(path), "must be readable", str(error), "fix its permissions")
+            way_out = "correct or remove the link" if path.is_symlink() else "fix its permissions"
+            broken[path] = BadSettings(str(path), "must be readable", str(error), way_out)
         except ODD as error:
             odd = BadSettings(str(path), "must be settings", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", "correct the file")
             if broken is None:
@@ -217,6 +219,15 @@ def load_experiments(broken: Broken | None = None, folders: Sequence[Path] | Non
             _check_keys({**experiments, name: made})
             experiments[name] = made
     return experiments
+
+
+def naming(path: Path, error: IgsmError) -> IgsmError:
+    """The error of an experiment file, with the file in front where it names another file or none."""
+    if path.name in str(error):
+        return error
+    if isinstance(error, BadInput):
+        return type(error)(f"{path}: {error.field}", error.rule, error.got, error.way_out)
+    return type(error)(f"{path}: {error}")
 
 
 def load_members(broken: Broken | None = None, folders: Sequence[Path] | None = None) -> dict[str, Member]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from igsm_pipeline.errors import must_be
 from igsm_pipeline.problems import generate as generate_blocks
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
@@ -17,7 +19,7 @@ from igsm_pipeline.world import World, load_world
 def generate(
     number: int = 1,
     *,
-    family: str | FamilySettings = "med",
+    family: str | FamilySettings | Mapping[str, Any] = "med",
     world: str | Path | World = "igsm",
     op: int | None = None,
     split: Literal["train", "test", "all"] = "train",
@@ -32,7 +34,7 @@ def generate(
 
     Args:
         number: how many.
-        family: med, hard, a YAML file of family settings, or the settings themselves.
+        family: med, hard, a YAML file of family settings, or the settings themselves, also as a mapping.
         world: a built-in name, a file, or the world itself.
         op: operations of every problem; None: by the family's law.
         split: which side of the split by template (or by problem) they come from.
@@ -42,11 +44,15 @@ def generate(
         A batch: iterate over it for problems, index it for one, ``take(slice(0, 8))`` for a smaller batch.
 
     Raises:
-        BadSettings: an argument breaks a rule, or no such family.
+        BadInput, BadSettings: an argument breaks a rule, or no such family.
         NotFound, BadWorld: no such world, or a file that breaks a rule.
         StageFailed: the split holds no problem of that op.
     """
     values = {"law": "range" if op is None else "exact", "op": op, "split": split, "num_problems": number, "seed": seed, "stream": "generate"}
+    must_be("family", family, (str, FamilySettings, Mapping), "a name, a file or settings", "write med, hard or igsm.FamilySettings(op_max=4)")
+    must_be("world", world, (str, Path, World), "a name, a file or a World", "write igsm or mini, or load one with igsm.load_world")
+    if isinstance(family, Mapping):
+        family = FamilySettings.parse(family, "family")
     kind = family if isinstance(family, FamilySettings) else read_family(family)
     settings = ProblemSetSettings.parse({"family": kind.canonical(), **values}, "generate")
     names = world if isinstance(world, World) else load_world(world)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from igsm_pipeline.errors import NotFound
+from igsm_pipeline.errors import NotFound, must_be
 from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.notebook.member import MemberMind
 from igsm_pipeline.notebook.mind import FolderMind, Mind
@@ -33,9 +33,11 @@ def open_mind(named: str | os.PathLike[str]) -> Mind:
         A ``MemberMind`` for a member, a ``PublishedMind`` for a folder that ``igsm publish`` wrote, a ``FolderMind`` for another folder.
 
     Raises:
+        BadInput: it is neither a string nor a path.
         NotFound: there is no such member, and no folder with a model.
         BadSettings: the experiment file of that name breaks a rule.
     """
+    must_be("named", named, (str, os.PathLike), "a member or a folder", "name one (`igsm status` lists the members)")
     folder = Path(named)
     if (folder / CONFIG).is_file():
         return PublishedMind(folder) if is_published(folder) else FolderMind(folder)

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.forward import freeze
-from igsm_pipeline.errors import BadInput
+from igsm_pipeline.errors import BadInput, must_be
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.notebook.frames import from_arrow, with_names
 from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict
@@ -94,8 +94,9 @@ class Probe:
             and further facts of the parameter. For value, label M means that the value is not known yet; for dep, ``name_b`` is the other parameter.
 
         Raises:
-            BadInput: the problems are of another world or modulus.
+            BadInput: it is no batch, or of problems of another world or modulus.
         """
+        must_be("problems", problems, ProblemBatch, "a batch of problems", "take one: mind.batch(SLICE).take(slice(0, 4)), or igsm.generate(4)")
         known, got = (self.world, self.queries.family.modulus), (problems.world, problems.modulus)
         if got != known:
             named = (got[0].content_hash[:8], got[1])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import polars as pl
 
 from igsm_pipeline.notebook.mind import FolderMind, one_of
-from igsm_pipeline.probes.settings import Arm
+from igsm_pipeline.probes.settings import ARMS, Arm
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.settings import QuerySettings
-from igsm_pipeline.queries.tasks import TaskName
+from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.toolbox.published import REPORT, read_published
 from igsm_pipeline.world import World
 
@@ -35,6 +35,15 @@ class PublishedMind(FolderMind):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.published = read_published(folder)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say what a folder has where a member's mind has more."""
+        from igsm_pipeline.notebook.member import MemberMind
+
+        if hasattr(MemberMind, name):
+            tables = ", ".join(sorted(path.stem for path in (self.checkpoint / "results").glob("*.parquet")))
+            raise AttributeError(f"a published folder has no `{name}`, which needs the member and its store; its tables are table(NAME): {tables}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<published {self.published.member} in {self.checkpoint}: tables, model, probes>"
@@ -148,13 +157,14 @@ class PublishedMind(FolderMind):
             device: where to compute.
 
         Raises:
+            BadInput: there is no such task or arm.
             NotFound: the probe was not published.
         """
         import torch
 
         from igsm_pipeline.notebook.probe import Probe
 
-        published = self.published
+        published, task, arm = self.published, one_of("task", task, ALL_TASKS), one_of("arm", arm, ARMS)
         model = self.checkpoint if arm == "trained" else published.control
         asked = QuerySettings(family=self.family, task=task, candidates=published.probes.candidates)
         return Probe(asked, published.tokens, self.world, published.probe(f"{task}-{arm}"), model, torch.device(device))

@@ -189,8 +189,8 @@ def work_of(unit: Unit) -> float:
     return max(1e-3, STAGES[unit.stage].work(unit))
 
 
-def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) -> None:
-    """Refuse a plan that needs more disk than the member's budget allows or the machine has.
+def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store | None) -> None:
+    """Refuse a plan that needs more disk than the member's budget allows, or than the disk of the store has; None: that of another machine.
 
     Raises:
         BadSettings: it names the need and the limit.
@@ -201,7 +201,8 @@ def check_budget(plan: Plan, estimates: Mapping[str, Estimate], store: Store) ->
     less = f"make less of {largest}, the largest with {gigabytes(estimates[largest].bytes)}"
     if need > budget:
         raise BadSettings("budget.disk_gb", f"must cover the plan's {gigabytes(need)}", budget / GIGABYTE, f"raise it, or {less}")
-    check_free(need, store, less)
+    if store is not None:
+        check_free(need, store, less)
 
 
 def check_free(need: int, store: Store, less: str) -> None:

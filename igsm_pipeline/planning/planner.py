@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from igsm_pipeline.errors import IgsmError, NotFound
-from igsm_pipeline.experiments.experiment import Broken, Member, load_members
+from igsm_pipeline.experiments.experiment import Broken, Member, load_members, naming
 from igsm_pipeline.planning.flow import STAGES, find_stage, units_of
 from igsm_pipeline.planning.novelty import explain_new
 from igsm_pipeline.store import NEVER, Freshness, Store, Unit
@@ -113,7 +113,7 @@ def usable_plans(store: Store, broken: Broken, *, deep: bool = False) -> list[Pl
         try:
             plans.append(plan(member, store, deep=deep))
         except IgsmError as error:
-            broken[member.path] = error
+            broken[member.path] = naming(member.path, error)
     return plans
 
 

@@ -34,8 +34,13 @@ _AMPLE = 2
 """If ``max_tokens`` is this many times an average document, no problems are drawn."""
 
 
-def check_plan(plan: Plan, store: Store) -> None:
-    """Refuse a plan that cannot be completed on this machine.
+def check_plan(plan: Plan, store: Store, *, here: bool = True) -> None:
+    """Refuse a plan that cannot be completed.
+
+    Args:
+        plan: the plan.
+        store: the store of its units.
+        here: it is for this machine, whose disk and folder are looked at too.
 
     Raises:
         BadSettings: the disk budget or the disk is too small, the device does not exist, a problem set cannot have any problem, or nothing fits into
@@ -45,11 +50,12 @@ def check_plan(plan: Plan, store: Store) -> None:
     """
     if not plan.stale:
         return
-    check_writable(store.root.parent)
+    if here:
+        check_writable(store.root.parent)
     device = plan.member.settings.training.device
     if not _DEVICE.fullmatch(device):
         raise BadSettings(f"{plan.member.path}: training.device", "must be auto, cpu, mps, cuda or cuda:N", device, "use auto")
-    check_budget(plan, estimate_stages(plan, store), store)
+    check_budget(plan, estimate_stages(plan, store), store if here else None)
     if {"token_shards", "checkpoint"} & set(plan.stale_stages):
         from igsm_pipeline.tokens import build_table  # noqa: PLC0415  (a second, needed only before there are tokens)
 

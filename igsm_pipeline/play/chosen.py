@@ -29,6 +29,9 @@ def write_page(named: str | None, out: Path) -> int:
     if named is None or not out.parent.is_dir():
         rule = "needs a member" if named is None else "must lie in a folder that exists"
         raise BadSettings("--page", rule, str(out), "name a member (`igsm status` lists them)" if named is None else f"make {out.parent} first")
+    if Path(named).is_dir():
+        way_out = f"name a member, play the folder live with `igsm play {named}`, or open its report.html, which holds such a player"
+        raise BadSettings("--page", "needs a member, whose problems and states are in the store", named, way_out)
     settings = find_member(named).settings
     units = finished_units(named, Store.at_home())
     scenes = scenes_of_units(named, units, candidates=settings.probes.candidates, max_tokens=settings.evaluation.max_tokens)

@@ -31,7 +31,7 @@ def export_units(store: Store, units: Iterable[Unit], target: Path) -> int:
     """
     chosen = list(dict.fromkeys(units))
     if not chosen:
-        raise StoreError(f"nothing to export to {target}: no unit was named; name a member or stage that has finished units")
+        raise StoreError(f"nothing to export to {target}: none of the units that were asked for is finished; compute them first with `igsm run`")
     for unit in chosen:
         own = store.check_own(unit)
         if own:

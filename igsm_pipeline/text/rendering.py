@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from igsm_pipeline.errors import BadProblem
+from igsm_pipeline.errors import BadInput, BadProblem
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, MORE, TIMES, Expression, Parameter, Problem
 from igsm_pipeline.text.solution import Sentence, Step, render_sentences
 from igsm_pipeline.text.wording import STATEMENT
@@ -52,7 +52,12 @@ def document(problem: Problem, format: Format) -> Document:
         >>> text = document(problem, "pq")
         >>> text.prompt.startswith(" The number of each "), text.solution.startswith(" Define ")
         (True, True)
+
+    Raises:
+        BadInput: another format.
     """
+    if format not in ("pq", "qp"):
+        raise BadInput("format", "must be pq or qp", format, "write pq for the statements before the question, qp for after it")
     statements, question = render_problem(problem), render_question(problem)
     prompt = statements + question if format == "pq" else question + statements
     return Document(prompt, render_solution(problem), render_answer(problem))

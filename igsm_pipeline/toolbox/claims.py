@@ -59,7 +59,7 @@ def claims(what: str, *, short: bool = False) -> str:
         said = provenance_of(member, store, done)
         tables = {table.name: rows_of(table, done, store) for table in TABLES}
     if not tables[VERDICTS.name]:
-        raise BadInput("WHAT", "must have verdicts", f"none of {what}", f"compute them with `igsm run {what}`")
+        raise BadInput("MEMBER", "must have verdicts", f"none of {what}", f"compute them with `igsm run {what}`")
     op_max = int(said["settings"]["family"]["op_max"])
     if short:
         return f"{textwrap.fill(_about(said), 118)}\n\n{_headline(tables, op_max)}"

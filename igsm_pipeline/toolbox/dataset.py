@@ -7,6 +7,7 @@ and ``values`` are lists of (name, ...), since few readers know maps.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,8 @@ T = TypeVar("T")
 Make = Callable[[ProblemBatch, TokenTable, FamilySettings], T]
 _PART = 512
 """Problems that a process makes at a time."""
+_TOLD = 4096
+"""So many problems tell how much room a file takes."""
 _ALONE = 8192
 """With fewer problems, starting processes takes longer than it saves."""
 
@@ -180,7 +183,7 @@ def write_dataset(
         The number of problems.
 
     Raises:
-        BadSettings: Parquet without a file, or a file that cannot be written, or one with the suffix of another format.
+        BadSettings: Parquet without a file, or a file that cannot be written or held by the disk, or one with the suffix of another format.
         StageFailed: the split has no such problem.
     """
     if out is None:
@@ -193,7 +196,29 @@ def write_dataset(
     container: Container = "jsonl" if find_format(out, DATASET_FORMATS, asked) == "jsonl" else "parquet"
     make = maker_of(file_format or container, container, retry)
     with written_whole(out) as temporary, writer_to(temporary, file_format or container, container) as write:
-        return sum(write(part) for part in made_parts(settings, world, vocab, make, workers, back=retry.rate > 0))
+        done = 0
+        for part in made_parts(settings, world, vocab, make, workers, back=retry.rate > 0):
+            done += write(part)
+            check_room(temporary, done, settings.num_problems)
+        return done
+
+
+def check_room(path: Path, done: int, wanted: int) -> None:
+    """Refuse to go on with a file that its disk cannot hold, by what its first problems take.
+
+    Args:
+        path: the file so far.
+        done: problems in it.
+        wanted: problems in all.
+
+    Raises:
+        BadSettings: it names the need and what is free.
+    """
+    rest = (wanted - done) * path.stat().st_size / max(1, done)
+    free = shutil.disk_usage(path.parent).free
+    if done >= _TOLD and rest > free:
+        rule = f"must have {rest / 1e9:,.0f} GB free for the other {wanted - done:,} problems"
+        raise BadSettings("--out", rule, f"{free / 1e9:,.1f} GB", "ask for fewer, free space, or name a file on another disk")
 
 
 def maker_of(file_format: FileFormat, container: Container, retry: RetrySettings = NO_RETRIES) -> Make[Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from string import ascii_letters
 
+from igsm_pipeline.errors import must_be
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.text.retries import without_retries
 from igsm_pipeline.verification.lookup import Tables, tables_of
@@ -44,7 +45,11 @@ def verify(
 
     Returns:
         The verdict, in time linear in the length of the text. No text makes this raise.
+
+    Raises:
+        BadInput: ``problem`` is a text or something else.
     """
+    must_be("problem", problem, Problem, "a Problem", "read one from its text with parse_problem, or judge files with `igsm verify`")
     return verify_by(tables_of(problem), solution, answer, strict, finished=finished)
 
 

@@ -12,6 +12,8 @@ from igsm_pipeline.errors import BadSettings, NotFound
 from igsm_pipeline.experiments import find_member, find_members, load_experiments, load_members
 from igsm_pipeline.experiments.experiment import Broken
 from igsm_pipeline.planning.flow import units_of
+from igsm_pipeline.planning.planner import usable_plans
+from igsm_pipeline.store import Store
 
 
 @pytest.fixture
@@ -277,3 +279,33 @@ def test_a_file_that_rests_on_a_broken_one_is_left_out_with_it(folder: Path) -> 
     broken: Broken = {}
     assert "mini" in load_members(broken)
     assert {path.stem for path in broken} == {"broken", "mine"}
+
+
+NAMELESS = {
+    "model": "base: mini\nmodel: {path: ../nosuch}\n",
+    "slices": 'base: mini\nevaluation: {slices: ["op=99"]}\n',
+    "problems": "base: mini\nproblems: {source: nosuch.jsonl}\n",
+    "world": "base: mini\nworld: {source: nosuch.json}\n",
+}
+
+
+@pytest.mark.parametrize("name", NAMELESS)
+def test_whatever_is_wrong_the_experiment_file_is_named(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    (tmp_path / "experiments").mkdir()
+    path = tmp_path / "experiments" / f"broken_{name}.yaml"
+    path.write_text(NAMELESS[name])
+    broken: Broken = {}
+    assert usable_plans(Store.at_home(), broken)
+    assert [*broken] == [path]
+    assert str(path) in str(broken[path])
+
+
+def test_a_link_that_leads_nowhere_is_called_a_link(tmp_path, monkeypatch):
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    (tmp_path / "experiments").mkdir()
+    path = tmp_path / "experiments" / "dangling.yaml"
+    path.symlink_to(tmp_path / "nowhere.yaml")
+    broken: Broken = {}
+    load_members(broken)
+    assert "correct or remove the link" in str(broken[path])

@@ -99,3 +99,40 @@ def test_a_folder_is_a_model_only_where_a_configuration_lies(home: Path, tmp_pat
     (tmp_path / "config.json").write_text("{}")
     assert isinstance(igsm.open(tmp_path), FolderMind)
     assert isinstance(igsm.open(str(tmp_path)), FolderMind)
+
+
+SMALL = Path(__file__).parents[2] / "data" / "published" / "small"
+PROBLEM = igsm.generate(1, world="mini", op=2)[0]
+MISTAKES = {
+    "format must be pq or qp, got 'PQ'": lambda: igsm.document(PROBLEM, "PQ"),  # type: ignore[arg-type]
+    "problem must be a Problem, got .*str.* The number": lambda: igsm.verify(igsm.document(PROBLEM, "pq").prompt, " Define x."),  # type: ignore[arg-type]
+    r"family: op_max must hold: .*got 0": lambda: igsm.generate(family={"op_max": 0}),
+    "family must be a name, a file or settings, got 'int 3'": lambda: igsm.generate(family=3),  # type: ignore[arg-type]
+    "world must be a name, a file or a World, got 'NoneType None'": lambda: igsm.generate(world=None),  # type: ignore[arg-type]
+    "named must be a member or a folder, got 'NoneType None'": lambda: igsm.open(None),  # type: ignore[arg-type]
+    "task must be one of nece, .*got 'nosuch'": lambda: igsm.open(SMALL).probe("nosuch"),  # type: ignore[union-attr,arg-type]
+    "arm must be one of trained, random, got 'rnd'": lambda: igsm.open(SMALL).probe("nece", arm="rnd"),  # type: ignore[union-attr,arg-type]
+    "problems must be a batch of problems, got .*Problem": lambda: igsm.open(SMALL).probe("nece").ask(PROBLEM),  # type: ignore[union-attr,arg-type]
+}
+
+
+@pytest.mark.parametrize("wanted", MISTAKES)
+def test_what_nothing_can_be_done_with_is_refused_by_name(wanted: str) -> None:
+    with pytest.raises(BadInput, match=wanted):
+        MISTAKES[wanted]()
+
+
+def test_a_family_may_be_a_mapping() -> None:
+    given, built = ({"op_max": 2, "ip_max": 4}, igsm.FamilySettings(op_max=2, ip_max=4))
+    drawn, wanted = (igsm.generate(3, family=family, world="mini", seed=5) for family in (given, built))
+    assert [igsm.document(one, "pq") for one in drawn] == [igsm.document(one, "pq") for one in wanted]
+    assert {one.op for one in drawn} <= {1, 2}
+
+
+def test_a_published_folder_says_what_it_has_where_a_member_has_more() -> None:
+    mind = igsm.open(SMALL)
+    for name in ("problems", "generations", "states", "mistake_predictor", "settings", "folder"):
+        with pytest.raises(AttributeError, match=rf"no `{name}`, which needs the member and its store; its tables are table\(NAME\): .*verdicts"):
+            getattr(mind, name)
+    assert not hasattr(mind, "nonsense")
+    assert mind.table("mistake_predictor").height  # type: ignore[union-attr]

@@ -314,6 +314,14 @@ def test_members_that_the_disk_holds_one_by_one_and_not_together_are_refused(hom
     assert not list((home / "store").glob("*/*"))
 
 
+def test_a_price_elsewhere_is_not_told_of_what_no_machine_can_compute(home, capsys):
+    declare(home, "evaluation: {max_tokens: 16}")
+    with pytest.raises(SystemExit) as ended:
+        main(["plan", "mine", "--on", "h100"])
+    assert ended.value.code == 2
+    assert "evaluation.max_tokens must hold a prompt" in " ".join(capsys.readouterr().err.split())
+
+
 def finish(store: Store, problems: int, seconds: float) -> None:
     """A finished training set of some problems that took some seconds."""
     unit = find_unit_of(problems)

@@ -108,6 +108,8 @@ class Columns:
                 place = key if key in row else lower.get(key.lower())
                 if place is not None:
                     found[name] = place
+                elif name in self.names and name in FIELDS[:3]:
+                    raise BadProblem(name, f"must be under the key {key}, as it was said", list(row), "name a key that the row has")
             if len(self._found) < 1024:
                 self._found[signature] = found
         return found

@@ -164,7 +164,9 @@ class PublishedMind(FolderMind):
 
         from igsm_pipeline.notebook.probe import Probe
 
-        published, task, arm = self.published, one_of("task", task, ALL_TASKS), one_of("arm", arm, ARMS)
+        one_of("task", task, ALL_TASKS)
+        one_of("arm", arm, ARMS)
+        published = self.published
         model = self.checkpoint if arm == "trained" else published.control
         asked = QuerySettings(family=self.family, task=task, candidates=published.probes.candidates)
         return Probe(asked, published.tokens, self.world, published.probe(f"{task}-{arm}"), model, torch.device(device))

@@ -85,23 +85,25 @@ def write_grid_report(experiment: Experiment, store: Store, folder: Path) -> Pat
     Args:
         experiment: an experiment with several members.
         store: the store of their verdicts.
-        folder: gets ``EXPERIMENT.html``, ``EXPERIMENT-sizes.svg`` and ``.png``.
+        folder: gets ``EXPERIMENT.html`` and, with verdicts, ``EXPERIMENT-sizes.svg`` and ``.png``.
 
     Returns:
         The page's path.
 
     Raises:
-        NotFound: no member has finished verdicts.
+        NotFound: no member has finished verdicts, and snapshots of fewer than two have been looked at.
     """
     found = read_found(experiment, store)
     runs = finished_runs(found, store)
     best = best_runs(runs)
-    if not best:
+    come = half_gains(found, store)
+    if not best and not come[0]:
         raise NotFound(f"no member of {experiment.name} has finished verdicts yet: make them with `igsm run {experiment.name} --stage verdicts`")
-    page, chart = grid_page(experiment, runs, best, over_seeds(found, store), at_lengths(found, store), half_gains(found, store))
+    page, chart = grid_page(experiment, runs, best, over_seeds(found, store), at_lengths(found, store), come)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / f"{experiment.name}-sizes.svg", chart.svg.encode())
-    write_atomically(folder / f"{experiment.name}-sizes.png", chart.png())
+    if chart is not None:
+        write_atomically(folder / f"{experiment.name}-sizes.svg", chart.svg.encode())
+        write_atomically(folder / f"{experiment.name}-sizes.png", chart.png())
     path = folder / f"{experiment.name}.html"
     write_atomically(path, page.render().encode())
     return path
@@ -114,14 +116,26 @@ def grid_page(
     repeated: Sequence[OverSeeds] = (),
     lengths: Sequence[AtLength] = (),
     come: tuple[Sequence[Half], Sequence[Ratio]] = ((), ()),
-) -> tuple[Page, Chart]:
-    """The page that compares an experiment's members, and its chart."""
+) -> tuple[Page, Chart | None]:
+    """The page that compares an experiment's members, and its chart; None without verdicts."""
     done = list(dict.fromkeys(run.member for run in runs))
     title = experiment.title[:1].upper() + experiment.title[1:]
     page = Page(title, f"{len(done)} of {len(experiment.members)} members are finished.", f"iGSM comparison of {experiment.name}")
     for claim in dict.fromkeys(member.settings.claim for member in experiment.members if member.settings.claim):
         page.stated(claim, opening=True)
     op_max = experiment.members[0].settings.family.op_max
+    chart = _write_best(page, best, runs, op_max) if best else None
+    write_at_lengths(page, lengths, op_max)
+    write_over_seeds(page, repeated, op_max)
+    write_when(page, *come)
+    page.section("Where the numbers come from")
+    page.text("This command makes the members that are missing; the page is written anew each time it is asked for.")
+    page.code(f"igsm run {experiment.name}")
+    return page, chart
+
+
+def _write_best(page: Page, best: Mapping[str, Mapping[str, Run]], runs: list[Run], op_max: int) -> Chart:
+    """The section on what is solved; its chart."""
     names = {part: slice_name(part, op_max) for part in best}
     page.section("Which one solves most?", *(_finding(names[part], cell) for part, cell in best.items()))
     series = dict(zip(best, looks(list(names.values())).values(), strict=True))
@@ -142,13 +156,7 @@ def grid_page(
         "The best of several runs is higher than one run can be expected to be.",
     )
     _tables(page, best, runs, names)
-    write_at_lengths(page, lengths, op_max)
-    write_over_seeds(page, repeated, op_max)
-    write_when(page, *come)
-    page.section("Where the numbers come from")
-    page.text("This command makes the members that are missing; the page is written anew each time it is asked for.")
-    page.code(f"igsm run {experiment.name}")
-    return page, chart
+    return chart
 
 
 def _percent(value: Interval) -> Interval:

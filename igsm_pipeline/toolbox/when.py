@@ -21,6 +21,8 @@ from igsm_pipeline.emergence.stage import HALF_GAINS
 from igsm_pipeline.emergence.stage import STAGE as EMERGENCE
 from igsm_pipeline.intervals.hierarchy import mean_over_seeds
 from igsm_pipeline.intervals.interval import Interval
+from igsm_pipeline.reports.charts.chart import Chart
+from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Page, interval_cell
 from igsm_pipeline.reports.sections.emergence import name_of
@@ -41,6 +43,7 @@ class Half:
         gain: mean gain of a training, -1 to 1; ``n`` counts trainings.
         tokens: geometric mean of the tokens at half of it; ``n`` counts the trainings that gained beyond doubt, the others have no such number.
         octaves: standard deviation over trainings of the binary logarithm of these tokens; nan with fewer than two.
+        each: these tokens of each training.
     """
 
     size: str
@@ -48,6 +51,7 @@ class Half:
     gain: Interval
     tokens: Interval
     octaves: float
+    each: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def half_gains(found: Sequence[Found], store: Store) -> tuple[list[Half], list[R
             gains = [float(one[name]["gain"]) for one in trainings if name in one]
             come = tokens[name][~np.isnan(tokens[name])]
             octaves = float(np.std(np.log2(come), ddof=1)) if len(come) > 1 else float("nan")
-            halves.append(Half(size, name, mean_over_seeds(gains), _geometric(come), octaves))
+            halves.append(Half(size, name, mean_over_seeds(gains), _geometric(come), octaves, tuple(come.tolist())))
         for first, second in combinations(names, 2):
             ratios.append(Ratio(size, first, second, _geometric(tokens[first] / tokens[second])))
     return halves, ratios
@@ -119,6 +123,10 @@ def write_when(page: Page, halves: Sequence[Half], ratios: Sequence[Ratio]) -> N
         "over trainings.",
         "A training whose gain may be none has no such number and is left out; the column of trainings counts the others.",
     )
+    for size in dict.fromkeys(one.size for one in halves):
+        own = sorted((one for one in halves if one.size == size and one.tokens.n), key=lambda one: one.tokens.value)
+        if own:
+            page.chart(_chart(size, own), f"{size}: when half of each gain is reached.", "Means over trainings; pale marks are the trainings.")
     lines = [
         (
             one.size,
@@ -136,6 +144,18 @@ def write_when(page: Page, halves: Sequence[Half], ratios: Sequence[Ratio]) -> N
     names = ("size", "what", "than", "ratio", "low", "high", "trainings")
     file = [(one.size, one.what, one.than, *one.ratio[:3], one.ratio.n) for one in ratios]
     page.fold("when_ratios", ("member", "of what", "than", "ratio of tokens", "trainings"), shown, "Below 1: it comes earlier.", (names, file))
+
+
+def _chart(size: str, halves: Sequence[Half]) -> Chart:
+    (look,) = looks([size]).values()
+    points = [Point(one.what, look, _in_millions(one.tokens), len(one.each)) for one in halves]
+    points += [Point(one.what, look, _in_millions(Interval(tokens, tokens, tokens)), aside=True) for one in halves for tokens in one.each]
+    words = f"Training tokens at half of each gain, {size}: mean over trainings with its 95% interval, and each training."
+    return draw_curves(f"when_{size}".replace(".", "_"), words, points, x="of what", y="million tokens", domain=None, digits=2)
+
+
+def _in_millions(tokens: Interval) -> Interval:
+    return Interval(tokens.value / _MILLION, tokens.low / _MILLION, tokens.high / _MILLION, tokens.n)
 
 
 def _finding(size: str, halves: Sequence[Half], ratios: Sequence[Ratio]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.stats import ttest_1samp, ttest_rel
 
 from igsm_pipeline.emergence.stage import HALF_GAINS
 from igsm_pipeline.experiments.experiment import load_experiments
+from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.stage import DISTANCES, PREDICTIONS
 from igsm_pipeline.reports.page import Page
 from igsm_pipeline.reports.results import task_name
@@ -104,6 +106,19 @@ def test_the_page_of_a_grid_says_what_comes_before_and_after_the_hardest_problem
     assert "When does it come, over trainings?" in text
     assert f"half of its gain comes {KNOWN} before; {NECE} after that of solved, 2 operations." in text
     assert "3 of 4" in text
+    assert "Which one solves most?" in text
+
+
+def test_snapshots_alone_make_a_page(store: Store, tmp_path: Path) -> None:
+    """As after `igsm run NAME --stage emergence`, which computes no verdicts."""
+    for member in load_experiments()["when"].members:
+        for unit in units_of(member):
+            if unit.stage == "verdicts":
+                shutil.rmtree(store.path(unit), ignore_errors=True)
+    text = write_grid_report(load_experiments()["when"], store, tmp_path / "reports").read_text()
+    assert "When does it come, over trainings?" in text
+    assert "Which one solves most?" not in text
+    assert text.count("when half of each gain is reached") == 1
 
 
 def test_one_training_alone_says_nothing_over_trainings(store: Store) -> None:

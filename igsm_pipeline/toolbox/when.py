@@ -9,6 +9,7 @@ Ours: all of it.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -25,6 +26,7 @@ from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Page, interval_cell
+from igsm_pipeline.reports.results import listed
 from igsm_pipeline.reports.sections.emergence import name_of
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.found import Found
@@ -148,10 +150,16 @@ def write_when(page: Page, halves: Sequence[Half], ratios: Sequence[Ratio]) -> N
 
 def _chart(size: str, halves: Sequence[Half]) -> Chart:
     (look,) = looks([size]).values()
-    points = [Point(one.what, look, _in_millions(one.tokens), len(one.each)) for one in halves]
-    points += [Point(one.what, look, _in_millions(Interval(tokens, tokens, tokens)), aside=True) for one in halves for tokens in one.each]
+    points = [Point(_short(one.what), look, _in_millions(one.tokens), len(one.each)) for one in halves]
+    points += [Point(_short(one.what), look, _in_millions(Interval(tokens, tokens, tokens)), aside=True) for one in halves for tokens in one.each]
     words = f"Training tokens at half of each gain, {size}: mean over trainings with its 95% interval, and each training."
     return draw_curves(f"when_{size}".replace(".", "_"), words, points, x="of what", y="million tokens", domain=None, digits=2)
+
+
+def _short(what: str) -> str:
+    """The name on an axis: "nece", "solved 3"."""
+    inside = re.search(r"\((\w+)\)$", what)
+    return inside[1] if inside else re.sub(r", (\w+) \w+$", r" \1", what)
 
 
 def _in_millions(tokens: Interval) -> Interval:
@@ -169,10 +177,13 @@ def _finding(size: str, halves: Sequence[Half], ratios: Sequence[Ratio]) -> str:
     told = {name: ratio for name, ratio in beside.items() if not name.startswith(SOLVED)}
     before = [name for name, ratio in told.items() if ratio.high < 1]
     after = [name for name, ratio in told.items() if ratio.low > 1]
-    parts = [f"{', '.join(names)} {word}" for names, word in ((before, "before"), (after, "after")) if names]
-    return f"{size}: half of its gain comes " + (
-        f"{'; '.join(parts)} that of {last}." if parts else f"neither before nor after that of {last} beyond doubt, for any question."
-    )
+    parts = [f"{word} it that of {listed(names)}" for names, word in ((before, "before"), (after, "after")) if names]
+    come = f"comes {' and '.join(parts)}" if parts else "comes neither before nor after it for any other question, beyond doubt"
+    return f"{size}: of the gain of {last} half is reached at {_of(last, halves, size)} million tokens; half of other gains {come}."
+
+
+def _of(what: str, halves: Sequence[Half], size: str) -> str:
+    return next(one.tokens.shown(2, 1 / _MILLION) for one in halves if (one.size, one.what) == (size, what))
 
 
 def _inverse(ratio: Interval) -> Interval:

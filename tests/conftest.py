@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ from igsm_pipeline.planning.speeds import H100, write_speeds
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes is no claim of any test
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def environment_restored() -> Iterator[None]:
+    """No test sees environment variables that an earlier one left: commands that are called within the process set some (``--quiet``)."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

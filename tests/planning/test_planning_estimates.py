@@ -308,7 +308,7 @@ def test_members_that_the_disk_holds_one_by_one_and_not_together_are_refused(hom
     alone, both = (estimate_together(some, store).bytes for some in (plans[:1], plans))
     monkeypatch.setattr("igsm_pipeline.planning.estimates.shutil.disk_usage", lambda _: SimpleNamespace(free=(alone + both) / 2))
     with pytest.raises(SystemExit) as ended:
-        main(["run", "pair", "--quiet"])
+        main(["run", "pair"])
     assert ended.value.code == 2
     assert "free space, set IGSM_HOME to another disk, or run fewer members at a time" in capsys.readouterr().err
     assert not list((home / "store").glob("*/*"))

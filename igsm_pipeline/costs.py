@@ -158,6 +158,12 @@ def shared_length(unit: Unit, asked: Unit, tasks: float) -> float:
     return document_tokens(unit.settings["tokens"], document) + tasks * int(asked.settings["per_problem"]) * query_tokens(unit.settings["tokens"])
 
 
+def probe_steps(recipe: Mapping[str, Any]) -> int:
+    """Steps that a V-probe's training takes, those of the starts that are given up among them; a recipe without ``starts`` has one."""
+    steps = int(recipe["num_steps"])
+    return steps + (int(recipe.get("starts", 1)) - 1) * min(int(recipe.get("start_steps", 0)), steps)
+
+
 def problems_behind(unit: Unit) -> float:
     """Problems of the sets that a unit reads."""
     return float(sum(int(one.settings["num_problems"]) for one in unit.inputs.values() if one.stage == "problem_sets"))

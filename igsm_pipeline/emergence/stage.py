@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from igsm_pipeline.costs import BACKWARD, FORWARD, document_tokens, mean_op, network_behind, problems_behind, queries_of, shared_length
+from igsm_pipeline.costs import BACKWARD, FORWARD, document_tokens, mean_op, network_behind, probe_steps, problems_behind, queries_of, shared_length
 from igsm_pipeline.emergence.settings import EmergenceSettings
 from igsm_pipeline.stage import Column, Read, Stage, Table, with_interval
 from igsm_pipeline.store import Unit
@@ -44,8 +44,7 @@ def _work(unit: Unit) -> float:
     """Operations of training the probes, of asking them, and of solving the problems, at every snapshot."""
     network, asked = network_behind(unit), queries_of(unit)
     length = max(shared_length(unit, one, 1) for one in asked)
-    trials = (int(unit.settings.get("starts", 1)) - 1) * min(int(unit.settings.get("start_steps", 0)), int(unit.settings["num_steps"]))
-    steps = (int(unit.settings["num_steps"]) + trials) * int(unit.settings["batch_problems"]) * (1 + BACKWARD / 2)
+    steps = probe_steps(unit.settings) * int(unit.settings["batch_problems"]) * (1 + BACKWARD / 2)
     probes = len(unit.settings["tasks"]) * (steps + 512) * length * network.forward(length)
     document = document_tokens(unit.settings["tokens"], mean_op(unit.settings))
     solved = problems_behind(unit) * document * network.forward(document, head=True)

@@ -11,6 +11,7 @@ from igsm_pipeline.costs import (
     VOCABULARY,
     asked_problems,
     network_behind,
+    probe_steps,
     queries_behind,
     queries_of,
     shared_length,
@@ -213,9 +214,8 @@ def _linear_memory(unit: Unit) -> float:
 def _v_probe_work(unit: Unit) -> float:
     """Operations of a forward pass, and a backward pass to the embedding, over the documents and queries of every step of every start."""
     (asked,) = queries_of(unit)
-    settings, length = unit.settings, shared_length(unit, asked, 1)
-    steps = int(settings["num_steps"]) + (int(settings["starts"]) - 1) * min(int(settings["start_steps"]), int(settings["num_steps"]))
-    return steps * int(settings["batch_problems"]) * length * (1 + BACKWARD / 2) * network_behind(unit).forward(length)
+    length = shared_length(unit, asked, 1)
+    return probe_steps(unit.settings) * int(unit.settings["batch_problems"]) * length * (1 + BACKWARD / 2) * network_behind(unit).forward(length)
 
 
 def _v_probe_memory(unit: Unit) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from igsm_pipeline.costs import BACKWARD, PROBING, document_tokens, mean_op, network_behind, query_tokens, solution_share
+from igsm_pipeline.costs import BACKWARD, PROBING, document_tokens, mean_op, network_behind, probe_steps, query_tokens, solution_share
 from igsm_pipeline.probes.stage import PROBLEMS, SLICE
 from igsm_pipeline.regret.settings import RegretSettings
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table, with_interval
@@ -98,8 +98,7 @@ def _work(unit: Unit) -> float:
     recipe, family = settings["recipe"], mean_op(settings)
     document, query = document_tokens(settings["tokens"], family), query_tokens(settings["tokens"])
     read = document + settings["per_problem"] * query
-    steps = recipe["num_steps"] + (recipe["starts"] - 1) * recipe["start_steps"]
-    trained = steps * recipe["batch_problems"] * read * (1 + BACKWARD) * network.forward(read)
+    trained = probe_steps(recipe) * recipe["batch_problems"] * read * (1 + BACKWARD) * network.forward(read)
     solved = float(settings["problems"]) * len(settings["slices"])
     asked = solved * (document + 8 * family * query) * network.forward(document)
     share = solution_share(settings["tokens"])

@@ -45,7 +45,7 @@ def visible_cards() -> tuple[str, ...]:
         return tuple(there[int(name)] if name.isdecimal() and int(name) < len(there) else name for name in names)
     if there:
         return there
-    return tuple(str(number) for number, _ in enumerate(path for path in DEVICES.iterdir() if re.fullmatch(r"nvidia\d+", path.name)))
+    return tuple(map(str, range(sum(bool(re.fullmatch(r"nvidia\d+", path.name)) for path in DEVICES.iterdir()))))
 
 
 def names_for_good() -> tuple[str, ...]:

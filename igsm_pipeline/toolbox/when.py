@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from igsm_pipeline.emergence.settings import SOLVED
 from igsm_pipeline.emergence.stage import HALF_GAINS
 from igsm_pipeline.emergence.stage import STAGE as EMERGENCE
+from igsm_pipeline.intervals.bootstrap import Floats
 from igsm_pipeline.intervals.hierarchy import mean_over_seeds
 from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.reports.charts.chart import Chart
@@ -107,10 +108,9 @@ def _tokens(row: Row | None) -> float:
     return float("nan") if row is None or row["tokens"] is None else float(row["tokens"])
 
 
-def _geometric(values: Sequence[float] | np.ndarray[tuple[int], np.dtype[np.float64]]) -> Interval:
+def _geometric(values: Floats) -> Interval:
     """The geometric mean of the values that are numbers above 0, with Student's interval on the logarithm."""
-    kept = np.asarray(values, np.float64)
-    logs = mean_over_seeds(np.log(kept[kept > 0]))
+    logs = mean_over_seeds(np.log(values[values > 0]))
     value, low, high = (math.exp(one) for one in logs[:3])
     return Interval(value, low, high, logs.n)
 
@@ -168,7 +168,8 @@ def _in_millions(tokens: Interval) -> Interval:
 
 def _finding(size: str, halves: Sequence[Half], ratios: Sequence[Ratio]) -> str:
     """What comes before and after the hardest problems are solved, beyond doubt."""
-    solved = [one.what for one in halves if one.size == size and one.what.startswith(f"{SOLVED}, ") and one.what != f"{SOLVED}, all problems"]
+    own = {one.what: one for one in halves if one.size == size}
+    solved = [what for what in own if what.startswith(f"{SOLVED}, ") and not what.endswith("all problems")]
     if not solved:
         return f"{size}: no solutions were looked at."
     last = solved[-1]
@@ -179,11 +180,7 @@ def _finding(size: str, halves: Sequence[Half], ratios: Sequence[Ratio]) -> str:
     after = [name for name, ratio in told.items() if ratio.low > 1]
     parts = [f"{word} it that of {listed(names)}" for names, word in ((before, "before"), (after, "after")) if names]
     come = f"comes {' and '.join(parts)}" if parts else "comes neither before nor after it for any other question, beyond doubt"
-    return f"{size}: of the gain of {last} half is reached at {_of(last, halves, size)} million tokens; half of other gains {come}."
-
-
-def _of(what: str, halves: Sequence[Half], size: str) -> str:
-    return next(one.tokens.shown(2, 1 / _MILLION) for one in halves if (one.size, one.what) == (size, what))
+    return f"{size}: of the gain of {last} half is reached at {own[last].tokens.shown(2, 1 / _MILLION)} million tokens; half of other gains {come}."
 
 
 def _inverse(ratio: Interval) -> Interval:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 
-def declare(home: Path, changes: str) -> None:
-    """Write ``mine``, or write it again, as ``mini`` with these lines of YAML after it."""
+def declare(home: Path, changes: str, name: str = "mine") -> None:
+    """Write ``mine``, or an experiment of another name, or write it again, as ``mini`` with these lines of YAML after it."""
     (home / "experiments").mkdir(parents=True, exist_ok=True)
-    (home / "experiments" / "mine.yaml").write_text("base: mini\n" + changes)
+    (home / "experiments" / f"{name}.yaml").write_text("base: mini\n" + changes)

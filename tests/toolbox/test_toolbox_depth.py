@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reference.invented_members import invent, invented_verdicts
+from reference.own_experiment import declare
 
 from igsm_pipeline.costs import network_behind
 from igsm_pipeline.experiments import find_members
@@ -30,10 +31,11 @@ KNOWN = {"flat": (0.9, 0.2), "deep": (0.95, 0.8)}
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("IGSM_HOME", str(tmp_path))
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "depths.yaml").write_text(
-        'base: mini\nprobes: {tasks: [nece], slices: ["op=max"]}\nevaluation: {slices: [by_op], beams: [1, 4]}\ninterchange: {pairs: 0}\n'
-        "grid:\n  size: {flat: {model.layers: 1}, deep: {model.layers: 2}}\n  seed: {s0: {training.seed: 0}, s1: {training.seed: 1}}\n"
+    declare(
+        tmp_path,
+        'probes: {tasks: [nece], slices: ["op=max"]}\nevaluation: {slices: [by_op], beams: [1, 4]}\ninterchange: {pairs: 0}\n'
+        "grid:\n  size: {flat: {model.layers: 1}, deep: {model.layers: 2}}\n  seed: {s0: {training.seed: 0}, s1: {training.seed: 1}}\n",
+        "depths",
     )
     store = Store.at_home()
     for member in load_experiments()["depths"].members:

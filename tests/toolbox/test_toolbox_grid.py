@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from reference.invented_members import invent, invented_verdicts
+from reference.own_experiment import declare
 
 from igsm_pipeline.cli import main
 from igsm_pipeline.errors import NotFound
@@ -32,10 +33,11 @@ RIGHT = {  # size, seed -> correct of N with beam 1, with beam 4
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("IGSM_HOME", str(tmp_path))
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "depths.yaml").write_text(
-        'base: mini\nprobes: {tasks: []}\nevaluation: {beams: [1, 4], slices: ["op<=max", "op=max"]}\n'
-        "grid:\n  size: {small: {model.layers: 1}, large: {model.layers: 2}}\n  training.seed: {s0: 0, s1: 1}\n"
+    declare(
+        tmp_path,
+        'probes: {tasks: []}\nevaluation: {beams: [1, 4], slices: ["op<=max", "op=max"]}\n'
+        "grid:\n  size: {small: {model.layers: 1}, large: {model.layers: 2}}\n  training.seed: {s0: 0, s1: 1}\n",
+        "depths",
     )
     return tmp_path
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reference.invented_members import invent, invented_verdicts
+from reference.own_experiment import declare
 
 from igsm_pipeline.experiments import load_members
 from igsm_pipeline.experiments.experiment import Member, load_experiments
@@ -28,10 +29,11 @@ RANDOM = 0.55
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("IGSM_HOME", str(tmp_path))
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "seeded.yaml").write_text(
-        'base: mini\nprobes: {tasks: [nece], slices: ["op<=max"]}\nevaluation: {slices: ["op<=max"]}\ninterchange: {pairs: 0}\n'
-        "grid:\n  seed: {s0: {training.seed: 0}, s1: {training.seed: 1}, s2: {training.seed: 2}}\n  probes.seed: {p0: 0, p1: 1}\n"
+    declare(
+        tmp_path,
+        'probes: {tasks: [nece], slices: ["op<=max"]}\nevaluation: {slices: ["op<=max"]}\ninterchange: {pairs: 0}\n'
+        "grid:\n  seed: {s0: {training.seed: 0}, s1: {training.seed: 1}, s2: {training.seed: 2}}\n  probes.seed: {p0: 0, p1: 1}\n",
+        "seeded",
     )
     return tmp_path
 

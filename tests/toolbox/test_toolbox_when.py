@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reference.invented_members import invent, invented_verdicts
+from reference.own_experiment import declare
 from scipy.stats import ttest_1samp, ttest_rel
 
 from igsm_pipeline.emergence.stage import HALF_GAINS
@@ -46,10 +47,11 @@ def rows_of(training: int) -> list[dict[str, object]]:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("IGSM_HOME", str(tmp_path))
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "when.yaml").write_text(
-        'base: mini\ntraining: {snapshots: 4}\nprobes: {tasks: [nece, known], slices: ["op=max"]}\nevaluation: {slices: ["op=max"]}\n'
-        "interchange: {pairs: 0}\ngrid:\n  training.seed: {s0: 0, s1: 1, s2: 2, s3: 3}\n  probes.seed: {p0: 0, p1: 1}\n"
+    declare(
+        tmp_path,
+        'training: {snapshots: 4}\nprobes: {tasks: [nece, known], slices: ["op=max"]}\nevaluation: {slices: ["op=max"]}\n'
+        "interchange: {pairs: 0}\ngrid:\n  training.seed: {s0: 0, s1: 1, s2: 2, s3: 3}\n  probes.seed: {p0: 0, p1: 1}\n",
+        "when",
     )
     store = Store.at_home()
     for member in load_experiments()["when"].members:

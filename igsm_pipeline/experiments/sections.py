@@ -12,7 +12,7 @@ from igsm_pipeline.experiments.slices import check_slice
 from igsm_pipeline.interventions.settings import ERASABLE, STRENGTHS, Where, check_erasable
 from igsm_pipeline.knowledge.settings import Control
 from igsm_pipeline.own_problems.settings import content_of_file
-from igsm_pipeline.probes.settings import LinearProbeSettings, Precision, VProbeSettings
+from igsm_pipeline.probes.settings import LinearProbeSettings, Precision, Prior, VProbeSettings
 from igsm_pipeline.problems.settings import NO_RETRIES, RetrySettings
 from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
@@ -94,6 +94,9 @@ class ProbesSection(Settings):
     weight_decay: float = Field(VProbeSettings.model_fields["weight_decay"].default, ge=0, description="of a V-probe")
     layers: tuple[int, ...] = added_field((), description="layers whose output a V-probe of nece reads as well, counted from 1 (figures 10 and 14)")
     held_out: int = added_field(0, ge=0, description="training problems that no V-probe sees, at most half; each is scored on them as it trains")
+    prior: Prior = added_field(
+        "training", description="how common probes and the text's trees take each answer to be: as in training, or uniform (probes/prior.py)"
+    )
     precision: Precision = added_field(
         "fp32", description="of the frozen model when V-probes are trained and scored; auto: bf16 on GPUs, fp32 on CPUs"
     )

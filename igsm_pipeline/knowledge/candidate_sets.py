@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from igsm_pipeline.intervals.bootstrap import Ints
 from igsm_pipeline.probes.files import make_predictions
 from igsm_pipeline.probes.scoring import MAJORITY, Majority, score_predictions
+from igsm_pipeline.probes.settings import Prior
 from igsm_pipeline.probes.text_features import text_features
 from igsm_pipeline.probes.text_probe import NAME as TEXT
 from igsm_pipeline.probes.text_probe import predict_from_text
@@ -51,10 +52,12 @@ class Taught:
     Attributes:
         batch: the problems.
         queries: of one task, as ``QUERY_SCHEMA``.
+        prior: how common the trees take each answer to be.
     """
 
     batch: ProblemBatch
     queries: pa.Table
+    prior: Prior = "training"
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def score_sets(
     drawn = {name: pa.concat_tables(draw_queries(asked.batch, asked.draw.model_copy(update={"candidates": name}))) for name in sets}
     features = np.concatenate([text_features(asked.batch.records, drawn[name]) for name in sets])
     learnt = text_features(taught.batch.records, taught.queries)
-    read = predict_from_text(learnt, _labels(taught.queries), features, num_classes=classes, seed=seed)
+    read = predict_from_text(learnt, _labels(taught.queries), features, num_classes=classes, seed=seed, prior=taught.prior)
     documents, rows, first = GoldDocuments(asked.batch, asked.table, asked.draw.family.format), list[dict[str, Any]](), 0
     how: dict[str, Any] = {"modulus": modulus, "seed": seed, "num_resamples": num_resamples}
     for name in sets:

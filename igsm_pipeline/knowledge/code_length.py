@@ -51,7 +51,7 @@ def queries_read(recipe: VProbeSettings, tokens: QueryTokens) -> list[Ints]:
     return [tokens.rows_of(batches.at(step)) for step in range(min(recipe.num_steps, batches.per_epoch))]
 
 
-def online_code(read: Sequence[Ints], losses: NDArray[np.floating], num_classes: int, *, starts: int = 1) -> Code:
+def online_code(read: Sequence[Ints], losses: NDArray[np.floating], num_classes: int, *, starts: int = 1, told: float = 0.0) -> Code:
     """The code that a V-probe's training was.
 
     Args:
@@ -59,10 +59,11 @@ def online_code(read: Sequence[Ints], losses: NDArray[np.floating], num_classes:
         losses: mean cross-entropy of every step, in nats, (num_steps,).
         num_classes: of the task.
         starts: how many starts the trained one was chosen from.
+        told: bits of what both sides must know before the first answer.
     """
     queries = np.array([len(rows) for rows in read], dtype=np.int64)
     bits = losses[: len(queries)].astype(np.float64) * queries / math.log(2)
-    bits[0] += math.log2(starts)
+    bits[0] += math.log2(starts) + told
     return Code(bits, queries, num_classes)
 
 

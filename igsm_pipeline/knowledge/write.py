@@ -24,7 +24,8 @@ from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.control_task import Types, control_answers, query_types
 from igsm_pipeline.probes.files import LOSSES, PREDICTIONS, read_part
-from igsm_pipeline.probes.settings import ARMS, TextProbeSettings, VProbeSettings
+from igsm_pipeline.probes.prior import bits_of_shares
+from igsm_pipeline.probes.settings import ARMS, Prior, TextProbeSettings, VProbeSettings
 from igsm_pipeline.probes.text_probe import NAME as TEXT
 from igsm_pipeline.probes.text_probe import TRAIN
 from igsm_pipeline.probes.v_probe import computes_bf16, load_probe, predict, read_description
@@ -72,7 +73,7 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
             scores += [{"task": task, "slice": part, **row} for row in score_readers(answers, tokens.problem, settings, task)]
             if settings.candidates is not None:
                 readers = {READERS[arm]: Reader(load_probe(probes[READERS[arm]], device), models[arm]) for arm in ARMS}
-                sets += _on_sets(settings, settings.candidates, task, part, tokens, training[task], readers)
+                sets += _on_sets(settings, settings.candidates, task, part, tokens, training[task], readers, _recipe(probes["v_probe"]).prior)
     write_parquet(pa.Table.from_pylist(scores, schema=CONTROLLED.schema()), writing.folder / CONTROLLED.files)
     write_parquet(pa.Table.from_pylist(codes, schema=CODED.schema()), writing.folder / CODED.files)
     if settings.candidates is not None:
@@ -92,13 +93,14 @@ def _on_sets(
     tokens: QueryTokens,
     training: QueryTokens,
     readers: Mapping[str, Reader],
+    prior: Prior,
 ) -> list[dict[str, Any]]:
     """Rows of ``candidate_sets`` for one task and slice; the slice's own queries are those of the set that the experiment names."""
     draw = QuerySettings(family=settings.family, task=task, per_problem=sets.per_problem, seed=sets.seed, stream=f"queries {part}")
     asked = Asked(part, tokens.batch.take(slice(sets.first)), tokens.table, draw)
     device = pick_device(settings.device)
     how: dict[str, Any] = {"device": device, "max_tokens": settings.max_tokens, "bf16": computes_bf16(settings.precision, device)}
-    taught = Taught(training.batch, training.queries.slice(0, TextProbeSettings.model_fields["max_queries"].default))
+    taught = Taught(training.batch, training.queries.slice(0, TextProbeSettings.model_fields["max_queries"].default), prior)
     return score_sets(asked, sets.sets, readers, taught, seed=settings.seed, num_resamples=settings.num_resamples, **how)
 
 
@@ -166,13 +168,18 @@ def score_readers(answers: list[Answer], problem: NDArray[np.integer], settings:
     return rows
 
 
+def _recipe(probe: Path) -> VProbeSettings:
+    return VProbeSettings.parse(read_description(probe)["settings"], str(probe))
+
+
 def _codes(settings: ProbeControlSettings, task: str, training: QueryTokens, probes: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
     """Rows of ``description_length`` for one task."""
     classes = TASKS[task].classes(settings.family.modulus)
-    recipe = VProbeSettings.parse(read_description(probes["v_probe"])["settings"], str(probes["v_probe"]))
+    recipe = _recipe(probes["v_probe"])
     read = queries_read(recipe, training)
     losses = {reader: pq.read_table(folder / LOSSES)["loss"].to_numpy() for reader, folder in probes.items()}
-    codes = {reader: online_code(read, one, classes, starts=recipe.starts) for reader, one in losses.items()}
+    told = bits_of_shares(recipe.prior, len(training), classes)
+    codes = {reader: online_code(read, one, classes, starts=recipe.starts, told=told) for reader, one in losses.items()}
     codes["shares"] = code_of_shares(read, training.label, classes)
     for reader, code in codes.items():
         for row in code_rows(code, codes["v_probe"], seed=settings.seed, num_resamples=settings.num_resamples):

@@ -172,6 +172,7 @@ def wire_linear_probes(wiring: Wiring) -> None:
             arm=arm,
             l2=probes.linear_l2,
             seed=probes.seed,
+            prior=probes.prior,
             states=None if kept else _states(wiring, arm),
         )
         wiring.add(LINEAR_PROBES, arm, fitted, inputs, arm=arm)
@@ -194,7 +195,7 @@ def _add_v_probe(wiring: Wiring, name: str, *, task: TaskName, arm: Arm, control
     probes = wiring.settings.probes
     shared = {name: getattr(probes, name) for name in RECIPE}
     more = layer if control is None else RECIPES[control]
-    recipe = VProbeSettings(**wiring.common, task=task, arm=arm, **shared, **more)
+    recipe = VProbeSettings(**wiring.common, task=task, arm=arm, prior=probes.prior, **shared, **more)
     wiring.add(V_PROBES, name, recipe, {**wiring.asked(PROBE_TRAIN), Role("model"): wiring.model(arm)}, task=task, arm=control or arm, **layer)
 
 
@@ -205,7 +206,7 @@ def wire_text_probes(wiring: Wiring) -> None:
         inputs = wiring.asked(part)
         inputs[Role("problems", TRAIN)] = wiring.one(PROBLEM_SETS, PROBE_TRAIN)
         inputs[Role("queries", TRAIN)] = wiring.one(PROBE_QUERIES, PROBE_TRAIN)
-        settings = TextProbeSettings(slice=part, modulus=wiring.settings.family.modulus, tasks=probes.tasks, seed=probes.seed)
+        settings = TextProbeSettings(slice=part, modulus=wiring.settings.family.modulus, tasks=probes.tasks, seed=probes.seed, prior=probes.prior)
         wiring.add(TEXT_PROBES, part, settings, inputs, slice=part)
 
 

@@ -51,6 +51,11 @@ class LinearProbe:
         best = torch.softmax(logits, 1).max(1)
         return best.indices.cpu().numpy(), best.values.cpu().numpy()
 
+    def without(self, log_shares: NDArray[np.float64]) -> LinearProbe:
+        """The probe that answers as if all answers were equally common; ``log_shares``, (num_classes,), were in its training (prior.py)."""
+        taken = torch.from_numpy(log_shares).to(self.bias)
+        return LinearProbe(self.weight, self.bias - (taken[1:] - taken[0] if len(self.bias) == 1 else taken))
+
     def tensors(self, prefix: str) -> dict[str, Tensor]:
         """The probe as named tensors for a safetensors file."""
         return {f"{prefix}.weight": self.weight.cpu().contiguous(), f"{prefix}.bias": self.bias.cpu().contiguous()}

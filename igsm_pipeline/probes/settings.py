@@ -20,6 +20,9 @@ Answers = Literal["true", "control_task", "permuted"]
 """What a probe is taught: the truth, a random function of what the query says, or the true answers of other queries."""
 
 
+Prior = Literal["training", "uniform"]
+"""How common a probe takes each answer to be: as in its training queries, or all equally, which balanced accuracy rewards (prior.py)."""
+
 Precision = Literal["fp32", "bf16", "auto"]
 """How the frozen model's matrix products are computed: bf16 under autocast, or, with auto, so on GPUs and in fp32 on CPUs. Probes stay fp32."""
 
@@ -52,6 +55,7 @@ class VProbeSettings(Settings):
     )
     answers: Answers = added_field("true", description="what the probe learns: the true answers, or those of a control (control_task.py)")
     held_out: int = added_field(0, ge=0, description="training problems that no step sees, at most half; the probe is scored on them as it trains")
+    prior: Prior = added_field("training", description="how common the probe takes each answer to be (prior.py)")
     device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
     checkpoint_every: int = runtime_field(1000, why="steps between two saved states; a resumed training gives the same probe", ge=1)
 
@@ -69,6 +73,7 @@ class LinearProbeSettings(Settings):
     max_iterations: int = Field(200, ge=1, description="most L-BFGS iterations of one fit")
     held_out: float = Field(0.2, gt=0, lt=1, description="share of the training problems that are left out of the fits and used to choose the layer")
     seed: int = Field(0, ge=0, description="decides which problems are held out; a fit has no randomness")
+    prior: Prior = added_field("training", description="how common the probes take each answer to be (prior.py)")
     states: ActivationSettings | None = added_field(
         None, description="which states to compute, where none are kept; None: they are read from the cache"
     )
@@ -86,6 +91,7 @@ class TextProbeSettings(Settings):
     tasks: tuple[TaskName, ...] = Field(ALL_TASKS, min_length=1)
     max_queries: int = Field(40_000, ge=1, description="most training queries of a task")
     seed: int = Field(0, ge=0, description="seed of the split that stops the boosting")
+    prior: Prior = added_field("training", description="how common the trees take each answer to be (prior.py)")
 
 
 class ScoreSettings(Settings):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, balanced_gain_of, class_statistics, interval, mean_of, sum_by_problem
 from igsm_pipeline.probes.files import PREDICTIONS, make_predictions
-from igsm_pipeline.probes.settings import TextProbeSettings
+from igsm_pipeline.probes.prior import log_shares
+from igsm_pipeline.probes.settings import Prior, TextProbeSettings
 from igsm_pipeline.probes.stage import BEYOND_TEXT
 from igsm_pipeline.probes.text_features import text_features
 from igsm_pipeline.problems import read_problems
@@ -59,6 +60,7 @@ def write_text_probes(settings: TextProbeSettings, inputs: Mapping[str, Path], w
             text_features(records["slice"], asked),
             num_classes=TASKS[task].classes(settings.modulus),
             seed=settings.seed,
+            prior=settings.prior,
         )
         tables.append(make_predictions(asked, *said, probe=NAME, layer=None, part=settings.slice))
     predictions = pa.concat_tables(tables)
@@ -67,7 +69,7 @@ def write_text_probes(settings: TextProbeSettings, inputs: Mapping[str, Path], w
 
 
 def predict_from_text(
-    features: NDArray[np.float32], label: NDArray[np.int64], asked: NDArray[np.float32], *, num_classes: int, seed: int
+    features: NDArray[np.float32], label: NDArray[np.int64], asked: NDArray[np.float32], *, num_classes: int, seed: int, prior: Prior = "training"
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """Learn from some queries and answer others.
 
@@ -76,6 +78,7 @@ def predict_from_text(
         asked: features of the others.
         num_classes: of the task.
         seed: of the split that stops the boosting.
+        prior: how common each answer is taken to be.
 
     Returns:
         prediction, int16, and score, float32, as ``v_probe.predict`` gives them: the probability of label 1, or of the predicted class.
@@ -88,6 +91,9 @@ def predict_from_text(
     elif len(asked):
         trees = HistGradientBoostingClassifier(random_state=seed).fit(features, label)
         found[:, trees.classes_] = trees.predict_proba(asked)
+    if prior == "uniform":
+        found /= np.exp(log_shares(prior, label, num_classes))
+        found /= found.sum(1, keepdims=True)
     prediction = found.argmax(1)
     score = found[:, 1] if num_classes == 2 else found.max(1)
     return prediction.astype(np.int16), score.astype(np.float32)

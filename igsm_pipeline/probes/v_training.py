@@ -22,6 +22,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.activations.fixed_rows import Shape, choose_shapes
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
 from igsm_pipeline.probes.convergence import Curve
+from igsm_pipeline.probes.prior import log_shares
 from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.v_probe import Asking, VProbe, computes_bf16, fit_sizes
 from igsm_pipeline.probes.weights import read_checked, write_tensors
@@ -116,6 +117,8 @@ class _Training:
         self.settings, self.model, self.tokens, self.num_classes, self.device = settings, freeze(model), tokens, num_classes, device
         self.batches, self.held = batches_of(settings, tokens)
         self.labels = torch.from_numpy(tokens.label)
+        learnt = tokens.label[tokens.rows_of(np.arange(len(tokens.problems) - len(self.held)))]
+        self.log_shares = torch.from_numpy(log_shares(settings.prior, learnt, num_classes)).float().to(device)
         self.bf16, steps = computes_bf16(settings.precision, device), settings.num_steps
         shapes = partial(shapes_of, self.batches, np.diff(tokens.starts), steps)
         self.asking = Asking(self.model, settings.layer, device, bf16=self.bf16, passes=steps, shapes=shapes)
@@ -149,7 +152,7 @@ class _Training:
         """Let a probe have the gradients of its mean cross-entropy on some queries, which is returned."""
         logits, labels = self.asking.logits(course.probe, self.tokens.pack(rows)), self.labels[rows]
         labels = torch.nn.functional.pad(labels, (0, len(logits) - len(labels)), value=_UNUSED)
-        loss = torch.nn.functional.cross_entropy(logits, labels.to(self.device), ignore_index=_UNUSED)
+        loss = torch.nn.functional.cross_entropy(logits + self.log_shares, labels.to(self.device), ignore_index=_UNUSED)
         course.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         return loss.detach()

@@ -21,6 +21,7 @@ from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statis
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.probes.files import PROBES, SELECTION
 from igsm_pipeline.probes.linear import LinearProbe, fit_probe
+from igsm_pipeline.probes.prior import log_shares
 from igsm_pipeline.probes.settings import LinearProbeSettings
 from igsm_pipeline.probes.stage import SELECTION as SELECTION_TABLE
 from igsm_pipeline.probes.weights import write_tensors
@@ -58,6 +59,7 @@ def write_linear_probes(settings: LinearProbeSettings, inputs: Mapping[str, Path
             for task, one in asked.items():
                 fitted = states[one.rows[~one.held]].to(device)
                 probe = fit_probe(fitted, one.label[~one.held], one.num_classes, l2=settings.l2, max_iterations=settings.max_iterations)
+                probe = probe.without(log_shares(settings.prior, one.label[~one.held].numpy(), one.num_classes))
                 tensors |= probe.tensors(f"{task}.layer_{layer}")
                 rows.append({"task": task, "layer": layer, "n": int(one.held.sum()), "balanced_accuracy": one.test(probe, states)})
                 progress.update()

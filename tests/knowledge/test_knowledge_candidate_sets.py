@@ -26,7 +26,15 @@ PROBLEMS, PART = 24, "op<=max"
 
 def experiment(**knowledge: Any) -> dict[str, Any]:
     made = few_problems(PROBLEMS) | {"knowledge": knowledge, "steering": {"problems": 0}}
-    made["probes"] |= {"tasks": TASKS, "num_steps": 5, "batch_problems": 8, "slice_problems": 12, "per_problem": 900, "slices": [PART]}
+    made["probes"] |= {
+        "tasks": TASKS,
+        "num_steps": 5,
+        "batch_problems": 8,
+        "slice_problems": 12,
+        "per_problem": 900,
+        "slices": [PART],
+        "prior": "uniform",
+    }
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from reference.few_problems import few_problems, write_few
 
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.experiments.slices import PROBE_TRAIN
 from igsm_pipeline.intervals.bootstrap import balanced_accuracy_of, class_statistics
 from igsm_pipeline.knowledge import write as written
 from igsm_pipeline.knowledge.checks import permuted_is_chance
@@ -29,7 +31,7 @@ READERS = {"v_probe", "random", "text", "control_task", "no_layers", "permuted"}
 
 def experiment(**knowledge: Any) -> dict[str, Any]:
     made = few_problems(24) | {"knowledge": knowledge, "steering": {"problems": 0}}
-    made["probes"] |= {"tasks": TASKS, "num_steps": 5, "batch_problems": 8, "slice_problems": 24, "slices": ["op<=max"]}
+    made["probes"] |= {"tasks": TASKS, "num_steps": 5, "batch_problems": 8, "slice_problems": 24, "slices": ["op<=max"], "prior": "uniform"}
     return made
 
 
@@ -75,6 +77,16 @@ def test_codes_are_of_what_was_read_and_that_of_shares_is_no_longer_than_that_of
         assert len({rows[task, reader]["n"] for reader in READERS - {"text"}}) == 1
         assert rows[task, "v_probe"]["longer"] == 0.0
         assert rows[task, "shares"]["compression"] >= 0.99
+
+
+def test_the_shares_that_a_uniform_prior_takes_out_are_told_before_the_first_answer(made: Any) -> None:
+    for task, classes in (("known", 2), ("value", 6)):
+        losses = pq.read_table(made.store.path(made.units["v_probes", f"{task} trained"]) / "losses.parquet")["loss"].to_pylist()
+        number = len(pq.read_table(made.store.path(made.units["probe_queries", PROBE_TRAIN]) / f"queries-{task}.parquet"))
+        told = (classes - 1) * math.log2(number + 1)
+        first = min((row for row in made.codes.to_pylist() if (row["task"], row["reader"]) == (task, "v_probe")), key=lambda row: row["share"])
+        asked = first["n"] * losses[0] / math.log(2)
+        assert first["bits"] == pytest.approx(asked + told, rel=1e-6)
 
 
 def test_a_gain_is_the_difference_of_two_scores_and_subsets_compare_like_with_like() -> None:

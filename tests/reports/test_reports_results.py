@@ -16,9 +16,9 @@ from igsm_pipeline.reports.sections.mistakes import one_range, write_mistakes
 from igsm_pipeline.reports.settings import ReportSettings
 
 
-def results(**parts: Any) -> Results:
+def results(*, experiment: dict[str, Any] | None = None, **parts: Any) -> Results:
     """Results of a member without units, some of them given."""
-    made = Results(ReportSettings(member="invented"), Findings(()))
+    made = Results(ReportSettings(member="invented", experiment=experiment or {}), Findings(()))
     made.__dict__.update({"verdicts": [], "scores": [], "correlation": [], "predictor": [], "beyond_text": [], **parts})
     return made
 
@@ -48,6 +48,13 @@ def test_a_gain_whose_interval_holds_zero_is_no_evidence_and_one_that_does_not_i
     assert "balanced accuracy: needed +25.0 (20.0 to 30.0)." in text
     assert "No evidence that it knows more than random weights: its value 1.0 (-2.0 to 4.0)." in text
     assert "They find less for rests on -10.0 (-20.0 to -5.0)." in text
+
+
+@pytest.mark.parametrize("prior", ["training", "uniform"])
+def test_answers_that_do_not_weigh_how_common_each_is_are_said_to(prior: str) -> None:
+    page = Page("a title", "a lead")
+    write_knowing(page, results(experiment={"probes": {"prior": prior}}, scores=[score("nece", (0.25, 0.2, 0.3))]))
+    assert ("as if every answer were equally common" in page.render()) == (prior == "uniform")
 
 
 @pytest.mark.parametrize(

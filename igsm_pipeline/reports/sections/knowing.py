@@ -30,6 +30,11 @@ def gains(results: Results) -> list[tuple[str, str, Interval, int]]:
     return found
 
 
+def evened(results: Results) -> bool:
+    """Whether probes answer as if every answer were equally common."""
+    return bool(results.settings.experiment.get("probes", {}).get("prior") == "uniform")
+
+
 def write_knowing(page: Page, results: Results) -> None:
     """The section; nothing where nothing was probed."""
     if not results.scores:
@@ -56,6 +61,11 @@ def write_knowing(page: Page, results: Results) -> None:
         "needed: will the answer need it? rests on: does one quantity depend on another? computed: is it known by now? its value: which number? "
         "can be next: could it be computed in the next sentence? needed next: could and should it?",
         "Left: share of right answers, the paper's values dotted. Right: yes and no weigh the same, so always giving one answer is chance (dashed).",
+        *(
+            ["Probes, controls and trees on the text answer as if every answer were equally common (probes.prior: uniform)."]
+            if evened(results)
+            else []
+        ),
     )
     for number, part in enumerate(parts):
         _one_slice(page, results, number, part)

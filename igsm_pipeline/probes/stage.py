@@ -33,7 +33,11 @@ NUMBER = Column("n", "int64", "queries")
 PROBLEMS = Column("num_problems", "int64", "problems that the queries belong to")
 PREDICTION = (
     Column("prediction", "int16", "the class that the probe predicts"),
-    Column("score", "float", "probability of label 1; in the task value, of the predicted class; with probes.prior uniform, were all answers equally common"),
+    Column(
+        "score",
+        "float",
+        "probability of label 1; in the task value, of the predicted class; with probes.prior uniform, were all answers equally common",
+    ),
 )
 MODEL = derived("model", "VARCHAR", "trained or random; control_task, no_layers, permuted: a control on the trained model", "u.labels->>'arm'")
 

@@ -63,10 +63,10 @@ def _inputs(home, task="nece", num=900):
     return inputs
 
 
-def _run(home, inputs, name="out", task="nece"):
+def _run(home, inputs, name="out", task="nece", prior="training"):
     writing = Writing(home / name, resumed=False)
     writing.folder.mkdir()
-    write_linear_probes(LinearProbeSettings(modulus=5, tasks=(task,), device="cpu"), inputs, writing)
+    write_linear_probes(LinearProbeSettings(modulus=5, tasks=(task,), prior=prior, device="cpu"), inputs, writing)
     return writing
 
 
@@ -95,6 +95,22 @@ def test_the_fit_depends_on_no_held_out_query(tmp_path):
     second = load_file(writing.folder / "probes.safetensors")
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert pq.read_table(writing.folder / "selection.parquet")["balanced_accuracy"].to_pylist()[1] < 0.05
+
+
+@pytest.mark.parametrize("task", ["nece", "value"])
+def test_with_a_uniform_prior_the_shares_of_what_is_fitted_are_taken_from_the_biases(tmp_path, task):
+    inputs = _inputs(tmp_path, task)
+    by_shares, evened = (load_file(_run(tmp_path, inputs, prior, task, prior).folder / "probes.safetensors") for prior in ("training", "uniform"))
+    queries = pq.read_table(inputs["queries"] / f"queries-{task}.parquet")
+    fitted = queries["label"].to_numpy()[~hold_out(180, 0.2, 0)[queries["problem"].to_numpy()]]
+    classes = 6 if task == "value" else 2
+    shares = np.log([((fitted == one).sum() + 1) / (len(fitted) + classes) for one in range(classes)])
+    moved = shares[1:] - shares[:1] if classes == 2 else shares
+    for layer in (0, 2):
+        name = f"{task}.layer_{layer}"
+        assert torch.equal(by_shares[f"{name}.weight"], evened[f"{name}.weight"])
+        np.testing.assert_allclose(by_shares[f"{name}.bias"] - evened[f"{name}.bias"], moved, atol=1e-5)
+        assert abs(moved).max() > 0.01, "the shares should differ"
 
 
 def test_a_longer_set_holds_out_the_same_problems_first():

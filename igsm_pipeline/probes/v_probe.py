@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
@@ -35,6 +34,7 @@ from igsm_pipeline.activations.batches import split_into_passes
 from igsm_pipeline.activations.fixed_rows import FixedRows, Row, Shape, choose_shapes, pays
 from igsm_pipeline.activations.forward import SequenceBatch, embed, end_states
 from igsm_pipeline.errors import BadCheckpoint
+from igsm_pipeline.model.compiling import NOT_COMPILED, reason
 from igsm_pipeline.probes.settings import Precision
 from igsm_pipeline.probes.weights import write_tensors
 from igsm_pipeline.queries.sequences import QueryTokens, Sequences
@@ -179,17 +179,17 @@ class Asking:
             if self.fixed is not None:
                 try:
                     return probe.ask_row(self.fixed, self.fixed.row(sequences))
-                except TorchDynamoException as error:
+                except NOT_COMPILED as error:
                     self.give_up(error)
             logits: Tensor = probe(self.model, SequenceBatch.of(sequences, self.device))
             return logits
 
-    def give_up(self, error: TorchDynamoException) -> None:
+    def give_up(self, error: Exception) -> None:
         """Compile nothing from now on, for compiling failed; where nothing was compiled, the error is raised."""
         if self.fixed is None:
             raise error
         self.fixed = None
-        _log.warning("probing is not compiled, for compiling failed (%s); it takes longer", " ".join(str(error).split())[:200])
+        _log.warning("probing is not compiled, for compiling failed (%s); it takes longer", reason(error))
 
 
 @torch.inference_mode()

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from torch._dynamo.exc import TorchDynamoException
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
 from igsm_pipeline.activations.fixed_rows import Shape, choose_shapes
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
+from igsm_pipeline.model.compiling import NOT_COMPILED
 from igsm_pipeline.probes.convergence import Curve
 from igsm_pipeline.probes.prior import log_shares
 from igsm_pipeline.probes.settings import VProbeSettings
@@ -141,7 +141,7 @@ class _Training:
         rows = self.tokens.rows_of(self.batches.at(course.done))
         try:
             loss = self._gradients(course, rows)
-        except TorchDynamoException as error:  # a backward pass is compiled when it is first needed
+        except NOT_COMPILED as error:  # a backward pass is compiled when it is first needed
             self.asking.give_up(error)
             loss = self._gradients(course, rows)
         course.optimizer.step()

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 from transformers import PreTrainedModel
 
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadSettings, StageFailed
+from igsm_pipeline.model.compiling import NOT_COMPILED, reason
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.training.lanes import Lanes
 from igsm_pipeline.training.one_graph import WindowLoss, compiles
@@ -97,11 +97,11 @@ class Trainer:
             parts = micro_batches(windows, labels, lengths, size, whole=self.compiled)
             try:
                 return self.lanes.accumulate(self._until_abandoned(parts, scale))
-            except TorchDynamoException as error:
+            except NOT_COMPILED as error:
                 if not self.compiled:
                     raise
                 self.compiled, self.graph = False, WindowLoss(self.model)
-                _log.warning("training is not compiled, for compiling failed (%s); it takes longer", " ".join(str(error).split())[:200])
+                _log.warning("training is not compiled, for compiling failed (%s); it takes longer", reason(error))
                 for optimizer in self.optimizers:
                     optimizer.zero_grad()
 

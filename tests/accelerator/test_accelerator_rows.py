@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from reference.compiling import Graphs, Waits
+from reference.compiling import NOT_RUN, Graphs, Waits, raises
 from torch.nn.attention.flex_attention import create_block_mask, create_mask
 
 from igsm_pipeline.activations import fixed_rows
@@ -191,17 +191,18 @@ def test_the_shapes_of_a_training_take_every_step_and_a_row_too_long_is_refused(
         Row.of(tokens.pack(tokens.rows_of(np.arange(64))), shapes, CPU)
 
 
-def test_what_does_not_compile_is_probed_without_compiling(
-    tokens: QueryTokens, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", NOT_RUN)
+def test_what_does_not_compile_or_cannot_be_launched_is_probed_without_compiling(
+    tokens: QueryTokens, model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[Exception]
 ) -> None:
     def broken(graph: torch.fx.GraphModule, _: Any) -> Any:
-        raise RuntimeError("no compiler here")
+        return raises(error)
 
     plain = train(tokens, model, tmp_path / "plain", num_steps=3)
     as_on_a_gpu(monkeypatch, broken)
     with caplog.at_level(logging.WARNING):
         found = train(tokens, model, tmp_path / "broken", num_steps=3)
-    assert caplog.text.count("no compiler here") == 1
+    assert caplog.text.count("not on this card") == 1
     assert np.array_equal(found.losses, plain.losses)
 
 

@@ -1,16 +1,33 @@
-"""What a GPU would be given, seen on a processor: a compiler that compiles nothing, and a count of what would wait for the device."""
+"""What a GPU would be given, seen on a processor: a compiler that compiles nothing or fails, and a count of what would wait for the device."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import pytest
 import torch
 from torch import Tensor
+from torch._inductor.runtime.triton_compat import OutOfResources
+from torch._inductor.runtime.triton_heuristics import NoTritonConfigsError
 from torch.utils._python_dispatch import TorchDispatchMode
 
 WAITING = ("_local_scalar_dense", "nonzero", "is_nonzero", "item", "masked_select")
 """Operations whose result a GPU must deliver before the program can go on; indexing by a mask is ``nonzero``."""
+
+NOT_RUN: tuple[type[Exception], ...] = (RuntimeError, NoTritonConfigsError, OutOfResources)
+"""A backend's own error, which torch wraps; the two others come at the first launch, as they are."""
+
+
+def raises(error: type[Exception]) -> Callable[..., Any]:
+    """What a backend of ``torch.compile`` does with a graph: it fails now, or gives a function that does."""
+    if error is RuntimeError:
+        raise error("not on this card")
+
+    def launch(*_: Any) -> Any:
+        raise error("not on this card")
+
+    return launch
 
 
 class Graphs:

@@ -8,49 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reference.trained_by_hand import forty_problems, recipe, train_by_hand
 
-from igsm_pipeline.activations.forward import SequenceBatch, freeze
+from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.knowledge.code_length import MARKS, Code, code_of_shares, code_rows, online_code, queries_read
 from igsm_pipeline.model.gpt2_rotary import build
 from igsm_pipeline.model.settings import ModelSettings
-from igsm_pipeline.probes.settings import VProbeSettings
-from igsm_pipeline.probes.v_probe import VProbe
 from igsm_pipeline.probes.v_training import train_v_probe
-from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
-from igsm_pipeline.queries.documents import GoldDocuments
-from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.sequences import QueryTokens
-from igsm_pipeline.queries.settings import QuerySettings
-from igsm_pipeline.tokens import TokenSettings, build_table
-from igsm_pipeline.world import load_world
 
-FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
-TOKENS = TokenSettings(segmentation="phrase")
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def training() -> QueryTokens:
     torch.set_num_threads(1)
-    world = load_world("mini")
-    batch = generate_block(ProblemSetSettings(family=FAMILY, num_problems=40, block_size=40, seed=2, split="all"), world, 0)
-    (queries,) = draw_queries(batch, QuerySettings(family=FAMILY, task="known"))
-    table = build_table(world, FAMILY.modulus, TOKENS)
-    return QueryTokens(batch, queries, GoldDocuments(batch, table, "pq"), table)
-
-
-def recipe(**other: object) -> VProbeSettings:
-    values = {
-        "family": FAMILY,
-        "tokens": TOKENS,
-        "task": "known",
-        "num_steps": 12,
-        "batch_problems": 8,
-        "held_out": 5,
-        "learning_rate": 0.02,
-        **other,
-    }
-    return VProbeSettings.parse(values, "test")
+    return forty_problems()
 
 
 def test_the_code_is_that_of_a_coder_who_sends_a_batch_and_then_learns_from_it(training: QueryTokens, tmp_path: Path) -> None:
@@ -63,19 +36,11 @@ def test_the_code_is_that_of_a_coder_who_sends_a_batch_and_then_learns_from_it(t
     assert len(set(sent.tolist())) == len(sent)
     assert not set(training.problem[sent].tolist()) & set(training.problems[-5:].tolist()), "what is held out is not sent"
     code = online_code(read, losses, 2)
-    probe = VProbe(training.table.size, 32, 2, settings.rank, settings.seed)
-    probe.settle_markers(model, training.table.probe_markers, torch.from_numpy(training.pack(training.rows_of(np.arange(40))).ids))
-    optimizer = torch.optim.AdamW(probe.parameters(), lr=0.02, betas=settings.betas, weight_decay=settings.weight_decay)
-    labels = training.label
-    for step, rows in enumerate(read):
-        chances = probe(model, SequenceBatch.of(training.pack(rows), CPU)).softmax(-1).detach()
-        bits = sum(-math.log2(float(chances[place, labels[row]])) for place, row in enumerate(rows))
+    for step, chances in enumerate(train_by_hand(settings, model, training, read, torch.zeros(2))):
+        rows = read[step]
+        bits = sum(-math.log2(float(chances[place, training.label[row]])) for place, row in enumerate(rows))
         assert code.bits[step] == pytest.approx(bits, rel=1e-4)
         assert code.queries[step] == len(rows)
-        optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / settings.num_steps)
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(probe(model, SequenceBatch.of(training.pack(rows), CPU)), torch.from_numpy(labels[rows])).backward()
-        optimizer.step()
 
 
 def test_a_choice_among_starts_is_sent_too_and_a_short_training_is_a_code_of_what_it_read(training: QueryTokens) -> None:

@@ -11,30 +11,21 @@ import numpy as np
 import pytest
 import torch
 from reference.own_experiment import declare
+from reference.trained_by_hand import forty_problems, recipe, train_by_hand
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from igsm_pipeline.activations.forward import SequenceBatch, freeze
+from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.model.gpt2_rotary import build
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.linear import fit_probe
 from igsm_pipeline.probes.prior import bits_of_shares, log_shares
-from igsm_pipeline.probes.settings import VProbeSettings
 from igsm_pipeline.probes.text_probe import predict_from_text
-from igsm_pipeline.probes.v_probe import VProbe
 from igsm_pipeline.probes.v_training import batches_of, train_v_probe
-from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
-from igsm_pipeline.queries.documents import GoldDocuments
-from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.sequences import QueryTokens
-from igsm_pipeline.queries.settings import QuerySettings
-from igsm_pipeline.tokens import TokenSettings, build_table
-from igsm_pipeline.world import load_world
 
-FAMILY = FamilySettings(op_max=3, ip_max=5, modulus=5, op_law="uniform", split_by="problem")
-TOKENS = TokenSettings(segmentation="phrase")
 CPU = torch.device("cpu")
 
 
@@ -94,40 +85,22 @@ def test_a_rare_answer_is_given_where_it_is_due(kind: str) -> None:
 @pytest.fixture(scope="module")
 def training() -> QueryTokens:
     torch.set_num_threads(1)
-    world = load_world("mini")
-    batch = generate_block(ProblemSetSettings(family=FAMILY, num_problems=40, block_size=40, seed=2, split="all"), world, 0)
-    (queries,) = draw_queries(batch, QuerySettings(family=FAMILY, task="known"))
-    table = build_table(world, FAMILY.modulus, TOKENS)
-    return QueryTokens(batch, queries, GoldDocuments(batch, table, "pq"), table)
-
-
-def recipe(**other: Any) -> VProbeSettings:
-    values = {"family": FAMILY, "tokens": TOKENS, "task": "known", "num_steps": 6, "batch_problems": 8, "held_out": 5, "learning_rate": 0.02}
-    return VProbeSettings.parse({**values, **other}, "test")
+    return forty_problems()
 
 
 def test_a_v_probe_learns_with_the_shares_of_what_it_learns_from_beside_its_logits(training: QueryTokens, tmp_path: Path) -> None:
     settings = recipe(prior="uniform")
     model = freeze(build(ModelSettings(layers=2, heads=2, head_width=16), training.table.size, 128, seed=1))
-    trained = train_v_probe(settings, model, training, num_classes=2, folder=tmp_path, device=CPU, label="test")
+    losses = train_v_probe(settings, model, training, num_classes=2, folder=tmp_path, device=CPU, label="test").losses
     seen = training.label[~np.isin(training.problem, training.problems[-5:])].tolist()
     assert 0 < sum(seen) < len(seen) / 3, "the answers should be uneven"
     yes = (sum(seen) + 1) / (len(seen) + 2)
     beside = torch.tensor([math.log(1 - yes), math.log(yes)])
-    probe = VProbe(training.table.size, 32, 2, settings.rank, settings.seed)
-    probe.settle_markers(model, training.table.probe_markers, torch.from_numpy(training.pack(training.rows_of(np.arange(40))).ids))
-    optimizer = torch.optim.AdamW(probe.parameters(), lr=0.02, betas=settings.betas, weight_decay=settings.weight_decay)
     batches, _ = batches_of(settings, training)
-    for step in range(settings.num_steps):
-        rows = training.rows_of(batches.at(step))
-        logits = probe(model, SequenceBatch.of(training.pack(rows), CPU)) + beside
-        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(training.label[rows]))
-        assert trained.losses[step] == pytest.approx(loss.item(), rel=1e-5)
-        optimizer.param_groups[0]["lr"] = 0.02 * (1 - step / settings.num_steps)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    torch.testing.assert_close(trained.probe.bias, probe.bias, rtol=1e-4, atol=1e-6)
+    read = [training.rows_of(batches.at(step)) for step in range(settings.num_steps)]
+    for step, chances in enumerate(train_by_hand(settings, model, training, read, beside)):
+        loss = -sum(math.log(float(chances[place, training.label[row]])) for place, row in enumerate(read[step])) / len(read[step])
+        assert losses[step] == pytest.approx(loss, rel=1e-4)
 
 
 def test_shares_are_counted_with_one_more_of_each_and_cost_the_code_their_counts() -> None:

@@ -7,6 +7,7 @@ decoding.py     greedy completions of many prompts
 beams.py        completions by beam search with sampling
 kv_cache.py     the cache of keys and values that decoding uses
 device.py       picks the device to compute on
+compiling.py    what torch raises where a graph does not compile or cannot be launched
 settings.py     the settings of models and of the stage control
 stage.py        the declaration of the stage control
 write.py        the code of the stage control

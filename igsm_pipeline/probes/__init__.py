@@ -2,6 +2,7 @@
 
 v_probe.py              the V-probe: a low-rank update of the model's input embedding, and a linear head
 v_training.py           trains a V-probe from several starts; a stopped training resumes
+prior.py                how common a probe takes each answer to be
 control_task.py         answers that say nothing of a model: a random function of the query, those of other queries
 convergence.py          scores a V-probe on held-out problems as it trains
 linear.py               the linear probe: a linear classifier on cached states, the baseline

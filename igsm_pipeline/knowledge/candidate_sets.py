@@ -57,7 +57,7 @@ class Taught:
 
     batch: ProblemBatch
     queries: pa.Table
-    prior: Prior = "training"
+    prior: Prior
 
 
 @dataclass(frozen=True)

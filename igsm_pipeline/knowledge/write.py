@@ -60,7 +60,8 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
     scores, codes, sets = list[dict[str, Any]](), list[dict[str, Any]](), list[dict[str, Any]]()
     for task in tqdm(settings.tasks, desc="controls of V-probes", unit="task", mininterval=1.0):
         probes = {READERS.get(part, part): folder_of(inputs, "v_probes", f"{task} {part}") for part in (*ARMS, *settings.controls)}
-        codes += _codes(settings, task, training[task], probes)
+        recipe = VProbeSettings.parse(read_description(probes["v_probe"])["settings"], str(probes["v_probe"]))
+        codes += _codes(settings, recipe, task, training[task], probes)
         learned = _Learned.of(settings, task, training[task], probes)
         for part in settings.slices:
             tokens = asked[part][task]
@@ -73,7 +74,7 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
             scores += [{"task": task, "slice": part, **row} for row in score_readers(answers, tokens.problem, settings, task)]
             if settings.candidates is not None:
                 readers = {READERS[arm]: Reader(load_probe(probes[READERS[arm]], device), models[arm]) for arm in ARMS}
-                sets += _on_sets(settings, settings.candidates, task, part, tokens, training[task], readers, _recipe(probes["v_probe"]).prior)
+                sets += _on_sets(settings, settings.candidates, task, part, tokens, training[task], readers, recipe.prior)
     write_parquet(pa.Table.from_pylist(scores, schema=CONTROLLED.schema()), writing.folder / CONTROLLED.files)
     write_parquet(pa.Table.from_pylist(codes, schema=CODED.schema()), writing.folder / CODED.files)
     if settings.candidates is not None:
@@ -168,14 +169,11 @@ def score_readers(answers: list[Answer], problem: NDArray[np.integer], settings:
     return rows
 
 
-def _recipe(probe: Path) -> VProbeSettings:
-    return VProbeSettings.parse(read_description(probe)["settings"], str(probe))
-
-
-def _codes(settings: ProbeControlSettings, task: str, training: QueryTokens, probes: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
+def _codes(
+    settings: ProbeControlSettings, recipe: VProbeSettings, task: str, training: QueryTokens, probes: Mapping[str, Path]
+) -> Iterator[dict[str, Any]]:
     """Rows of ``description_length`` for one task."""
     classes = TASKS[task].classes(settings.family.modulus)
-    recipe = _recipe(probes["v_probe"])
     read = queries_read(recipe, training)
     losses = {reader: pq.read_table(folder / LOSSES)["loss"].to_numpy() for reader, folder in probes.items()}
     told = bits_of_shares(recipe.prior, len(training), classes)

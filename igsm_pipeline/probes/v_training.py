@@ -117,7 +117,7 @@ class _Training:
         self.settings, self.model, self.tokens, self.num_classes, self.device = settings, freeze(model), tokens, num_classes, device
         self.batches, self.held = batches_of(settings, tokens)
         self.labels = torch.from_numpy(tokens.label)
-        learnt = tokens.label[tokens.rows_of(np.arange(len(tokens.problems) - len(self.held)))]
+        learnt = tokens.label[tokens.rows_of(np.arange(len(self.batches.lengths)))]
         self.log_shares = torch.from_numpy(log_shares(settings.prior, learnt, num_classes)).float().to(device)
         self.bf16, steps = computes_bf16(settings.precision, device), settings.num_steps
         shapes = partial(shapes_of, self.batches, np.diff(tokens.starts), steps)

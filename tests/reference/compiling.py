@@ -8,15 +8,15 @@ from typing import Any, Self
 import pytest
 import torch
 from torch import Tensor
-from torch._inductor.runtime.triton_compat import OutOfResources
+from torch._inductor.runtime.triton_compat import OutOfResources, PTXASError
 from torch._inductor.runtime.triton_heuristics import NoTritonConfigsError
 from torch.utils._python_dispatch import TorchDispatchMode
 
 WAITING = ("_local_scalar_dense", "nonzero", "is_nonzero", "item", "masked_select")
 """Operations whose result a GPU must deliver before the program can go on; indexing by a mask is ``nonzero``."""
 
-NOT_RUN: tuple[type[Exception], ...] = (RuntimeError, NoTritonConfigsError, OutOfResources)
-"""A backend's own error, which torch wraps; the two others come at the first launch, as they are."""
+NOT_RUN: tuple[type[Exception], ...] = (RuntimeError, NoTritonConfigsError, OutOfResources, PTXASError)
+"""A backend's own error, which torch wraps; the others come at the first launch, as they are."""
 
 
 def raises(error: type[Exception]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from igsm_pipeline.reports.results import Results, listed, no_evidence, said, ta
 from igsm_pipeline.reports.sections.opening import paper_mark, percent
 
 _COLUMNS = ("accuracy", "balanced_accuracy", "balanced_accuracy_gain", "mcc", "auroc")
+_EVENED = "Probes, controls and trees on the text answer as if every answer were equally common (probes.prior: uniform)."
 
 
 def gains(results: Results) -> list[tuple[str, str, Interval, int]]:
@@ -28,11 +29,6 @@ def gains(results: Results) -> list[tuple[str, str, Interval, int]]:
             if probe == "v_probe" and gain is not None:
                 found.append((task_name(task) + more, part, gain, int(row["n"])))
     return found
-
-
-def evened(results: Results) -> bool:
-    """Whether probes answer as if every answer were equally common."""
-    return bool(results.settings.experiment.get("probes", {}).get("prior") == "uniform")
 
 
 def write_knowing(page: Page, results: Results) -> None:
@@ -61,11 +57,7 @@ def write_knowing(page: Page, results: Results) -> None:
         "needed: will the answer need it? rests on: does one quantity depend on another? computed: is it known by now? its value: which number? "
         "can be next: could it be computed in the next sentence? needed next: could and should it?",
         "Left: share of right answers, the paper's values dotted. Right: yes and no weigh the same, so always giving one answer is chance (dashed).",
-        *(
-            ["Probes, controls and trees on the text answer as if every answer were equally common (probes.prior: uniform)."]
-            if evened(results)
-            else []
-        ),
+        *([_EVENED] if results.settings.experiment.get("probes", {}).get("prior") == "uniform" else []),
     )
     for number, part in enumerate(parts):
         _one_slice(page, results, number, part)

@@ -172,7 +172,8 @@ class _Course:
         self.due = set(snapshot_steps(settings.num_steps, settings.snapshots))
         self.pace = Pace(trainer.model, ranks.device, window=data.window, precision=settings.precision, processes=ranks.size)
         self.saved = time.monotonic()
-        self.bar = tqdm(desc="training", unit="tok", unit_scale=True, disable=not ranks.first, initial=self.tokens)
+        hidden = {} if ranks.first else {"disable": True}  # not given for the first process: TQDM_DISABLE decides
+        self.bar = tqdm(desc="training", unit="tok", unit_scale=True, initial=self.tokens, **hidden)
         trainer.abandons = lambda: ranks.size == 1 and bool(stop.signals)
 
     def take(self, batch: Batch) -> None:

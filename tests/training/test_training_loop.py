@@ -106,14 +106,18 @@ def test_killed_at_any_moment_it_resumes_bit_for_bit(tmp_path: Path, monkeypatch
     assert losses(broken) == losses(whole)
 
 
+def command(folder: Path, settings: TrainingSettings) -> list[str]:
+    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import {Path(__file__).stem} as t; from pathlib import Path\n"
+    program += f"t.run(Path({str(folder)!r}), t.TrainingSettings.model_validate_json({settings.model_dump_json()!r}))"
+    return [sys.executable, "-c", program]
+
+
 def test_a_real_kill_leaves_a_run_that_resumes_bit_for_bit(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
     settings = settings_of(num_steps=120, log_every_steps=10, checkpoint_every_steps=10)
-    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import {Path(__file__).stem} as t; from pathlib import Path\n"
-    program += f"t.run(Path({str(broken)!r}), t.TrainingSettings.model_validate_json({settings.model_dump_json()!r}))"
-    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL) as child:
+    with subprocess.Popen(command(broken, settings), stderr=subprocess.DEVNULL) as child:
         end = time.monotonic() + 60
         while child.poll() is None and time.monotonic() < end and not list((broken / "state").glob("step-*/state.json")):
             time.sleep(0.01)

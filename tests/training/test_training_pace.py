@@ -1,12 +1,16 @@
-"""The pace of a training: what it counts is what happened by the clock, and arithmetic is what torch counts."""
+"""The pace of a training: what it counts is what happened by the clock, arithmetic is what torch counts, and a bar is shown where bars are."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from test_training_loop import command, settings_of
 
 from igsm_pipeline.costs import Network
 from igsm_pipeline.model import gpt2_rotary
@@ -76,3 +80,11 @@ def test_a_gpu_of_known_peak_has_its_share_of_it(clock, model, monkeypatch):
     assert Pace(model, device, window=WINDOW, precision="fp32").peak is None, "the peak is that of half precision"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "some card")
     assert Pace(model, device, window=WINDOW, precision="bf16").peak is None
+
+
+@pytest.mark.parametrize("switch", ["", "1"])
+def test_tqdm_disable_hides_the_progress_of_a_training(tmp_path: Path, switch: str) -> None:
+    done = subprocess.run(
+        command(tmp_path, settings_of(num_steps=10)), stderr=subprocess.PIPE, text=True, env={**os.environ, "TQDM_DISABLE": switch}, check=True
+    )
+    assert ("training:" in done.stderr) == (not switch)

@@ -1,8 +1,8 @@
 """Predicts whether a solution will be wrong, at the end of the question, before the model writes.
 
 Ours: the paper looks at probes where a mistake happens. Here a logistic regression sees only the nece probe's answers about all candidates at the end
-of the question. It is scored out of fold, by AUROC, beside predictors that need no probe: the number of operations, the length of the prompt, and
-the number of candidates. What the probe adds to these three is a paired gain.
+of the question. It is scored out of fold, by AUROC within folds, beside predictors that need no probe: the number of operations, the length of the
+prompt, and the number of candidates. What the probe adds to these three is a paired gain.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Outlook:
         length: tokens of the prompt.
         candidates: parameters that can be asked about.
         fold: cross-validation fold.
+        problem: number of the problem, as in ``Answers``.
         wrong: the solution is not fully correct.
         redundant: it is correct and has unnecessary parameters.
     """
@@ -46,6 +47,7 @@ class Outlook:
     length: NDArray[np.float64]
     candidates: NDArray[np.float64]
     fold: NDArray[np.int64]
+    problem: NDArray[np.int64]
     wrong: NDArray[np.bool_]
     redundant: NDArray[np.bool_]
 
@@ -101,33 +103,35 @@ def predict_out_of_fold(features: NDArray[np.float64], target: NDArray[np.bool_]
 def predictor_rows(part: str, outlook: Outlook, *, l2: float, min_events: int, seed: int = 0, num_resamples: int = 1000) -> list[dict[str, Any]]:
     """One row of ``PREDICTOR_SCHEMA`` per target and feature set.
 
-    AUROC is null if fewer than ``min_events`` solutions have, or lack, the target, and if the features are the same for all solutions, as op is in
-    the slice op=max.
+    AUROC compares solutions of one fold, whose scores come from one fit. It is null if fewer than ``min_events`` solutions have, or lack, the
+    target, and if the features are the same for all solutions, as op is in the slice op=max. Problems are resampled.
     """
-    how, rows = {"seed": seed, "num_resamples": num_resamples}, []
+    how: dict[str, Any] = {"seed": seed, "num_resamples": num_resamples}
+    rows: list[dict[str, Any]] = []
     for target, chosen in (("wrong", np.ones(len(outlook.wrong), bool)), ("redundant", ~outlook.wrong)):
         kept = Outlook(*(getattr(outlook, name)[chosen] for name in Outlook.__dataclass_fields__))
         truth = getattr(kept, target)
         positives = int(truth.sum())
-        solution, label, scores = np.arange(len(truth)), truth.astype(np.int64), {}
+        label, scores, (problems, problem) = truth.astype(np.int64), {}, np.unique(kept.problem, return_inverse=True)
+        where: dict[str, Any] = {"num_problems": len(problems), "fold": kept.fold}
         if min(positives, len(truth) - positives) >= min_events:
             features = {name: kept.features(name) for name in FEATURE_SETS}
             scores = {name: predict_out_of_fold(own, truth, kept.fold, l2=l2) for name, own in features.items() if np.ptp(own, axis=0).any()}
         for name in FEATURE_SETS:
             sizes = {"target": target, "slice": part, "features": name, "n": len(truth), "positives": positives}
-            scored = auroc_interval(label, scores[name], solution, num_problems=len(truth), **how) if name in scores else UNDEFINED
-            gain = _gain(label, scores[BOTH], scores[SURFACE], **how) if name == BOTH and {BOTH, SURFACE} <= scores.keys() else UNDEFINED
+            scored = auroc_interval(label, scores[name], problem, **where, **how) if name in scores else UNDEFINED
+            gain = UNDEFINED
+            if name == BOTH and {BOTH, SURFACE} <= scores.keys():
+                gain = _gain(*(auroc_statistics(label, scores[one], problem, **where) for one in (BOTH, SURFACE)), **how)
             rows.append({**sizes, **scored.columns("auroc"), **gain.columns("gain")})
     return rows
 
 
-def _gain(label: NDArray[np.int64], score: NDArray[np.float32], other: NDArray[np.float32], *, seed: int, num_resamples: int) -> Interval:
-    """AUROC of one score less that of another on the same solutions, which are resampled for both at once."""
-    solution = np.arange(len(label))
-    (own, first), (others, second) = (auroc_statistics(label, one, solution, num_problems=len(label)) for one in (score, other))
-    statistics = np.concatenate([first, second], axis=1)
+def _gain(one: tuple[float, Floats], other: tuple[float, Floats], **how: Any) -> Interval:
+    """AUROC of one score less that of another on the same solutions, whose problems are resampled for both at once."""
+    (own, first), (others, second) = one, other
 
     def difference(sums: Floats) -> Floats:
         return auroc_of(own)(sums[:, :4]) - auroc_of(others)(sums[:, 4:])
 
-    return interval(statistics, difference, exact=own - others, scale=(-1.0, 1.0), seed=seed, num_resamples=num_resamples)
+    return interval(np.concatenate([first, second], axis=1), difference, exact=own - others, scale=(-1.0, 1.0), **how)

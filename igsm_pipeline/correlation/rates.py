@@ -29,7 +29,8 @@ class Answers:
         task: the task of the queries.
         part: the slice.
         solutions: number of solutions of the kind.
-        problem: problem of each query; shape (num_queries,), as the next three.
+        problem: number of each query's problem; shape (num_queries,), as the next three. Problems of the same statements, as those of reask and of
+            the slice whose problems it asks differently, have the same number in every slice.
         event: whether the query is about what the model did wrong.
         label: the true answer.
         prediction: the probe's answer.
@@ -48,10 +49,10 @@ class Answers:
 
     @classmethod
     def joined(cls, answers: Sequence[Answers], part: str = "all") -> Answers:
-        """Join the answers of several slices, for one figure and task; problems of different slices stay different, and are not matched."""
-        problem = _apart([one.problem for one in answers])
+        """Join the answers of several slices, for one figure and task; what is in different slices is not matched."""
         group = np.where(np.concatenate([one.group for one in answers]) < 0, -1, _apart([one.group for one in answers]))
-        event, label, prediction = (np.concatenate([getattr(one, name) for one in answers]) for name in ("event", "label", "prediction"))
+        names = ("problem", "event", "label", "prediction")
+        problem, event, label, prediction = (np.concatenate([getattr(one, name) for one in answers]) for name in names)
         solutions = sum(one.solutions for one in answers)
         return cls(answers[0].figure, answers[0].task, part, solutions, problem, event, label, prediction, group)
 
@@ -75,7 +76,8 @@ def rate_row(answers: Answers, *, seed: int = 0, num_resamples: int = 1000) -> d
         return mean_of(totals[:, :2]) - mean_of(totals[:, 2:])
 
     rate, baseline = interval(sums[:, :2], mean_of, **how), interval(sums[:, 2:], mean_of, **how)
-    excess = interval(sums, excess_of, scale=(-1.0, 1.0), **how)
+    compared = min(_behind(sums[:, 1]), _behind(sums[:, 3]))
+    excess = interval(sums, excess_of, scale=(-1.0, 1.0), num_problems=compared, **how)
     elsewhere = (said == label)[~event]
     matched = _matched(answers.group[inside], event, other, said, index, len(problems), **how)
     return {
@@ -112,15 +114,21 @@ def _matched(
         )
 
     def difference(totals: Floats) -> Floats:
-        own, elsewhere = rates(totals)
-        return own - elsewhere
+        return np.subtract(*rates(totals))
+
+    own, elsewhere = (_behind(sums[:, place::4].sum(1)) for place in (1, 3))
 
     return {
         "matched_n": int((event & np.isin(group, kept)).sum()),
-        **interval(sums, lambda totals: rates(totals)[0], **how).columns("matched_rate", "matched_rate"),
-        **interval(sums, lambda totals: rates(totals)[1], **how).columns("matched_baseline", "matched_baseline"),
-        **interval(sums, difference, scale=(-1.0, 1.0), **how).columns("matched_excess"),
+        **interval(sums, lambda totals: rates(totals)[0], num_problems=own, **how).columns("matched_rate", "matched_rate"),
+        **interval(sums, lambda totals: rates(totals)[1], num_problems=elsewhere, **how).columns("matched_baseline", "matched_baseline"),
+        **interval(sums, difference, scale=(-1.0, 1.0), num_problems=min(own, elsewhere), **how).columns("matched_excess"),
     }
+
+
+def _behind(counts: Floats) -> int:
+    """How many problems are behind a rate, from what each of them has of its denominator."""
+    return int((counts > 0).sum())
 
 
 def rate_table(answers: Sequence[Answers], *, seed: int = 0, num_resamples: int = 1000) -> pa.Table:

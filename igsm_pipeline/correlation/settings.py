@@ -21,7 +21,7 @@ class CorrelationSettings(Settings):
     candidates: Candidates = Field("existing", description="which parameters are asked about, besides those of the events")
     num_folds: int = Field(5, ge=2, le=50, description="folds of the predictor's cross-validation; a problem row has the same fold in all slices")
     l2: float = Field(1e-2, gt=0, description="penalty of the predictor's logistic regression; features are standardised")
-    min_events: int = Field(5, ge=2, description="fewest solutions with and without the target for a predictor to be fitted")
+    min_events: int = Field(20, ge=2, description="fewest solutions with and without the target for a predictor to be fitted")
     num_resamples: int = Field(1000, ge=100, description="bootstrap resamples behind each interval")
     seed: int = Field(0, ge=0, description="seed of folds and bootstrap")
     device: str = runtime_field("auto", why="where to compute; results differ by rounding only")

@@ -57,7 +57,7 @@ PREDICTOR = Table(
         Column("n", "int64", "solutions"),
         Column("positives", "int64", "solutions with the target"),
         *with_interval(
-            "auroc", "area under the ROC curve, out of fold; null if too few solutions have or lack the target, or the features are constant"
+            "auroc", "area under the ROC curve, within folds; null if too few solutions have or lack the target, or the features are constant"
         ),
         *with_interval("gain", "surface+probes: its AUROC minus that of surface; both from the same resamples"),
     ),
@@ -81,7 +81,7 @@ EVENTS = Table(
 
 STAGE = Stage(
     name="error_correlation",
-    version=2,
+    version=3,
     settings=CorrelationSettings,
     write="igsm_pipeline.correlation.write:write_correlation",
     group="mind",

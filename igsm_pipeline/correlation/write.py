@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.lib.recfunctions import repack_fields
 from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import PreTrainedModel
@@ -40,6 +41,8 @@ from igsm_pipeline.tokens.retries import without_retries
 from igsm_pipeline.world import load_world
 
 CORRELATION, PREDICTOR, EVENTS = "correlation.parquet", "mistake_predictor.parquet", "events.parquet"
+STATED = ["hierarchy", "first_layer", "widths", "subcategory", "items", "children", "parents", "form", "constant"]
+"""The fields of a record that its statements follow from, whatever is asked."""
 
 
 def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
@@ -105,6 +108,7 @@ class _ProbedModel:
     inputs: Mapping[str, Path]
     answers: list[Answers] = field(default_factory=list)
     events: list[pa.Table] = field(default_factory=list)
+    seen: dict[bytes, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.device = pick_device(self.settings.device)
@@ -129,6 +133,11 @@ class _ProbedModel:
         tokens = QueryTokens(batch, queries, documents, self.table)
         return predict(self.probes[task], self.model, tokens, device=self.device, max_tokens=self.settings.max_tokens)
 
+    def number(self, batch: ProblemBatch) -> NDArray[np.int64]:
+        """The number of each problem, (num_problems,): the same for the same statements in all slices, running by first appearance."""
+        stated = repack_fields(batch.records[STATED])
+        return np.array([self.seen.setdefault(row.tobytes(), len(self.seen)) for row in stated], np.int64)
+
     def look_ahead(self, written: _Written) -> Outlook:
         """Ask nece about every candidate at the end of the question: for figure 8 (a) and the predictor."""
         settings, batch = self.settings, written.batch
@@ -142,7 +151,8 @@ class _ProbedModel:
         label = queries["label"].to_numpy().astype(np.int64)
         asking = Asking(problem[inside], parameter[inside], np.full(inside.sum(), NOTHING), np.zeros(inside.sum(), np.int64))
         group = match_groups(analyse(batch.records), asking)
-        chosen = (problem[inside].astype(np.int64), event[inside], label[inside], prediction[inside].astype(np.int64), group)
+        number = self.number(batch)
+        chosen = (number[problem[inside]], event[inside], label[inside], prediction[inside].astype(np.int64), group)
         self.answers.append(Answers("a", "nece", written.part, len(unnecessary), *chosen))
         self._keep_events("a", written.part, queries, event, prediction, score)
         verdicts = written.verdicts.sort_by("problem")
@@ -155,6 +165,7 @@ class _ProbedModel:
             op=batch.records["op"][rows].astype(np.float64),
             length=prompts[rows].astype(np.float64),
             fold=draw_folds(len(batch), settings.num_folds, settings.seed)[rows],
+            problem=number[rows],
             wrong=~correct.astype(bool),
             redundant=correct.astype(bool) & (extra > 0),
         )
@@ -162,13 +173,14 @@ class _ProbedModel:
     def look_back(self, written: _Written) -> None:
         """Ask can_next and nece_next about every candidate at the sentence of the first wrong parameter: for figure 8 (b)."""
         mistakes = find_mistakes(written.batch, written.verdicts, written.texts)
+        number = self.number(written.batch)
         wrong = len(written.verdicts) - int(written.verdicts["correct"].to_numpy(zero_copy_only=False).sum())
         for task in MISTAKE_TASKS:
             if task in self.probes:
                 queries, event, group = mistake_queries(written.batch, mistakes, task, self.settings.candidates)
                 prediction, score = self.ask(task, written.batch, queries, written.documents)
                 problem, label = (queries[name].to_numpy().astype(np.int64) for name in ("problem", "label"))
-                self.answers.append(Answers("b", task, written.part, wrong, problem, event, label, prediction.astype(np.int64), group))
+                self.answers.append(Answers("b", task, written.part, wrong, number[problem], event, label, prediction.astype(np.int64), group))
                 self._keep_events("b", written.part, queries, event, prediction, score)
 
     def _keep_events(

@@ -148,7 +148,7 @@ class _Curve:
     @property
     def used(self) -> int:
         """Problems with any problem to solve or query to answer."""
-        return _used(self.statistics[0])
+        return int(self.statistics[0].any(axis=1).sum())
 
     def gain(self, sums: Floats) -> Floats:
         """The last value less the first, from the sums of these two snapshots."""
@@ -187,11 +187,7 @@ def tables_of(
 def _resampled(
     statistics: Floats, score: Callable[[Floats], Floats], settings: EmergenceSettings, scale: tuple[float, float] = (0.0, 1.0)
 ) -> Interval:
-    return interval(statistics, score, scale=scale, seed=settings.seed, num_resamples=settings.num_resamples, num_problems=_used(statistics))
-
-
-def _used(statistics: Floats) -> int:
-    return int((statistics.sum(1) > 0).sum())
+    return interval(statistics, score, scale=scale, seed=settings.seed, num_resamples=settings.num_resamples)
 
 
 def _curves(found: list[pa.Table], settings: EmergenceSettings) -> list[_Curve]:

@@ -74,9 +74,9 @@ def interval(
         seed: seed of the bootstrap.
         num_resamples: number of resamples.
         resampled: sums from ``resample_sums`` of the same statistics, if several scores share them.
-        num_problems: how many problems have data; by default all.
+        num_problems: how many problems are behind the score, where fewer than those with any statistic that is not 0.
     """
-    num_problems = len(statistics) if num_problems is None else num_problems
+    num_problems = int(statistics.any(axis=1).sum()) if num_problems is None else num_problems
     if num_problems == 0:
         return UNDEFINED
     value = float(score(statistics.sum(0, dtype=np.float64)[None])[0]) if exact is None else exact
@@ -176,30 +176,53 @@ def auroc(label: Ints, score: NDArray[np.floating]) -> float:
 
 
 def auroc_interval(
-    label: Ints, score: NDArray[np.floating], problem: Ints, *, num_problems: int, seed: int = 0, num_resamples: int = NUM_RESAMPLES
+    label: Ints,
+    score: NDArray[np.floating],
+    problem: Ints,
+    *,
+    num_problems: int,
+    fold: Ints | None = None,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
 ) -> Interval:
-    """AUROC with an interval by problem.
+    """AUROC with an interval by problem; within folds, if ``fold`` is given (``auroc_statistics``).
 
     Ours: the resampled AUROC is taken to first order (DeLong's placements: for each positive the share of negatives below it, for each
     negative the share of positives above it), which needs four sums per problem instead of a sort per resample.
     """
-    exact, statistics = auroc_statistics(label, score, problem, num_problems=num_problems)
+    exact, statistics = auroc_statistics(label, score, problem, num_problems=num_problems, fold=fold)
     if math.isnan(exact):
         return UNDEFINED
     return interval(statistics, auroc_of(exact), exact=exact, seed=seed, num_resamples=num_resamples)
 
 
-def auroc_statistics(label: Ints, score: NDArray[np.floating], problem: Ints, *, num_problems: int) -> tuple[float, Floats]:
-    """AUROC, and the sums per problem for ``auroc_of``, (num_problems, 4): placements and number of positives, then of negatives."""
-    exact = auroc(label, score)
-    if math.isnan(exact):
-        return exact, np.zeros((num_problems, 4))
+def auroc_statistics(label: Ints, score: NDArray[np.floating], problem: Ints, *, num_problems: int, fold: Ints | None = None) -> tuple[float, Floats]:
+    """AUROC, and the sums per problem for ``auroc_of``, (num_problems, 4): placements and weights of positives, then of negatives.
+
+    Args:
+        label: 1 for positives, (num_rows,).
+        score: higher for what is held to be positive.
+        problem: problem of each row.
+        num_problems: rows of the sums.
+        fold: cross-validation fold of each row, if the scores of different folds come from different fits. Then only pairs within a fold are
+            compared. Ours: a fold with many positives was fitted on few, so all its scores are low, and pairs across folds rank against the truth.
+    """
     positive = label == 1
-    num_positive, num_negative = int(positive.sum()), int((~positive).sum())
-    ranks, placement = _mean_ranks(score), np.empty(len(label))
-    placement[positive] = (ranks[positive] - _mean_ranks(score[positive])) / num_negative
-    placement[~positive] = 1 - (ranks[~positive] - _mean_ranks(score[~positive])) / num_positive
-    columns = (placement * positive, positive, placement * ~positive, ~positive)
+    folds = np.zeros(len(label), np.int64) if fold is None else fold
+    parts = [part for one in np.unique(folds) if 0 < positive[part := folds == one].sum() < part.sum()]
+    pairs = np.array([positive[part].sum() * (part & ~positive).sum() for part in parts], np.float64)
+    if not parts:
+        return math.nan, np.zeros((num_problems, 4))
+    exact = float(np.dot([auroc(label[part], score[part]) for part in parts], pairs / pairs.sum()))
+    placement, weight = np.zeros(len(label)), np.zeros(len(label))
+    for part in parts:
+        above, below = part & positive, part & ~positive
+        ranks = np.zeros(len(label))
+        ranks[part] = _mean_ranks(score[part])
+        placement[above] = (ranks[above] - _mean_ranks(score[above])) / below.sum()
+        placement[below] = 1 - (ranks[below] - _mean_ranks(score[below])) / above.sum()
+        weight[above], weight[below] = below.sum() / (~positive).sum(), above.sum() / positive.sum()
+    columns = (placement * weight * positive, weight * positive, placement * weight * ~positive, weight * ~positive)
     return exact, np.stack([sum_by_problem(values, problem, num_problems) for values in columns], axis=1)
 
 

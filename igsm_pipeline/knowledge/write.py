@@ -153,18 +153,17 @@ def score_readers(answers: list[Answer], problem: NDArray[np.integer], settings:
     for one in answers:
         counted = np.ones(len(index), bool) if one.counted is None else one.counted
         own, first = (class_statistics(each.label[counted], each.said[counted], index[counted], **where) for each in (one, best))
-        there = len(np.unique(index[counted]))
         row: dict[str, Any] = {
             "reader": one.reader,
             "subset": "all" if one.counted is None else "learned",
             "n": int(counted.sum()),
-            "num_problems": there,
+            "num_problems": len(np.unique(index[counted])),
         }
         for name, score in (("accuracy", accuracy_of), ("balanced_accuracy", balanced_accuracy_of)):
-            row |= interval(own, score, num_problems=there, **how).columns(name)
+            row |= interval(own, score, **how).columns(name)
         if one is not best:
             both = np.concatenate([first, own], axis=1)
-            row |= interval(both, balanced_gain_of, num_problems=there, scale=(-1.0, 1.0), **how).columns("gain")
+            row |= interval(both, balanced_gain_of, scale=(-1.0, 1.0), **how).columns("gain")
         rows.append(row)
     return rows
 

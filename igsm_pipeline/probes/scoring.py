@@ -293,7 +293,7 @@ class _Part:
 
     def _interval(self, sums: Floats | None, score: Callable[[Floats], Floats], first: int, last: int | None, **more: Any) -> Interval:
         own = self.statistics[:, first:last]
-        return interval(own, score, num_problems=self.num_problems, resampled=None if sums is None else sums[:, first:last], **more)
+        return interval(own, score, resampled=None if sums is None else sums[:, first:last], **more)
 
 
 def _mean(hits: NDArray[np.bool_]) -> float | None:

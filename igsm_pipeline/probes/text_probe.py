@@ -131,7 +131,7 @@ def score_beyond_text(predictions: pa.Table, *, modulus: int, seed: int = 0, num
                 **interval(floor, balanced_accuracy_of, **how).columns("text"),
                 **interval(both, balanced_gain_of, scale=(-1.0, 1.0), **how).columns("gain"),
                 "missed": int(missed.sum()),
-                **interval(hits, mean_of, num_problems=int((hits[:, 1] > 0).sum()), **how).columns("right_where_missed"),
+                **interval(hits, mean_of, **how).columns("right_where_missed"),
             }
         )
     return pa.Table.from_pylist(rows, schema=BEYOND_TEXT.schema())

@@ -12,12 +12,13 @@ from sklearn.preprocessing import StandardScaler
 
 from igsm_pipeline.correlation.predictor import FEATURE_SETS, Outlook, draw_folds, predict_out_of_fold, predictor_rows, probe_features
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA, Answers, rate_row, rate_table
+from igsm_pipeline.intervals.share import wilson_interval
 
 
-def _answers(seed, part="op=max", num_problems=40):
+def _answers(seed, part="op=max", num_problems=40, first=0):
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
-    problem = np.repeat(np.arange(num_problems) * 3, 10)
+    problem = np.repeat(first + np.arange(num_problems) * 3, 10)
     label = (rng.random(len(problem)) < 0.3).astype(np.int64)
     event = (label == 0) & (rng.random(len(problem)) < 0.15) & (problem % 2 == 0)
     prediction = np.where(event, rng.random(len(problem)) < 0.6, np.where(rng.random(len(problem)) < 0.1, 1 - label, label)).astype(np.int64)
@@ -90,10 +91,10 @@ def test_slices_of_one_group_number_are_matched_within_their_slice():
 
 
 def test_slices_are_reported_apart_and_together():
-    table = rate_table([_answers(2, "op=max"), _answers(3, "reask")])
+    table = rate_table([_answers(2, "op=max"), _answers(3, "op=max+1", first=120)])
     assert table.schema == CORRELATION_SCHEMA
     first, second, both = table.to_pylist()
-    assert [row["slice"] for row in (first, second, both)] == ["op=max", "reask", "all"]
+    assert [row["slice"] for row in (first, second, both)] == ["op=max", "op=max+1", "all"]
     for name in ("n", "baseline_n", "num_problems", "solutions"):
         assert both[name] == first[name] + second[name]
     assert both["rate"] == pytest.approx((first["rate"] * first["n"] + second["rate"] * second["n"]) / both["n"])
@@ -106,15 +107,34 @@ def test_no_events_give_a_row_of_nulls_and_no_answers_no_row():
     assert len(rate_table([])) == 0
 
 
+def test_a_problem_that_two_slices_ask_about_is_one_problem():
+    one, twin = _answers(2, "op=max+1"), _answers(3, "reask")
+    first, second, both = rate_table([one, twin]).to_pylist()
+    assert both["n"] == first["n"] + second["n"]
+    assert both["num_problems"] == len(np.union1d(one.problem[one.event], twin.problem[twin.event]))
+    same = rate_row(Answers.joined([one, one]))
+    assert (same["num_problems"], same["low"], same["high"]) == (first["num_problems"], first["low"], first["high"])
+
+
+def test_only_problems_behind_a_rate_make_it_sure():
+    """Six solutions have an event; of five it is in a group with others, who are in two of these solutions; and no other is called true."""
+    problem, event = np.array([0, 1, 2, 3, 4, 5, 0, 1, 5]), np.arange(9) < 6
+    group = np.array([1, 1, 1, 1, 1, 2, 1, 1, -1])
+    row = rate_row(Answers("b", "can_next", "op=max", 6, problem, event, np.zeros(9, np.int64), event.astype(np.int64), group))
+    assert (row["n"], row["matched_n"], row["baseline_n"]) == (6, 5, 3)
+    for name, value, behind in (("low", 1, 6), ("matched_rate_low", 1, 5), ("baseline_high", 0, 3), ("matched_baseline_high", 0, 2)):
+        assert row[name] == pytest.approx(wilson_interval(value * behind, behind)[1 - value])
+    assert row["matched_excess_low"] == pytest.approx(2 * wilson_interval(2, 2)[0] - 1)
+
+
 def _outlook(seed, num=400, signal=2.0):
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     probes, op = rng.normal(size=(num, 5)), rng.integers(1, 8, num).astype(float)
     wrong = signal * probes[:, 0] + 0.3 * (op - 4) + rng.logistic(size=num) > 1
     redundant = ~wrong & (rng.random(num) < 0.2)
-    return Outlook(
-        probes, op, 50 + 10 * op + rng.integers(0, 9, num), rng.integers(3, 9, num).astype(float), draw_folds(num, 5, seed), wrong, redundant
-    )
+    length, candidates = 50 + 10 * op + rng.integers(0, 9, num), rng.integers(3, 9, num).astype(float)
+    return Outlook(probes, op, length, candidates, draw_folds(num, 5, seed), np.arange(num), wrong, redundant)
 
 
 def test_the_predictor_agrees_with_scikit_learns_cross_validation():
@@ -124,7 +144,11 @@ def test_the_predictor_agrees_with_scikit_learns_cross_validation():
     expected = cross_val_predict(model, features, outlook.wrong, cv=PredefinedSplit(outlook.fold), method="predict_proba")[:, 1]
     np.testing.assert_allclose(predict_out_of_fold(features, outlook.wrong, outlook.fold, l2=1e-2), expected, atol=2e-3)
     (row,) = [r for r in predictor_rows("all", outlook, l2=1e-2, min_events=5) if (r["target"], r["features"]) == ("wrong", "surface+probes")]
-    assert row["auroc"] == pytest.approx(roc_auc_score(outlook.wrong, expected), abs=1e-3)
+    folds = [outlook.fold == fold for fold in range(5)]
+    within = [roc_auc_score(outlook.wrong[fold], expected[fold]) for fold in folds]
+    assert row["auroc"] == pytest.approx(
+        np.average(within, weights=[outlook.wrong[fold].sum() * (~outlook.wrong[fold]).sum() for fold in folds]), abs=1e-3
+    )
 
 
 def test_probes_that_know_beat_the_baselines_and_noise_knows_nothing():
@@ -134,6 +158,30 @@ def test_probes_that_know_beat_the_baselines_and_noise_knows_nothing():
     noise = predictor_rows("all", _outlook(7, num=2000, signal=0.0), l2=1e-2, min_events=5)
     (blind,) = [row for row in noise if (row["target"], row["features"]) == ("wrong", "probes")]
     assert blind["auroc"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_features_that_know_nothing_are_at_one_half_where_few_solutions_are_wrong():
+    """Over all folds the score of a fold with many mistakes is low, since its fit has seen few: noise would be well below one half."""
+    within, over = [], []
+    for seed in range(40):
+        outlook = _outlook(seed, num=600, signal=0.0)
+        outlook.wrong[:] = np.random.default_rng(seed).permutation(600) < 10
+        (row,) = [row for row in predictor_rows("reask", outlook, l2=1e-2, min_events=5) if (row["target"], row["features"]) == ("wrong", "probes")]
+        score = predict_out_of_fold(outlook.features("probes"), outlook.wrong, outlook.fold, l2=1e-2)
+        within.append(row["auroc"])
+        over.append(roc_auc_score(outlook.wrong, score))
+    error, below = np.std(within, ddof=1) / np.sqrt(40), np.subtract(within, over)
+    print(f"within folds {np.mean(within):.3f}, over all {np.mean(over):.3f}, standard error {error:.3f}")
+    assert abs(np.mean(within) - 0.5) < 3 * error < 0.1
+    assert below.mean() > 3 * below.std(ddof=1) / np.sqrt(40)
+
+
+def test_solutions_of_one_problem_are_resampled_together():
+    outlook = _outlook(13)
+    twice = Outlook.joined([outlook, outlook])
+    alone, both = ({row["features"]: row for row in predictor_rows("all", one, l2=1e-2, min_events=5)[:6]} for one in (outlook, twice))
+    assert both["op"]["n"] == 2 * alone["op"]["n"]
+    assert (both["op"]["auroc_low"], both["op"]["auroc_high"]) == pytest.approx((alone["op"]["auroc_low"], alone["op"]["auroc_high"]), abs=5e-3)
 
 
 def test_what_the_probe_adds_to_the_surface_is_a_paired_gain():

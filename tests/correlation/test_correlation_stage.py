@@ -11,7 +11,8 @@ from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
 from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.correlation.stage import EVENTS
-from igsm_pipeline.correlation.write import write_correlation
+from igsm_pipeline.correlation.write import _ProbedModel, write_correlation
+from igsm_pipeline.experiments.slices import slice_set
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.probes.v_probe import VProbe, fit_sizes, save_probe
@@ -111,6 +112,18 @@ def test_the_predictor_reports_every_slice_and_all_together(made):
     assert rows["wrong", "op<=max"]["auroc"] is not None
     assert rows["wrong", "reask"]["auroc"] is None
     assert rows["redundant", "all"]["n"] == 2 * NUM - counts["op<=max"][0]
+
+
+def test_reask_holds_the_problems_of_the_slice_that_it_asks_differently(made, tmp_path):
+    _, inputs, _ = made
+    slices, numbers = ("op<=max", "op=max+1", "reask"), {}
+    asked = _ProbedModel(CorrelationSettings(family=FAMILY, tokens=TOKENS, device="cpu"), inputs)
+    for part in slices:
+        writing = _folder(tmp_path / part)
+        write_problem_set(slice_set(part, slices, FAMILY, num_problems=NUM, per_op=1, seed=3), inputs, writing)
+        numbers[part] = asked.number(read_problems(writing.folder, load_world("mini"), FAMILY.modulus)).tolist()
+    assert numbers["op<=max"] == list(range(NUM))
+    assert numbers["reask"] == numbers["op=max+1"] == list(range(NUM, 2 * NUM))
 
 
 def test_the_same_inputs_give_the_same_tables(made):

@@ -171,7 +171,7 @@ def _predictor(page: Page, results: Results, part: str) -> None:
         for (target, features), row in found.items()
     ]
     words = "AUROC of predicting, before the first word, which solutions will be wrong, by what the predictor sees, with 95% intervals."
-    chart = draw_intervals("predictor", words, marks, axis="AUROC, out of fold", domain=(0.4, 1.0), lines={"a coin": 0.5}, digits=2)
+    chart = draw_intervals("predictor", words, marks, axis="AUROC, within folds", domain=(0.4, 1.0), lines={"a coin": 0.5}, digits=2)
     wrong = next(iter(found.values()))
     page.chart(chart, f"{wrong['positives']:,} of {wrong['n']:,} solutions are wrong; each is predicted by a model that has not seen it.", *how)
     _predictor_table(page, results)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -176,7 +177,7 @@ def push(members: Members, stages: Stages = None) -> None:
 
     store, remote = Store.at_home(), _remote()
     units = [unit for each in plans_of(members, stages, False) for unit in each.units if not store.check_own(unit)]
-    gone, present = push_units(list(dict.fromkeys(units)), store, remote, remark)
+    gone, present = push_units(list(dict.fromkeys(units)), store, remote, partial(typer.echo, err=True))
     remark(f"{gone} pushed, {present} already at {remote.address}")
 
 
@@ -186,14 +187,21 @@ def pull(
     stages: Stages = None,
     replace: Annotated[bool, typer.Option("--replace", help="Let units of other content take the place of those here.")] = False,
 ) -> None:
-    """Bring the finished units of members here from the object storage of IGSM_REMOTE; every file is hashed before it is believed."""
+    """Bring the finished units of members here from the object storage of IGSM_REMOTE; every file is hashed before it is believed.
+
+    The exit code is 1 if a unit is neither there nor here.
+    """
     from igsm_pipeline.running.sharing import pull_units
     from igsm_pipeline.store import Store
 
     store, remote = Store.at_home(), _remote()
     units = [unit for each in plans_of(members, stages, False) for unit in each.units]
-    came, present = pull_units(list(dict.fromkeys(units)), store, remote, remark, replace=replace)
+    told = partial(typer.echo, err=True)
+    came, present, nowhere = pull_units(list(dict.fromkeys(units)), store, remote, told, replace=replace)
     remark(f"{came} pulled, {present} already here")
+    if nowhere:
+        told(f"{nowhere} of {len(units)} units are neither here nor at {remote.address}: compute them with `igsm run`, here or there")
+        raise typer.Exit(1)
 
 
 def _remote() -> Remote:

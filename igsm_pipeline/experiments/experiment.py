@@ -350,6 +350,8 @@ def _member(name: str, path: Path, archived: bool, values: Mapping[str, Any], ce
     for field, value in (item for one in cell for item in one.fields.items()):
         _set(own, str(field).split("."), value, f"{path}: grid field {field}")
     where = str(path) if not cell else f"{path} (member {key})"
+    if "..." in key:
+        raise BadSettings(where, "must not have three dots in a row, which Dagster keeps for ranges", key, "rename the file or the grid's label")
     _anchor(own, path.parent)
     return Member(key, name, {value.axis: value.label for value in cell}, ExperimentSettings.parse(own, where), path, archived)
 

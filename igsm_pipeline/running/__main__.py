@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Sequence
 
-from igsm_pipeline.errors import IgsmError, StageFailed
+from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed
 from igsm_pipeline.experiments.experiment import Member, find_members
 from igsm_pipeline.planning.flow import STAGES, find_stage, units_of
 from igsm_pipeline.planning.planner import find_unit, stages_of
@@ -90,6 +90,8 @@ def _command(member: Member, stage: str, options: argparse.Namespace) -> list[st
 
 def _stages(member: Member, named: Sequence[str] | None, unit: str | None) -> list[str]:
     if unit is not None:
+        if len(named or ()) != 1:
+            raise BadSettings("--unit", "needs exactly one --stage", ", ".join(named or ()) or "none", f"name the stage of the unit {unit!r}")
         find_unit(member, (named or [""])[0], unit)
     return [find_stage(name).name for name in named] if named else stages_of(units_of(member))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -174,9 +175,9 @@ def say_if_unseen(say: Callable[[str], None]) -> None:
 
 
 def _run_beside(unit: Unit, store: Store) -> UnitResult:
-    """In a worker process: compute a unit, and stop on the parent's SIGTERM."""
+    """In a worker process: compute a unit, say on standard error what it does, and stop on the parent's SIGTERM."""
     with hear_stops((signal.SIGTERM,), farewell=lambda _: ""):
-        return run_unit(unit, store)
+        return run_unit(unit, store, say=lambda line: print(line, file=sys.stderr, flush=True))
 
 
 @contextmanager

@@ -160,8 +160,8 @@ def pull_free(units: Iterable[Unit], store: Store, remote: Remote, say: Say) -> 
     return pulled
 
 
-def pull_units(units: Iterable[Unit], store: Store, remote: Remote, say: Say, *, replace: bool = False) -> tuple[int, int]:
-    """Pull units as they are asked for. Returns how many came, and how many were whole here already.
+def pull_units(units: Iterable[Unit], store: Store, remote: Remote, say: Say, *, replace: bool = False) -> tuple[int, int, int]:
+    """Pull units as they are asked for. Returns how many came, how many were whole here already, and how many are neither here nor there.
 
     Args:
         units: the units, inputs before what reads them.
@@ -174,15 +174,16 @@ def pull_units(units: Iterable[Unit], store: Store, remote: Remote, say: Say, *,
         BadInput: bytes there are damaged.
         StoreError: the remote store cannot be reached, or a unit is locked.
     """
-    came = present = 0
+    came = present = nowhere = 0
     chosen = list(units)
     remote.look_for(chosen)
     for unit in chosen:
         there = remote.manifest(unit)
+        here = None if store.check_own(unit) else store.manifest(unit)["content"]
         if there is None:
+            nowhere += here is None
             say(f"{unit.stage} {unit.name} is not at {remote.address}")
             continue
-        here = None if store.check_own(unit) else store.manifest(unit)["content"]
         if here == there["content"]:
             present += 1
         elif here is not None and not replace:
@@ -190,7 +191,7 @@ def pull_units(units: Iterable[Unit], store: Store, remote: Remote, say: Say, *,
         else:
             remote.pull(store, unit, replace=replace)
             came += 1
-    return came, present
+    return came, present, nowhere
 
 
 def push_units(units: Sequence[Unit], store: Store, remote: Remote, say: Say) -> tuple[int, int]:

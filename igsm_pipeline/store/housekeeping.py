@@ -70,8 +70,8 @@ def remove_garbage(garbage: Iterable[Leftover]) -> Removed:
         try:
             with lock_folder(final, f"{final.parent.name} {final.name}"):
                 remove_folder(leftover.path)
-            if not final.exists() and not final.with_name(final.name + PARTIAL).exists():
-                final.with_name(final.name + LOCK).unlink(missing_ok=True)
+                if not final.exists() and not final.with_name(final.name + PARTIAL).exists():
+                    final.with_name(final.name + LOCK).unlink(missing_ok=True)  # while it is held, so that nobody holds a file that is gone
         except (StoreError, OSError) as error:
             kept.append(f"{leftover.path}: {error.strerror or error if isinstance(error, OSError) else error}")
             continue

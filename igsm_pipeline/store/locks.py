@@ -29,7 +29,11 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(handle, how := fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            while not _is_at(handle, path):  # whoever held it has removed the file: its lock locks nobody out
+                os.close(handle)
+                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+                fcntl.flock(handle, how)
         except BlockingIOError:
             yield False
             return
@@ -38,6 +42,13 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         yield True
     finally:
         os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def lock_owner(lock: Path) -> str | None:

@@ -8,7 +8,8 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
-from typing import Literal
+from decimal import Decimal
+from typing import Any, Literal
 
 import duckdb
 from rich.console import Group, RenderableType
@@ -173,7 +174,8 @@ def _sentences(text: str) -> list[str]:
 def result_lines(result: duckdb.DuckDBPyRelation | None, form: Literal["table", "csv", "json"]) -> Iterator[str]:
     """A query's result as text.
 
-    table: DuckDB's own form, all columns, up to ``MOST_ROWS`` rows; csv: comma-separated lines with a heading; json: an object per line, NaN as null.
+    table: DuckDB's own form, all columns, up to ``MOST_ROWS`` rows; csv: comma-separated lines with a heading, lists and structs as JSON;
+    json: an object per line, decimals as numbers, NaN as null.
     """
     if result is None:
         return
@@ -183,15 +185,29 @@ def result_lines(result: duckdb.DuckDBPyRelation | None, form: Literal["table", 
             result.show(max_width=_WIDEST, max_rows=MOST_ROWS)
         yield text.getvalue().rstrip("\n")
         return
-    rows = ([*result.columns], *result.fetchall())
+    rows = result.fetchall()
     if form == "csv":
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        cells = ([_json(value) if isinstance(value, dict | list | tuple) else value for value in row] for row in rows)
+        csv.writer(text, lineterminator="\n").writerows([result.columns, *cells])
         yield text.getvalue().rstrip("\n")
     else:
-        for row in rows[1:]:
-            named = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in zip(rows[0], row, strict=True)}
-            yield json.dumps(named, default=str, ensure_ascii=False)
+        yield from (_json(dict(zip(result.columns, row, strict=True))) for row in rows)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_plain(value), default=str, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value of DuckDB as JSON has it: decimals are numbers, what is no number is null, keys are words; times stay as they are."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Decimal):
+        return int(value) if value.as_tuple().exponent == 0 else float(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def structure_tree(problem: Problem) -> Tree:

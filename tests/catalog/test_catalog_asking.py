@@ -158,6 +158,15 @@ def test_csv_and_json_say_the_same_as_the_table(kept):
     assert all(word in table for word in ("problem", "text", "0.5"))
 
 
+def test_json_has_decimals_as_numbers_and_no_nan_however_deep(kept):
+    query = "SELECT 0.5 AS half, 3.0::DECIMAL(9,0) AS three, ['nan'::DOUBLE, 1] AS list, {'a': 1.5, 'b': [0.25]} AS struct, DATE '2026-01-02' AS day"
+    with open_catalog(kept) as connection:
+        (line,) = result_lines(ask(connection, query), "json")
+        (csv,) = result_lines(ask(connection, query), "csv")
+    assert line == '{"half": 0.5, "three": 3, "list": [null, 1.0], "struct": {"a": 1.5, "b": [0.25]}, "day": "2026-01-02"}'
+    assert csv == 'half,three,list,struct,day\n0.5,3,"[null, 1.0]","{""a"": 1.5, ""b"": [0.25]}",2026-01-02'
+
+
 def test_a_unit_that_goes_away_is_said_to_have_gone(home):
     with open_catalog(home) as connection:
         for path in (home / "store").rglob("generations.parquet"):

@@ -18,6 +18,7 @@ from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import Store
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
+from igsm_pipeline.toolbox.solver import find_solver
 
 OLD = Score("set-a", Interval(0.70, 0.67, 0.73, 1000))
 
@@ -87,6 +88,20 @@ def finish(store: Store, key: str, correct: int, n: int = 40) -> None:
                 (writing.folder / "a.bin").write_text(unit.fingerprint)
 
 
+def test_a_member_that_is_not_asked_op_max_is_not_registered_and_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from igsm_pipeline.defs.graph.results import not_registered  # noqa: PLC0415
+    from igsm_pipeline.defs.tracking.runs import Tracking  # noqa: PLC0415
+
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.yaml").write_text(
+        'base: mini\nevaluation: {slices: ["op=max"]}\nprobes: {tasks: []}\ninterchange: {pairs: 0}\n'
+    )
+    assert register(Tracking(), "mine") is None
+    assert not (tmp_path / "mlflow").exists()
+    assert not_registered().metadata["registered model"] == "none"
+
+
 @pytest.mark.slow
 def test_versions_compete_and_the_champion_loads_and_solves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -116,7 +131,8 @@ def test_versions_compete_and_the_champion_loads_and_solves(
         ("gpt2-rotary-mine", "3", True),
     ]
     assert not warned, "the model brings its card and its licence; no hub is asked"
-    assert register(tracking, "mine.s1").hit
+    again = [register(tracking, key) for key in ("mine.s0", "mine.s1")]
+    assert [(one.version, one.hit, one.champion) for one in again] == [("1", True, False), ("2", True, False)], "s2 has taken the alias since"
     client = tracking.client()
     version = client.get_model_version_by_alias("gpt2-rotary-mine", "champion")
     assert str(version.version) == "3"
@@ -139,6 +155,20 @@ def test_versions_compete_and_the_champion_loads_and_solves(
     (folder,) = [store.path(unit) for unit in units_of(find_member("mine.s2")) if unit.stage == "checkpoint"]
     plain = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     assert all((loaded[name] == plain[name]).all() for name in plain)
+
+    text = (home / "experiments" / "mine.yaml").read_text()
+    (home / "experiments" / "yours.yaml").write_text(text.partition("grid:")[0])
+    yours = register(tracking, "yours")
+    assert (yours.name, yours.version, yours.champion, yours.hit) == ("gpt2-rotary-yours", "1", True, False), "it has the checkpoint of mine.s0"
+    assert register(tracking, "mine.s0").name == "gpt2-rotary-mine"
+
+    whole = bytearray((folder / "model.safetensors").read_bytes())
+    whole[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(whole)
+    with pytest.raises(NotFound, match=r"no checkpoint of mine\.s2 to ask \(.*altered"):
+        find_solver("mine.s2")
+    whole[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(whole)
 
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:

@@ -96,6 +96,7 @@ REFUSED = {
     "grid value twice": ("grid: {model.layers: [2, 2]}", "at least one value and none twice"),
     "grid field unknown": ("grid: {model.layerz: [2]}", r"member mine\.layerz=2\): model\.layerz must be a known setting"),
     "grid through a value": ("title: a\ngrid: {title.b: [2]}", "must lead through sections"),
+    "grid label of dots": ('grid: {model.layers: {"..b": 2}}', r"member mine\.\.\.b\) must not have three dots in a row.*got 'mine\.\.\.b'"),
     "grid label": ('grid: {model.layers: {"a b": 2}}', "must be at most 100 of the characters"),
     "slice": ("evaluation: {slices: [op<max]}", "a slice must be"),
     "slice twice": ("evaluation: {slices: [reask, reask]}", "must not name anything twice"),

@@ -209,6 +209,8 @@ def test_a_run_refuses_in_words_with_exit_code_2(home: Path, capsys: pytest.Capt
         (["run", "nobody"], "no member 'nobody'"),
         (["run", "mine", "--stage", "nothing"], "no stage 'nothing'"),
         (["run", "mine", "--stage", "world", "--unit", "x"], "no unit 'x'"),
+        (["run", "mine", "--stage", "world", "--stage", "problem_sets", "--unit", "world"], "needs exactly one --stage, got 'world, problem_sets'"),
+        (["run", "mine", "--unit", "world"], "needs exactly one --stage, got 'none'"),
         (["run", "mine", "--stage", "token_shards"], "is not fresh"),
     ):
         assert main(arguments) == 2

@@ -146,9 +146,14 @@ def test_a_unit_that_has_been_here_for_longer_is_kept_though_another_content_is_
     assert second.manifest(SOURCE) == before
     assert said == [f"problem_sets train: {sharing._KEPT.format(address)}"]
     assert "igsm pull --replace" in said[0]
-    assert sharing.pull_units([SOURCE], second, Remote(address), said.append) == (0, 0)
-    assert sharing.pull_units([SOURCE], second, Remote(address), said.append, replace=True) == (1, 0)
+    assert sharing.pull_units([SOURCE], second, Remote(address), said.append) == (0, 0, 0)
+    assert sharing.pull_units([SOURCE], second, Remote(address), said.append, replace=True) == (1, 0, 0)
     assert second.manifest(SOURCE) == first.manifest(SOURCE)
+
+
+def test_a_worker_says_what_it_does(work: Work, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert runner._run_beside(SOURCE, Store(tmp_path / "home")).state == "computed"
+    assert capfd.readouterr().err == "problem_sets train: never computed\n"
 
 
 def test_a_unit_made_from_other_inputs_is_neither_pulled_nor_pushed(address: str, work: Work, tmp_path: Path) -> None:
@@ -227,6 +232,10 @@ def test_units_go_and_come_by_command_and_a_plan_says_what_would_come(
     assert not (other / "store").exists(), "a plan pulls nothing"
     assert igsm("pull", "mine", "--stage", "world") == (0, "1 pulled, 0 already here\n")
     assert not plan(find_member("mine"), Store(other / "store"), ["world"], deep=True).stale
+    code, told = igsm("-q", "pull", "mine", "--stage", "world", "--stage", "problem_sets")
+    assert code == 1
+    assert f"problem_sets probe_train is not at {address}\n" in told
+    assert f"units are neither here nor at {address}: compute them with `igsm run`" in told
     monkeypatch.delenv("IGSM_REMOTE")
     code, told = igsm("pull", "mine")
     assert code == 2

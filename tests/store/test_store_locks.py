@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from igsm_pipeline.errors import UnitLocked
-from igsm_pipeline.store import lock_owner, locked
+from igsm_pipeline.store import lock_owner, locked, locks
 from igsm_pipeline.store.locks import lock_folder
 
 
@@ -29,6 +30,21 @@ def test_a_unit_that_is_written_is_refused_with_the_writers_id(tmp_path: Path) -
         pass
     with lock_folder(tmp_path / "unit", "stage name"):
         assert (tmp_path / "unit.lock").read_text() == str(os.getpid())
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_lock_whose_file_was_removed_while_it_was_taken_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait: bool) -> None:
+    lock, real = tmp_path / "lock", fcntl.flock
+
+    def slow(handle: int, how: int) -> None:
+        monkeypatch.setattr(locks.fcntl, "flock", real)
+        lock.unlink()  # as whoever held it does, between the opening of the file and its lock
+        real(handle, how)
+
+    monkeypatch.setattr(locks.fcntl, "flock", slow)
+    with locked(lock, wait=wait) as first, locked(lock, wait=False) as second:
+        assert (first, second) == (True, False)
+        assert lock.read_text() == str(os.getpid())
 
 
 def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from igsm_pipeline.defs.graph.partitions import MEMBERS, member_tags
-from igsm_pipeline.defs.graph.results import catalogued, check_specs, materialized, registered
+from igsm_pipeline.defs.graph.results import catalogued, check_specs, materialized, not_registered, registered
 from igsm_pipeline.defs.graph.retries import retried
 from igsm_pipeline.defs.tracking.final import send_results
 from igsm_pipeline.defs.tracking.registry import register
@@ -131,7 +131,8 @@ def catalog(context: dg.AssetExecutionContext) -> Result:
 )
 def registered_model(context: dg.AssetExecutionContext, tracking: Tracking) -> Result:
     """See the description."""
-    return registered(register(tracking, context.partition_key))
+    entry = register(tracking, context.partition_key)
+    return registered(entry) if entry else not_registered()
 
 
 ASSETS = [*stage_assets(STAGES.values()), catalog, registered_model]

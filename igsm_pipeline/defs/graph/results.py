@@ -197,6 +197,12 @@ def registered(registration: Registration) -> dg.MaterializeResult[Any]:
     )
 
 
+def not_registered() -> dg.MaterializeResult[Any]:
+    """The result of the asset ``registered_model`` for a member whose model does not compete."""
+    why = "evaluation.slices has no op<=max, or evaluation.beams no 1: models are compared by their greedy solutions of that slice"
+    return dg.MaterializeResult(data_version=dg.DataVersion("none"), metadata={"registered model": "none", "why": why}, tags={"igsm/cache": "miss"})
+
+
 def catalogued(member: str) -> dg.MaterializeResult[Any]:
     """Rebuild the catalog if a unit or view has changed since it was built; returns the result of the asset ``catalog``.
 

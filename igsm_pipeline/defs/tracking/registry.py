@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from igsm_pipeline.defs.tracking.runs import Tracking, git_revision, mlflow_folder, read_note
-from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import Member, find_member
 from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.intervals.share import share
@@ -22,6 +21,7 @@ from igsm_pipeline.store import Store, Unit, library_versions, write_atomically
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
 TEST_SLICE = "op<=max"
@@ -90,39 +90,41 @@ class Registration:
     hit: bool = False
 
 
-def register(tracking: Tracking, member: str) -> Registration:
-    """Register a member's checkpoint, once per content, and let it compete for the alias.
+def register(tracking: Tracking, member: str) -> Registration | None:
+    """Register a member's checkpoint, once per content and test set, and let it compete for the alias of its experiment.
 
     Args:
         tracking: the MLflow to use.
         member: key of the member.
 
+    Returns:
+        The entry; None if the member does not solve op<=max greedily, so that there is nothing by which its model could compete.
+
     Raises:
-        NotFound: the member has no checkpoint or no greedy verdicts on op<=max yet.
+        StoreError: the verdicts cannot be read.
     """
     found, store = find_member(member), Store.at_home()
     units = units_of(found)
     checkpoint = next(unit for unit in units if unit.stage == "checkpoint")
-    score = score_of(found, units, store)
-    manifest = store.manifest(checkpoint)
-    note = mlflow_folder() / "registered" / f"{checkpoint.fingerprint}.json"
+    score = score_of(units, store)
+    if score is None:
+        return None
+    name, manifest = f"gpt2-rotary-{found.experiment}", store.manifest(checkpoint)
+    note = mlflow_folder() / "registered" / name / f"{checkpoint.fingerprint}-{score.test_set}.json"
     if note.is_file():
         old = json.loads(note.read_text())
         known = Registration(**{**old, "score": Score.of(old["score"]), "hit": True})
         if known.content == manifest["content"] and known.score == score:
-            return known
-    registration = _register(tracking, found, units, checkpoint, manifest, score, store)
+            holder = _champion(tracking.client(), name)
+            return replace(known, champion=holder is not None and str(holder.version) == known.version)
+    registration = _register(tracking, name, found, units, checkpoint, manifest, score, store)
     note.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(note, json.dumps({**asdict(registration), "score": score.values()}).encode())
     return registration
 
 
-def score_of(member: Member, units: list[Unit], store: Store) -> Score:
-    """Accuracy of greedy solutions on op<=max.
-
-    Raises:
-        NotFound: the member does not evaluate that slice.
-    """
+def score_of(units: list[Unit], store: Store) -> Score | None:
+    """Accuracy of greedy solutions on op<=max; None if a member does not evaluate that slice."""
     from igsm_pipeline.reports.findings import read_column  # noqa: PLC0415  (keeps the code location light)
 
     for unit in units:
@@ -131,16 +133,15 @@ def score_of(member: Member, units: list[Unit], store: Store) -> Score:
             found = share(sum(correct), len(correct))
             rounded = Interval(round(found.value, 6), round(found.low, 6), round(found.high, 6), found.n)
             return Score(unit.inputs["problems"].fingerprint, rounded)
-    raise NotFound(f"{member.key} evaluates no {TEST_SLICE} with beam 1, which the registry compares models by; add it to evaluation.slices")
+    return None
 
 
 def _register(
-    tracking: Tracking, member: Member, units: list[Unit], checkpoint: Unit, manifest: Mapping[str, Any], score: Score, store: Store
+    tracking: Tracking, name: str, member: Member, units: list[Unit], checkpoint: Unit, manifest: Mapping[str, Any], score: Score, store: Store
 ) -> Registration:
     import mlflow  # noqa: PLC0415
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
-    client, name = tracking.client(), f"gpt2-rotary-{member.experiment}"
+    client = tracking.client()
     note = read_note(checkpoint)
     if not note:
         with tracking.following(checkpoint, member.key, {}) as curves:
@@ -160,14 +161,19 @@ def _register(
     client.update_model_version(name, version.version, description=words)
     client.set_tag(note["run_id"], "igsm.registered_model", f"{name}/{version.version}")
     _log_verdicts(client, note["run_id"], str(version.version), units, store)
-    try:
-        champion = client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
-        champion = None
-    wins, why = judge(score, champion)
+    wins, why = judge(score, _champion(client, name))
     if wins:
         client.set_registered_model_alias(name, CHAMPION, version.version)
     return Registration(name, str(version.version), checkpoint.fingerprint, manifest["content"], wins, why, score, note["run_id"])
+
+
+def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException:
+        return None
 
 
 def judge(score: Score, champion: Any) -> tuple[bool, str]:

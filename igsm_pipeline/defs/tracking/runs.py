@@ -88,10 +88,9 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield curves
         except BaseException as error:
             curves.tick()
-            client.set_terminated(curves.run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+            curves.end("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
-        curves.push(finished=True)
-        client.set_terminated(curves.run_id, "FINISHED")
+        curves.end("FINISHED")
 
 
 class Curves:
@@ -137,6 +136,15 @@ class Curves:
             self.push()
         except Exception as error:  # any fault of MLflow or its database; the curves are on disk and are sent at the end
             _LOG.warning("MLflow takes no curves for now (%s); training goes on", error)
+
+    def end(self, status: str) -> None:
+        """Send what is left of a finished training and set the run's status; if the database cannot be written it warns: the checkpoint is whole."""
+        try:
+            if status == "FINISHED":
+                self.push(finished=True)
+            self.client.set_terminated(self.run_id, status)
+        except Exception as error:  # as in ``tick``
+            _LOG.warning("MLflow does not take the end of run %s (%s); the curves stay with the checkpoint in the store", self.run_id, error)
 
     def push(self, *, finished: bool = False) -> int:
         """Send the rows that training has written since the last call.

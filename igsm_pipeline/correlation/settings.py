@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from igsm_pipeline.probes.settings import Precision
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.settings import Settings, runtime_field
@@ -19,6 +20,7 @@ class CorrelationSettings(Settings):
     family: FamilySettings
     tokens: TokenSettings = TokenSettings()
     candidates: Candidates = Field("existing", description="which parameters are asked about, besides those of the events")
+    precision: Precision = Field("fp32", description="of the model's matrix products: as in ``probe_scores``; auto: bf16 on GPUs, fp32 on CPUs")
     num_folds: int = Field(5, ge=2, le=50, description="folds of the predictor's cross-validation; a problem row has the same fold in all slices")
     l2: float = Field(1e-2, gt=0, description="penalty of the predictor's logistic regression; features are standardised")
     min_events: int = Field(20, ge=2, description="fewest solutions with and without the target for a predictor to be fitted")

@@ -24,7 +24,7 @@ from igsm_pipeline.correlation.stage import EVENTS as EVENTS_TABLE
 from igsm_pipeline.correlation.written import WrittenDocuments
 from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
-from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict
+from igsm_pipeline.probes.v_probe import VProbe, computes_bf16, load_probe, predict
 from igsm_pipeline.problems import ProblemBatch, read_problems
 from igsm_pipeline.problems.anatomy import NOTHING
 from igsm_pipeline.problems.files import write_parquet
@@ -131,7 +131,8 @@ class _ProbedModel:
         if not len(queries):
             return np.zeros(0, np.int16), np.zeros(0, np.float32)
         tokens = QueryTokens(batch, queries, documents, self.table)
-        return predict(self.probes[task], self.model, tokens, device=self.device, max_tokens=self.settings.max_tokens)
+        bf16 = computes_bf16(self.settings.precision, self.device)
+        return predict(self.probes[task], self.model, tokens, device=self.device, max_tokens=self.settings.max_tokens, bf16=bf16)
 
     def number(self, batch: ProblemBatch) -> NDArray[np.int64]:
         """The number of each problem, (num_problems,): the same for the same statements in all slices, running by first appearance."""

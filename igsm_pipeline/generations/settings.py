@@ -26,5 +26,5 @@ class GenerationSettings(Settings):
     )
     max_tokens: int = Field(2048, ge=16, description="most tokens of prompt and completion together")
     seed: int = Field(0, ge=0, description="seed of the sampling; not used by greedy")
-    device: str = runtime_field("auto", why="where to compute; results differ by rounding only")
+    device: str = runtime_field("auto", why="where to compute; greedy solutions differ by rounding only, the draws of beams are others on a GPU")
     batch_size: int = runtime_field(0, why="prompts decoded together, 0 chooses; results depend on it in ties only", ge=0)

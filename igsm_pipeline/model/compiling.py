@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from torch._dynamo.exc import TorchDynamoException
+from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 from torch._inductor.runtime.triton_compat import OutOfResources, PTXASError
 from torch._inductor.runtime.triton_heuristics import NoTritonConfigsError
 
-NOT_COMPILED: tuple[type[Exception], ...] = (TorchDynamoException, NoTritonConfigsError, OutOfResources, PTXASError)
+NOT_COMPILED: tuple[type[Exception], ...] = (
+    TorchDynamoException,
+    FailOnRecompileLimitHit,
+    NoTritonConfigsError,
+    OutOfResources,
+    PTXASError,
+)
 """The same without compiling works. The last three come at the first launch, as where a kernel asks for more shared memory than the card has."""
 
 

@@ -259,8 +259,8 @@ def wire_error_correlation(wiring: Wiring) -> None:
         inputs[Role("problems", part)] = wiring.one(PROBLEM_SETS, part)
         inputs[Role("generations", part)] = wiring.one(GENERATIONS, f"{part} beam {beam}")
         inputs[Role("verdicts", part)] = wiring.one(VERDICTS, f"{part} beam {beam}")
-    asked = CorrelationSettings(**wiring.common, candidates=settings.probes.candidates, seed=settings.probes.seed)
-    wiring.add(ERROR_CORRELATION, "error_correlation", asked, inputs)
+    recipe = {"candidates": settings.probes.candidates, "precision": settings.probes.precision, "seed": settings.probes.seed}
+    wiring.add(ERROR_CORRELATION, "error_correlation", CorrelationSettings(**wiring.common, **recipe), inputs)
 
 
 def wire_interchange(wiring: Wiring) -> None:

@@ -85,6 +85,7 @@ def measure_speeds(device_name: str = "auto") -> Speeds:
         core=core,
         cores=usable_cores(),
         rates=rates,
+        cards=max(1, torch.cuda.device_count()) if on_gpu else 1,
         memory=float(torch.cuda.get_device_properties(device).total_memory) if on_gpu else 0.0,
     )
 
@@ -104,8 +105,11 @@ def _measure_width(width: int, heads: int, rows: int, length: int, device: torch
     if device.type == "cuda":
         found[f"{TRAINING} bf16"] = tokens * (1 + BACKWARD) * price / _seconds_of(lambda: _train(model, ids, device, torch.bfloat16), device)
     model.eval().requires_grad_(False)
-    found[PROBING] = tokens * (1 + BACKWARD / 2) * network.forward(length / 2) / _seconds_of(lambda: _probe(model, ids), device)
-    found[FORWARD] = tokens * network.forward(length / 2) / _seconds_of(lambda: _read(model, ids), device)
+    for suffix, bf16 in (("", False), (" bf16", True))[: 1 + (device.type == "cuda")]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            seconds = _seconds_of(lambda: _probe(model, ids), device)
+            found[f"{PROBING}{suffix}"] = tokens * (1 + BACKWARD / 2) * network.forward(length / 2) / seconds
+            found[f"{FORWARD}{suffix}"] = tokens * network.forward(length / 2) / _seconds_of(lambda: _read(model, ids), device)
     prompts = list(ids[:, : length // 2].cpu().numpy()) * (8 if width == min(SHAPES) else 2)
     written = len(prompts) * (_WRITTEN + length / 2 / 10) * network.forward(length / 2, head=True)
     found[DECODING] = written / _seconds_of(lambda: complete(model, prompts, max_tokens=_WRITTEN, eos=0), device)

@@ -21,6 +21,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.activations.fixed_rows import Shape, choose_shapes
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
 from igsm_pipeline.model.compiling import NOT_COMPILED
+from igsm_pipeline.model.device import sent
 from igsm_pipeline.probes.convergence import Curve
 from igsm_pipeline.probes.prior import log_shares
 from igsm_pipeline.probes.settings import VProbeSettings
@@ -150,9 +151,10 @@ class _Training:
 
     def _gradients(self, course: _Course, rows: NDArray[np.int64]) -> torch.Tensor:
         """Let a probe have the gradients of its mean cross-entropy on some queries, which is returned."""
-        logits, labels = self.asking.logits(course.probe, self.tokens.pack(rows)), self.labels[rows]
+        labels = sent(self.labels[rows], self.device)
+        logits = self.asking.logits(course.probe, self.tokens.pack(rows))
         labels = torch.nn.functional.pad(labels, (0, len(logits) - len(labels)), value=_UNUSED)
-        loss = torch.nn.functional.cross_entropy(logits + self.log_shares, labels.to(self.device), ignore_index=_UNUSED)
+        loss = torch.nn.functional.cross_entropy(logits + self.log_shares, labels, ignore_index=_UNUSED)
         course.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         return loss.detach()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from igsm_pipeline.errors import StageFailed, TransientFault
+from igsm_pipeline.errors import StageFailed
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.processes.stopping import Stopped as StopSignal
 from igsm_pipeline.processes.stopping import StopRequest, remember_stops
@@ -30,7 +30,7 @@ from igsm_pipeline.training.batches import BatchOrder, EndlessWindows, Windows, 
 from igsm_pipeline.training.curves import MetricsLog, flat_accuracy_warning
 from igsm_pipeline.training.optimizers import learning_rate
 from igsm_pipeline.training.pace import Pace
-from igsm_pipeline.training.processes import Ranks, agreed_stop, check_same_step, joined_ranks
+from igsm_pipeline.training.processes import Ranks, Stopped, agreed_stop, check_same_step, joined_ranks
 from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.training.snapshots import folder_at, snapshot_steps
 from igsm_pipeline.training.state import load_newest_state, save_state
@@ -45,10 +45,6 @@ Unlearned = Callable[[NDArray[Any]], NDArray[np.bool_]]
 SAVE_EVERY_S = 600.0
 """Seconds after which a state is saved even before ``checkpoint_every_steps``, so that a kill costs minutes only."""
 _log = logging.getLogger(__name__)
-
-
-class Stopped(TransientFault):
-    """A signal asked training to stop, this process or one that trains with it; its state is saved and a rerun resumes."""
 
 
 @dataclass(frozen=True)

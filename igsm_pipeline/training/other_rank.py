@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import traceback
 from pathlib import Path
 
+from igsm_pipeline.processes.stopping import leave
 from igsm_pipeline.store import Writing
-from igsm_pipeline.training.loop import Stopped
+from igsm_pipeline.training.processes import Stopped
 from igsm_pipeline.training.settings import CheckpointSettings
 from igsm_pipeline.training.write import write_checkpoint
 
@@ -17,8 +19,12 @@ def main() -> None:
     """Train as one of the other processes; standard input holds the work as JSON."""
     work = json.load(sys.stdin)
     settings = CheckpointSettings.parse(work["settings"], "checkpoint")
-    with contextlib.suppress(Stopped):  # the first process reports it
-        write_checkpoint(settings, {role: Path(path) for role, path in work["inputs"].items()}, Writing(Path(work["folder"]), True))
+    try:
+        with contextlib.suppress(Stopped):  # the first process reports it
+            write_checkpoint(settings, {role: Path(path) for role, path in work["inputs"].items()}, Writing(Path(work["folder"]), True))
+    except Exception:
+        traceback.print_exc()
+        leave(1)  # at once: what else ends with Python waits for the other processes, who wait for this one
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.processes.stopping import StopRequest
 
 
+class Stopped(TransientFault):
+    """A signal asked training to stop, this process or one that trains with it; its state is saved and a rerun resumes."""
+
+
 @dataclass(frozen=True)
 class Ranks:
     """This process among ``size`` processes; the one of rank 0 writes files."""
@@ -36,7 +40,11 @@ class Ranks:
 
 @contextlib.contextmanager
 def joined_ranks(device_name: str) -> Iterator[Ranks]:
-    """Join the process group that the environment describes (gloo on CPUs, NCCL on GPUs), and leave it at the end of the block; alone: one rank."""
+    """Join the process group that the environment describes (gloo on CPUs, NCCL on GPUs), and leave it at the end of the block; alone: one rank.
+
+    To leave NCCL's group takes all processes, so one that alone has an error does not: it would wait for the others, who wait for it in a sum, and
+    its error would be read after hours. It has to end; ``ranks.joined_by_others`` ends the others.
+    """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = pick_device(device_name, int(os.environ.get("LOCAL_RANK", "0")))
     if size == 1 or dist.is_initialized():
@@ -51,10 +59,16 @@ def joined_ranks(device_name: str) -> Iterator[Ranks]:
         store = dist.TCPStore(address, port, size, rank == 0, timeout=patience)  # type: ignore[attr-defined]  # public, but not marked as exported
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(hours=2))
+    together = backend != "nccl"
     try:
         yield Ranks(rank, size, device)
+        together = True
+    except Stopped:  # all of them have agreed on it
+        together = True
+        raise
     finally:
-        dist.destroy_process_group()
+        if together:
+            dist.destroy_process_group()
 
 
 def check_same_step(step: int, ranks: Ranks) -> None:

@@ -32,8 +32,13 @@ LOST = 75
 
 
 def num_processes(settings: TrainingSettings) -> int:
-    """How many processes train together: the number that is set, or, if it is 0, one per GPU that this process sees and the settings allow."""
-    return settings.processes or (max(1, torch.cuda.device_count()) if settings.device in ("auto", "cuda") else 1)
+    """How many processes train together: the number that is set, or, if it is 0, one per GPU that this process sees and the settings allow.
+
+    Every process has a window of each batch at least.
+    """
+    if settings.processes or settings.device not in ("auto", "cuda"):
+        return settings.processes or 1
+    return max(1, min(torch.cuda.device_count(), settings.batch_windows))
 
 
 @contextlib.contextmanager

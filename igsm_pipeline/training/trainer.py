@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from igsm_pipeline import seeding
 from igsm_pipeline.errors import BadSettings, StageFailed
 from igsm_pipeline.model.compiling import NOT_COMPILED, reason
+from igsm_pipeline.model.device import sent
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.training.lanes import Lanes
 from igsm_pipeline.training.one_graph import WindowLoss, compiles
@@ -125,8 +126,8 @@ class Trainer:
         if self.dropout:
             torch.manual_seed(seeding.torch_seed(settings.seed, "training.dropout", step * self.ranks.size + self.ranks.rank))
         scale = settings.batch_windows * windows.shape[1]  # one constant for all ranks, whose parts may differ in size
+        counts = sent(torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64), device)
         loss = self._gradients(batch, scale)
-        counts = torch.tensor([float((labels >= 0).sum()), float(lengths.sum())], dtype=torch.float64, device=device)
         totals = torch.cat([loss[None], counts])
         reduce_gradients(self.parameters, totals)
         for optimizer in self.optimizers:

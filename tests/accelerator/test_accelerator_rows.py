@@ -17,6 +17,7 @@ from torch.nn.attention.flex_attention import create_block_mask, create_mask
 from igsm_pipeline.activations import fixed_rows
 from igsm_pipeline.activations.fixed_rows import FixedRows, Row, Shape, choose_shapes, dense_mask, pays, seen_in_row
 from igsm_pipeline.activations.forward import SequenceBatch, attention_mask, embed, end_states, freeze
+from igsm_pipeline.model.device import sent
 from igsm_pipeline.model.gpt2_rotary import build
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.probes import v_probe, v_training
@@ -162,6 +163,16 @@ def test_no_step_waits_for_the_gpu(tokens: QueryTokens, model: Any, monkeypatch:
             found[fixed] = waits.found
     assert found[True] == []
     assert found[False], "rows of their own count the ends of each row, and are seen to"
+
+
+def test_labels_are_on_their_way_before_the_forward_pass(tokens: QueryTokens, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    training = v_training._Training(settings(), model, tokens, 2, CPU)
+    monkeypatch.setattr(v_training, "sent", lambda values, device: order.append("labels") or sent(values, device))
+    logits = training.asking.logits
+    monkeypatch.setattr(training.asking, "logits", lambda *row: order.append("forward pass") or logits(*row))
+    training._gradients(training.begin(0), tokens.rows_of(np.arange(4)))
+    assert order == ["labels", "forward pass"]
 
 
 def test_shapes_leave_the_least_padding_that_three_can_leave() -> None:

@@ -12,7 +12,7 @@ from transformers import GPTNeoXForCausalLM
 
 from igsm_pipeline.model import gpt2_rotary
 from igsm_pipeline.model.decoding import complete, row_bytes, rows_that_fit, rows_together
-from igsm_pipeline.model.device import pick_device
+from igsm_pipeline.model.device import pick_device, sent
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.seeding import generator
 
@@ -115,6 +115,15 @@ class ModelShape:
     """GPT2-12-12."""
 
     num_hidden_layers, num_attention_heads, hidden_size = 12, 12, 768
+
+
+def test_what_is_sent_to_a_gpu_is_pinned_and_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, calls = torch.arange(3), []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda one: calls.append("pinned") or one)
+    monkeypatch.setattr(torch.Tensor, "to", lambda one, device, **how: calls.append((device.type, how)) or one)
+    assert sent(values, torch.device("cpu")) is values
+    sent(values, torch.device("cuda", 0))
+    assert calls == ["pinned", ("cuda", {"non_blocking": True})]
 
 
 def test_a_gpu_without_a_number_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.exc import FailOnRecompileLimitHit
 from torch._inductor.runtime.triton_compat import OutOfResources, PTXASError
 from torch._inductor.runtime.triton_heuristics import NoTritonConfigsError
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -15,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 WAITING = ("_local_scalar_dense", "nonzero", "is_nonzero", "item", "masked_select")
 """Operations whose result a GPU must deliver before the program can go on; indexing by a mask is ``nonzero``."""
 
-NOT_RUN: tuple[type[Exception], ...] = (RuntimeError, NoTritonConfigsError, OutOfResources, PTXASError)
-"""A backend's own error, which torch wraps; the others come at the first launch, as they are."""
+NOT_RUN: tuple[type[Exception], ...] = (RuntimeError, FailOnRecompileLimitHit, NoTritonConfigsError, OutOfResources, PTXASError)
+"""A backend's own error, which torch wraps; the others come as they are: after too many compilations, or at the first launch."""
 
 
 def raises(error: type[Exception]) -> Callable[..., Any]:
@@ -57,6 +58,7 @@ class Waits(TorchDispatchMode):
     def __enter__(self) -> Self:
         for name in ("tolist", "cpu", "item"):
             self.patches.setattr(Tensor, name, self._noting(name, getattr(Tensor, name)))
+        self.patches.setattr(torch, "tensor", self._noting_device(torch.tensor))
         super().__enter__()
         return self
 
@@ -68,6 +70,16 @@ class Waits(TorchDispatchMode):
         def noted(*arguments: Any) -> Any:
             self.found.append(name)
             return plain(*arguments)
+
+        return noted
+
+    def _noting_device(self, plain: Any) -> Any:
+        """``torch.tensor(..., device=...)`` copies from plain memory, for which a card first does all that it still has to do."""
+
+        def noted(*arguments: Any, **keywords: Any) -> Any:
+            if keywords.get("device") is not None:
+                self.found.append("tensor on a device")
+            return plain(*arguments, **keywords)
 
         return noted
 

@@ -20,7 +20,7 @@ from igsm_pipeline.running import runner
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.running.faults import FAULT, REFUSED, TRANSIENT, failure_of, may_pass
 from igsm_pipeline.store import Store
-from igsm_pipeline.training.loop import Stopped
+from igsm_pipeline.training.processes import Stopped
 
 PASSING = [
     OSError(errno.EIO, "input/output error"), MemoryError(), BrokenProcessPool(), RuntimeError("CUDA error: an illegal memory access"),

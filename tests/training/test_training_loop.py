@@ -26,8 +26,9 @@ from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.training import loop
 from igsm_pipeline.training import state as states
 from igsm_pipeline.training.curves import METRICS, MetricsLog, read_metrics
-from igsm_pipeline.training.loop import Specials, Stopped, look_at_accuracy, train
+from igsm_pipeline.training.loop import Specials, look_at_accuracy, train
 from igsm_pipeline.training.optimizers import learning_rate
+from igsm_pipeline.training.processes import Stopped
 from igsm_pipeline.training.settings import TrainingSettings
 
 SEED = 11

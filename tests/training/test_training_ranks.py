@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,8 +20,8 @@ from test_training_stream import settings_of, stream_of, write_inputs
 from igsm_pipeline.errors import BadSettings, TransientFault
 from igsm_pipeline.running.faults import TRANSIENT
 from igsm_pipeline.store import Writing
+from igsm_pipeline.training import other_rank, ranks
 from igsm_pipeline.training import processes as joined
-from igsm_pipeline.training import ranks
 from igsm_pipeline.training.curves import read_metrics
 from igsm_pipeline.training.processes import Ranks
 from igsm_pipeline.training.ranks import joined_by_others, num_processes
@@ -121,6 +125,43 @@ def test_more_processes_than_cards_are_refused(monkeypatch: pytest.MonkeyPatch, 
     refusal = r"training\.processes must be at most 2, the GPUs that this process sees, got 3; use 0"
     with pytest.raises(BadSettings, match=refusal), joined_by_others(settings, {}, tmp_path):
         pass
+
+
+@pytest.mark.parametrize(("error", "left"), [(None, True), (joined.Stopped("asked to"), True), (OSError(28, "disk full"), False)])
+def test_a_process_that_alone_has_an_error_does_not_wait_for_the_others_to_leave(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None, left: bool
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setattr(joined, "pick_device", lambda *_: torch.device("cuda", 0))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: calls.append(backend))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append("left"))
+    with pytest.raises(type(error)) if error else contextlib.nullcontext(), joined.joined_ranks("auto"):
+        if error:
+            raise error
+    assert calls == ["nccl", "left"] if left else ["nccl"]
+
+
+def test_another_process_that_fails_says_why_and_ends_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "disk full")
+
+    work = {"settings": settings_of(stream_of()).model_dump(mode="json"), "inputs": {}, "folder": "nowhere"}
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(work)))
+    monkeypatch.setattr(other_rank, "write_checkpoint", fail)
+    monkeypatch.setattr(other_rank, "leave", lambda code: (_ for _ in ()).throw(SystemExit(code)))
+    with pytest.raises(SystemExit) as ended:
+        other_rank.main()
+    assert ended.value.code == 1
+    assert "disk full" in capsys.readouterr().err
+
+
+def test_every_process_has_a_window_of_each_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    found = [num_processes(TrainingSettings(processes=0, batch_windows=windows)) for windows in (4, 8, 24)]
+    assert found == [4, 8, 8]
 
 
 @pytest.mark.parametrize(("mine", "others"), [(10, 20), (20, 10), (10, 10)])

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pyarrow.parquet as pq
 
-from igsm_pipeline.evaluations.shares import GROUP, MEASURES
+from igsm_pipeline.evaluations.shares import GROUP, MEASURES, each_once
 from igsm_pipeline.evaluations.stage import ANSWERS, BY_OP
 from igsm_pipeline.stage import Outcome, StageUnits
 
@@ -17,7 +17,7 @@ def every_answer(run: StageUnits) -> Outcome:
     for folder in run.folders():
         counted: Counter[tuple[object, ...]] = Counter()
         held: Counter[tuple[object, ...]] = Counter()
-        answers = pq.read_table(folder / ANSWERS.files).to_pylist()
+        answers = list(each_once(pq.read_table(folder / ANSWERS.files).to_pylist()))
         total += len(answers)
         for row in answers:
             for measure in MEASURES:

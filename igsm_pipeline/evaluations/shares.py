@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from igsm_pipeline.evaluations.logs import Row
 from igsm_pipeline.intervals.share import share
 
 MEASURES = ("right_answer", "fully_correct")
-GROUP = ("model", "style", "shots", "modulus")
+GROUP = ("model", "style", "shots", "modulus", "format")
 """What one curve is of."""
+
+
+def each_once(rows: Iterable[Row]) -> Iterator[Row]:
+    """The answers without those to a question (seed, number, operations) that an earlier run of the same group answers."""
+    first: dict[tuple[object, ...], object] = {}
+    for row in rows:
+        asked = (*(row[name] for name in (*GROUP, "seed", "question", "op")),)
+        if first.setdefault(asked, row["run"]) == row["run"]:
+            yield row
 
 
 def shares_by_op(rows: Iterable[Row]) -> list[Row]:
     """The rows of the table ``llm_by_op``: per group and measure one row over all operations (op null), then one per number of operations.
 
-    Ours: questions are independent, so the interval is Wilson's. Runs of one group (other seeds, other operations) are put together.
+    Ours: questions of one format are independent, so the interval is Wilson's. Runs of one group (other seeds, other operations) are put together; a
+    question that several of them ask, as when a log was asked for again, counts once, as the first run has it.
     """
     counted: dict[tuple[object, ...], dict[int | None, list[bool]]] = {}
-    for row in rows:
+    for row in each_once(rows):
         for measure in MEASURES:
             if row[measure] is not None:
                 cells = counted.setdefault((*(row[name] for name in GROUP), measure), {})

@@ -10,6 +10,7 @@ _ASKED = (
     Column("style", "string", "answer: the final answer alone; steps: the solution, then the answer"),
     Column("shots", "int16", "worked examples before the question"),
     Column("modulus", "int32", "arithmetic is modulo this"),
+    Column("format", "string", "pq: problem then question; qp: question then problem"),
 )
 ANSWERS = Table(
     "llm_answers",
@@ -18,7 +19,6 @@ ANSWERS = Table(
     (
         Column("run", "string", "Inspect's name of the run"),
         *_ASKED,
-        Column("format", "string", "pq: problem then question; qp: question then problem"),
         Column("seed", "int64", "of the problems and examples"),
         Column("question", "int32", "number of the question in its run, from 0"),
         Column("op", "int16", "operations of the problem"),
@@ -30,7 +30,7 @@ ANSWERS = Table(
 )
 BY_OP = Table(
     "llm_by_op",
-    "figures 2 and 15: one row per model, style, shots, modulus, measure and number of operations (op null: all of them)",
+    "figures 2 and 15: one row per model, style, shots, modulus, format, measure and number of operations (op null: all of them)",
     "by_op.parquet",
     (
         *_ASKED,
@@ -44,7 +44,7 @@ BY_OP = Table(
 
 STAGE = Stage(
     name="llm_evaluations",
-    version=1,
+    version=2,
     settings=LogSettings,
     write="igsm_pipeline.evaluations.write:write_evaluations",
     group="result",

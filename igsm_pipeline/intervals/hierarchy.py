@@ -6,6 +6,7 @@ drawn model, then the problems, one draw of which all share; the score is the me
 With three or five seeds such draws spread too little: a sample of M varies by (M - 1) / M of what it came from, and its percentiles are those of a
 normal law, not of Student's. So the interval is stretched about the value to the width of a t interval: the variance over models (which holds that of
 their probe seeds) plus that over problems, with Satterthwaite's degrees of freedom. With one model its seed is not covered, and the words say so.
+Where all seeds and problems agree, at an end of the scale, the interval is Wilson's with the problems as trials.
 
 Source: bootstrap over levels (Davison and Hinkley 1997, sec. 3.8; Saravanan et al., arXiv:2007.07797). Ours: that problems are shared, the stretch.
 """
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from igsm_pipeline.intervals.bootstrap import NUM_RESAMPLES, Floats, resample_sums
 from igsm_pipeline.intervals.interval import UNDEFINED, Interval
-from igsm_pipeline.intervals.share import Z95
+from igsm_pipeline.intervals.share import Z95, wilson_interval
 from igsm_pipeline.seeding import generator
 
 Statistics = Sequence[Sequence[NDArray[np.floating]]]
@@ -84,7 +85,10 @@ def seeds_interval(
     by_seed, freedom = _spread_of_seeds(values)
     variance = by_seed + by_problem
     if variance == 0.0:
-        return Covered(Interval(value, value, value, problems), len(probes), probes, math.nan, covers)
+        bottom, top = scale
+        ends = wilson_interval((value == top) * problems, problems) if value in scale else ((value - bottom) / (top - bottom),) * 2
+        low, high = (bottom + end * (top - bottom) for end in ends)
+        return Covered(Interval(value, low, high, problems), len(probes), probes, math.nan, covers)
     draws = _draw(resampled, seed, num_resamples)
     degrees = variance**2 / (by_seed**2 / max(freedom, 1) + by_problem**2 / max(problems - 1, 1))
     wanted = students_quantile(degrees) * math.sqrt(variance)

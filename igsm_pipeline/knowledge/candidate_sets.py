@@ -57,7 +57,7 @@ class Taught:
 
     batch: ProblemBatch
     queries: pa.Table
-    prior: Prior
+    prior: Prior = "training"
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,15 @@ def test_shares_are_those_counted_by_hand(tmp_path: Path) -> None:
     assert 0.69 < quarter["share_high"] < 0.71
 
 
+def test_formats_are_told_apart_and_a_question_that_is_asked_again_counts_once() -> None:
+    asked = {"model": "m", "style": "answer", "shots": 5, "modulus": 5, "seed": 0, "op": 2, "fully_correct": None}
+    runs = [("first", "pq", True), ("second", "qp", False), ("third", "pq", False), ("fourth", "qp", True)]
+    rows = [{**asked, "run": run, "format": form, "question": number, "right_answer": right} for run, form, right in runs for number in range(50)]
+    other = [{**asked, "run": "other seed", "format": "pq", "seed": 1, "question": number, "right_answer": False} for number in range(50)]
+    shares = {(row["format"], row["op"]): (row["n"], row["share"]) for row in shares_by_op([*rows, *other])}
+    assert shares == {("pq", None): (100, 0.5), ("pq", 2): (100, 0.5), ("qp", None): (50, 0.0), ("qp", 2): (50, 0.0)}
+
+
 def test_other_tasks_and_unfinished_runs_are_left_out_and_counted_and_a_run_counts_once(tmp_path: Path) -> None:
     folder = write_example(tmp_path / "logs")
     before, _ = read_folder(sorted(folder.iterdir()))

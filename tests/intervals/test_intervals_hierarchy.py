@@ -9,6 +9,7 @@ import pytest
 
 from igsm_pipeline.intervals.bootstrap import accuracy_of, class_statistics, interval, mean_of
 from igsm_pipeline.intervals.hierarchy import seeds_interval, students_quantile
+from igsm_pipeline.intervals.share import wilson_interval
 
 TRUTH = 0.3
 WORLDS = 300
@@ -78,7 +79,11 @@ def test_it_says_how_much_of_its_width_comes_from_problems() -> None:
 
 def test_a_score_that_never_varies_and_one_at_the_end_of_its_scale_stay_on_it() -> None:
     ones = np.ones((20, 2))
-    assert seeds_interval([[ones], [ones]], mean_of).interval == (1.0, 1.0, 1.0, 20)
+    assert seeds_interval([[ones], [ones]], mean_of).interval == (1.0, wilson_interval(20, 20)[0], 1.0, 20)
+    never = seeds_interval([[ones * [-1, 1]], [ones * [-1, 1]]], mean_of, scale=(-1.0, 1.0)).interval
+    assert never == pytest.approx((-1.0, -1.0, 2 * wilson_interval(0, 20)[1] - 1, 20))
+    half = np.stack([np.full(20, 0.5), np.ones(20)], axis=1)
+    assert seeds_interval([[half], [half]], mean_of).interval == (0.5, 0.5, 0.5, 20)
     most = np.stack([np.r_[np.zeros(1), np.ones(19)], np.ones(20)], axis=1)
     found = seeds_interval([[ones], [most]], mean_of).interval
     assert found.low < found.value < found.high == 1.0

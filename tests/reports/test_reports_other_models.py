@@ -21,8 +21,8 @@ def written(rows: list[dict[str, Any]]) -> tuple[Page, str]:
 def test_it_says_each_models_share_and_draws_figures_2_and_15(tmp_path: Path) -> None:
     rows, _ = read_folder(sorted(write_example(tmp_path).iterdir()))
     page, text = written(shares_by_op(rows))
-    assert "some/model (answer alone, 5 examples, mod 5): right answers 75.0 % (46.8 to 91.1) of 12; at 4 operations 25.0 %" in text
-    assert "other/model (step by step, 5 examples, mod 5): fully correct solutions 62.5 %" in text
+    assert "some/model (answer alone, 5 examples, mod 5, question last): right answers 75.0 % (46.8 to 91.1) of 12; at 4 operations 25.0 %" in text
+    assert "other/model (step by step, 5 examples, mod 5, question last): fully correct solutions 62.5 %" in text
     assert "near chance from 9 and from 11 operations on" in text
     assert list(page.charts) == ["other_models_right_answer", "other_models_fully_correct"]
     drawn = str(page.charts["other_models_right_answer"].spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from igsm_pipeline.evaluations.shares import GROUP
 from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.reports.charts.chart import Chart
 from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
@@ -31,7 +32,7 @@ def write_other_models(page: Page, results: Results) -> None:
             how = f"Share of {words} by number of operations, on problems of the test split, with 95% intervals."
             caption = "Figures 2 and 15: right answers of other models." if measure == "right_answer" else "The same, every step checked."
             page.chart(draw_by_op(measure, chosen), caption, how, *([FIGURES_2_15] if measure == "right_answer" else []))
-    names = ("model", "style", "shots", "modulus", "measure", "op", "n", "share", "share_low", "share_high")
+    names = (*GROUP, "measure", "op", "n", "share", "share_low", "share_high")
     cells = [
         (str(row["model"]), _asked(row), MEASURES[row["measure"]], row["n"], interval_cell(of_columns(row, "share")))
         for row in rows
@@ -50,15 +51,16 @@ def _asked(row: Row) -> str:
     """How the questions were asked, in a few words."""
     style = {"answer": "answer alone", "steps": "step by step"}.get(str(row["style"]), "style not told")
     shots = "unknown examples" if row["shots"] is None else f"{row['shots']} example{'s' * (row['shots'] != 1)}"
-    return f"{style}, {shots}, mod {row['modulus'] or 'unknown'}"
+    order = {"qp": "question first", "pq": "question last"}.get(str(row["format"]), "order not told")
+    return f"{style}, {shots}, mod {row['modulus'] or 'unknown'}, {order}"
 
 
 def _findings(rows: Sequence[Row]) -> list[str]:
     """A sentence per curve: all operations together, and the longest problems."""
     told = []
     for whole in (row for row in rows if row["op"] is None):
-        name = (whole["model"], whole["style"], whole["shots"], whole["modulus"], whole["measure"])
-        parts = [row for row in rows if row["op"] is not None and (row["model"], row["style"], row["shots"], row["modulus"], row["measure"]) == name]
+        own = (*GROUP, "measure")
+        parts = [row for row in rows if row["op"] is not None and all(row[name] == whole[name] for name in own)]
         last = f"; at {parts[-1]['op']} operations {said(of_columns(parts[-1], 'share'))}" if len(parts) > 1 else ""
         told.append(f"{whole['model']} ({_asked(whole)}): {MEASURES[whole['measure']]} {said(of_columns(whole, 'share'))} of {whole['n']:,}{last}.")
     return told

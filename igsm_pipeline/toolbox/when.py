@@ -34,6 +34,8 @@ from igsm_pipeline.toolbox.found import Found
 from igsm_pipeline.toolbox.seeds import model_of, size_of
 
 _MILLION = 1e6
+FEWEST = 3
+"""Ours: trainings behind an interval over them; with two, Student's reaches thirteen standard errors to each side: on a logarithm, anywhere."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,26 @@ class Ratio:
         size: as of ``Half``.
         what, than: the measures, in words.
         ratio: geometric mean of the ratio of their tokens; ``n`` counts the trainings that have both.
+        each: the ratio in each of these trainings.
     """
 
     size: str
     what: str
     than: str
     ratio: Interval
+    each: tuple[float, ...]
+
+    @property
+    def inverse(self) -> Ratio:
+        """The same, the other way about."""
+        value, low, high, number = self.ratio
+        return Ratio(self.size, self.than, self.what, Interval(1 / value, 1 / high, 1 / low, number), tuple(1 / one for one in self.each))
+
+    @property
+    def sure(self) -> int:
+        """-1: the first comes earlier beyond doubt, 1: later, 0: neither; with fewer than ``FEWEST`` trainings, in each of them."""
+        low, high = (min(self.each, default=math.nan), max(self.each, default=math.nan)) if self.ratio.n < FEWEST else self.ratio[1:3]
+        return int(low > 1) - int(high < 1)
 
 
 def half_gains(found: Sequence[Found], store: Store) -> tuple[list[Half], list[Ratio]]:
@@ -85,9 +101,10 @@ def half_gains(found: Sequence[Found], store: Store) -> tuple[list[Half], list[R
             gains = [float(one[name]["gain"]) for one in trainings if name in one]
             come = tokens[name][~np.isnan(tokens[name])]
             octaves = float(np.std(np.log2(come), ddof=1)) if len(come) > 1 else float("nan")
-            halves.append(Half(size, name, mean_over_seeds(gains), _geometric(come), octaves, tuple(come.tolist())))
+            halves.append(Half(size, name, _mean(gains), _geometric(come), octaves, tuple(come.tolist())))
         for first, second in combinations(names, 2):
-            ratios.append(Ratio(size, first, second, _geometric(tokens[first] / tokens[second])))
+            both = tokens[first] / tokens[second]
+            ratios.append(Ratio(size, first, second, _geometric(both), tuple(both[~np.isnan(both)].tolist())))
     return halves, ratios
 
 
@@ -108,9 +125,15 @@ def _tokens(row: Row | None) -> float:
     return float("nan") if row is None or row["tokens"] is None else float(row["tokens"])
 
 
+def _mean(values: Sequence[float] | Floats) -> Interval:
+    """The mean, with Student's interval if it is over ``FEWEST`` trainings or more."""
+    found = mean_over_seeds(values)
+    return found if found.n >= FEWEST else Interval(found.value, math.nan, math.nan, found.n)
+
+
 def _geometric(values: Floats) -> Interval:
     """The geometric mean of the values that are numbers above 0, with Student's interval on the logarithm."""
-    logs = mean_over_seeds(np.log(values[values > 0]))
+    logs = _mean(np.log(values[values > 0]))
     value, low, high = (math.exp(one) for one in logs[:3])
     return Interval(value, low, high, logs.n)
 
@@ -122,7 +145,7 @@ def write_when(page: Page, halves: Sequence[Half], ratios: Sequence[Ratio]) -> N
     page.section("When does it come, over trainings?", *(_finding(size, halves, ratios) for size in dict.fromkeys(one.size for one in halves)))
     page.how(
         "Every training is one observation: the tokens at which half of its final gain is reached. Means are geometric, their intervals Student's "
-        "over trainings.",
+        f"over trainings, of {FEWEST} or more.",
         "A training whose gain may be none has no such number and is left out; the column of trainings counts the others.",
     )
     for size in dict.fromkeys(one.size for one in halves):
@@ -144,7 +167,7 @@ def write_when(page: Page, halves: Sequence[Half], ratios: Sequence[Ratio]) -> N
     page.table(head, lines, "95% over trainings; spread: standard deviation of the binary logarithm of the tokens.")
     shown = [(one.size, one.what, one.than, interval_cell(one.ratio, 2, 1), one.ratio.n) for one in ratios]
     names = ("size", "what", "than", "ratio", "low", "high", "trainings")
-    file = [(one.size, one.what, one.than, *one.ratio[:3], one.ratio.n) for one in ratios]
+    file = [(one.size, one.what, one.than, *one.ratio.columns("").values(), one.ratio.n) for one in ratios]
     page.fold("when_ratios", ("member", "of what", "than", "ratio of tokens", "trainings"), shown, "Below 1: it comes earlier.", (names, file))
 
 
@@ -167,21 +190,17 @@ def _in_millions(tokens: Interval) -> Interval:
 
 
 def _finding(size: str, halves: Sequence[Half], ratios: Sequence[Ratio]) -> str:
-    """What comes before and after the hardest problems are solved, beyond doubt."""
+    """What comes before and after the hardest problems are solved, beyond doubt or in each of a few trainings."""
     own = {one.what: one for one in halves if one.size == size}
     solved = [what for what in own if what.startswith(f"{SOLVED}, ") and not what.endswith("all problems")]
     if not solved:
         return f"{size}: no solutions were looked at."
     last = solved[-1]
-    beside = {one.what: one.ratio for one in ratios if one.size == size and one.than == last}
-    beside |= {one.than: _inverse(one.ratio) for one in ratios if one.size == size and one.what == last}
-    told = {name: ratio for name, ratio in beside.items() if not name.startswith(SOLVED)}
-    before = [name for name, ratio in told.items() if ratio.high < 1]
-    after = [name for name, ratio in told.items() if ratio.low > 1]
+    own_ratios = [one for one in ratios if one.size == size and last in (one.what, one.than)]
+    beside = [one if one.than == last else one.inverse for one in own_ratios]
+    told = [one for one in beside if not one.what.startswith(SOLVED)]
+    before, after = ([one.what for one in told if one.sure == side] for side in (-1, 1))
     parts = [f"{word} it that of {listed(names)}" for names, word in ((before, "before"), (after, "after")) if names]
-    come = f"comes {' and '.join(parts)}" if parts else "comes neither before nor after it for any other question, beyond doubt"
+    few = f" in each of {own[last].tokens.n} trainings" if own[last].tokens.n < FEWEST else ""
+    come = f"comes {' and '.join(parts)}{few}" if parts else "comes neither before nor after it for any other question, beyond doubt"
     return f"{size}: of the gain of {last} half is reached at {own[last].tokens.shown(2, 1 / _MILLION)} million tokens; half of other gains {come}."
-
-
-def _inverse(ratio: Interval) -> Interval:
-    return Interval(1 / ratio.value, 1 / ratio.high, 1 / ratio.low, ratio.n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -85,9 +86,17 @@ def test_status_schedule_and_sensor_give_the_same_answer(home, instance, event: 
 
 
 def test_a_member_that_nobody_has_run_is_not_run_at_night(home, empty_instance):
+    shutil.rmtree(home / "store" / "report")
     declare(home, training="{num_steps: 9}")
     assert by_schedule(empty_instance) == {}
     assert by_sensor(empty_instance)[0] == {}
+
+
+def test_a_report_that_dagster_did_not_see_being_made_is_kept_fresh(home, empty_instance):
+    delete("verdicts")(home)
+    wanted = {MEMBER: set(plan(find_member(MEMBER), Store.at_home()).stale_stages)}
+    assert "verdicts" in wanted[MEMBER]
+    assert by_schedule(empty_instance) == by_sensor(empty_instance)[0] == wanted
 
 
 def test_a_member_under_way_or_archived_is_left_alone(home, instance):

@@ -113,6 +113,22 @@ def test_the_page_of_a_grid_says_what_comes_before_and_after_the_hardest_problem
     assert "Which one solves most?" in text
 
 
+def test_of_two_trainings_there_is_no_interval_and_what_comes_first_does_so_in_both(store: Store, tmp_path: Path) -> None:
+    found = [one for one in read_found(load_experiments()["when"], store) if one.member.labels["training.seed"] in ("s0", "s2")]
+    halves, ratios = half_gains(found, store)
+    one, two = TOKENS["solved", 2][0], TOKENS["solved", 2][2]
+    solved = next(half for half in halves if half.what == "solved, 2 operations")
+    assert solved.tokens[:1] == pytest.approx([(one * two) ** 0.5])
+    assert np.isnan([*solved.tokens[1:3], *solved.gain[1:3]]).all()
+    page = Page("title", "member", "2026")
+    write_when(page, halves, ratios)
+    text = page.render()
+    assert f"half of other gains comes before it that of {KNOWN} and after it that of {NECE} in each of 2 trainings." in text
+    assert not [one for one in (">nan", "(nan", "%2cnan") if one in text.lower()]
+    beyond = next(ratio for ratio in ratios if (ratio.what, ratio.than) == ("solved, 1 operation", "solved, 2 operations"))
+    assert (beyond.sure, beyond.inverse.sure) == (-1, 1)
+
+
 def test_snapshots_alone_make_a_page(store: Store, tmp_path: Path) -> None:
     """As after `igsm run NAME --stage emergence`, which computes no verdicts."""
     for member in load_experiments()["when"].members:

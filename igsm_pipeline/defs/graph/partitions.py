@@ -38,14 +38,15 @@ def in_order(members: Mapping[str, Member], reported: Collection[str]) -> list[s
     return sorted(members, key=rank)
 
 
-def _reported() -> set[str]:
+def reported() -> set[str]:
+    """Keys of the members whose report is in the store, whoever computed it."""
     try:
         return {member for member, _, _ in reports_in(Store.at_home().root)}
     except (IgsmError, OSError):  # no data root yet, or one that cannot be read: other parts say so
         return set()
 
 
-MEMBERS = dg.StaticPartitionsDefinition(in_order(load_members(BROKEN), _reported()))
+MEMBERS = dg.StaticPartitionsDefinition(in_order(load_members(BROKEN), reported()))
 for _error in BROKEN.values():
     logging.getLogger(__name__).warning("left out: %s", _error)
 

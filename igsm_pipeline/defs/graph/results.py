@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -203,6 +204,14 @@ def not_registered() -> dg.MaterializeResult[Any]:
     return dg.MaterializeResult(data_version=dg.DataVersion("none"), metadata={"registered model": "none", "why": why}, tags={"igsm/cache": "miss"})
 
 
+def _written(path: Path) -> int:
+    """When a file was written, in nanoseconds; 0 if it has gone meanwhile."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def catalogued(member: str) -> dg.MaterializeResult[Any]:
     """Rebuild the catalog if a unit or view has changed since it was built; returns the result of the asset ``catalog``.
 
@@ -213,14 +222,14 @@ def catalogued(member: str) -> dg.MaterializeResult[Any]:
     from igsm_pipeline.catalog.views import SUMMARIES, file_tables  # noqa: PLC0415
 
     home, rows = find_home(), catalog_rows(Store.at_home())
-    contents = sorted([row["member"], row["name"], str(row["folder"]), (row["folder"] / MANIFEST).stat().st_mtime_ns] for row in rows)
+    contents = sorted([row["member"], row["name"], str(row["folder"]), _written(row["folder"] / MANIFEST)] for row in rows)
     state = hash_json([contents, repr((file_tables(), SUMMARIES))])
     note, path = home / ".dagster" / "catalog.state", home / CATALOG
-    hit = path.is_file() and note.is_file() and note.read_text() == state
+    hit = path.is_file() and note.is_file() and note.read_text() == f"{state} {_written(path)}"  # `igsm sql` writes the file, too
     if not hit:
         build_catalog(rows, home)
         note.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(note, state.encode())
+        write_atomically(note, f"{state} {_written(path)}".encode())
     return dg.MaterializeResult(
         data_version=dg.DataVersion(state),
         metadata={

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 import dagster as dg
 
 from igsm_pipeline.defs.graph.assets import ASSETS
-from igsm_pipeline.defs.graph.partitions import MEMBERS, member_tags
+from igsm_pipeline.defs.graph.partitions import MEMBERS, member_tags, reported
 from igsm_pipeline.errors import IgsmError
 from igsm_pipeline.experiments import load_members
 from igsm_pipeline.experiments.experiment import Broken
@@ -54,8 +54,7 @@ data_only = dg.define_asset_job(
 )
 def nightly_refresh(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
     """Every night, run what has become stale in the members that have a report (never a member that nobody has run)."""
-    reported = set(context.instance.get_materialized_partitions(dg.AssetKey("report")))
-    requests = [request_of(plan) for plan in stale_plans(context.instance, reported)]
+    requests = [request_of(plan) for plan in stale_plans(context.instance, _run_before(context.instance))]
     return requests or dg.SkipReason("every member that was reported on is fresh, archived or under way")
 
 
@@ -74,8 +73,7 @@ def stale_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """
     members, partitions = load_members({}), set(MEMBERS.get_partition_keys())
     seen: dict[str, list[str]] = json.loads(context.cursor) if context.cursor else {member: [] for member in members}
-    reported = set(context.instance.get_materialized_partitions(dg.AssetKey("report")))
-    wanted = reported | (members.keys() - seen.keys()) | {member for member, asked in seen.items() if asked}
+    wanted = _run_before(context.instance) | (members.keys() - seen.keys()) | {member for member, asked in seen.items() if asked}
     plans, requests = stale_plans(context.instance, wanted & partitions), []
     for plan in plans:
         stale = [unit.fingerprint for unit in plan.stale]
@@ -86,6 +84,11 @@ def stale_members(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     seen |= {member: [] for member in members if member not in waiting}
     skipped = None if requests else f"nothing new is stale of {len(wanted)} members; {len(plans)} stay stale after a run: see why it failed"
     return dg.SensorResult(run_requests=requests, skip_reason=skipped, cursor=json.dumps(seen))
+
+
+def _run_before(instance: dg.DagsterInstance) -> set[str]:
+    """Members that have a report, in the store (computed by whatever route, imported or pulled) or by Dagster's events (it may have been deleted)."""
+    return reported() | set(instance.get_materialized_partitions(dg.AssetKey("report")))
 
 
 def stale_plans(instance: dg.DagsterInstance, wanted: Collection[str]) -> list[Plan]:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.correlation.stage import CORRELATION, PREDICTOR
 from igsm_pipeline.errors import BadInput, NotFound
 from igsm_pipeline.experiments.experiment import find_member
@@ -213,6 +214,7 @@ def _mistakes(tables: Mapping[str, Sequence[Row]], op_max: int) -> str:
         )
         for row in tables[PREDICTOR.name]
         if row["features"] == "surface+probes" and row["gain"] is not None and row["slice"] != "all"
+        if min(row["positives"], row["n"] - row["positives"]) >= CorrelationSettings.model_fields["min_events"].default
     ]
     if gains:
         shown.append(_table(("will the solution be ...?", "solutions", "AUROC x 100, surface and probes", "gain over surface alone"), gains))

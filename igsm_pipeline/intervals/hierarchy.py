@@ -74,7 +74,7 @@ def seeds_interval(
         raise ValueError(
             f"statistics must be of at least one seed and of the same problems, got {probes} seeds of {sorted(sizes)} problems: align them"
         )
-    (problems,) = sizes
+    (problems,), (bottom, top) = sizes, scale
     values = [np.array([float(score(one.sum(0, dtype=np.float64)[None])[0]) for one in model]) for model in statistics]
     covers = _covers(probes, problems)
     if problems == 0 or any(np.isnan(model).any() for model in values):
@@ -85,9 +85,9 @@ def seeds_interval(
     by_seed, freedom = _spread_of_seeds(values)
     variance = by_seed + by_problem
     if variance == 0.0:
-        bottom, top = scale
-        ends = wilson_interval((value == top) * problems, problems) if value in scale else ((value - bottom) / (top - bottom),) * 2
-        low, high = (bottom + end * (top - bottom) for end in ends)
+        low = high = value
+        if value in (bottom, top):
+            low, high = (bottom + end * (top - bottom) for end in wilson_interval((value == top) * problems, problems))
         return Covered(Interval(value, low, high, problems), len(probes), probes, math.nan, covers)
     draws = _draw(resampled, seed, num_resamples)
     degrees = variance**2 / (by_seed**2 / max(freedom, 1) + by_problem**2 / max(problems - 1, 1))
@@ -95,7 +95,6 @@ def seeds_interval(
     spread = float(np.std(draws, ddof=1))
     stretch = wanted / (Z95 * spread) if spread > 0 else 0.0
     low, high = (value + stretch * float(end - draws.mean()) for end in np.percentile(draws, [2.5, 97.5]))
-    bottom, top = scale
     ends = (min(value, max(low, bottom)), max(value, min(high, top)))
     return Covered(Interval(value, *ends, problems), len(probes), probes, by_problem / variance, covers)
 

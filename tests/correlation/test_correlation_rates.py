@@ -117,14 +117,14 @@ def test_a_problem_that_two_slices_ask_about_is_one_problem():
 
 
 def test_only_problems_behind_a_rate_make_it_sure():
-    """Six solutions have an event; of five it is in a group with others, who are in two of these solutions; and no other is called true."""
+    """Six solutions have an event, of five it is in a group with others; these are in three solutions, and no other is called true."""
     problem, event = np.array([0, 1, 2, 3, 4, 5, 0, 1, 5]), np.arange(9) < 6
-    group = np.array([1, 1, 1, 1, 1, 2, 1, 1, -1])
+    group = np.array([1, 1, 1, 1, 1, 2, 1, 1, 1])
     row = rate_row(Answers("b", "can_next", "op=max", 6, problem, event, np.zeros(9, np.int64), event.astype(np.int64), group))
     assert (row["n"], row["matched_n"], row["baseline_n"]) == (6, 5, 3)
-    for name, value, behind in (("low", 1, 6), ("matched_rate_low", 1, 5), ("baseline_high", 0, 3), ("matched_baseline_high", 0, 2)):
+    for name, value, behind in (("low", 1, 6), ("matched_rate_low", 1, 5), ("baseline_high", 0, 3), ("matched_baseline_high", 0, 3)):
         assert row[name] == pytest.approx(wilson_interval(value * behind, behind)[1 - value])
-    assert row["matched_excess_low"] == pytest.approx(2 * wilson_interval(2, 2)[0] - 1)
+    assert row["matched_excess_low"] == pytest.approx(2 * wilson_interval(3, 3)[0] - 1)
 
 
 def _outlook(seed, num=400, signal=2.0):

@@ -141,7 +141,7 @@ def test_a_process_that_alone_has_an_error_does_not_wait_for_the_others_to_leave
     with pytest.raises(type(error)) if error else contextlib.nullcontext(), joined.joined_ranks("auto"):
         if error:
             raise error
-    assert calls == ["nccl", "left"] if left else ["nccl"]
+    assert calls == (["nccl", "left"] if left else ["nccl"])
 
 
 def test_another_process_that_fails_says_why_and_ends_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

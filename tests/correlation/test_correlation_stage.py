@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from igsm_pipeline.correlation import write
 from igsm_pipeline.correlation.predictor import PREDICTOR_SCHEMA
 from igsm_pipeline.correlation.rates import CORRELATION_SCHEMA
 from igsm_pipeline.correlation.settings import CorrelationSettings
@@ -15,7 +16,7 @@ from igsm_pipeline.correlation.write import _ProbedModel, write_correlation
 from igsm_pipeline.experiments.slices import slice_set
 from igsm_pipeline.model.gpt2_rotary import build, save
 from igsm_pipeline.model.settings import ModelSettings
-from igsm_pipeline.probes.v_probe import VProbe, fit_sizes, save_probe
+from igsm_pipeline.probes.v_probe import VProbe, fit_sizes, predict, save_probe
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, read_problems
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
@@ -124,6 +125,16 @@ def test_reask_holds_the_problems_of_the_slice_that_it_asks_differently(made, tm
         numbers[part] = asked.number(read_problems(writing.folder, load_world("mini"), FAMILY.modulus)).tolist()
     assert numbers["op<=max"] == list(range(NUM))
     assert numbers["reask"] == numbers["op=max+1"] == list(range(NUM, 2 * NUM))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_probes_are_asked_in_the_precision_of_the_settings(made, tmp_path, monkeypatch, precision):
+    _, inputs, _ = made
+    asked = []
+    monkeypatch.setattr(write, "predict", lambda *given, **how: asked.append(how["bf16"]) or predict(*given, **how))
+    settings = CorrelationSettings(family=FAMILY, tokens=TOKENS, min_events=3, num_resamples=100, device="cpu", precision=precision)
+    write_correlation(settings, inputs, _folder(tmp_path / "out"))
+    assert set(asked) == {precision == "bf16"}
 
 
 def test_the_same_inputs_give_the_same_tables(made):

@@ -56,9 +56,9 @@ def find_solver(named: str) -> Solver:
                 f"--model must be a member, models:/NAME@ALIAS or a checkpoint's folder, got {named!r}, which is no folder; correct the path"
             )
         store, unit = Store.at_home(), find_unit(find_member(named), "checkpoint", "checkpoint")
-        folder, state = store.path(unit), store.check(unit)
-        if not state.fresh:
-            raise NotFound(f"no checkpoint of {named} to ask ({'; '.join(state.reasons)}): train it with `igsm run {named} --stage checkpoint`")
+        folder, reasons = store.path(unit), store.check_own(unit)
+        if reasons:
+            raise NotFound(f"no checkpoint of {named} to ask ({'; '.join(reasons)}): train it with `igsm run {named} --stage checkpoint`")
     family, world = trained_on(folder)
     return Solver(named, load(folder), load_tokenizer(folder), family, world)
 

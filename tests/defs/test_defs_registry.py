@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -169,6 +170,12 @@ def test_versions_compete_and_the_champion_loads_and_solves(
         find_solver("mine.s2")
     whole[-1] ^= 1
     (folder / "model.safetensors").write_bytes(whole)
+    alone = tmp_path / "alone"
+    shutil.copytree(home / "experiments", alone / "experiments")
+    shutil.copytree(folder, alone / folder.relative_to(home))
+    monkeypatch.setenv("IGSM_HOME", str(alone))
+    assert find_solver("mine.s2").name == "mine.s2", "a checkpoint that came without its inputs is asked"
+    monkeypatch.setenv("IGSM_HOME", str(home))
 
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:

@@ -25,6 +25,7 @@ from transformers import GPTNeoXForCausalLM, PreTrainedModel
 from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXLayer, apply_rotary_pos_emb
 
 from igsm_pipeline.activations.forward import num_layers_of
+from igsm_pipeline.model.device import sent
 from igsm_pipeline.queries.sequences import PADDING, SHARED, Sequences
 from igsm_pipeline.training.one_graph import compiles
 
@@ -122,10 +123,7 @@ class Row:
             "limit": np.pad(limit, wide, constant_values=-1),
             "ends": np.pad(sequences.ends + starts[sequences.rows], (0, shape.slots - number), constant_values=shape.length - 1),
         }
-        tensors = {name: torch.from_numpy(array) for name, array in made.items()}
-        if device.type == "cuda":  # from pinned memory a copy does not wait for the card
-            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
-        return cls(**{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()}, number=number)
+        return cls(**{name: sent(torch.from_numpy(array), device) for name, array in made.items()}, number=number)
 
 
 def seen_in_row(problem: Tensor, branch: Tensor, limit: Tensor, at: Tensor | None = None) -> Seen:

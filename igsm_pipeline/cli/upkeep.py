@@ -195,9 +195,9 @@ def pull(
     from igsm_pipeline.store import Store
 
     store, remote = Store.at_home(), _remote()
-    units = [unit for each in plans_of(members, stages, False) for unit in each.units]
+    units = list(dict.fromkeys(unit for each in plans_of(members, stages, False) for unit in each.units))
     told = partial(typer.echo, err=True)
-    came, present, nowhere = pull_units(list(dict.fromkeys(units)), store, remote, told, replace=replace)
+    came, present, nowhere = pull_units(units, store, remote, told, replace=replace)
     remark(f"{came} pulled, {present} already here")
     if nowhere:
         told(f"{nowhere} of {len(units)} units are neither here nor at {remote.address}: compute them with `igsm run`, here or there")

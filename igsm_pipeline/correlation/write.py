@@ -75,13 +75,14 @@ def write_correlation(settings: CorrelationSettings, inputs: Mapping[str, Path],
 
 @dataclass(frozen=True)
 class _Written:
-    """The problems of a slice, the model's solutions and their verdicts; ``texts`` and ``completions`` are by problem row.
+    """The problems of a slice, the model's solutions and their verdicts; ``texts`` and ``number``, of each problem, are by problem row.
 
     What a model took back is left out of its solutions, as in their verdicts.
     """
 
     part: str
     batch: ProblemBatch
+    number: NDArray[np.int64]
     texts: list[str]
     verdicts: pa.Table
     documents: WrittenDocuments
@@ -97,7 +98,7 @@ class _Written:
             ids = tokens.values.to_numpy()
             texts[row] = text_retries.without_retries(text)[0]
             completions[row] = without_retries(ids, np.array([0, len(ids)]), asked.table)[0]
-        return cls(part, batch, texts, verdicts, WrittenDocuments(batch, completions, asked.table, settings.family.format))
+        return cls(part, batch, asked.number(batch), texts, verdicts, WrittenDocuments(batch, completions, asked.table, settings.family.format))
 
 
 @dataclass
@@ -152,8 +153,7 @@ class _ProbedModel:
         label = queries["label"].to_numpy().astype(np.int64)
         asking = Asking(problem[inside], parameter[inside], np.full(inside.sum(), NOTHING), np.zeros(inside.sum(), np.int64))
         group = match_groups(analyse(batch.records), asking)
-        number = self.number(batch)
-        chosen = (number[problem[inside]], event[inside], label[inside], prediction[inside].astype(np.int64), group)
+        chosen = (written.number[problem[inside]], event[inside], label[inside], prediction[inside].astype(np.int64), group)
         self.answers.append(Answers("a", "nece", written.part, len(unnecessary), *chosen))
         self._keep_events("a", written.part, queries, event, prediction, score)
         verdicts = written.verdicts.sort_by("problem")
@@ -166,7 +166,7 @@ class _ProbedModel:
             op=batch.records["op"][rows].astype(np.float64),
             length=prompts[rows].astype(np.float64),
             fold=draw_folds(len(batch), settings.num_folds, settings.seed)[rows],
-            problem=number[rows],
+            problem=written.number[rows],
             wrong=~correct.astype(bool),
             redundant=correct.astype(bool) & (extra > 0),
         )
@@ -174,14 +174,15 @@ class _ProbedModel:
     def look_back(self, written: _Written) -> None:
         """Ask can_next and nece_next about every candidate at the sentence of the first wrong parameter: for figure 8 (b)."""
         mistakes = find_mistakes(written.batch, written.verdicts, written.texts)
-        number = self.number(written.batch)
         wrong = len(written.verdicts) - int(written.verdicts["correct"].to_numpy(zero_copy_only=False).sum())
         for task in MISTAKE_TASKS:
             if task in self.probes:
                 queries, event, group = mistake_queries(written.batch, mistakes, task, self.settings.candidates)
                 prediction, score = self.ask(task, written.batch, queries, written.documents)
                 problem, label = (queries[name].to_numpy().astype(np.int64) for name in ("problem", "label"))
-                self.answers.append(Answers("b", task, written.part, wrong, number[problem], event, label, prediction.astype(np.int64), group))
+                self.answers.append(
+                    Answers("b", task, written.part, wrong, written.number[problem], event, label, prediction.astype(np.int64), group)
+                )
                 self._keep_events("b", written.part, queries, event, prediction, score)
 
     def _keep_events(

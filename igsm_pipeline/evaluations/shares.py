@@ -16,7 +16,7 @@ def each_once(rows: Iterable[Row]) -> Iterator[Row]:
     """The answers without those to a question (seed, number, operations) that an earlier run of the same group answers."""
     first: dict[tuple[object, ...], object] = {}
     for row in rows:
-        asked = (*(row[name] for name in (*GROUP, "seed", "question", "op")),)
+        asked = tuple(row[name] for name in (*GROUP, "seed", "question", "op"))
         if first.setdefault(asked, row["run"]) == row["run"]:
             yield row
 

@@ -209,7 +209,8 @@ def auroc_statistics(label: Ints, score: NDArray[np.floating], problem: Ints, *,
     """
     positive = label == 1
     folds = np.zeros(len(label), np.int64) if fold is None else fold
-    parts = [part for one in np.unique(folds) if 0 < positive[part := folds == one].sum() < part.sum()]
+    every = [folds == one for one in np.unique(folds)]
+    parts = [part for part in every if 0 < positive[part].sum() < part.sum()]
     pairs = np.array([positive[part].sum() * (part & ~positive).sum() for part in parts], np.float64)
     if not parts:
         return math.nan, np.zeros((num_problems, 4))

@@ -9,9 +9,7 @@ from igsm_pipeline.errors import BadSettings
 
 def sent(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Copy values to a device without waiting for what it still has to do: a copy from memory that is not pinned waits for all of it."""
-    if device.type == "cuda":
-        return values.pin_memory().to(device, non_blocking=True)
-    return values if values.device == device else values.to(device)
+    return (values.pin_memory() if device.type == "cuda" else values).to(device, non_blocking=True)
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:

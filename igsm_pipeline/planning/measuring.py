@@ -105,8 +105,8 @@ def _measure_width(width: int, heads: int, rows: int, length: int, device: torch
     if device.type == "cuda":
         found[f"{TRAINING} bf16"] = tokens * (1 + BACKWARD) * price / _seconds_of(lambda: _train(model, ids, device, torch.bfloat16), device)
     model.eval().requires_grad_(False)
-    for suffix, bf16 in (("", False), (" bf16", True))[: 1 + (device.type == "cuda")]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    for suffix in ("", " bf16") if device.type == "cuda" else ("",):
+        with torch.autocast(device.type, torch.bfloat16, enabled=bool(suffix)):
             seconds = _seconds_of(lambda: _probe(model, ids), device)
             found[f"{PROBING}{suffix}"] = tokens * (1 + BACKWARD / 2) * network.forward(length / 2) / seconds
             found[f"{FORWARD}{suffix}"] = tokens * network.forward(length / 2) / _seconds_of(lambda: _read(model, ids), device)

@@ -89,11 +89,12 @@ def _command(member: Member, stage: str, options: argparse.Namespace) -> list[st
 
 
 def _stages(member: Member, named: Sequence[str] | None, unit: str | None) -> list[str]:
+    stages = [find_stage(name).name for name in named or ()]
     if unit is not None:
-        if len(named or ()) != 1:
-            raise BadSettings("--unit", "needs exactly one --stage", ", ".join(named or ()) or "none", f"name the stage of the unit {unit!r}")
-        find_unit(member, (named or [""])[0], unit)
-    return [find_stage(name).name for name in named] if named else stages_of(units_of(member))
+        if len(stages) != 1:
+            raise BadSettings("--unit", "needs exactly one --stage", ", ".join(stages) or "none", f"name the stage of the unit {unit!r}")
+        find_unit(member, stages[0], unit)
+    return stages or stages_of(units_of(member))
 
 
 def _run(member: Member, stage: str, store: Store, unit: str | None, jobs: int, checks: str) -> dict[str, object]:

@@ -26,13 +26,14 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         Whether the lock is held.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    flags, how = os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)
+    handle = os.open(path, flags, 0o666)
     try:
         try:
-            fcntl.flock(handle, how := fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(handle, how)
             while not _is_at(handle, path):  # whoever held it has removed the file: its lock locks nobody out
-                os.close(handle)
-                handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+                gone, handle = handle, os.open(path, flags, 0o666)
+                os.close(gone)
                 fcntl.flock(handle, how)
         except BlockingIOError:
             yield False

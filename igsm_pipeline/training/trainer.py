@@ -74,9 +74,7 @@ class Trainer:
         if self.packs:
             loss = packed_loss_sum(self.model, ids, wanted)
             return loss / scale, loss
-        if self.ranks.device.type == "cuda":
-            ids, wanted = ids.pin_memory(), wanted.pin_memory()
-        ids, wanted = (one.to(self.ranks.device, non_blocking=True) for one in (ids, wanted))
+        ids, wanted = (sent(one, self.ranks.device) for one in (ids, wanted))
         with autocast(self.ranks.device, self.settings.precision):
             if self.graph is not None:
                 loss = self.graph(ids, wanted)

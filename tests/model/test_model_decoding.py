@@ -119,9 +119,9 @@ class ModelShape:
 
 def test_what_is_sent_to_a_gpu_is_pinned_and_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     values, calls = torch.arange(3), []
+    assert sent(values, torch.device("cpu")) is values
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda one: calls.append("pinned") or one)
     monkeypatch.setattr(torch.Tensor, "to", lambda one, device, **how: calls.append((device.type, how)) or one)
-    assert sent(values, torch.device("cpu")) is values
     sent(values, torch.device("cuda", 0))
     assert calls == ["pinned", ("cuda", {"non_blocking": True})]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import nullcontext
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from reference.own_experiment import declare
 from rich.console import Console
 
@@ -262,6 +264,24 @@ def test_the_start_of_a_stage_is_that_of_a_process_that_finds_the_kernels_compil
     monkeypatch.setattr(subprocess, "run", start)
     monkeypatch.setattr(os, "times", lambda: os.times_result((0.0, 0.0, clock[-1], 0.0, 0.0)))
     assert measuring._seconds_to_start() == 3.0
+
+
+def test_a_node_of_cards_is_measured_in_both_precisions_and_knows_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = torch.device("cuda", 0)
+    monkeypatch.setattr(measuring, "pick_device", lambda _: card)
+    monkeypatch.setattr(measuring, "_seconds_of", lambda *_: 1.0)
+    monkeypatch.setattr(measuring, "_seconds_to_start", lambda: 3.0)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda model, _: model)
+    monkeypatch.setattr(torch.Tensor, "to", lambda values, _: values)
+    enabled: list[bool] = []
+    monkeypatch.setattr(torch, "autocast", lambda *_, **how: enabled.append(how["enabled"]) or nullcontext())
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "some card")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=80e9))
+    found = measure_speeds()
+    assert (found.cards, found.device, found.memory) == (8, "some card", 80e9)
+    assert {kind for kind in found.rates if kind.endswith(" bf16")} == {f"{kind} bf16" for kind in (TRAINING, PROBING, FORWARD)}
+    assert enabled == [False, True] * 2, "frozen models of both widths, in fp32 and in bf16"
 
 
 @pytest.mark.slow

@@ -202,7 +202,7 @@ def _by_sign_and_need(page: Page, results: Results, parts: Sequence[str]) -> Non
         page.how(
             "A probe that always says no is right whenever the answer is no.",
             "Only one that is right on both sides knows something (figure 12).",
-            "These intervals take the queries of a problem as independent; by problem they are up to 1.4 times as wide.",
+            "These intervals take the queries of a problem as independent; by problem they were up to 1.4 times as wide in published models.",
         )
         page.charts_beside((results.slice_name(part), chart) for part, chart in signs)
     if needs:

@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 from reference.tiny_experiment import MEMBER
 
+from igsm_pipeline.catalog.catalog import build_catalog
 from igsm_pipeline.defs.graph.links import report_url
-from igsm_pipeline.defs.graph.results import MOST_CURVES, mlflow_links, plotted, stage_metadata
+from igsm_pipeline.defs.graph.results import MOST_CURVES, catalogued, mlflow_links, plotted, stage_metadata
 from igsm_pipeline.defs.graph.shown import MAX_BYTES, MOST_ROWS, markdown_table
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import STAGES, find_stage
@@ -45,6 +46,14 @@ def test_numbers_of_a_check_are_drawn_one_by_one_and_of_many_the_ends() -> None:
     }
     many = {str(number): number / 100 for number in range(MOST_CURVES + 1)}
     assert plotted({"shares": many}) == {"shares": many, "shares, least": 0.0, "shares, greatest": MOST_CURVES / 100}
+
+
+def test_a_catalog_that_another_has_written_is_built_anew(tmp_path, monkeypatch) -> None:
+    """`igsm sql` writes the same file, so the note of the asset says which writing it means."""
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    assert [catalogued("mini").metadata["cache"] for _ in range(2)] == ["miss", "hit"]
+    build_catalog([], tmp_path)
+    assert [catalogued("mini").metadata["cache"] for _ in range(2)] == ["miss", "hit"]
 
 
 @pytest.mark.slow

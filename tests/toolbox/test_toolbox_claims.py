@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from igsm_pipeline.cli import main
+from igsm_pipeline.correlation.settings import CorrelationSettings
 from igsm_pipeline.errors import BadInput, NotFound
 from igsm_pipeline.experiments.experiment import ExperimentSettings
 from igsm_pipeline.intervals.share import share
@@ -57,6 +58,39 @@ def test_claims_are_the_numbers_of_the_results_with_n_and_interval(tmp_path: Pat
     assert "in the last quarter of their training, on held-out problems: nece (5.0 (1.0 to 20.0) points)." in text
     publish_made_up(tmp_path / "settled", gain_low=-0.01)
     assert "on held-out problems: no V-probe." in claims(str(tmp_path / "settled"))
+
+
+def test_mistakes_are_claimed_where_there_are_enough_of_them(tmp_path: Path) -> None:
+    """A predictor needs ``min_events`` solutions with and without the target; a row over all slices is left out."""
+    publish_made_up(tmp_path)
+    fewest = CorrelationSettings.model_fields["min_events"].default
+    common = {"target": "wrong", "slice": "op<=max", "features": "surface+probes", "n": 100, "positives": fewest}
+    common |= {f"{name}{end}": value for name, value in (("auroc", 0.75), ("gain", 0.05)) for end in ("", "_low", "_high")}
+    others = [
+        {"slice": "op=max+1", "positives": fewest - 1},
+        {"slice": "op=max+2", "positives": 101 - fewest},
+        {"slice": "all"},
+        {"features": "surface"},
+    ]
+    others += [{"target": "redundant", "gain": None}]
+    pq.write_table(pa.Table.from_pylist([common, *({**common, **other} for other in others)]), tmp_path / "results" / "mistake_predictor.parquet")
+    event = {"figure": "b", "task": "can_next", "slice": "op<=max", "n": 40, "matched_n": 30}
+    event |= {
+        f"{name}{end}": value
+        for name in ("matched_rate", "matched_baseline", "matched_excess")
+        for end, value in (("", 0.5), ("_low", 0.4), ("_high", 0.6))
+    }
+    event |= {"rate": 0.25, "low": 0.2, "high": 0.3}
+    without = {**event, "task": "nece_next", "n": 0}
+    pq.write_table(pa.Table.from_pylist([event, without, {**event, "slice": "all"}]), tmp_path / "results" / "error_correlation.parquet")
+    text = claims(str(tmp_path))
+    half = "50.0 (40.0 to 60.0)"
+    assert [line for line in text.splitlines() if line.startswith("| 8")] == [
+        f"| 8b can_next, 1 to 3 operations | 25.0 (20.0 to 30.0) of 40 | {half} of 30 | {half} | {half} |"
+    ]
+    assert [line for line in text.splitlines() if line.startswith(("| wrong", "| redundant"))] == [
+        f"| wrong, 1 to 3 operations | {fewest} of 100 | 75.0 (75.0 to 75.0) | 5.0 (5.0 to 5.0) |"
+    ]
 
 
 def test_a_training_that_went_on_says_so(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,12 +21,23 @@ if TYPE_CHECKING:
     from igsm_pipeline.planning.speeds import Speeds
 
 
+class Place(StrEnum):
+    """Where ``igsm run`` computes."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 @app.command()
 def run(
     members: Members,
     stages: Stages = None,
     deep: Deep = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes where a stage can use several; 0: all cores.", min=0)] = 0,
+    on: Annotated[
+        Place | None,
+        typer.Option("--on", help="This machine, or the Ray cluster at IGSM_RAY_ADDRESS, by default if that is set.", show_default=False),
+    ] = None,
     quiet: Quiet = False,
 ) -> int:
     """Compute what is stale of members, through Dagster, so that the UI shows it.
@@ -54,9 +66,14 @@ def run(
     code = 0
     if wanted:
         os.environ[JOBS] = str(jobs)
+        from igsm_pipeline.defs.graph.executors import RAY_ADDRESS
+
+        on_ray = on is Place.RAY or (on is None and bool(os.environ.get(RAY_ADDRESS)))
+        if not on_ray:
+            os.environ.pop(RAY_ADDRESS, None)
         from igsm_pipeline.defs.operating.launch import run_members
 
-        code = run_members([plan.member.key for plan in wanted], stages)
+        code = run_members([plan.member.key for plan in wanted], stages, on_ray=on_ray)
     if code == 0:
         from igsm_pipeline.toolbox.headline import headline
 

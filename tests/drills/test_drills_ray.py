@@ -14,7 +14,7 @@ from reference.drill_tools import environment, forget, library, served
 from reference.ray_tools import ray_cluster
 from reference.stop_tools import in_terminal, until
 
-from igsm_pipeline.defs.operating.executors import RAY_ADDRESS
+from igsm_pipeline.defs.graph.executors import RAY_ADDRESS
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.store import PARTIAL
 
@@ -98,20 +98,19 @@ def test_the_pages_terminate_ends_the_jobs_of_a_run(home, cluster, stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_ctrl_c_at_dagsters_own_command_ends_the_jobs_of_its_run(home, cluster, stage):
+def test_ctrl_c_at_igsm_run_ends_the_jobs_of_its_run(home, cluster, stage):
     prepare(home, stage)
-    enter_home()
-    open_instance().dispose()
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "igsm_pipeline.definitions", "--select", stage, "--partition", MEMBER]
-    with in_terminal(command, environment(home) | {"DAGSTER_HOME": str(home / ".dagster"), RAY_ADDRESS: cluster, "IGSM_JOBS": "1"}) as terminal:
+    command = [sys.executable, "-m", "igsm_pipeline.cli", "run", MEMBER, "--stage", stage, "--jobs", "1"]
+    with in_terminal(command, environment(home) | {RAY_ADDRESS: cluster}) as terminal:
         in_the_middle(home, stage)
         terminal.family()
         terminal.key()
         seconds = until(lambda: not working(home), f"{stage} goes on", 90)
-        until(lambda: terminal.process.poll() is not None, "Dagster goes on", 90)
+        until(lambda: terminal.process.poll() is not None, "igsm run goes on", 90)
         code = terminal.process.wait()
+    enter_home()
     with open_instance() as instance:
         (run,) = instance.get_runs(limit=1)
-    print(f"\n| SIGINT | dagster asset materialize, on Ray | {stage} | {code}, {run.status.value} | {seconds:.1f} |")
-    assert run.status.value == "FAILURE", "Dagster calls canceled only what its page was asked to stop"
+    print(f"\n| SIGINT | igsm run, on Ray | {stage} | {code}, {run.status.value} | {seconds:.1f} |")
+    assert (code, run.status.value) == (130, "CANCELED")
     assert seconds < LIMIT_S

@@ -16,7 +16,7 @@ from reference.ray_tools import ray_cluster
 from reference.stop_tools import until
 from reference.store_files import same_but_for_the_clock
 
-from igsm_pipeline.defs.operating.executors import RAY_ADDRESS
+from igsm_pipeline.defs.graph.executors import RAY_ADDRESS
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance
 from igsm_pipeline.experiments import find_members
 from igsm_pipeline.planning.planner import find_unit
@@ -58,10 +58,10 @@ def data_root(path: Path) -> Path:
 
 
 def launch(home: Path, member: str, address: str) -> subprocess.Popen[bytes]:
-    """Begin the run of a member whose steps are jobs of the cluster, by Dagster's own command."""
-    chosen = ",".join(STAGES)
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "igsm_pipeline.definitions", "--select", chosen, "--partition", member]
-    own = environment(home) | {"DAGSTER_HOME": str(home / ".dagster"), RAY_ADDRESS: address, "IGSM_JOBS": "1"}
+    """Begin the run of a member whose steps are jobs of the cluster."""
+    chosen = [word for stage in STAGES for word in ("--stage", stage)]
+    command = [sys.executable, "-m", "igsm_pipeline.cli", "run", member, *chosen, "--jobs", "1"]
+    own = environment(home) | {RAY_ADDRESS: address}
     with (home / f"{member}.log").open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, env=own, stdout=log, stderr=log)
 

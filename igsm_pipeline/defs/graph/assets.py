@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from igsm_pipeline.defs.graph.executors import step_tags
 from igsm_pipeline.defs.graph.partitions import MEMBERS, member_tags
 from igsm_pipeline.defs.graph.results import catalogued, check_specs, materialized, not_registered, registered
 from igsm_pipeline.defs.graph.retries import retried
@@ -73,6 +74,7 @@ def stage_asset(stage: Stage, before: Sequence[str]) -> dg.AssetsDefinition:
         code_version=str(stage.version),
         check_specs=check_specs(stage),
         pool="gpu" if stage.torch else None,
+        op_tags=step_tags(stage),
     )(retried(tagged(body)))
 
 
@@ -112,6 +114,7 @@ def stage_assets(stages: Iterable[Stage]) -> list[dg.AssetsDefinition]:
     deps=["report"],
     owners=OWNERS,
     code_version="1",
+    op_tags=step_tags(None),
 )
 def catalog(context: dg.AssetExecutionContext) -> Result:
     """See the description."""
@@ -128,6 +131,7 @@ def catalog(context: dg.AssetExecutionContext) -> Result:
     deps=["checkpoint", "verdicts"],
     owners=OWNERS,
     code_version="1",
+    op_tags=step_tags(None),
 )
 def registered_model(context: dg.AssetExecutionContext, tracking: Tracking) -> Result:
     """See the description."""

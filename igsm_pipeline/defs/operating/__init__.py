@@ -3,7 +3,6 @@
 location.py      the code location
 automation.py    jobs, the schedule and the sensors
 launch.py        runs members from a terminal
-executors.py     where steps run
 waiting.py       says which run holds a pool, and sleeps until it is free
 ui.py            starts the web pages
 webserver.py     Dagster's webserver

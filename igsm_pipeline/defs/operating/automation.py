@@ -175,8 +175,8 @@ def write_failures(context: dg.RunFailureSensorContext) -> None:
 
 
 def first_cause(event: dg.DagsterEvent) -> str:
-    """The message of the innermost error of a failed step."""
-    error = event.step_failure_data.error
+    """The message of the innermost error of a failed step or run."""
+    error = event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
     return " ".join(error.message.split()) if error is not None else "no message"

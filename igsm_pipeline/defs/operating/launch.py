@@ -1,4 +1,4 @@
-"""Runs members from a terminal, with the assets, instance and history of the UI, in this process, with one line of text per stage."""
+"""Runs members from a terminal, here or on a Ray cluster, with the assets, instance and history of the UI, and one line of text per stage."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import os
 import shlex
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
+from dagster._utils.interrupts import capture_interrupts
 
+from igsm_pipeline.defs.graph.executors import check_cluster
 from igsm_pipeline.defs.graph.partitions import member_tags
 from igsm_pipeline.defs.operating.automation import everything, first_cause
-from igsm_pipeline.defs.operating.executors import RAY_ADDRESS
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance, owned_runs
 from igsm_pipeline.defs.operating.location import LOCATION
 from igsm_pipeline.defs.operating.waiting import wait_quietly
@@ -28,14 +30,19 @@ from igsm_pipeline.running.runner import unfinished
 from igsm_pipeline.store import Store
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_PARTITION = "dagster/partition"
+"""Dagster's tag of the partition that a run is for."""
+_LOOK_S = 2.0
+"""Seconds between two looks at what a cluster has finished."""
 
 
-def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> int:
+def run_members(members: Sequence[str], stages: Sequence[str] | None = None, *, on_ray: bool = False) -> int:
     """Bring members up to date, one after the other.
 
     Args:
         members: keys of members, or names of experiments for all their members.
         stages: only these assets, and earlier ones that have something to compute for them; None for all.
+        on_ray: each step is a job of the Ray cluster that ``IGSM_RAY_ADDRESS`` names, instead of in this process.
 
     Returns:
         The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
@@ -44,9 +51,9 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
     wait_quietly()
     if sys.stderr.isatty() and os.environ.get("TQDM_DISABLE") != "1":
         os.environ[SHOWS_PROGRESS] = "1"
-    if address := os.environ.get(RAY_ADDRESS):
-        print(f"igsm run computes here, not on the cluster at {address} ({RAY_ADDRESS}); for that, launch from the page (`igsm ui`)", file=sys.stderr)
     try:
+        if on_ray:
+            print(f"steps are jobs of the Ray cluster at {check_cluster()}", file=sys.stderr)
         home = enter_home()
         found = find_members(list(members))
         instance = open_instance()
@@ -58,7 +65,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
         for member in found:
             try:
                 with unfinished(member, Store(home / "store")):
-                    _run(member, stages, instance, owner)
+                    _run(member, stages, instance, owner, on_ray=on_ray)
             except StageFailed:
                 failed.append(member.key)
             except KeyboardInterrupt:
@@ -69,23 +76,31 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None) -> 
     return 1 if failed else 0
 
 
-def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: Mapping[str, str]) -> None:
+def job_of_everything() -> dg.JobDefinition:
+    """The job ``everything``; a step on another machine finds it by this function's name."""
+    return LOCATION.resolve_job_def(everything.name)
+
+
+def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInstance, owner: Mapping[str, str], *, on_ray: bool) -> None:
     """Run a member and print what fails; raises StageFailed if anything did."""
-    job = LOCATION.resolve_job_def(everything.name)
-    selected = needed_stages(member, Store.at_home(), stages)
-    result = job.execute_in_process(
-        run_config=_QUIET,
-        instance=instance,
-        partition_key=member.key,
-        asset_selection=[dg.AssetKey(stage) for stage in selected] if selected else None,
-        raise_on_error=False,
-        tags={**member_tags(member.key), **owner},
-    )
+    selected = [dg.AssetKey(stage) for stage in needed_stages(member, Store.at_home(), stages) or ()] or None
+    tags = {**member_tags(member.key), **owner}
+    result: dg.ExecuteInProcessResult | dg.JobExecutionResult
+    if on_ray:
+        tags[_PARTITION] = member.key
+        with _told(member, instance, owner), capture_interrupts():  # Dagster ends the cluster's jobs when it captures a signal
+            result = dg.execute_job(
+                dg.reconstructable(job_of_everything), instance, _QUIET, tags=tags, asset_selection=selected, raise_on_error=False
+            )
+    else:
+        result = job_of_everything().execute_in_process(
+            run_config=_QUIET, instance=instance, partition_key=member.key, asset_selection=selected, raise_on_error=False, tags=tags
+        )
     if heard_stop() or any(event.is_step_failure and was_interrupted(event) for event in result.all_events):
         raise Stopped(heard_stop() or signal.SIGINT)
-    for event in result.all_events:
-        if event.is_step_failure:
-            print(f"{member.key}  {event.step_key}  FAILED: {first_cause(event)}", file=sys.stderr)
+    failures = [event for event in result.all_events if event.is_step_failure] or [event for event in result.all_events if event.is_failure]
+    for event in failures:
+        print(f"{member.key}  {event.step_key or 'between its steps'}  FAILED: {first_cause(event)}", file=sys.stderr)
     for evaluation in result.get_asset_check_evaluations():
         if not evaluation.passed:
             word = "FAILED" if evaluation.blocking else "warning"
@@ -95,6 +110,41 @@ def _run(member: Member, stages: Sequence[str] | None, instance: dg.DagsterInsta
             )
     if not result.success:
         raise StageFailed(f"{member.key} did not come to its end; see the lines above")
+
+
+@contextlib.contextmanager
+def _told(member: Member, instance: dg.DagsterInstance, owner: Mapping[str, str]) -> Iterator[None]:
+    """While the block runs a member elsewhere, print a line for each of its stages that is finished."""
+    done, told = threading.Event(), set()
+
+    def look() -> None:
+        for run in instance.get_runs(dg.RunsFilter(tags={**member_tags(member.key), **owner}), limit=1):
+            for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+                event = entry.get_dagster_event()
+                if event.step_key not in told:
+                    told.add(event.step_key)
+                    print(_line(member, event), file=sys.stderr, flush=True)
+
+    def keep_looking() -> None:
+        while not done.wait(_LOOK_S):
+            look()
+
+    thread = threading.Thread(target=keep_looking, daemon=True, name="told")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        look()
+
+
+def _line(member: Member, event: dg.DagsterEvent) -> str:
+    """A line as ``StageRun.line`` makes it, from what the materialization of an asset says."""
+    said = event.step_materialization_data.materialization.metadata
+    cache, seconds = (said[name].value if name in said else None for name in ("cache", "seconds"))
+    took = f"{seconds:8.1f} s" if isinstance(seconds, int | float) else ""
+    return f"{member.key}  {event.step_key or '':<17} {'fresh' if cache == 'hit' else 'computed':<18} {took}".rstrip()
 
 
 def _cancel(instance: dg.DagsterInstance, owner: Mapping[str, str]) -> None:

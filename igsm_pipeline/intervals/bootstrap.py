@@ -137,6 +137,16 @@ def accuracy_of(sums: Floats) -> Floats:
     return _ratio(hit.sum(1), true.sum(1))
 
 
+def accuracy_within(classes: slice) -> Callable[[Floats], Floats]:
+    """The function from summed class statistics to the accuracy on queries whose true class is one of ``classes``."""
+
+    def within(sums: Floats) -> Floats:
+        true, hit, _ = _thirds(sums)
+        return _ratio(hit[:, classes].sum(1), true[:, classes].sum(1))
+
+    return within
+
+
 def balanced_accuracy_of(sums: Floats) -> Floats:
     """Mean recall over the classes that occur, from summed class statistics."""
     true, hit, _ = _thirds(sums)

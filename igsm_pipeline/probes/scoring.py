@@ -22,6 +22,7 @@ from igsm_pipeline.intervals.bootstrap import (
     Floats,
     Ints,
     accuracy_of,
+    accuracy_within,
     auroc_of,
     auroc_statistics,
     balanced_accuracy_of,
@@ -276,28 +277,32 @@ class _Part:
     def row(self, sums: Floats | None) -> dict[str, Any]:
         """The subset's cells of ``METRICS_SCHEMA``. ``sums`` are the resampled sums of its statistics; None gives scores without intervals."""
         width = 3 * self.num_classes
-        positive, hit = _positive(self.queries, self.num_classes), self.queries.label == self.queries.prediction
-        row: dict[str, Any] = {"n": len(hit), "num_problems": self.num_problems, "positives": int(positive.sum())}
-        row["negatives"] = row["n"] - row["positives"]
+        yes, no = (slice(1, 2), slice(0, 1)) if self.two else (slice(0, self.num_classes - 1), slice(self.num_classes - 1, self.num_classes))
+        true = self.statistics[:, : self.num_classes]
+        hit = self.queries.label == self.queries.prediction
+        row: dict[str, Any] = {"n": len(hit), "num_problems": self.num_problems}
+        row |= {name: int(true[:, classes].sum()) for name, classes in (("positives", yes), ("negatives", no))}
         scores = {
             "accuracy": self._interval(sums, accuracy_of, 0, width),
             "balanced_accuracy": self._interval(sums, balanced_accuracy_of, 0, width),
+            "accuracy_positive": self._within(sums, yes),
+            "accuracy_negative": self._within(sums, no),
             "mcc": self._interval(sums, mcc_of, 0, width, scale=(-1.0, 1.0)),
             "auroc": UNDEFINED if math.isnan(self.auroc) else self._interval(sums, auroc_of(self.auroc), -4, None, exact=self.auroc),
             "balanced_accuracy_gain": self._interval(sums, balanced_gain_of, 0, 2 * width, scale=(-1.0, 1.0)) if self.compared else UNDEFINED,
         }
         row |= {name: value for score, found in scores.items() for name, value in found.columns(score).items()}
-        row["accuracy_positive"], row["accuracy_negative"] = _mean(hit[positive]), _mean(hit[~positive])
         row["ece"] = _number(calibration_error(self.queries.label if self.two else hit, self.queries.score))
         return row
+
+    def _within(self, sums: Floats | None, classes: slice) -> Interval:
+        """Accuracy where the true class is one of ``classes``; problems without such a query count neither as trials nor as problems."""
+        behind = int(self.statistics[:, : self.num_classes][:, classes].any(axis=1).sum())
+        return self._interval(sums, accuracy_within(classes), 0, 3 * self.num_classes, num_problems=behind)
 
     def _interval(self, sums: Floats | None, score: Callable[[Floats], Floats], first: int, last: int | None, **more: Any) -> Interval:
         own = self.statistics[:, first:last]
         return interval(own, score, resampled=None if sums is None else sums[:, first:last], **more)
-
-
-def _mean(hits: NDArray[np.bool_]) -> float | None:
-    return float(hits.mean()) if len(hits) else None
 
 
 def _number(value: float) -> float | None:

@@ -120,8 +120,8 @@ METRICS = Table(
         *with_interval("balanced_accuracy", "mean recall over the classes that occur"),
         *with_interval("mcc", "Matthews' correlation"),
         *with_interval("auroc", "area under the ROC curve; null for value"),
-        Column("accuracy_positive", "double", "accuracy on positives"),
-        Column("accuracy_negative", "double", "accuracy on negatives"),
+        *with_interval("accuracy_positive", "accuracy on positives"),
+        *with_interval("accuracy_negative", "accuracy on negatives"),
         Column("ece", "double", "expected calibration error, 15 bins"),
         *with_interval("balanced_accuracy_gain", "balanced accuracy minus that of the random control on the same queries"),
     ),
@@ -310,7 +310,7 @@ TEXT_PROBES = Stage(
 )
 PROBE_SCORES = Stage(
     name="probe_scores",
-    version=2,
+    version=3,
     settings=ScoreSettings,
     write="igsm_pipeline.probes.write_scores:write_scores",
     group="mind",

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed
 from igsm_pipeline.experiments.experiment import Member, find_members
 from igsm_pipeline.planning.flow import STAGES, find_stage, units_of
-from igsm_pipeline.planning.planner import find_unit, stages_of
+from igsm_pipeline.planning.planner import find_unit, plan, stages_of
+from igsm_pipeline.planning.preflight import check_plan
 from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.processes.stopping import STATE_PATIENCE_S, hear_stops, heard_stop, leave, stop_code
 from igsm_pipeline.running.cards import visible_cards
@@ -62,6 +63,9 @@ def _compute(options: argparse.Namespace) -> int:
     try:
         store = Store.at_home()
         work = [(member, stage) for member in find_members(options.member) for stage in _stages(member, options.stage, options.unit)]
+        if options.unit is None and options.checks == "stop":  # a caller that notes checks has looked at the whole plan already
+            for member in find_members(options.member):
+                check_plan(plan(member, store, options.stage), store)
         apart = len(work) > 1 and bool(visible_cards())
         for member, stage in work:
             if heard_stop():

@@ -16,8 +16,8 @@ from typing import Any
 
 from igsm_pipeline.errors import BadInput, StoreError
 from igsm_pipeline.store.files import hash_file, replace_folder, written_whole
-from igsm_pipeline.store.housekeeping import STAGE_NAME, UNIT_NAME
-from igsm_pipeline.store.locks import lock_folder
+from igsm_pipeline.store.housekeeping import IMPORT, STAGE_NAME, UNIT_NAME
+from igsm_pipeline.store.locks import LOCK, lock_folder, locked
 from igsm_pipeline.store.manifest import MANIFEST, fingerprint_of, is_altered, read_manifest
 from igsm_pipeline.store.store import Store
 from igsm_pipeline.store.unit import Unit
@@ -71,26 +71,29 @@ def import_units(store: Store, source: Path, *, replace: bool = False) -> Import
     Raises:
         BadInput: the file is no such tar, holds names that lead elsewhere, or a unit does not match its manifest or its address.
     """
-    waiting = store.root / f".import.{os.getpid()}"
-    shutil.rmtree(waiting, ignore_errors=True)
+    waiting = store.root / IMPORT
+    lock = waiting.with_name(IMPORT + LOCK)
     added, present, kept = [], [], []
-    try:
-        for folder in _unpack(source, waiting):
-            stage, fingerprint = folder.parent.name, folder.name
-            manifest = checked_manifest(folder, f"{source}: {stage}/{fingerprint}", "export it again")
-            final = store.root / stage / fingerprint
-            label = f"{stage} {manifest['name']} {fingerprint}"
-            with lock_folder(final, label):
-                here = _content_here(final)
-                if here == manifest["content"]:
-                    present.append(label)
-                elif here is not None and not replace:
-                    kept.append(label)
-                else:
-                    replace_folder(folder, final)
-                    added.append(label)
-    finally:
+    with locked(lock):  # one import at a time: what lies there is of one that was killed
         shutil.rmtree(waiting, ignore_errors=True)
+        try:
+            for folder in _unpack(source, waiting):
+                stage, fingerprint = folder.parent.name, folder.name
+                manifest = checked_manifest(folder, f"{source}: {stage}/{fingerprint}", "export it again")
+                final = store.root / stage / fingerprint
+                label = f"{stage} {manifest['name']} {fingerprint}"
+                with lock_folder(final, label):
+                    here = _content_here(final)
+                    if here == manifest["content"]:
+                        present.append(label)
+                    elif here is not None and not replace:
+                        kept.append(label)
+                    else:
+                        replace_folder(folder, final)
+                        added.append(label)
+        finally:
+            shutil.rmtree(waiting, ignore_errors=True)
+            lock.unlink(missing_ok=True)
     return Imported(tuple(added), tuple(present), tuple(kept))
 
 

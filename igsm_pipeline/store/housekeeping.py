@@ -10,10 +10,12 @@ from pathlib import Path
 
 from igsm_pipeline.errors import StoreError
 from igsm_pipeline.store.files import OLD, hash_file, remove_folder
-from igsm_pipeline.store.locks import LOCK, lock_folder
+from igsm_pipeline.store.locks import LOCK, is_locked, lock_folder
 from igsm_pipeline.store.store import PARTIAL, Store
 from igsm_pipeline.store.unit import Unit
 
+IMPORT = ".import"
+"""The folder of a store in which an import is unpacked; one that was killed leaves it there."""
 STAGE_NAME = re.compile(r"[a-z][a-z_]*")
 UNIT_NAME = re.compile(rf"[0-9a-f]{{20}}({re.escape(PARTIAL)}|{re.escape(OLD)})?")
 
@@ -36,10 +38,13 @@ class Leftover:
 def find_garbage(store: Store, wanted: Iterable[Unit]) -> list[Leftover]:
     """Folders of stages that no wanted unit stands for: finished units, half-done ones, and copies left by a crash.
 
-    Half-done folders of wanted units are kept, since the next run resumes them. Folders that are not named like units are never touched.
+    Half-done folders of wanted units are kept, since the next run resumes them. So is what an import unpacks, while it does. Folders that are not
+    named like units are never touched.
     """
     keep = {(unit.stage, unit.fingerprint) for unit in wanted}
-    found = []
+    unpacked, found = store.root / IMPORT, []
+    if unpacked.is_dir() and not is_locked(unpacked.with_name(IMPORT + LOCK)):
+        found.append(Leftover(unpacked, _size(unpacked), "half done"))
     for folder in sorted(store.root.iterdir()) if store.root.is_dir() else []:
         stage = folder.name
         for path in sorted(folder.iterdir()) if folder.is_dir() and STAGE_NAME.fullmatch(stage) else []:
@@ -66,7 +71,7 @@ def remove_garbage(garbage: Iterable[Leftover]) -> Removed:
     """Remove folders that ``find_garbage`` found; one that is being written or cannot be removed is passed over and told of."""
     folders, freed, kept = 0, 0, []
     for leftover in garbage:
-        final = leftover.path.with_name(leftover.path.name.split(".")[0])
+        final = leftover.path.with_name(leftover.path.name.removesuffix(PARTIAL).removesuffix(OLD))
         try:
             with lock_folder(final, f"{final.parent.name} {final.name}"):
                 remove_folder(leftover.path)

@@ -62,6 +62,14 @@ def lock_owner(lock: Path) -> str | None:
     return None
 
 
+def is_locked(lock: Path) -> bool:
+    """Whether a process holds a lock; its file may be missing."""
+    try:
+        return lock_owner(lock) is not None
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def lock_folder(final: Path, label: str) -> Iterator[None]:
     """Hold the lock of one unit folder, so that nobody else writes or removes it; the lock ends with its process.

@@ -21,6 +21,9 @@ from igsm_pipeline.probes.scoring import METRICS_SCHEMA, Majority, score_distanc
 CLASSES = st.integers(2, 5)
 
 
+ENDS = ("", "_low", "_high")
+
+
 def _draw(seed, num_problems=60, per_problem=8, num_classes=2, noise=0.25):
     """Labels, predictions, scores and problems, with errors that cluster by problem."""
     print(f"seed {seed}")
@@ -170,8 +173,25 @@ def test_subsets_and_ops_split_the_queries():
     whole, necessary, unnecessary = (_row(scores, subset=subset, op=None) for subset in ("all", "necessary", "unnecessary"))
     assert whole["n"] == len(table) == necessary["n"] + unnecessary["n"]
     assert (whole["positives"], whole["negatives"]) == (necessary["n"], unnecessary["n"])
-    assert whole["accuracy_positive"] == pytest.approx(necessary["accuracy"])
+    for name, part in (("accuracy_positive", necessary), ("accuracy_negative", unnecessary)):  # for nece: what is needed, and what is not
+        assert [whole[name + end] for end in ENDS] == pytest.approx([part["accuracy" + end] for end in ENDS])
     assert sum(row["n"] for row in scores.to_pylist() if row["op"] is not None) == len(table)
+
+
+def test_where_a_value_is_known_is_where_the_answer_is_yes():
+    table = _table(12)
+    label = np.random.default_rng(2).integers(6, size=len(table))
+    prediction = np.where(np.random.default_rng(3).random(len(table)) < 0.7, label, 5)
+    for name, values in (("task", ["value"] * len(table)), ("label", label), ("prediction", prediction)):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, pa.array(values, table.schema.field(place).type))
+    scores = score_predictions(table, modulus=5, candidates="existing")
+    whole, known = (_row(scores, subset=subset, op=None) for subset in ("all", "known"))
+    assert (whole["positives"], whole["negatives"]) == (int((label < 5).sum()), int((label == 5).sum()))
+    assert [whole["accuracy_positive" + end] for end in ENDS] == pytest.approx([known["accuracy" + end] for end in ENDS])
+    assert 0.6 < known["accuracy_low"] < known["accuracy"] < known["accuracy_high"] < 0.8
+    assert whole["accuracy_negative"] == 1
+    assert known["accuracy_negative"] is None, "there is no such query"
 
 
 def test_a_probe_that_equals_its_control_gains_nothing_and_a_better_one_gains_surely():

@@ -15,6 +15,8 @@ from igsm_pipeline.reports.sections.knowing import write_knowing
 from igsm_pipeline.reports.sections.mistakes import one_range, write_mistakes
 from igsm_pipeline.reports.settings import ReportSettings
 
+MEASURES = ("accuracy", "balanced_accuracy", "accuracy_positive", "accuracy_negative", "mcc", "auroc")
+
 
 def results(*, experiment: dict[str, Any] | None = None, **parts: Any) -> Results:
     """Results of a member without units, some of them given."""
@@ -25,8 +27,8 @@ def results(*, experiment: dict[str, Any] | None = None, **parts: Any) -> Result
 
 def score(task: str, gain: tuple[float, float, float] | None, probe: str = "v_probe") -> dict[str, Any]:
     values = dict(zip(("balanced_accuracy_gain", "balanced_accuracy_gain_low", "balanced_accuracy_gain_high"), gain or (None,) * 3, strict=True))
-    measures = {f"{name}{end}": 0.8 for name in ("accuracy", "balanced_accuracy", "mcc", "auroc") for end in ("", "_low", "_high")}
-    counts = {"n": 100, "num_problems": 50, "positives": 40, "negatives": 60, "accuracy_positive": 0.7, "accuracy_negative": 0.9}
+    measures = {f"{name}{end}": 0.8 for name in MEASURES for end in ("", "_low", "_high")}
+    counts = {"n": 100, "num_problems": 50, "positives": 40, "negatives": 60}
     return {
         "task": task,
         "slice": "op<=max",

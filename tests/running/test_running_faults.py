@@ -61,6 +61,13 @@ def test_a_refusal_has_its_own_code_and_names_the_field(home, capsys):
     assert not (home / "store").exists(), "nothing was computed before it was refused"
 
 
+def test_what_a_later_stage_would_refuse_is_refused_before_the_first(home, capsys):
+    (home / "experiments" / "mine.yaml").write_text("base: mini\nshards: {window: 8}\n")
+    assert main(["run", "mine"]) == REFUSED
+    assert "mine.yaml: shards.window must hold a training problem with its solution" in capsys.readouterr().err
+    assert not (home / "store").exists()
+
+
 @pytest.mark.parametrize(
     ("status", "transient"),
     [(75, True), (-signal.SIGKILL, True), (-signal.SIGSEGV, True), (1, False), (2, False), (143, True), (-15, True), (130, True)],

@@ -10,7 +10,9 @@ import pytest
 from reference.two_units import READER, SOURCE
 
 from igsm_pipeline.store import Store, Unit, housekeeping
-from igsm_pipeline.store.housekeeping import find_garbage, remove_garbage
+from igsm_pipeline.store.archives import export_units, import_units
+from igsm_pipeline.store.housekeeping import IMPORT, Leftover, find_garbage, remove_garbage
+from igsm_pipeline.store.locks import LOCK, locked
 
 
 def test_garbage_is_what_is_not_wanted_and_a_wanted_half_done_unit_is_kept(full: Store) -> None:
@@ -67,3 +69,20 @@ def test_a_unit_that_is_being_written_is_not_removed(full: Store) -> None:
         assert (removed.folders, removed.bytes) == (0, 0)
         assert f"is being written by process {os.getpid()}" in removed.kept[0]
     assert full.check(READER).fresh
+
+
+def test_what_a_killed_import_left_is_garbage_and_what_an_import_unpacks_is_not(full: Store, tmp_path: Path) -> None:
+    left = full.root / IMPORT / SOURCE.stage / SOURCE.fingerprint
+    left.mkdir(parents=True)
+    (left / "half.bin").write_bytes(b"1234")
+    with locked(full.root / f"{IMPORT}{LOCK}"):
+        assert find_garbage(full, [SOURCE, READER]) == []
+        (held,) = remove_garbage([Leftover(full.root / IMPORT, 4, "half done")]).kept
+        assert "wait for it or stop it" in held
+    assert find_garbage(full, [SOURCE, READER]) == [Leftover(full.root / IMPORT, 4, "half done")]
+    export_units(full, [SOURCE], tmp_path / "units.tar")
+    assert len(import_units(full, tmp_path / "units.tar").present) == 1
+    assert not left.exists(), "the next import begins anew"
+    left.mkdir(parents=True)
+    assert remove_garbage(find_garbage(full, [SOURCE, READER])).folders == 1
+    assert not list(full.root.glob(f"{IMPORT}*"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from igsm_pipeline.intervals.interval import Interval, of_columns
-from igsm_pipeline.intervals.share import share
 from igsm_pipeline.reports.charts.chart import HALF, Chart
 from igsm_pipeline.reports.charts.curves import looks
 from igsm_pipeline.reports.charts.intervals import Mark, draw_intervals
@@ -202,7 +201,6 @@ def _by_sign_and_need(page: Page, results: Results, parts: Sequence[str]) -> Non
         page.how(
             "A probe that always says no is right whenever the answer is no.",
             "Only one that is right on both sides knows something (figure 12).",
-            "These intervals take the queries of a problem as independent; by problem they were up to 1.4 times as wide in published models.",
         )
         page.charts_beside((results.slice_name(part), chart) for part, chart in signs)
     if needs:
@@ -222,9 +220,9 @@ def sign_chart(results: Results, part: str, name: str) -> Chart | None:
     marks = []
     for (task, where, probe), row in results.whole.items():
         for measure, count, look in sides:
-            if where == part and probe == "v_probe" and row[measure] is not None:
-                hits = share(round(row[measure] * row[count]), row[count])
-                marks.append(Mark(task_name(task), look, percent(hits), row[count]))
+            value = score(row, measure)
+            if where == part and probe == "v_probe" and value is not None:
+                marks.append(Mark(task_name(task), look, percent(value), row[count]))
     words = f"Accuracy of V-probes on {results.slice_name(part)} where the answer is yes and where it is no."
     return draw_intervals(name, words, marks, axis="accuracy, %", width=HALF) if marks else None
 

@@ -62,7 +62,7 @@ def test_a_refusal_has_its_own_code_and_names_the_field(home, capsys):
 
 
 def test_what_a_later_stage_would_refuse_is_refused_before_the_first(home, capsys):
-    (home / "experiments" / "mine.yaml").write_text("base: mini\nshards: {window: 8}\n")
+    (home / "experiments" / "mine.yaml").write_text("base: mini\nshards: {window: 32}\n")
     assert main(["run", "mine"]) == REFUSED
     assert "mine.yaml: shards.window must hold a training problem with its solution" in capsys.readouterr().err
     assert not (home / "store").exists()

@@ -18,7 +18,7 @@ from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.text import document
 from igsm_pipeline.toolbox.dataset import read_family
 from igsm_pipeline.toolbox.published import Published, read_published
-from igsm_pipeline.world import World, load_world
+from igsm_pipeline.world import World, builtin_worlds, load_world
 
 Style = Literal["answer", "steps"]
 WORLD = "igsm"
@@ -141,8 +141,9 @@ def plan_exam(
 
 def name_world(world: str, published: str | None) -> str:
     """The world of an exam as scorers find it again from any folder: a built-in name, or the whole path of a file or of a published model."""
-    named = published or world
-    return str(Path(named).resolve()) if published or Path(named).exists() else named
+    if published is None and world in builtin_worlds():
+        return world
+    return str(Path(published or world).resolve())
 
 
 def questions(exam: Exam) -> Iterator[Question]:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from pathlib import Path
 
 from igsm_pipeline.verification.reward import judge_completion, problem_tables, split_completion
 from igsm_pipeline.verification.rows.answers import plain_answer
 from igsm_pipeline.verification.verdict import Verdict
 from igsm_pipeline.world import World, load_world
 
-_NUMBER = re.compile(r"(?<![\w.])[+]?\d{1,18}(?![\w])")
+_NUMBER = re.compile(r"(?<![\w.])[-+\N{MINUS SIGN}]?\d{1,18}(?![\w]|\.\d)")
+_MODULUS = r"[\[(]?\\?(?:p?mod(?:ulo)?|Z_)\b[ ]?[\\{{]*{modulus}\b"
 
 
-def final_answer(reply: str) -> str | None:
-    """The number that a reply ends with: the answer after its solution, its only content, or the last number in it; None without any."""
-    _, answer = split_completion(reply)
-    found = plain_answer(answer) if answer is not None else plain_answer(reply)
+def final_answer(reply: str, modulus: int) -> str | None:
+    """The number that a reply ends with: the answer after its solution, its only content, or the last number in it; None without any.
+
+    Ours: "3 (mod 5)" and "3, since all arithmetic is modulo 5" answer 3: a modulus that is named is no answer. A negative number at the end is none
+    either: the task says that every number is one of 0 to M - 1.
+
+    Args:
+        reply: what a model wrote.
+        modulus: M of the problem.
+    """
+    found = plain_answer(reply, modulus)
+    if found is None and "Define " in reply:
+        found = plain_answer(split_completion(reply)[1] or "", modulus)
     if found is None:
-        numbers = _NUMBER.findall(reply)
+        numbers = _NUMBER.findall(re.sub(_MODULUS.format(modulus=modulus), " ", reply, flags=re.IGNORECASE))
         found = plain_answer(numbers[-1]) if numbers else None
     return None if found is None else str(int(found))
 
@@ -42,4 +51,4 @@ def judge_reply(reply: str, problem: str, world: str, modulus: int) -> Verdict:
 
 @lru_cache(maxsize=8)
 def _world(named: str) -> World:
-    return load_world(Path(named) if Path(named).exists() else named)
+    return load_world(named)

@@ -25,6 +25,10 @@ def verdict_on(state: TaskState) -> Verdict:
     return judge_reply(state.output.completion, said["problem"], said["world"], said["modulus"])
 
 
+def _answer(state: TaskState) -> str | None:
+    return final_answer(state.output.completion, state.metadata["modulus"])
+
+
 def _ends(value: Interval) -> dict[str, float]:
     return {"value": value.value, "low": value.low, "high": value.high}
 
@@ -78,17 +82,17 @@ def _by_verdict(value: Callable[[Verdict], float | str]) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         verdict = verdict_on(state)
         place = "" if verdict.sentence is None else f"sentence {verdict.sentence + 1}: {verdict.error}, {verdict.parameter or 'no parameter'}"
-        return Score(value=value(verdict), answer=final_answer(state.output.completion), explanation=place or "no error")
+        return Score(value=value(verdict), answer=_answer(state), explanation=place or "no error")
 
     return score
 
 
 @scorer(metrics=[share95(), share_by_op()])
 def right_answer() -> Scorer:
-    """1 where the reply's last number is the answer, whatever its steps."""
+    """1 where the reply ends with the answer (``final_answer``), whatever its steps."""
 
     async def score(state: TaskState, target: Target) -> Score:
-        answer = final_answer(state.output.completion)
+        answer = _answer(state)
         return Score(value=float(answer == target.text), answer=answer)
 
     return score

@@ -10,7 +10,7 @@ from inspect_ai.solver import generate
 from igsm_pipeline.llm.prompts import Question, name_world, plan_exam, questions
 from igsm_pipeline.llm.scoring import scorers_of
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same parameters ask something else."""
 
 

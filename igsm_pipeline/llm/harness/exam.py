@@ -39,7 +39,7 @@ def draw(**parameters: Any) -> dict[str, Any]:
 def judge(doc: dict[str, Any], results: Sequence[str]) -> dict[str, float]:
     """What a reply scores: ``right_answer`` and, where steps are asked for, ``fully_correct`` and ``unnecessary_parameters``."""
     (reply,) = results
-    scores = {"right_answer": float(final_answer(reply) == doc["answer"])}
+    scores = {"right_answer": float(final_answer(reply, doc["modulus"]) == doc["answer"])}
     if doc["style"] == "steps":
         verdict = judge_reply(reply, doc["problem"], doc["world"], doc["modulus"])
         scores |= {"fully_correct": float(verdict.correct), "unnecessary_parameters": float(verdict.unnecessary_parameters)}

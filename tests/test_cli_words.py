@@ -192,6 +192,8 @@ def test_the_version_and_json_and_quiet(capsys, monkeypatch, tmp_path):
     (plan,) = json.loads(capsys.readouterr().out)
     assert (plan["member"], plan["fresh"], {unit["fresh"] for unit in plan["units"]}) == ("mini", False, {False})
     assert plan["cost"].keys() == {unit["stage"] for unit in plan["units"]}
+    assert run("plan", "mini", "--json") == 0
+    assert "refused" not in json.loads(capsys.readouterr().out)[0]
     assert run("status", "--json") == 0
     assert "mini" in {member["member"] for member in json.loads(capsys.readouterr().out)["members"]}
     assert run("doctor", "--json") in (0, 1)
@@ -329,3 +331,13 @@ def test_a_key_that_no_row_has_is_named_with_the_keys_that_there_are(capsys, tmp
     (tmp_path / "rows.jsonl").write_text(json.dumps({"problem": "x", "question": "y", "solution": "z"}) + "\n")
     assert run("verify", str(tmp_path / "rows.jsonl"), "--column", "problem=nokey") == 1
     assert "problem must be under the key nokey, as it was said, got ['problem', 'question', 'solution']" in capsys.readouterr().out
+
+
+def test_what_a_run_would_refuse_has_a_code_of_its_own_in_json_too(capsys, home):
+    (home / "experiments" / "mine.yaml").write_text("base: mini\nshards: {window: 32}\n")
+    assert run("plan", "mine", "mini", "--json") == 2
+    told = capsys.readouterr()
+    mine, mini = json.loads(told.out)
+    assert "shards.window must hold a training problem with its solution" in mine["refused"]
+    assert mine["refused"] in told.err
+    assert "refused" not in mini

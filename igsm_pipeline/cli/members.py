@@ -98,6 +98,7 @@ def plan(
     With IGSM_REMOTE, also what it would pull instead.
     """
     from igsm_pipeline.planning.estimates import estimate_stages
+    from igsm_pipeline.planning.preflight import check_plan
     from igsm_pipeline.planning.speeds import find_known
     from igsm_pipeline.store import Store
 
@@ -116,12 +117,20 @@ def plan(
     if not as_json:
         print_together(plans, other=other)
         return
+    refusals = []
     store, documents = Store.at_home(), [plan_document(each) | ({"pulled": told} if told else {}) for each, told in zip(plans, pulls, strict=True)]
     speeds = other or (speeds_here() if any(each.stale for each in plans) else None)
     for each, document in zip(plans, documents, strict=True):
         document["cost"] = {stage: asdict(cost) for stage, cost in estimate_stages(each, store, speeds, corrected=other is None).items()}
         document["cost_basis"] = speeds.basis if speeds else ""
+        try:
+            check_plan(each, store, here=other is None)
+        except IgsmError as error:
+            document["refused"] = str(error)
+            refusals.append(error)
     print_json(documents)
+    if refusals:
+        raise refusals[0]
 
 
 def _after_pulls(plan: Plan) -> tuple[Plan, dict[str, Any]]:

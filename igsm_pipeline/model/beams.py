@@ -34,7 +34,8 @@ def complete_with_beams(
     Prompts of similar length are decoded together, padded on the left. The random draws depend on the seed and on all prompts.
 
     Args:
-        model, prompts, max_length, eos, progress: as for ``complete``. A completion that gets longer is cut there.
+        model, prompts, max_length, eos, progress: as for ``complete``. A completion that gets longer is cut there; a prompt as long as
+            that has none.
         beams: at least 2.
         seed: of the draws.
         mixed_lengths: False decodes only prompts of equal length together, which takes many more passes.
@@ -42,8 +43,11 @@ def complete_with_beams(
     """
     lengths = np.array([len(prompt) for prompt in prompts], np.int64)
     tokens: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)] * len(prompts)
+    fits = np.flatnonzero(lengths < max_length)
+    progress(len(prompts) - len(fits))
     start = 0
-    for chosen in batches_of(lengths, mixed_lengths=mixed_lengths):
+    for batch in batches_of(lengths[fits], mixed_lengths=mixed_lengths):
+        chosen = fits[batch]
         longest, shortest = int(lengths[chosen].max()), int(lengths[chosen].min())
         ids = np.full((len(chosen), longest), eos, np.int64)
         for row, index in enumerate(chosen):

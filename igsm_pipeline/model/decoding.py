@@ -9,11 +9,11 @@ On a GPU as many prompts are decoded together as its free memory has room for; w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from igsm_pipeline.model.kv_cache import RoomyCache, joined
 from igsm_pipeline.seeding import generator
 
+T = TypeVar("T")
 _LEAVE = 8
 ROWS, CPU_ROWS = 512, 128
 """Most prompts that are decoded together on a GPU, and on a CPU."""
@@ -73,25 +74,51 @@ def complete(
     """
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     tokens: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)] * len(prompts)
-    size, first = batch_size or rows_together(model, len(prompts[order[-1]]) if order else 1, max_length), 0
-    while first < len(order):
-        chosen, told = order[first : first + size], list[int]()
+
+    def write(chosen: list[int], tell: Callable[[int], Any]) -> list[NDArray[np.uint32]]:
         pick = _Picks(temperature, [generator(seed, "sampling", index) for index in chosen if temperature])
         limits = [min(max_tokens, (max_length or 1 << 40) - len(prompts[index])) for index in chosen]
+        return _write(model, [prompts[index] for index in chosen], np.array(limits), eos, pick, tell)
+
+    size = batch_size or rows_together(model, len(prompts[order[-1]]) if order else 1, max_length)
+    for chosen, written in in_batches(order, size, write, progress):
+        for index, ids in zip(chosen, written, strict=True):
+            tokens[index] = ids
+    return Completions(tokens, np.array([len(ids) > 0 and int(ids[-1]) == eos for ids in tokens], dtype=bool))
+
+
+def in_batches(
+    order: Sequence[int], size: int, write: Callable[[list[int], Callable[[int], Any]], T], progress: Callable[[int], Any]
+) -> Iterator[tuple[list[int], T]]:
+    """Decode prompts batch by batch; one that the memory of a GPU cannot hold is begun again with half as many, and so are those after it.
+
+    Args:
+        order: numbers of the prompts, in the order in which they are decoded.
+        size: of the first batch.
+        write: decodes the prompts of the numbers given, and calls its second argument with how many it has finished.
+        progress: is told so, and minus their number where they are begun again.
+
+    Yields:
+        The numbers of a batch, and what ``write`` returned.
+
+    Raises:
+        OutOfMemoryError: a single prompt does not fit.
+    """
+    first = 0
+    while first < len(order):
+        chosen, told = list(order[first : first + size]), list[int]()
         try:
             with torch.inference_mode():
-                written = _write(model, [prompts[index] for index in chosen], np.array(limits), eos, pick, partial(_tell, progress, told))
+                written = write(chosen, partial(_tell, progress, told))
         except torch.OutOfMemoryError:
             if len(chosen) == 1:
                 raise
-            progress(-sum(told))  # these are begun again
+            progress(-sum(told))
             size = len(chosen) // 2
             _log.warning("%d prompts did not fit into the memory of the GPU; %d are decoded together from now on", len(chosen), size)
             continue
-        for index, ids in zip(chosen, written, strict=True):
-            tokens[index] = ids
+        yield chosen, written
         first += len(chosen)
-    return Completions(tokens, np.array([len(ids) > 0 and int(ids[-1]) == eos for ids in tokens], dtype=bool))
 
 
 def _tell(progress: Callable[[int], Any], told: list[int], finished: int) -> None:

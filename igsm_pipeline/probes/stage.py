@@ -332,6 +332,7 @@ PROBE_SCORES = Stage(
         Check(
             "beats_random", "Every probe is better than the same probe on random weights.", "igsm_pipeline.probes.checks:beats_random", blocking=False
         ),
+        Check("beats_text", "Every V-probe is better than trees on the text alone.", "igsm_pipeline.probes.checks:beats_text", blocking=False),
     ),
     disk=_scores_disk,
     work=_scores_work,

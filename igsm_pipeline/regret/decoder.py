@@ -25,7 +25,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.forward import embed
-from igsm_pipeline.model.decoding import rows_together
+from igsm_pipeline.model.decoding import in_batches, rows_together
 from igsm_pipeline.model.kv_cache import RoomyCache, joined
 from igsm_pipeline.regret.judges import Judge
 from igsm_pipeline.seeding import generator
@@ -128,17 +128,20 @@ def retry_upon_regret(
         max_length: most tokens of prompt and what is kept together.
         seed: of the sampling.
         numbers: the judge's problem of each prompt, which its draws belong to as well; None: prompt i is of problem i.
-        batch_size: prompts that are decoded together, 0 chooses. Results depend on it only where two logits tie.
+        batch_size: prompts that are decoded together, 0 chooses; fewer where a GPU lacks memory. Results depend on it only where two logits tie.
         progress: called with the number of prompts that were finished since its last call.
     """
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     done, problems = dict[int, _Row](), range(len(prompts)) if numbers is None else numbers
     size = batch_size or max(1, rows_together(model, len(prompts[order[-1]]) if order else 1, max_length) // (1 if judge.probe is None else 2))
-    for first in range(0, len(order), size):
-        chosen = order[first : first + size]
+
+    def write(chosen: list[int], tell: Callable[[int], Any]) -> list[_Row]:
+        judge.begin([problems[one] for one in chosen])
         rows = [_Row(problems[one], len(prompts[one]), generator(seed, "retry upon regret", problems[one])) for one in chosen]
-        with torch.inference_mode():
-            _Batch(model, judge, marks, rows, [prompts[index] for index in chosen], tries, max_length).run(progress)
+        _Batch(model, judge, marks, rows, [prompts[index] for index in chosen], tries, max_length).run(tell)
+        return rows
+
+    for chosen, rows in in_batches(order, size, write, progress):
         done.update(zip(chosen, rows, strict=True))
     found = [done[index] for index in range(len(prompts))]
     counts = {name: np.array([getattr(row, name) for row in found], dtype=np.int64) for name in ("retries", "asked", "read")}

@@ -32,6 +32,9 @@ class Judge(Protocol):
     def probe(self) -> VProbe | None:
         """The probe whose changed embedding the text must be read with; None: no state is needed."""
 
+    def begin(self, rows: Sequence[int]) -> None:
+        """Solutions of these problems are begun, or begun again."""
+
     def regrets(self, rows: Sequence[int], kept: Sequence[NDArray[np.uint32]], states: Tensor | None) -> Bools:
         """Which of some rows name what cannot be computed next, (rows,).
 
@@ -47,6 +50,9 @@ class ProbeJudge:
 
     def __init__(self, probe: VProbe) -> None:
         self.probe: VProbe | None = probe
+
+    def begin(self, rows: Sequence[int]) -> None:
+        """See ``Judge``."""
 
     def regrets(self, rows: Sequence[int], kept: Sequence[NDArray[np.uint32]], states: Tensor | None) -> Bools:
         """See ``Judge``."""
@@ -64,6 +70,9 @@ class TrueJudge:
     def __init__(self, batch: ProblemBatch, table: TokenTable) -> None:
         self.batch, self._table, self._facts = batch, table, analyse(batch.records)
         self._codes: dict[int, dict[str, int]] = {}
+
+    def begin(self, rows: Sequence[int]) -> None:
+        """See ``Judge``."""
 
     def regrets(self, rows: Sequence[int], kept: Sequence[NDArray[np.uint32]], states: Tensor | None) -> Bools:
         """See ``Judge``."""
@@ -97,8 +106,10 @@ class ChanceJudge:
     def __init__(self, rate: float, seed: int) -> None:
         self._rate, self._seed, self._draws = rate, seed, dict[int, np.random.Generator]()
 
+    def begin(self, rows: Sequence[int]) -> None:
+        """See ``Judge``."""
+        self._draws |= {row: generator(self._seed, "chance regret", row) for row in rows}
+
     def regrets(self, rows: Sequence[int], kept: Sequence[NDArray[np.uint32]], states: Tensor | None) -> Bools:
         """See ``Judge``."""
-        for row in rows:
-            self._draws.setdefault(row, generator(self._seed, "chance regret", row))
         return np.array([self._draws[row].random() < self._rate for row in rows], dtype=bool)

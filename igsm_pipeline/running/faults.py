@@ -22,7 +22,7 @@ _PASSING_ERRORS = frozenset(
         errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED, errno.ENETUNREACH, errno.EHOSTUNREACH,
     )
 )  # fmt: skip
-_PASSING_WORDS = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "NCCL", "Connection reset by peer", "Connection closed by peer")
+_PASSING_WORDS = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "NCCL", "EADDRINUSE", "Connection reset by peer", "Connection closed by peer")
 _FULL = "out of memory"
 """What torch says of a GPU whose memory does not suffice; whoever computes has the card for itself, so it would not suffice again."""
 _PASSING_SIGNALS = frozenset((signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT))

@@ -27,6 +27,7 @@ from igsm_pipeline.store.remote import Remote
 
 HIT, COMPUTED, PULLED = "hit", "computed", "pulled"
 LOCK_POLL_S = 1.0
+_THREADS = "OMP_NUM_THREADS"
 JOBS = "IGSM_JOBS"
 """Environment variable: how many processes a stage may use; 0 for all cores."""
 
@@ -153,11 +154,24 @@ def run_units(
             if cards:
                 say_if_unseen(say)
             return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
-    os.environ["OMP_NUM_THREADS"] = "1"  # each process below uses one thread
-    if cards:
-        return map_on_cards(_run_beside, units, [store] * len(units), cards=cards, beside=beside, patience_s=STATE_PATIENCE_S)
-    with worker_pool(beside, begin_worker, patience_s=STATE_PATIENCE_S) as pool:
-        return list(pool.map(_run_beside, units, [store] * len(units)))
+    with _one_thread_each():
+        if cards:
+            return map_on_cards(_run_beside, units, [store] * len(units), cards=cards, beside=beside, patience_s=STATE_PATIENCE_S)
+        with worker_pool(beside, begin_worker, patience_s=STATE_PATIENCE_S) as pool:
+            return list(pool.map(_run_beside, units, [store] * len(units)))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """While the block runs, processes that are started compute with one thread; what this process computes after it has its threads again."""
+    before = os.environ.get(_THREADS)
+    os.environ[_THREADS] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_THREADS)
+        if before is not None:
+            os.environ[_THREADS] = before
 
 
 def stays_on_cpu(unit: Unit) -> bool:

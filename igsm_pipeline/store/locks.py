@@ -70,6 +70,14 @@ def is_locked(lock: Path) -> bool:
         return False
 
 
+def _named_in(lock: Path) -> str:
+    """The process that a lock's file names; unlike ``lock_owner`` it does not touch the lock, which others may be asking for."""
+    try:
+        return lock.read_text(encoding="ascii", errors="replace").strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
 @contextmanager
 def lock_folder(final: Path, label: str) -> Iterator[None]:
     """Hold the lock of one unit folder, so that nobody else writes or removes it; the lock ends with its process.
@@ -87,5 +95,5 @@ def lock_folder(final: Path, label: str) -> Iterator[None]:
         with storage_errors(final, OWN):
             held = stack.enter_context(locked(lock, wait=False))
         if not held:
-            raise UnitLocked(f"{label} is being written by process {lock_owner(lock) or 'unknown'}; wait for it or stop it")
+            raise UnitLocked(f"{label} is being written by process {_named_in(lock)}; wait for it or stop it")
         yield

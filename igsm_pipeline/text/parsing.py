@@ -19,13 +19,17 @@ from igsm_pipeline.text.solution import parse_solution
 from igsm_pipeline.text.wording import RawExpression, Splits, read_expression, read_wording
 from igsm_pipeline.world import Hierarchy, World
 
-MAX_READINGS = 256
+MAX_READINGS = 1024
 LARGEST_MODULUS = 1 << 16
 """Verification keeps a table of all numbers below the modulus."""
 _WAY_OUT = "use the world that the text was written with"
 _NAME_WAY_OUT = "correct the name; the statements before it use names of the world"
 _WORDINGS = '"{n}", "each {A}", "the sum of each {A} and each {B}", "the difference of ...", or "{n} more than" or "{n} times as much as" one of them'
 _CORRECT = "correct the text"
+
+
+class _TooManyReadings(BadProblem):
+    """There are more ways to read the names than are tried, so nobody knows whether one that was found is the only one."""
 
 
 class Reading(NamedTuple):
@@ -72,6 +76,9 @@ def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem
             for problem in attempt.problems():
                 if problem not in found:
                     found.append(problem)
+        except _TooManyReadings:
+            if len(found) < 2:
+                raise
         except BadProblem as error:
             if failure is None or attempt.progress > failure[0]:
                 failure = (attempt.progress, error)
@@ -204,7 +211,7 @@ class _Attempt:
             except BadProblem as error:
                 failure = failure or error
         if next(choices, None) is not None:
-            raise BadProblem("text", f"must have at most {MAX_READINGS} readings to try", "more", "rename the items that the world repeats")
+            raise _TooManyReadings("text", f"must have at most {MAX_READINGS} readings to try", "more", "rename the items that the world repeats")
         if failure is not None and not any_found:
             raise failure
 

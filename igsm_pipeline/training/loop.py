@@ -167,6 +167,7 @@ class _Course:
             _log.info("training resumes after step %d of %d", self.step, settings.num_steps)
         self.due = set(snapshot_steps(settings.num_steps, settings.snapshots))
         self.pace = Pace(trainer.model, ranks.device, window=data.window, precision=settings.precision, processes=ranks.size)
+        self.pace.begin(len(self.since))
         self.saved = time.monotonic()
         hidden = {} if ranks.first else {"disable": True}  # not given for the first process: TQDM_DISABLE decides
         self.bar = tqdm(desc="training", unit="tok", unit_scale=True, initial=self.tokens, **hidden)
@@ -199,7 +200,7 @@ class _Course:
         looked, looks = True, bool(settings.accuracy_every_steps) and (last or done % settings.accuracy_every_steps == 0)
         if looks:
             looked = self.look()
-            self.pace.begin()
+            self.pace.begin(len(self.since))
         stopping = (trainer.waits or self.ranks.size == 1 or logs or looks) and agreed_stop(self.stop, self.ranks)  # agreeing waits for the GPU
         late = time.monotonic() - self.saved > SAVE_EVERY_S
         if last or stopping or late or done % settings.checkpoint_every_steps == 0:
@@ -222,12 +223,12 @@ class _Course:
 
     def log(self) -> None:
         """Write a row over the steps since the last one."""
+        since, self.since = self.since, []
         if self.metrics is None:
             return
-        row = summary(self.step, self.since, learning_rate(self.step - 1, self.settings), self.tokens)
-        self.write({**row, **self.pace.row(self.since, self.settings.batch_windows)})
+        row = summary(self.step, since, learning_rate(self.step - 1, self.settings), self.tokens)
+        self.write({**row, **self.pace.row(since, self.settings.batch_windows)})
         self.bar.set_postfix(step=f"{self.step}/{self.settings.num_steps}", loss=f"{row['loss']:.4f}", refresh=False)
-        self.since = []
 
     def save(self, *, look_due: bool = False) -> None:
         """Save the state; a rerun goes on from it, and looks at the accuracy first if that is due."""

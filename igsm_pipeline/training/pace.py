@@ -41,9 +41,13 @@ class Pace:
         self._waited = 0.0
         self.begin()
 
-    def begin(self) -> None:
-        """Begin to count anew."""
-        self._began, self._waited = time.monotonic(), 0.0
+    def begin(self, first: int = 0) -> None:
+        """Begin to count anew.
+
+        Args:
+            first: how many results the next row will have of steps before now, such as those of a process that was stopped.
+        """
+        self._began, self._waited, self._first = time.monotonic(), 0.0, first
 
     def waited(self, batch: Future[T]) -> T:
         """The result of a batch that is being made; the seconds until it is there count as waiting."""
@@ -56,7 +60,7 @@ class Pace:
         """The numbers since ``begin``, which is then called.
 
         Args:
-            results: of the steps.
+            results: of the steps since the last row.
             windows: per step, of all processes.
 
         Returns:
@@ -64,6 +68,7 @@ class Pace:
             process waited for a batch. ``tflops_per_s``: arithmetic on tokens without padding. On a GPU ``memory_gb``, the most that was in use;
             where its peak is known ``mfu``, the arithmetic as a share of it.
         """
+        results = results[self._first :]
         seconds, tokens = max(time.monotonic() - self._began, 1e-9), sum(result.tokens for result in results)
         rate, positions = tokens / seconds, max(1, len(results) * windows * self.window)
         found = {

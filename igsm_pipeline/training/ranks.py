@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 
 from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.processes.stopping import STOPS
 from igsm_pipeline.training.settings import CheckpointSettings, TrainingSettings
 
@@ -66,32 +67,32 @@ def joined_by_others(settings: CheckpointSettings, inputs: Mapping[str, Path], f
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    threads = max(1, (os.cpu_count() or 1) // size)
+    threads = max(1, usable_cores() // size)
     group = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     work = {"settings": {**settings.canonical(), **settings.runtime()}, "inputs": {role: str(path) for role, path in inputs.items()}}
-    others = []
-    for rank in range(1, size):
-        environment = {**os.environ, **group, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": str(threads)}
-        command = [sys.executable, "-m", "igsm_pipeline.training.other_rank"]
-        child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, preexec_fn=_leave_stops_to_first)  # noqa: PLW1509  (system calls)
-        others.append(child)
-        assert child.stdin is not None
-        child.stdin.write(json.dumps({**work, "folder": str(folder)}).encode())
-        child.stdin.close()
-    before, own_threads = dict(os.environ), torch.get_num_threads()
-    os.environ.update({**group, "RANK": "0", "LOCAL_RANK": "0"})
-    torch.set_num_threads(threads)
-    ended = threading.Event()
+    others: list[subprocess.Popen[bytes]] = []
+    before, own_threads, ended = dict(os.environ), torch.get_num_threads(), threading.Event()
     watch = threading.Thread(target=_watch, args=(others, ended), name="other ranks", daemon=True)
-    watch.start()
     try:
+        for rank in range(1, size):
+            environment = {**before, **group, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": str(threads)}
+            command = [sys.executable, "-m", "igsm_pipeline.training.other_rank"]
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, preexec_fn=_leave_stops_to_first)  # noqa: PLW1509  (system calls)
+            others.append(child)
+            assert child.stdin is not None
+            child.stdin.write(json.dumps({**work, "folder": str(folder)}).encode())
+            child.stdin.close()
+        os.environ.update({**group, "RANK": "0", "LOCAL_RANK": "0"})
+        torch.set_num_threads(threads)
+        watch.start()
         yield
         ended.set()
         for child in others:
             child.wait(timeout=PATIENCE_S)
     finally:
         ended.set()
-        watch.join()
+        if watch.is_alive():
+            watch.join()
         for child in others:
             child.kill()
             child.wait()

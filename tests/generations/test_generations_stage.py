@@ -120,6 +120,22 @@ def test_prompts_of_any_lengths_get_what_they_get_alone(mixed: bool) -> None:
     assert max(len(prompt) + len(ids) for prompt, ids in zip(prompts, together.tokens, strict=True)) <= 60
 
 
+def test_a_prompt_without_room_for_a_token_has_no_completion_and_changes_no_other(inputs: dict[str, Path]) -> None:
+    model, told = gpt2_rotary.load(inputs["checkpoint"]), list[int]()
+    prompts = [np.arange(1, 1 + size) for size in (4, 10, 8, 3)]
+    how = {"beams": 2, "max_length": 8, "eos": 0, "seed": 1}
+    made = complete_with_beams(model, prompts, progress=told.append, **how)
+    assert (
+        [len(made.tokens[row]) for row in (1, 2)]
+        == [0, 0]
+        == [len(ids) for ids in complete(model, prompts[1:3], max_tokens=9, **{k: how[k] for k in ("max_length", "eos")}).tokens]
+    )
+    alone = complete_with_beams(model, [prompts[0], prompts[3]], **how)
+    assert [made.tokens[row].tolist() for row in (0, 3)] == [ids.tolist() for ids in alone.tokens]
+    assert [len(ids) for ids in complete_with_beams(model, prompts[1:3], **how).tokens] == [0, 0]
+    assert sum(told) == len(prompts)
+
+
 def test_beams_take_few_times_the_passes_of_greedy_for_problems_of_med() -> None:
     """Counted as if each completion were the reference: a batch takes as many passes as its longest."""
     batch = next(generate(ProblemSetSettings(family=family_by_name("med"), num_problems=2048, split="test"), load_world("igsm")))

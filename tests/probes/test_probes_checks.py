@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from igsm_pipeline.probes.checks import beats_random, beats_text, linear_probes_chosen, v_probes_trained
 from igsm_pipeline.probes.scoring import METRICS_SCHEMA
-from igsm_pipeline.probes.stage import BEYOND_TEXT, LOSSES, SELECTION
+from igsm_pipeline.probes.stage import BEYOND_TEXT, LOSSES, PROBE_SCORES, SELECTION
 
 VALUE = ("value", "op<=max")
 
@@ -84,6 +84,10 @@ def test_a_probe_must_beat_the_text_where_the_text_errs(tmp_path: Path) -> None:
     assert (bad.passed, bad.message) == (False, "no gain over the text alone: dep on op=max")
     none = beats_text(beyond(tmp_path, over_text("known", -0.2, missed=0)))
     assert (none.passed, none.message) == (False, "no probe was compared with the text")
+
+
+def test_both_comparisons_are_checks_of_the_stage_that_stop_nothing() -> None:
+    assert {check.name: check.blocking for check in PROBE_SCORES.checks} == {"beats_random": False, "beats_text": False}
 
 
 def unit(folder: Path, **settings: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from reference.naive_blocks import template
 
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
+from igsm_pipeline.problems.law.details import world_shape
 from igsm_pipeline.problems.law.split import BINS, HASH_BYTES, bin_of, template_of
 from igsm_pipeline.world import load_world
+from igsm_pipeline.world.world import parse_world
 
 
 def expected(data: bytes) -> int:
@@ -51,3 +54,16 @@ def test_template_bins_are_those_of_templates_written_from_the_text() -> None:
 def test_no_bin_is_in_both_splits() -> None:
     assert not BINS["train"] & BINS["test"]
     assert BINS["train"] | BINS["test"] == BINS["all"] - {16}
+
+
+def test_different_statements_have_different_codes_in_a_world_of_any_size() -> None:
+    """A code is owner * base + thing; a base below the number of names would give two statements of a large world one code."""
+    names = [f"N {number}" for number in range(4 * 255 * 5)]
+    layers = []
+    for layer in range(4):
+        own = names[layer * 1275 : (layer + 1) * 1275]
+        layers.append({"category": f"C {layer}", "subcategories": {f"S {part}": own[part * 255 : (part + 1) * 255] for part in range(5)}})
+    large = world_shape(parse_world(json.dumps({"lenient": True, "hierarchies": [{"layers": layers}]}).encode(), "large.json"))
+    assert large.codes.max() == len(names) - 1
+    assert large.base > large.codes.max()
+    assert world_shape(load_world("igsm")).base == 4096, "the split of worlds that people have stays"

@@ -19,6 +19,7 @@ from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.v_probe import VProbe, fit_sizes
 from igsm_pipeline.problems import FamilySettings, Problem, ProblemBatch, ProblemSetSettings, generate_block
 from igsm_pipeline.problems.problem import Parameter
+from igsm_pipeline.regret import decoder
 from igsm_pipeline.regret.decoder import Marks, Retried, retry_upon_regret
 from igsm_pipeline.regret.judges import ChanceJudge, Judge, ProbeJudge, TrueJudge
 from igsm_pipeline.text.solution import HEAD
@@ -195,8 +196,29 @@ def test_what_has_tries_left_comes_out_the_same_with_more(
 
 def test_chance_regrets_the_share_that_it_is_told(table: TokenTable) -> None:
     judge = ChanceJudge(0.25, 7)
+    judge.begin(range(50))
     kept = [np.array([table.dot], np.uint32)] * 50
     said = np.array([judge.regrets(range(50), kept, None) for _ in range(80)])
     assert abs(said.mean() - 0.25) < 0.03
     again = ChanceJudge(0.25, 7)
+    again.begin([3])
     assert [bool(again.regrets([3], kept[:1], None)[0]) for _ in range(80)] == said[:, 3].tolist(), "a row's draws are its own"
+
+
+def test_a_batch_that_does_not_fit_is_begun_again_with_half_as_many(
+    model: PreTrainedModel, prompts: list[NDArray[np.uint32]], table: TokenTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, plain, sizes, told = retried(model, prompts, ChanceJudge(0.5, 1), table), decoder._Batch._judge, [], list[int]()
+
+    def narrow(batch: decoder._Batch, places: list[int], states: torch.Tensor | None) -> None:
+        plain(batch, places, states)
+        if len(batch.rows) > NUMBER // 2:
+            sizes.append(len(batch.rows))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(decoder._Batch, "_judge", narrow)
+    found = retried(model, prompts, ChanceJudge(0.5, 1), table, progress=told.append)
+    assert [ids.tolist() for ids in found.tokens] == [ids.tolist() for ids in wanted.tokens], "draws begin anew, too"
+    assert (found.retries == wanted.retries).all()
+    assert sizes == [NUMBER]
+    assert sum(told) == NUMBER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import pickle
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from igsm_pipeline.training.processes import Stopped
 PASSING = [
     OSError(errno.EIO, "input/output error"), MemoryError(), BrokenProcessPool(), RuntimeError("CUDA error: an illegal memory access"),
     RuntimeError("[../third_party/gloo/pair.cc:553] Connection closed by peer [127.0.0.1]:1234"), Stopped("another process was stopped"),
+    RuntimeError("The server socket has failed to listen on any local network address. port: 41321, code: -98, name: EADDRINUSE"),
     TransientFault("killed"), ConnectionResetError(errno.ECONNRESET, "reset"),
 ]  # fmt: skip
 LASTING = [
@@ -142,6 +144,34 @@ def test_units_that_would_share_a_gpu_are_computed_one_after_another(home, monke
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     runner.run_units(find_member("mine"), stage, Store.at_home(), jobs=4)
     assert bool(started) is beside
+
+
+@pytest.mark.parametrize("before", [None, "2"])
+def test_what_comes_after_units_side_by_side_has_its_threads_again(home, monkeypatch, before):
+    seen = []
+
+    class Pool:
+        def __init__(self, *_arguments: object, **_more: object) -> None:
+            seen.append(os.environ["OMP_NUM_THREADS"])
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error: object) -> None:
+            pass
+
+        def map(self, *_arguments: object):
+            raise MemoryError
+
+    monkeypatch.setattr(runner, "worker_pool", Pool)
+    monkeypatch.setattr(runner, "visible_cards", lambda: ())
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", before)
+    with pytest.raises(MemoryError):
+        runner.run_units(find_member("mine"), "verdicts", Store.at_home(), jobs=2)
+    assert seen == ["1"]
+    assert os.environ.get("OMP_NUM_THREADS") == before
 
 
 def test_a_run_that_failed_after_its_last_stage_is_not_taken_for_done(home):

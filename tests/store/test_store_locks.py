@@ -6,6 +6,8 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,20 @@ def test_a_killed_owner_holds_nothing(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], check=False).returncode == -9
     with locked(tmp_path / "lock", wait=False) as mine:
         assert mine
+
+
+def test_a_lock_whose_file_goes_while_it_is_asked_for_is_still_said_to_be_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def held(path: Path, *, wait: bool = True) -> Iterator[bool]:
+        yield False
+
+    monkeypatch.setattr(locks, "locked", held)
+    with pytest.raises(UnitLocked, match="stage name is being written by process unknown"), lock_folder(tmp_path / "unit", "stage name"):
+        raise AssertionError("it is held")
+
+
+def test_asking_who_holds_a_folder_does_not_take_the_lock_from_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shared lock for a moment would refuse whoever asks for the lock in that moment."""
+    monkeypatch.setattr(locks, "lock_owner", lambda _: pytest.fail("it takes the lock to ask"))
+    with lock_folder(tmp_path / "unit", "a"), pytest.raises(UnitLocked, match=f"process {os.getpid()}"), lock_folder(tmp_path / "unit", "a"):
+        pass

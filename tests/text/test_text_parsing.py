@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from igsm_pipeline.errors import BadProblem
-from igsm_pipeline.text import BadSolution, parse_problem, read_solution, render_problem, render_question, render_solution
+from igsm_pipeline.text import BadSolution, parse_problem, parsing, read_solution, render_problem, render_question, render_solution
+from igsm_pipeline.world.world import parse_world
 from tests.reference.random_problems import LENIENT, PLAIN, by_name, make_world, problems
 
 QUICK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -26,6 +29,18 @@ def test_rendering_what_was_parsed_gives_the_text_back(world, modulus):
         assert (render_problem(parsed), render_question(parsed)) == (statements, question)
 
     check()
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 7])
+def test_a_text_with_more_readings_than_are_tried_is_refused_though_one_was_found(number, monkeypatch):
+    """Each name has two readings; two of all are right, and with many names the second comes after those that are tried."""
+    monkeypatch.setattr(parsing, "MAX_READINGS", 40)
+    low = [f"Low {letter}" for letter in "abcdefghij"]
+    layers = {"Top": ["Bag", "T b", "T c", "T d"], "Mid": ["Bag", *low], "Deep": low, "End": ["E a", "E b", "E c", "E d"]}
+    document = {"lenient": True, "hierarchies": [{"layers": [{"category": name, "subcategories": {"x": items}} for name, items in layers.items()]}]}
+    statements = "".join(f" The number of each Bag's {low[index]} equals {index + 1}." for index in range(number))
+    with pytest.raises(BadProblem, match=r"must have one reading|must have at most 40 readings to try"):
+        parse_problem(f"{statements} How many {low[0]} does Bag have?", parse_world(json.dumps(document).encode(), "doubled.json"))
 
 
 @pytest.mark.parametrize("world", [PLAIN, LENIENT], ids=["plain", "lenient"])

@@ -59,6 +59,17 @@ def test_rate_padding_and_waiting_are_those_of_the_clock(clock, model):
     assert pace.row([StepResult(1.0, 90, 96, 0.1)], windows=2) == row | {"tokens_per_s": 48.0, "padding": 0.0, "waiting": 0.0}
 
 
+def test_steps_of_before_a_stop_or_a_look_are_not_counted_as_work_of_the_time_since(clock, model):
+    pace = Pace(model, CPU, window=WINDOW, precision="fp32")
+    before, now = [StepResult(1.0, 90, 96, 0.1)] * 9, StepResult(1.0, 90, 96, 0.1)
+    pace.begin(len(before))
+    clock.now += 2.0
+    row = pace.row([*before, now], windows=2)
+    assert (row["tokens_per_s"], row["padding"]) == (48.0, 0.0)
+    clock.now += 2.0
+    assert pace.row([now], windows=2) == row, "the next row counts all of its steps"
+
+
 def test_the_arithmetic_of_a_token_is_what_torch_counts_for_a_training_pass(model):
     counted = operations(WindowLoss(model), torch.ones(3, WINDOW, dtype=torch.int64)) / (3 * WINDOW)
     pace = Pace(model, CPU, window=WINDOW, precision="fp32")

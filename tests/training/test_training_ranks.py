@@ -75,6 +75,32 @@ def test_when_the_first_fails_the_others_are_ended(tmp_path: Path) -> None:
     assert set(listed.read_text().split()) <= before
 
 
+def test_where_the_last_of_the_others_cannot_be_started_the_first_ones_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, before = [], dict(os.environ)
+
+    class Process:
+        def __init__(self, *_command: object, **_how: object) -> None:
+            if started:
+                raise OSError("no more processes")
+            self.stdin, self.ended = io.BytesIO(), []
+            started.append(self)
+
+        def kill(self) -> None:
+            self.ended.append("killed")
+
+        def wait(self, timeout: float | None = None) -> None:
+            self.ended.append("waited for")
+
+        def poll(self) -> None:
+            return None
+
+    monkeypatch.setattr("igsm_pipeline.training.ranks.subprocess.Popen", Process)
+    with pytest.raises(OSError, match="no more processes"), joined_by_others(with_processes(settings_of(None), 3), {"world": tmp_path}, tmp_path):
+        raise AssertionError("the training began without the others")
+    assert [one.ended for one in started] == [["killed", "waited for"]]
+    assert dict(os.environ) == before
+
+
 class Child:
     """Stands for another process of a training that has ended with a status, or runs (None)."""
 

@@ -104,11 +104,21 @@ def test_every_row_has_its_verdict_or_its_refusal_written(tmp_path, name):
     ]
 
 
+@pytest.mark.parametrize("name", ["solutions.arrow", "solutions"])
+def test_an_arrow_file_and_the_stream_that_hugging_face_writes_hold_the_same_rows(tmp_path, name):
+    _, rows = make_rows(5)
+    table = pa.Table.from_pylist(rows)
+    for kind in (pa.ipc.new_file, pa.ipc.new_stream):
+        with kind(tmp_path / name, table.schema) as writer:
+            writer.write_table(table, max_chunksize=2)
+        assert verify_file(tmp_path / name, PLAIN).judged == verify_dataset(rows, PLAIN).judged
+
+
 def test_a_missing_or_broken_file_is_refused_whole(tmp_path):
     with pytest.raises(NotFound, match="must exist"):
         verify_file(tmp_path / "none.jsonl", PLAIN)
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(BadInput, match="must be a whole Parquet file"):
+    with pytest.raises(BadInput, match="must be a whole Parquet or Arrow file"):
         verify_file(tmp_path / "broken.parquet", PLAIN)
 
 

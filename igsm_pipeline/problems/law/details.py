@@ -34,6 +34,9 @@ from igsm_pipeline.problems.law.random import below, coin, mix64
 from igsm_pipeline.problems.record import FORM_DIFFERENCE, FORM_MORE, FORM_TIMES
 from igsm_pipeline.world import World
 
+_FEWEST_CODES = 4096
+"""The base of name codes in worlds of no more names: with another one their problems would fall on other sides of the split."""
+
 
 class WorldShape(NamedTuple):
     """A world's sizes and name codes as arrays (equal names have equal codes)."""
@@ -41,6 +44,7 @@ class WorldShape(NamedTuple):
     num_subcategories: Ints  # (hierarchy, layer)
     num_items: Ints  # (hierarchy, layer, subcategory)
     codes: Ints  # (hierarchy, layer, subcategory, item)
+    base: Int  # above every code of a name
 
 
 def world_shape(world: World) -> WorldShape:
@@ -48,10 +52,12 @@ def world_shape(world: World) -> WorldShape:
     layers = [[layer.subcategories for layer in hierarchy.layers] for hierarchy in world.hierarchies]
     most_subcategories = max(len(subcategories) for hierarchy in layers for subcategories in hierarchy)
     most_items = max(len(sub.items) for hierarchy in layers for subcategories in hierarchy for sub in subcategories)
+    num_names = len({name for hierarchy in layers for subcategories in hierarchy for sub in subcategories for name in sub.items})
     shape = WorldShape(
         np.zeros((len(layers), 4), np.int64),
         np.zeros((len(layers), 4, most_subcategories), np.int64),
         np.zeros((len(layers), 4, most_subcategories, most_items), np.int64),
+        max(_FEWEST_CODES, num_names),
     )
     codes: dict[str, Int] = {}
     for h, hierarchy in enumerate(layers):
@@ -222,7 +228,7 @@ def _parameter_code(rec: Row, shape: WorldShape, a: Int, edges: Ints) -> Int:
     """A number that equal parameter names of one hierarchy share."""
     kind, layer, item, target = parameter_place(edges, a)
     thing = rec["first_layer"] + target if kind else _name_code(rec, shape, layer + 1, target)
-    return 2 * (_name_code(rec, shape, layer, item) * 4096 + thing) + kind
+    return 2 * (_name_code(rec, shape, layer, item) * shape.base + thing) + kind
 
 
 @kernel

@@ -53,7 +53,7 @@ def _other_world(read: Sequence[tuple[Fields, Judged | Refused]], judging: Judgi
         world = load_world(name)
         if judging.world is not None and world == judging.world:
             continue
-        for modulus in {judging.modulus or 23, *_moduli(refused)}:
+        for modulus in dict.fromkeys((judging.modulus or 23, *_moduli(refused))):
             right = _count_right(refused, world, modulus, judging.strict)
             if 2 * right > len(refused):
                 yield f"{right} of the {len(refused)} refused rows looked at are right with --world {name} --modulus {modulus}"

@@ -23,6 +23,8 @@ from igsm_pipeline.verification.rows.columns import FIELDS, Columns
 
 STDIN = Path("-")
 NumberedRow = tuple[int, object]
+_TABLES = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")
+"""First bytes of a Parquet file, an Arrow file and an Arrow stream."""
 _SHAPE = "write {problem, question, solution} and, where there is one, answer, each as text"
 _PACKED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd", ".bz2": b"BZh", ".xz": b"\xfd7zXZ\x00"}
 _FORMATS = "JSON lines, a JSON array or object, CSV, TSV, Parquet or Arrow, as it is or packed by gzip, zstd, bzip2 or xz"
@@ -116,7 +118,7 @@ class _ArrowBytes(io.RawIOBase):
 def read_stream(stream: io.BufferedReader, suffix: str, name: str, columns: Columns) -> Iterator[NumberedRow]:
     """The rows of a stream; arguments as ``read_rows`` and ``open_source`` give them, ``name`` is for errors."""
     start = stream.peek(_PEEK)[:_PEEK]
-    if start.startswith((b"PAR1", b"ARROW1")) or suffix in (".parquet", ".arrow", ".feather"):
+    if start.startswith(_TABLES) or suffix in (".parquet", ".arrow", ".feather"):
         yield from _read_arrow(stream, start, name, columns)
     elif suffix in _FOREIGN or b"\0" in start.replace(b"\xff\xfe", b"", 1)[:1] or start.startswith(b"PK\x03\x04"):
         raise BadInput(name, f"must be {_FORMATS}", suffix or "another kind of file", "write it as JSON lines")
@@ -130,7 +132,7 @@ def read_stream(stream: io.BufferedReader, suffix: str, name: str, columns: Colu
 
 def is_table(start: bytes, suffix: str) -> bool:
     """Whether a file holds rows rather than one text, by its first bytes and its suffix (in lower case)."""
-    begins = start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[", b"PAR1", b"ARROW1"))
+    begins = start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[", *_TABLES))
     return begins or suffix in (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
 
 
@@ -261,16 +263,17 @@ def _read_arrow(stream: BinaryIO, start: bytes, name: str, columns: Columns) -> 
     try:
         source = stream if stream.seekable() else io.BytesIO(stream.read())
         if start.startswith(b"ARROW1"):
-            reader = pa.ipc.open_file(pa.BufferReader(source.read()))
+            reader = pa.ipc.open_file(source)
             batches: Iterable[Any] = (reader.get_batch(number) for number in range(reader.num_record_batches))
-            yield from enumerate(_rows_of_batches(batches, columns), 1)
-        else:
+        elif start.startswith(b"PAR1"):
             file = pq.ParquetFile(source)
             wanted = [one for one in file.schema_arrow.names if columns.wanted(one)]
             batches = file.iter_batches(columns=wanted or file.schema_arrow.names, batch_size=4096)
-            yield from enumerate(_rows_of_batches(batches, columns), 1)
+        else:
+            batches = pa.ipc.open_stream(source)
+        yield from enumerate(_rows_of_batches(batches, columns), 1)
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(name, "must be a whole Parquet file", str(error), "write it again") from None
+        raise BadInput(name, "must be a whole Parquet or Arrow file", str(error), "write it again") from None
 
 
 def _rows_of_batches(batches: Iterable[Any], columns: Columns) -> Iterator[Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """Has a probe converged? Its score on problems that no step sees, as it trains, and what the rest of the training still gained.
 
-Ours: the paper gives every probe 100,000 steps. A shorter training must show that it was long enough.
+Ours: the paper gives every probe 100,000 steps. A shorter one that still gains at its end was too short. One that does not may have been too short,
+too, since the rate falls to nothing at the end: only more steps tell.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.store import Store, Unit, read_manifest
 from igsm_pipeline.training.curves import read_metrics
 
@@ -94,6 +95,11 @@ class Findings:
     def probe_scores(self) -> list[Row]:
         """Every row of every metrics table, linear probes and V-probes."""
         return self.rows("probe_scores", "metrics")
+
+    def probe_curves(self) -> list[Row]:
+        """Scores of V-probes on problems that their training held out, with ``task`` and ``model``: one row per probe and step."""
+        named = [(source, *source.name.rpartition(" ")[::2]) for source in self.of("v_probes")]
+        return [{"task": task, "model": model, **row} for source, task, model in named if task in TASKS for row in source.tables("curve")]
 
     def beyond_text(self) -> list[Row]:
         """What V-probes tell that the text alone does not, per task, slice and model."""

@@ -49,6 +49,10 @@ def slice_name(part: str, op_max: int) -> str:
     return f"{op} operations" + (", never taught" if op > op_max else "")
 
 
+MODELS = {"trained": "the trained model", "random": "random weights"}
+"""What V-probes read, in words."""
+
+
 @dataclass(frozen=True)
 class Results:
     """What a report has to tell of one member.
@@ -111,6 +115,11 @@ class Results:
     def probed_slices(self) -> list[str]:
         """The slices that probes were scored on."""
         return list(dict.fromkeys(part for _, part, _ in self.whole))
+
+    @cached_property
+    def probe_curves(self) -> list[Row]:
+        """Scores of V-probes while they were trained, on the trained model and on random weights: one row per task, model and step."""
+        return [row for row in self.findings.probe_curves() if row["model"] in MODELS]
 
     @cached_property
     def correlation(self) -> list[Row]:

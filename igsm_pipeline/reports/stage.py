@@ -7,7 +7,7 @@ from igsm_pipeline.stage import EVERY_STAGE, Check, Read, Stage
 
 STAGE = Stage(
     name="report",
-    version=10,
+    version=11,
     settings=ReportSettings,
     write="igsm_pipeline.reports.write:write_report",
     group="result",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from igsm_pipeline.reports.findings import Findings
 from igsm_pipeline.reports.page import Page
 from igsm_pipeline.reports.paper import matching_slice, nearest_family
 from igsm_pipeline.reports.results import Results, listed, no_evidence, said, slice_name
-from igsm_pipeline.reports.sections.knowing import write_knowing
+from igsm_pipeline.reports.sections.knowing import curve_chart, write_knowing
 from igsm_pipeline.reports.sections.mistakes import one_range, write_mistakes
 from igsm_pipeline.reports.settings import ReportSettings
 
@@ -21,7 +23,7 @@ MEASURES = ("accuracy", "balanced_accuracy", "accuracy_positive", "accuracy_nega
 def results(*, experiment: dict[str, Any] | None = None, **parts: Any) -> Results:
     """Results of a member without units, some of them given."""
     made = Results(ReportSettings(member="invented", experiment=experiment or {}), Findings(()))
-    made.__dict__.update({"verdicts": [], "scores": [], "correlation": [], "predictor": [], "beyond_text": [], **parts})
+    made.__dict__.update({"verdicts": [], "scores": [], "correlation": [], "predictor": [], "beyond_text": [], "probe_curves": [], **parts})
     return made
 
 
@@ -153,3 +155,33 @@ def test_slices_and_values_are_said_in_words() -> None:
     assert slice_name("op<=max", 3) == "1 to 3 operations"
     assert said(Interval(0.888, 0.867, 0.906)) == "88.8 % (86.7 to 90.6)"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def curve(task: str, step: int, value: float, left: float, model: str = "trained") -> dict[str, Any]:
+    ends = {
+        f"{name}{end}": number + by
+        for name, number in (("balanced_accuracy", value), ("gain_left", left))
+        for end, by in (("_low", -0.01), ("_high", 0.01))
+    }
+    return {"task": task, "model": model, "step": step, "n": 90, "num_problems": 9, "balanced_accuracy": value, "gain_left": left, **ends}
+
+
+def test_curves_say_what_the_last_quarter_gained_and_that_none_is_no_proof() -> None:
+    page = Page("a title", "a lead")
+    rows = [curve("nece", step, value, 0.9 - value) for step, value in ((500, 0.7), (1000, 0.8), (1500, 0.86), (2000, 0.9))]
+    rows += [curve("nece", step, 0.6, 0.0, "random") for step in (500, 1500, 2000)]
+    write_knowing(page, results(scores=[score("nece", (0.25, 0.2, 0.3))], probe_curves=rows))
+    text = page.render()
+    assert "Were the probes trained for long enough?" in text
+    assert "only more steps tell" in text
+    cells = re.findall(r"<tr>(.*?)</tr>", text[text.index("gained in the last quarter") :], re.DOTALL)
+    read = [re.sub(r"<[^>]+>", " ", cell).split() for cell in cells[:2]]
+    assert read == [
+        ["needed", "(nece)", "the", "trained", "model", "2,000", "90.0", "89.0", "to", "91.0", "4.0", "3.0", "to", "5.0"],
+        ["needed", "(nece)", "random", "weights", "2,000", "60.0", "59.0", "to", "61.0", "0.0", "-1.0", "to", "1.0"],
+    ]
+    chart = curve_chart(results(probe_curves=rows), "trained", "curves")
+    assert all(number in json.dumps(chart.spec) for number in ("86.0", "89.0"))
+    empty = Page("a title", "a lead")
+    write_knowing(empty, results(scores=[score("nece", (0.25, 0.2, 0.3))]))
+    assert ("Were the probes trained for long enough?", "no V-probe's training held problems out") in empty.what_is_missing()

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 
 from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.reports.charts.chart import HALF, Chart
-from igsm_pipeline.reports.charts.curves import looks
+from igsm_pipeline.reports.charts.curves import Point, draw_curves, looks
 from igsm_pipeline.reports.charts.intervals import Mark, draw_intervals
 from igsm_pipeline.reports.charts.theme import BLUE, ORANGE, PROBES, Series
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Cell, Page, interval_cell
 from igsm_pipeline.reports.paper_rows import score, whole_scores
-from igsm_pipeline.reports.results import Results, listed, no_evidence, said, task_name
+from igsm_pipeline.reports.results import MODELS, Results, listed, no_evidence, said, task_name
 from igsm_pipeline.reports.sections.opening import paper_mark, percent
 
 _COLUMNS = ("accuracy", "balanced_accuracy", "balanced_accuracy_gain", "mcc", "auroc")
+_CURVE_COLUMNS = (
+    "task", "model", "step", "n", "num_problems",
+    *(f"{name}{end}" for name in ("balanced_accuracy", "gain_left") for end in ("", "_low", "_high")),
+)  # fmt: skip
+_THREE_QUARTERS = 0.76
+"""The share of a probe's steps up to which a score counts as one before the last quarter."""
 _EVENED = "Probes, controls and trees on the text answer as if every answer were equally common (probes.prior: uniform)."
 
 
@@ -61,6 +67,10 @@ def write_knowing(page: Page, results: Results) -> None:
     for number, part in enumerate(parts):
         _one_slice(page, results, number, part)
     _by_sign_and_need(page, results, parts)
+    if results.probe_curves:
+        _curves(page, results)
+    else:
+        page.missing("Were the probes trained for long enough?", "no V-probe's training held problems out")
 
 
 def _findings(results: Results, part: str) -> list[str]:
@@ -240,3 +250,34 @@ def need_chart(results: Results, part: str, name: str) -> Chart | None:
         return None
     words = f"Accuracy of V-probes on {results.slice_name(part)}, on quantities that the answer needs and on others."
     return draw_intervals(name, words, marks, axis="accuracy, %", width=HALF)
+
+
+def _curves(page: Page, results: Results) -> None:
+    rows = results.probe_curves
+    page.part("Were the probes trained for long enough?")
+    page.how(
+        "Each V-probe was scored on training problems that no step of its own saw.",
+        "One that still gains in the last quarter was too short.",
+        "One that does not may have been too short as well: its rate falls to nothing at the end, and only more steps tell.",
+    )
+    models = [model for model in MODELS if any(row["model"] == model for row in rows)]
+    page.charts_beside((MODELS[model], curve_chart(results, model, f"probe_curves_{model}")) for model in models)
+    cells = []
+    for task, model in dict.fromkeys((str(row["task"]), str(row["model"])) for row in rows):
+        own = [row for row in rows if (row["task"], row["model"]) == (task, model)]
+        near = [row for row in own if row["step"] <= _THREE_QUARTERS * own[-1]["step"]]
+        ends = interval_cell(score(own[-1], "balanced_accuracy")), interval_cell(score(near[-1], "gain_left") if near else None)
+        cells.append((task_name(task), MODELS[model], f"{own[-1]['step']:,}", *ends))
+    head = ("question", "model", "steps", "at the end", "gained in the last quarter")
+    file = [tuple(row[name] for name in _CURVE_COLUMNS) for row in rows]
+    page.fold("probe_curves", head, cells, "Balanced accuracy on held-out training problems, %, and points of it.", (_CURVE_COLUMNS, file))
+
+
+def curve_chart(results: Results, model: str, name: str) -> Chart:
+    """Balanced accuracy of the V-probes of one model on held-out problems, over the steps of their training."""
+    rows = [row for row in results.probe_curves if row["model"] == model]
+    look = looks([task_name(task) for task in dict.fromkeys(row["task"] for row in rows)])
+    values = [(row, score(row, "balanced_accuracy")) for row in rows]
+    points = [Point(row["step"], look[task_name(row["task"])], percent(value), row["n"]) for row, value in values if value is not None]
+    words = f"Balanced accuracy of V-probes of {MODELS[model]} on held-out training problems, over the steps of their training."
+    return draw_curves(name, words, points, x="steps of the probe", y="balanced accuracy, %", domain=(40, 100), width=HALF)

@@ -166,8 +166,8 @@ def gather_table(table: Table, parts: Iterable[tuple[Mapping[str, Any], Path]]) 
         parts: labels (slice, beams, ...) and folder of each unit. Columns that the declaration derives from a label come first. A label replaces a
             column of its name, since two experiments may share a folder and name it differently.
 
-        Returns:
-            The rows; None if no folder has such a file.
+    Returns:
+        The rows; None if no folder has such a file.
     """
     declared = [column.name for column in table.columns if column.stored]
     derived = {column.name: match[1] for column in table.columns if not column.stored and (match := _FROM_LABEL.fullmatch(column.sql))}

@@ -1,4 +1,4 @@
-"""The house: every room says what it is for and lists its files, and no file is longer than one sitting."""
+"""The house: every room says what it is for and lists its files, no file is longer than one sitting, docstrings have one form."""
 
 import ast
 import re
@@ -24,6 +24,17 @@ def test_every_room_says_what_it_is_for_and_lists_its_files(room: Path) -> None:
 def test_no_file_is_longer_than_four_hundred_lines() -> None:
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in PACKAGE.rglob("*.py")}
     assert not {str(path): lines for path, lines in lengths.items() if lines > LONGEST}
+
+
+def test_no_section_of_a_docstring_stands_within_another() -> None:
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    within = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, documented):
+                found = re.findall(r"^ +(?:Args|Returns|Raises|Yields|Attributes):$", ast.get_docstring(node) or "", re.M)
+                within += [f"{path.relative_to(PACKAGE)} {getattr(node, 'name', '')}:{header}" for header in found]
+    assert not within
 
 
 def test_every_log_entry_is_dated_concludes_in_one_line_and_stands_in_the_contents() -> None:

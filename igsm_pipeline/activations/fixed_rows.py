@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from transformers import GPTNeoXForCausalLM, PreTrainedModel
-from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXLayer, apply_rotary_pos_emb
 
-from igsm_pipeline.activations.forward import num_layers_of
+from igsm_pipeline.activations.forward import Attend, neox_layer, num_layers_of
 from igsm_pipeline.model.device import sent
 from igsm_pipeline.queries.sequences import PADDING, SHARED, Sequences
 from igsm_pipeline.training.one_graph import compiles
@@ -37,7 +36,6 @@ _MOST_GRAPHS = 256
 PAYS_FROM = 1000
 """Forward passes from which on compiling is worth its minute. Ours: not measured on a GPU."""
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 Seen = Callable[[Any, Any, Any, Any], Any]
 
 
@@ -190,38 +188,29 @@ class FixedRows:
         last = self.layer is None or self.layer == num_layers_of(self.model)
         *before, final = body.layers if last else body.layers[: self.layer]
         rotary = body.rotary_emb(embedded, position_ids=positions)
-        everywhere = self._attention(seen_in_row(problem, branch, limit), length, length)
-        at_ends = self._attention(seen_in_row(problem, branch, limit, ends), len(ends), length)
+        everywhere = self._attention(seen_in_row(problem, branch, limit), None, length)
+        at_ends = self._attention(seen_in_row(problem, branch, limit, ends), ends, length)
         states = embedded
         for layer in before:
-            states = _layer(layer, states, rotary, everywhere, None)
-        states = _layer(final, states, rotary, at_ends, ends)[0]
+            states = neox_layer(layer, states, rotary, everywhere, states)
+        states = neox_layer(final, states, rotary, at_ends, states[:, ends])[0]
         if not last:
             return states
         normed: Tensor = body.final_layer_norm(states)
         return normed
 
-    def _attention(self, seen: Seen, places: int, length: int) -> Attend:
-        if self.flex:
-            blocks = create_block_mask(seen, None, None, places, length, device=self.device, BLOCK_SIZE=_BLOCK)
-            return lambda query, key, value: flex_attention(query, key, value, block_mask=blocks)
-        mask = dense_mask(seen, places, length, self.device)
-        return lambda query, key, value: nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    def _attention(self, seen: Seen, at: Tensor | None, length: int) -> Attend:
+        """What a layer reads at some columns, or at all: (1, columns, d_model); keys and values come from all."""
+        places, sdpa = length if at is None else len(at), nn.functional.scaled_dot_product_attention
+        blocks = create_block_mask(seen, None, None, places, length, device=self.device, BLOCK_SIZE=_BLOCK) if self.flex else None
+        mask = None if self.flex else dense_mask(seen, places, length, self.device)
 
+        def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            query, key = (query if at is None else query[:, :, at]).to(value.dtype), key.to(value.dtype)
+            read: Tensor = flex_attention(query, key, value, block_mask=blocks) if mask is None else sdpa(query, key, value, attn_mask=mask)
+            return read.transpose(1, 2).flatten(2)
 
-def _layer(layer: GPTNeoXLayer, states: Tensor, rotary: tuple[Tensor, Tensor], attend: Attend, ends: Tensor | None) -> Tensor:
-    """A layer's output at some columns or at all, (1, columns, d_model); keys and values come from all. Dropout is off in a frozen model."""
-    attention = layer.attention
-    shape = (*states.shape[:2], -1, 3 * attention.head_size)
-    query, key, value = attention.query_key_value(layer.input_layernorm(states)).view(shape).transpose(1, 2).chunk(3, dim=-1)
-    query, key = apply_rotary_pos_emb(query, key, *rotary)
-    before = states if ends is None else states[:, ends]
-    query = query if ends is None else query[:, :, ends]
-    attended = attend(query.to(value.dtype), key.to(value.dtype), value).transpose(1, 2).flatten(2)
-    middle = attention.dense(attended) + before
-    read = before if layer.use_parallel_residual else middle
-    out: Tensor = layer.mlp(layer.post_attention_layernorm(read)) + middle
-    return out
+        return attend
 
 
 def pays(model: PreTrainedModel, layer: int | None, device: torch.device, passes: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,9 @@ from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXLayer, apply_r
 
 from igsm_pipeline.model.gpt2_rotary import fuse_activations
 from igsm_pipeline.queries.sequences import PADDING, SHARED, Sequences
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From queries, keys and values of every position, (batch, heads, length, head size), to what the heads of a layer read, (..., d_model)."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +102,30 @@ def _last_layer_at_ends(layer: GPTNeoXLayer, batch: SequenceBatch, states: Tenso
     ends = torch.zeros((len(states), int(number.max())), dtype=torch.long, device=states.device)
     ends[batch.rows, place] = batch.ends
     row = torch.arange(len(states), device=states.device)[:, None]
+
+    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        query = query.transpose(1, 2)[row, ends].transpose(1, 2)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[row, 0, ends][:, None], scale=layer.attention.scaling)
+        return mixed.transpose(1, 2).flatten(2)[batch.rows, place]
+
+    return neox_layer(layer, states, rotary, attend, states[batch.rows, batch.ends])
+
+
+def neox_layer(layer: GPTNeoXLayer, states: Tensor, rotary: tuple[Tensor, Tensor], attend: Attend, before: Tensor) -> Tensor:
+    """A GPT-NeoX layer's output at some places, (..., d_model). Dropout is off in a frozen model.
+
+    Args:
+        layer: the layer.
+        states: its input at every position, (batch, length, d_model).
+        rotary: cosines and sines of the positions.
+        attend: what its heads read at the places.
+        before: the input at the places.
+    """
     attention = layer.attention
     shape = (*states.shape[:2], -1, 3 * attention.head_size)
     query, key, value = attention.query_key_value(layer.input_layernorm(states)).view(shape).transpose(1, 2).chunk(3, dim=-1)
     query, key = apply_rotary_pos_emb(query, key, *rotary)
-    query = query.transpose(1, 2)[row, ends].transpose(1, 2)
-    attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[row, 0, ends][:, None], scale=attention.scaling)
-    attended = attended.transpose(1, 2).flatten(2)[batch.rows, place]
-    before = states[batch.rows, batch.ends]
-    middle = attention.dense(attended) + before
+    middle = attention.dense(attend(query, key, value)) + before
     read = before if layer.use_parallel_residual else middle
     out: Tensor = layer.mlp(layer.post_attention_layernorm(read)) + middle
     return out

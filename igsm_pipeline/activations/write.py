@@ -28,7 +28,7 @@ from igsm_pipeline.tokens import build_table
 from igsm_pipeline.world import load_world
 
 PROBLEMS_PER_FILE = 4096
-"""Queries per file: what is lost in a crash and what is in memory at once; readers join the files."""
+"""Problems per file: what is lost in a crash and what is in memory at once; readers join the files."""
 
 States = dict[int, NDArray[np.float16]]
 

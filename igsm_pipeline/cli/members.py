@@ -291,8 +291,8 @@ def print_plan(plan: Plan, *, quiet: bool = False, other: Speeds | None = None) 
         quiet: print nothing; only check.
         other: the machine that the plan is for; None: this one, whose disk is then checked.
 
-        Raises:
-            BadInput, StoreError: the plan cannot be completed on this machine (disk budget, device, tokens, folder).
+    Raises:
+        BadInput, StoreError: the plan cannot be completed on this machine (disk budget, device, tokens, folder).
     """
     from igsm_pipeline.planning.estimates import estimate_stages
     from igsm_pipeline.planning.preflight import check_plan

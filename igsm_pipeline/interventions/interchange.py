@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from igsm_pipeline.interventions.residual import read_stream, replaced, sites
+from igsm_pipeline.interventions.residual import random_like, read_stream, replaced, sites
 from igsm_pipeline.interventions.settings import DONORS, PLACES
 from igsm_pipeline.interventions.twins import Ids, Twins
 from igsm_pipeline.model.decoding import complete
@@ -124,7 +124,7 @@ def told_apart(twins: Twins, mine: Tensor, theirs: Tensor) -> Iterator[Plans]:
 def _exchange(model: PreTrainedModel, plans: Plans, layers: Sequence[int], places: Sequence[str], seed: int) -> Exchanged:
     own, other = (torch.from_numpy(ids).to(model.device) for ids in (plans.twins.own, plans.twins.other))
     streams = {"twin": read_stream(model, other), "own": read_stream(model, own)}
-    streams["random"] = _random_like(streams["twin"], seed, int(plans.twins.rows[0]))
+    streams["random"] = random_like(streams["twin"], generator(seed, "interchange", int(plans.twins.rows[0])))
     if len(own) > 1:
         streams["unrelated"] = streams["twin"].roll(1, dims=1)
     modules, effects, before = sites(model), {}, next_scores(model, own)
@@ -147,11 +147,3 @@ def first_names(model: PreTrainedModel, prompts: Ids, stop: int) -> Tensor:
     for row, ids in enumerate(complete(model, list(prompts), max_tokens=NAME_TOKENS, eos=stop).tokens):
         names[row, : len(ids)] = torch.from_numpy(ids.astype(np.int64))
     return names.to(model.device)
-
-
-def _random_like(stream: Tensor, seed: int, row: int) -> Tensor:
-    """Random directions with the norms of these states; the same for the same seed and first row."""
-    drawn = generator(seed, "interchange", row).standard_normal(tuple(stream.shape), dtype=np.float32)
-    directions = torch.from_numpy(drawn).to(stream.device)
-    scaled: Tensor = directions * (stream.norm(dim=-1, keepdim=True) / directions.norm(dim=-1, keepdim=True))
-    return scaled

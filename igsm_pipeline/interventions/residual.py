@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -46,6 +47,13 @@ def read_stream(model: PreTrainedModel, ids: Tensor) -> Tensor:
             hooks.callback(site.register_forward_hook(lambda _module, _inputs, output: found.append(_states(output))).remove)
         model.base_model(input_ids=ids, use_cache=False)
     return torch.stack(found)
+
+
+def random_like(states: Tensor, draws: np.random.Generator) -> Tensor:
+    """Random directions with the norms of these states at every position, drawn for all of them at once."""
+    directions = torch.from_numpy(draws.standard_normal(tuple(states.shape), dtype=np.float32)).to(states.device)
+    scaled: Tensor = directions * (states.norm(dim=-1, keepdim=True) / directions.norm(dim=-1, keepdim=True))
+    return scaled
 
 
 def replaced(site: nn.Module, where: Tensor, states: Tensor) -> AbstractContextManager[None]:

@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.forward import SequenceBatch
 from igsm_pipeline.interventions.interchange import NAME_TOKENS, Effect, Exchanged, Plans, first_names, next_scores, told_apart
-from igsm_pipeline.interventions.residual import pushed, read_stream, sites
+from igsm_pipeline.interventions.residual import pushed, random_like, read_stream, sites
 from igsm_pipeline.interventions.settings import PUSHES
 from igsm_pipeline.interventions.twins import Twins, until_define
 from igsm_pipeline.probes.v_probe import VProbe
@@ -95,7 +95,9 @@ def steer(
             continue
         twins, places, mine, wanted = group.chosen(free), asked_at[free], first[free], names[0][free]
         directions = {name: _gradients(model, probe, asked, places, layers) for name, asked in zip(PUSHES, useless.asked, strict=False)}
-        directions["random"] = {layer: _random_like(one, seed, int(twins.rows[0]), layer) for layer, one in directions["probe"].items()}
+        directions["random"] = {
+            layer: random_like(one, generator(seed, f"steering layer {layer}", int(twins.rows[0]))) for layer, one in directions["probe"].items()
+        }
         for plans in told_apart(twins, mine.to(model.device), wanted.to(model.device)):
             inside = torch.from_numpy(np.isin(twins.rows, plans.twins.rows)).to(model.device)
             chosen = {name: {layer: push[inside] for layer, push in each.items()} for name, each in directions.items()}
@@ -157,12 +159,3 @@ def _gradients(model: PreTrainedModel, probe: VProbe, asked: QueryTokens, places
         logits = probe(model, batch)
     found = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), list(moves.values()))
     return {layer: gradient[:, :text].detach() for layer, gradient in zip(moves, found, strict=True)}
-
-
-def _random_like(gradient: Tensor, seed: int, row: int, layer: int) -> Tensor:
-    """Random directions with the sizes of a gradient at every position."""
-    drawn = torch.from_numpy(generator(seed, f"steering layer {layer}", row).standard_normal(tuple(gradient.shape), dtype=np.float32)).to(
-        gradient.device
-    )
-    scaled: Tensor = drawn * (gradient.norm(dim=-1, keepdim=True) / drawn.norm(dim=-1, keepdim=True))
-    return scaled

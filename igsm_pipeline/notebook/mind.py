@@ -51,8 +51,8 @@ class Mind(ABC):
         Args:
             device: device for its weights.
 
-            Raises:
-                NotFound: the model is not trained yet.
+        Raises:
+            NotFound: the model is not trained yet.
             BadCheckpoint: the folder's model cannot be used.
         """
         from igsm_pipeline.model.gpt2_rotary import load

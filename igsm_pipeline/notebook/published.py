@@ -93,8 +93,8 @@ class PublishedMind(FolderMind):
         Args:
             slice: a slice that the model was evaluated on.
 
-            Raises:
-                BadInput: the model was not evaluated on it.
+        Raises:
+            BadInput: the model was not evaluated on it.
         """
         import numpy as np
 
@@ -114,8 +114,8 @@ class PublishedMind(FolderMind):
         Args:
             name: name of the file, without ``.parquet``.
 
-            Raises:
-                NotFound: the table was not published.
+        Raises:
+            NotFound: the table was not published.
         """
         return pl.read_parquet(self.published.table(name), glob=False)
 

@@ -19,7 +19,7 @@ def _kept(name: str, type_: str, meaning: str) -> Column:
 
 PROBLEMS = Table(
     "problems",
-    "one row per problem of a problem set, as arrays; see igsm_pipeline.problems.record for the parameter ids",
+    "one row per problem of a problem set, as arrays; see igsm_pipeline.problems.anatomy for the parameter ids",
     "problems-*.parquet",
     (
         derived("set", "VARCHAR", "problem set: train, monitor, probe_train or a slice", "u.name"),

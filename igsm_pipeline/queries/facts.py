@@ -26,8 +26,8 @@ from igsm_pipeline.problems.anatomy import (
     parent_mask,
 )
 from igsm_pipeline.problems.kernel import kernel
-from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Parameter
-from igsm_pipeline.problems.record import Records, id_of, parameter_of
+from igsm_pipeline.problems.problem import INSTANCE, Parameter
+from igsm_pipeline.problems.record import Records, parameter_of
 from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.queries.tasks import TaskName
 
@@ -145,14 +145,6 @@ def parameter_of_code(row: np.void, code: int) -> Parameter:
         return parameter_of(row, code)
     layer, rest = divmod(code - NO_EDGE, MAX_WIDTH * MAX_WIDTH)
     return Parameter(INSTANCE, layer, *divmod(rest, MAX_WIDTH))
-
-
-def code_of(row: np.void, parameter: Parameter) -> int:
-    """The code of a parameter in one record row; inverse of ``parameter_of_code``."""
-    kind, layer, item, target = parameter
-    if kind == ABSTRACT or row["children"][layer, item] >> target & 1:
-        return id_of(row, parameter)
-    return NO_EDGE + layer * MAX_WIDTH * MAX_WIDTH + item * MAX_WIDTH + target
 
 
 @kernel

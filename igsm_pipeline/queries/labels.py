@@ -89,40 +89,15 @@ _ANSWERS: dict[TaskName, Callable[[Problem, frozenset[Parameter], Parameter, Par
 """The true answer of each task about A and B, given what the solution has computed."""
 
 
-def distance_to_query(problem: Problem, parameter: Parameter) -> int | None:
-    """Edges on the shortest dependency path from the query down to a necessary parameter (0 for the query itself); None for any other."""
-    layer, seen, distance = {problem.query}, {problem.query}, 0
-    while layer:
-        if parameter in layer:
-            return distance
-        layer = {parent for one in layer for parent in problem.parents(one)} - seen
-        seen |= layer
-        distance += 1
-    return None
-
-
-def dependency_depth(problem: Problem, parameter: Parameter) -> int:
-    """Edges on the longest dependency path that starts at a parameter (0: it rests on no other)."""
-    depth: dict[Parameter, int] = {}
-    for one in _with_foundations(problem, parameter):
-        depth[one] = max((depth[parent] + 1 for parent in problem.parents(one)), default=0) if exists(problem, one) else 0
-    return depth[parameter]
-
-
 def foundations(problem: Problem, parameter: Parameter) -> set[Parameter]:
     """All that a parameter rests on, directly or not; itself is no part."""
-    return set(_with_foundations(problem, parameter)) - {parameter}
-
-
-def _with_foundations(problem: Problem, parameter: Parameter) -> list[Parameter]:
-    """A parameter and all it rests on, parents before children, the parameter last."""
-    found: dict[Parameter, None] = {}
+    found: set[Parameter] = set()
 
     def visit(one: Parameter) -> None:
-        if one not in found:
-            for parent in problem.parents(one) if exists(problem, one) else ():
+        for parent in problem.parents(one) if exists(problem, one) else ():
+            if parent not in found:
+                found.add(parent)
                 visit(parent)
-            found[one] = None
 
     visit(parameter)
-    return list(found)
+    return found

@@ -11,7 +11,6 @@ import numpy as np
 from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.intervals.share import Z95, share
 from igsm_pipeline.reports.findings import Row
-from igsm_pipeline.reports.paper import FIGURE_3
 
 PROBES = ("v_probe", "linear", "random", "linear_random", "majority")
 
@@ -116,8 +115,3 @@ def score(row: Row | None, name: str) -> Interval | None:
     if row is None or row.get(name) is None:
         return None
     return of_columns(row, name)
-
-
-def paper_accuracy(experiment: str, part: str) -> float | None:
-    """The paper's figure 3 for one of its families and one slice, in percent; None where it has none."""
-    return FIGURE_3.get(experiment, {}).get(part)

@@ -9,6 +9,8 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from igsm_pipeline.processes.pools import usable_cores
+
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -50,7 +52,7 @@ def machine_origin() -> dict[str, str | int]:
     """Python, system, architecture, the processor's name, and the threads that numerical libraries may use."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     system: dict[str, str | int] = {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
-    return {**system, "processor": processor_name(), "threads": int(threads) if threads.isdigit() else _usable_cores()}
+    return {**system, "processor": processor_name(), "threads": int(threads) if threads.isdigit() else usable_cores()}
 
 
 def processor_name(cpuinfo: Path = _CPUINFO) -> str:
@@ -64,7 +66,3 @@ def processor_name(cpuinfo: Path = _CPUINFO) -> str:
     except OSError:
         lines = []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,7 +16,6 @@ for small worlds, where the problem before would hold the same names with other 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,10 +170,3 @@ def _copy_documents(ids: Ids, offsets: Ints, places: Ints, flat: Ids) -> None:
         if places[number] >= 0:
             start, end = offsets[number], offsets[number + 1]
             flat[places[number] : places[number] + end - start] = ids[start:end]
-
-
-def documents_of(tokens: NDArray[Any], length: int, bos: int) -> list[NDArray[Any]]:
-    """The documents of an aligned, best-fit or single window, each from ``bos`` on. Inverse of packing."""
-    real = tokens[:length]
-    starts = np.flatnonzero(real == bos)
-    return [real[start:end] for start, end in zip(starts, [*starts[1:], length], strict=True)]

@@ -17,6 +17,7 @@ from pathlib import Path
 from igsm_pipeline.errors import IgsmError
 from igsm_pipeline.experiments.experiment import Broken, load_members
 from igsm_pipeline.planning.speeds import MEASURED_WIDTHS, read_speeds
+from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.store import LOCK, MANIFEST, PARTIAL, find_home, library_versions, lock_owner
 from igsm_pipeline.store.objects import REMOTE
 from igsm_pipeline.store.remote import Remote
@@ -42,7 +43,7 @@ def examine() -> list[Finding]:
     python = sys.version_info[:2]
     checks: tuple[tuple[str, Callable[[], tuple[str, bool]]], ...] = (
         ("Python", lambda: (platform.python_version(), PYTHONS[0] <= python <= PYTHONS[1])),
-        ("processor", lambda: (f"{os.cpu_count()} cores, {platform.machine()}", True)),
+        ("processor", lambda: (f"{usable_cores()} cores, {platform.machine()}", True)),
         ("libraries", lambda: (", ".join(f"{name} {number}" for name, number in library_versions().items()), True)),
         ("requirements", _requirements),
         ("data root", _data_root),

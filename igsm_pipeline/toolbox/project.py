@@ -32,8 +32,8 @@ def begin_project(folder: Path) -> Begun:
     Args:
         folder: the folder; it is made if it does not exist.
 
-        Raises:
-            BadInput: it is a file, or its name cannot be that of a data root (``BadSettings``).
+    Raises:
+        BadInput: it is a file, or its name cannot be that of a data root (``BadSettings``).
     """
     folder = folder.resolve()
     if folder.exists() and not folder.is_dir():

@@ -16,13 +16,11 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +36,11 @@ from igsm_pipeline.player.files import RECORDED
 from igsm_pipeline.probes.stage import METRICS
 from igsm_pipeline.probes.v_probe import DESCRIPTION, WEIGHTS
 from igsm_pipeline.problems.files import write_parquet
+from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, Unit, hash_file, library_versions, write_atomically
-from igsm_pipeline.store.origin import own_revision
+from igsm_pipeline.store.origin import code_origin, processor_name
 from igsm_pipeline.toolbox.completions import end_of_text, load_tokenizer
 from igsm_pipeline.toolbox.model_card import Facts, card_text, results_card
 from igsm_pipeline.toolbox.prompt_form import write_prompt_form
@@ -167,8 +166,8 @@ def gather_table(table: Table, parts: Iterable[tuple[Mapping[str, Any], Path]]) 
         parts: labels (slice, beams, ...) and folder of each unit. Columns that the declaration derives from a label come first. A label replaces a
             column of its name, since two experiments may share a folder and name it differently.
 
-        Returns:
-            The rows; None if no folder has such a file.
+    Returns:
+        The rows; None if no folder has such a file.
     """
     declared = [column.name for column in table.columns if column.stored]
     derived = {column.name: match[1] for column in table.columns if not column.stored and (match := _FROM_LABEL.fullmatch(column.sql))}
@@ -278,12 +277,12 @@ def provenance_of(member: Member, store: Store, done: Sequence[Unit]) -> dict[st
         "labels": dict(member.labels),
         "made_on": machines,
         "published_with": {
-            "igsm_pipeline": _own_version(),
-            "commit": own_revision(),
+            "igsm_pipeline": code_origin().get("version", "not installed"),
+            "commit": code_origin()["commit"],
             "libraries": library_versions(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "threads": os.environ.get("OMP_NUM_THREADS", str(os.cpu_count())),
+            "processor": processor_name(),
+            "cores": usable_cores(),
+            "threads": os.environ.get("OMP_NUM_THREADS", str(usable_cores())),
         },
         "seconds": seconds,
         "units": units,
@@ -299,22 +298,6 @@ def _made_with(provenance: Mapping[str, Any]) -> dict[str, str]:
         "published with": f"igsm_pipeline {by['igsm_pipeline']}, commit {by['commit']}",
         "published on (the training may have run elsewhere)": f"{by['processor']}, {by['cores']} cores, {by['threads']} threads",
     }
-
-
-def _own_version() -> str:
-    try:
-        return version("igsm_pipeline")
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _processor() -> str:
-    """The name of the processor as Linux gives it, or else its architecture."""
-    with suppress(OSError):
-        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-        if found:
-            return found[1]
-    return platform.processor() or platform.machine()
 
 
 def _copy(source: Path, patterns: Sequence[str], target: Path) -> None:

@@ -166,9 +166,9 @@ def read_problem(file: Path, columns: Mapping[str, str] | None = None) -> Fields
         file: "-" reads standard input.
         columns: field -> key of the rows, for keys that differ from the field's name.
 
-        Raises:
-            NotFound: there is no such file.
-            BadInput: it cannot be read, or has no problem.
+    Raises:
+        NotFound: there is no such file.
+        BadInput: it cannot be read, or has no problem.
     """
     names = Columns(columns)
     if file.is_dir():

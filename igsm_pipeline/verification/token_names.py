@@ -1,6 +1,6 @@
 """A problem's parameters for the reader of tokens: found by name, with their parents.
 
-Operands are numbered: symbols are 0..51, the number n is ``NUMBER_CODE + n``. A set of parameters is a mask over record ids (``problems.record``).
+Operands are numbered: symbols are 0..51, the number n is ``NUMBER_CODE + n``. A set of parameters is a mask over record ids (``problems.anatomy``).
 """
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from reference.parameter_facts import code_of
 
 from igsm_pipeline.correlation.mistakes import find_mistakes, find_unnecessary, mistake_queries
 from igsm_pipeline.correlation.written import WrittenDocuments
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
 from igsm_pipeline.queries.documents import GoldDocuments
-from igsm_pipeline.queries.facts import code_of, parameter_of_code
+from igsm_pipeline.queries.facts import parameter_of_code
 from igsm_pipeline.queries.labels import exists, list_candidates
 from igsm_pipeline.text import render_sentences, solution_sentences
 from igsm_pipeline.tokens import TokenSettings, build_table

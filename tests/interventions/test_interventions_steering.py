@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from igsm_pipeline.activations.forward import SequenceBatch, freeze
-from igsm_pipeline.interventions.residual import pushed, read_stream, sites
-from igsm_pipeline.interventions.steering import Useless, _by_length, _gradients, _names, _random_like, find_useless, steer
+from igsm_pipeline.interventions.residual import pushed, random_like, read_stream, sites
+from igsm_pipeline.interventions.steering import Useless, _by_length, _gradients, _names, find_useless, steer
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.probes.v_probe import load_probe
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
 from igsm_pipeline.queries.facts import parameter_of_code
 from igsm_pipeline.queries.labels import label_query
 from igsm_pipeline.queries.sequences import SHARED
+from igsm_pipeline.seeding import generator
 from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.world import load_world
 
@@ -85,7 +86,7 @@ def test_the_gradient_is_that_of_small_changes_of_the_states(model: Any, probe: 
 
 def test_random_pushes_are_as_large_at_every_position_and_drawn_by_the_seed(model: Any, probe: Any, useless: Useless) -> None:
     gradient = _gradients(model, probe, useless.asked[0], _by_length(useless)[0][1][:2], [2])[2]
-    one, same, other = (_random_like(gradient, seed, 3, 2) for seed in (0, 0, 1))
+    one, same, other = (random_like(gradient, generator(seed, "steering layer 2", 3)) for seed in (0, 0, 1))
     torch.testing.assert_close(one.norm(dim=-1), gradient.norm(dim=-1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reference.parameter_facts import code_of
 from reference.tiny_mind import FAMILY, make_mind
 
 from igsm_pipeline.errors import NotFound
@@ -17,7 +18,6 @@ from igsm_pipeline.problems import ProblemBatch, ProblemSetSettings, generate
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import list_queries
-from igsm_pipeline.queries.facts import code_of
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.queries.tasks import ALL_TASKS, TASKS

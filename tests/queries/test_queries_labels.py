@@ -6,12 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+from reference.parameter_facts import code_of, dependency_depth, distance_to_query
 
 from igsm_pipeline.problems import FamilySettings, ProblemBatch, ProblemSetSettings, generate_block
 from igsm_pipeline.problems.anatomy import NOTHING
 from igsm_pipeline.queries.draw import DRAW_BLOCK, QUERY_SCHEMA, draw_queries, list_queries
-from igsm_pipeline.queries.facts import NEVER, NO_EDGE, NUM_CODES, analyse, code_of, parameter_of_code
-from igsm_pipeline.queries.labels import dependency_depth, distance_to_query, exists, label_query, list_candidates
+from igsm_pipeline.queries.facts import NEVER, NO_EDGE, NUM_CODES, analyse, parameter_of_code
+from igsm_pipeline.queries.labels import exists, label_query, list_candidates
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.world import load_world

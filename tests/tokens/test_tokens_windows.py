@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference.packed_documents import documents_of
 from transformers import AutoTokenizer
 
 from igsm_pipeline.costs import window_fill
@@ -20,7 +21,7 @@ from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import Emitted, ShardSettings, TokenSettings, build_table, emit, windows
 from igsm_pipeline.tokens.settings import Alignment
 from igsm_pipeline.tokens.shards import open_shards
-from igsm_pipeline.tokens.windows import documents_of, pack
+from igsm_pipeline.tokens.windows import pack
 from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.settings import WorldSettings

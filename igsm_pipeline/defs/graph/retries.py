@@ -29,9 +29,9 @@ def retried(body: Callable[..., T], policy: dg.RetryPolicy = RETRIES) -> Callabl
         body: a function that takes Dagster's context first.
         policy: how often to retry, and how long to wait.
 
-        Raises:
-            dagster.RetryRequested: instead of a ``TransientFault``, except in the last attempt.
-            dagster.Failure: instead of any other error, with its message.
+    Raises:
+        dagster.RetryRequested: instead of a ``TransientFault``, except in the last attempt.
+        dagster.Failure: instead of any other error, with its message.
     """
 
     @functools.wraps(body)

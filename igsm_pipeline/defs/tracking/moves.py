@@ -24,8 +24,8 @@ def move_artifacts(database: Path, old: str, new: str) -> int:
         old: address of the folder in the database, without a slash at its end.
         new: its new address.
 
-        Returns:
-            The number of addresses changed.
+    Returns:
+        The number of addresses changed.
     """
     changed = 0
     connection = sqlite3.connect(database, timeout=60)

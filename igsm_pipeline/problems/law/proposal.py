@@ -1,7 +1,7 @@
 """The law of proposals as kernels: structure, necessary part, order, extra operations (``unnecessary`` draws the rest of the graph).
 
 Source: arXiv:2407.20311, app. D; where the released generator differs from it, the released behaviour (docs/law.md lists the steps).
-A proposal lives in a ``Work`` tuple of small integer arrays; sets of parameters are 63-bit masks over the ids of ``problems.record``.
+A proposal lives in a ``Work`` tuple of small integer arrays; sets of parameters are 63-bit masks over the ids of ``problems.anatomy``.
 
 Order of draws (``tests/reference/naive.py`` makes the same ones): each function draws in the order of its lines; a draw is made also where there is
 only one choice, except where its comment says otherwise.

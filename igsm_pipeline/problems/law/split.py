@@ -146,16 +146,3 @@ def template_of(record: np.void) -> bytes:
     """The template of a finished record: what the split by template takes the hash of."""
     out = np.zeros(HASH_BYTES, np.uint8)
     return out[: _write_template(record, new_steps(), out)].tobytes()
-
-
-def bin_of(data: bytes) -> int:
-    """The bin of some bytes.
-
-    Raises:
-        ValueError: more than ``HASH_BYTES - 72`` of them.
-    """
-    if len(data) > HASH_BYTES - 72:
-        raise ValueError(f"data must have at most {HASH_BYTES - 72} bytes, got {len(data)}; hash less")
-    hashing = new_hashing()
-    hashing.message[: len(data)] = np.frombuffer(data, np.uint8)
-    return int(message_bin(hashing, len(data)))

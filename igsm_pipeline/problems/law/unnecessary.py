@@ -1,7 +1,7 @@
 """Step 5 of the law as kernels: what the query does not need.
 
 Source: arXiv:2407.20311, app. D; where the released generator differs from it, the released behaviour (docs/law.md lists the steps).
-``law`` draws steps 1 to 4 into the same ``Work``; the order of draws is the order of the lines here too.
+``proposal`` draws steps 1 to 4 into the same ``Work``; the order of draws is the order of the lines here too.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from igsm_pipeline.reports.charts.theme import BLUE, PAPER, PROBES, Series
 from igsm_pipeline.reports.example import example_near, solution_list
 from igsm_pipeline.reports.page import Markup, Page
 from igsm_pipeline.reports.paper import PAPER_MODEL
-from igsm_pipeline.reports.results import Results, no_evidence, said, task_name
+from igsm_pipeline.reports.results import Results, no_evidence, task_name
 from igsm_pipeline.text import render_problem, render_question
 
 SMALL = 380
@@ -203,9 +203,3 @@ def beside_the_paper(results: Results) -> str:
         f"Dotted strokes are the paper's {results.paper_family} ({PAPER_MODEL}), slice by matching slice: a far larger model on longer problems, "
         "there to compare shapes, not heights."
     )
-
-
-def conclusion(gain: Interval, what: str) -> str:
-    """A difference as a sentence's end, or that there is no evidence of one."""
-    shown = said(gain, unit=" points")
-    return f"no evidence of {what} ({shown})" if no_evidence(gain) else f"{shown} {what}"

@@ -53,8 +53,8 @@ class Columns:
     Args:
         names: field -> key, for keys that differ from the field's name. Upper and lower case are the same unless two keys differ only in them.
 
-        Raises:
-            BadInput: it renames something that is not a field.
+    Raises:
+        BadInput: it renames something that is not a field.
     """
 
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
@@ -74,8 +74,8 @@ class Columns:
         Args:
             row: a mapping, a text that contains everything, or the error that reading it raised.
 
-            Raises:
-                BadProblem: it has no problem or no solution; the message names the keys that it has.
+        Raises:
+            BadProblem: it has no problem or no solution; the message names the keys that it has.
         """
         if isinstance(row, BadProblem):
             raise row

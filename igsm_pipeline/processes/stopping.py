@@ -246,6 +246,20 @@ def ending_with(group: int, patience_s: float) -> Iterator[None]:
             hearing.groups.pop(group, None)
 
 
+@contextlib.contextmanager
+def with_patience(seconds: float) -> Iterator[None]:
+    """While the block runs, a stop may take so many seconds before this process is ended; after a stop, until it has ended."""
+    hearing = _hearing
+    before = hearing.patience_s if hearing is not None else 0.0
+    if hearing is not None:
+        hearing.patience_s = seconds
+    try:
+        yield
+    finally:
+        if hearing is not None and not hearing.first:
+            hearing.patience_s = before
+
+
 @dataclass
 class StopRequest:
     """Remembers stop signals instead of raising them.

@@ -116,6 +116,30 @@ def test_a_process_that_goes_on_after_one_signal_is_ended_when_its_patience_is_o
     assert (code, said.count("it took too long")) == (143, 1)
 
 
+def test_what_needs_longer_to_stop_gets_it_and_what_comes_after_does_not():
+    body = """
+        import signal, time
+        from igsm_pipeline.processes import stopping
+        stopping.PATIENCE_S = 1.0
+        with stopping.hear_stops():
+            stopping._hearing.patience_s = 1.0
+            with stopping.with_patience(30.0):
+                if LATER: pass
+                else:
+                    signal.signal(signal.SIGTERM, lambda *_: None)
+                    print("ready")
+                    for _ in range(40): time.sleep(0.1)
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            if LATER: print("ready")
+            for _ in range(40): time.sleep(0.1)
+            print("ended by itself")
+        """
+    code, said = python(body.replace("LATER", "False"), signals=(signal.SIGTERM,))
+    assert "ended by itself" in said
+    code, said = python(body.replace("LATER", "True"), signals=(signal.SIGTERM,))
+    assert (code, "ended by itself" in said) == (143, False)
+
+
 def test_a_process_group_ends_with_the_process_that_was_told_twice():
     code, said = python(
         """

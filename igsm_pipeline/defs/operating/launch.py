@@ -24,7 +24,7 @@ from igsm_pipeline.defs.operating.waiting import wait_quietly
 from igsm_pipeline.errors import IgsmError, StageFailed
 from igsm_pipeline.experiments import Member, find_members
 from igsm_pipeline.planning.planner import needed_stages
-from igsm_pipeline.processes.stopping import Stopped, heard_stop, stop_code
+from igsm_pipeline.processes.stopping import Stopped, heard_stop, stop_code, with_patience
 from igsm_pipeline.running.child import SHOWS_PROGRESS
 from igsm_pipeline.running.runner import unfinished
 from igsm_pipeline.store import Store
@@ -32,6 +32,8 @@ from igsm_pipeline.store import Store
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _PARTITION = "dagster/partition"
 """Dagster's tag of the partition that a run is for."""
+CLUSTER_PATIENCE_S = 30.0
+"""Seconds from a stop until this process is ended though its jobs on a cluster, or their records, have not."""
 _LOOK_S = 2.0
 """Seconds between two looks at what a cluster has finished."""
 
@@ -61,7 +63,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None, *, 
         print(error, file=sys.stderr)
         return 2
     failed = []
-    with instance, owned_runs(home) as owner:
+    with instance, owned_runs(home) as owner, with_patience(CLUSTER_PATIENCE_S) if on_ray else contextlib.nullcontext():
         for member in found:
             try:
                 with unfinished(member, Store(home / "store")):

@@ -124,7 +124,8 @@ class Cell:
         """Inside the block, the model's states at the layer are erased, everywhere or where ``token`` is read."""
         if self.eraser is None:
             return nullcontext()
-        return erased(sites(model)[self.layer], self.eraser) if self.token is None else erased_at(model, self.layer, self.eraser, self.token)
+        eraser = self.eraser.to(model.device)  # once, as it acts at every token
+        return erased(sites(model)[self.layer], eraser) if self.token is None else erased_at(model, self.layer, eraser, self.token)
 
 
 def make_cells(

@@ -49,6 +49,10 @@ class Eraser:
         """The same in float32."""
         return Eraser(self.mean.float(), self.removes.float(), self.rank)
 
+    def to(self, device: torch.device) -> Eraser:
+        """The same on a device."""
+        return Eraser(self.mean.to(device), self.removes.to(device), self.rank)
+
 
 @dataclass(frozen=True)
 class Whitened:

@@ -8,14 +8,16 @@ Source: which sets there are (arXiv:2407.20311, app. E; ``all`` gives the majori
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from igsm_pipeline.intervals.bootstrap import Ints
@@ -24,14 +26,13 @@ from igsm_pipeline.probes.scoring import MAJORITY, Majority, score_predictions
 from igsm_pipeline.probes.settings import Prior
 from igsm_pipeline.probes.text_features import text_features
 from igsm_pipeline.probes.text_probe import NAME as TEXT
-from igsm_pipeline.probes.text_probe import predict_from_text
+from igsm_pipeline.probes.text_probe import Said, learn_from_text
 from igsm_pipeline.probes.v_probe import VProbe, predict
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.documents import GoldDocuments
 from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.sequences import QueryTokens
 from igsm_pipeline.queries.settings import Candidates, QuerySettings
-from igsm_pipeline.queries.tasks import TASKS
 from igsm_pipeline.tokens import TokenTable
 
 SUBSETS = ("all", "necessary", "unnecessary")
@@ -52,12 +53,22 @@ class Taught:
     Attributes:
         batch: the problems.
         queries: of one task, as ``QUERY_SCHEMA``.
+        num_classes: of the task.
+        seed: of the split that stops the boosting.
         prior: how common the trees take each answer to be.
     """
 
     batch: ProblemBatch
     queries: pa.Table
+    num_classes: int
+    seed: int = 0
     prior: Prior = "training"
+
+    @cached_property
+    def trees(self) -> Callable[[NDArray[np.float32]], Said]:
+        """What they have learned, once for all slices; see ``learn_from_text``."""
+        how: dict[str, Any] = {"num_classes": self.num_classes, "seed": self.seed, "prior": self.prior}
+        return learn_from_text(text_features(self.batch.records, self.queries), _labels(self.queries), **how)
 
 
 @dataclass(frozen=True)
@@ -93,12 +104,10 @@ def score_sets(
         bf16: compute the models' matrix products in bfloat16.
         seed, num_resamples: of the bootstrap.
     """
-    task, modulus = asked.draw.task, asked.draw.family.modulus
-    classes = TASKS[task].classes(modulus)
+    modulus = asked.draw.family.modulus
     drawn = {name: pa.concat_tables(draw_queries(asked.batch, asked.draw.model_copy(update={"candidates": name}))) for name in sets}
     features = np.concatenate([text_features(asked.batch.records, drawn[name]) for name in sets])
-    learnt = text_features(taught.batch.records, taught.queries)
-    read = predict_from_text(learnt, _labels(taught.queries), features, num_classes=classes, seed=seed, prior=taught.prior)
+    read = taught.trees(features)
     documents, rows, first = GoldDocuments(asked.batch, asked.table, asked.draw.family.format), list[dict[str, Any]](), 0
     how: dict[str, Any] = {"modulus": modulus, "seed": seed, "num_resamples": num_resamples}
     for name in sets:
@@ -110,7 +119,7 @@ def score_sets(
         for reader, one in readers.items():
             said = predict(one.probe, one.model, tokens, device=device, max_tokens=max_tokens, bf16=bf16)
             answers.append(make_predictions(queries, *said, probe=reader, layer=None, part=asked.part))
-        rows += _rows(pa.concat_tables(answers), name, _majority(asked, taught, name, classes), how)
+        rows += _rows(pa.concat_tables(answers), name, _majority(asked, taught, name), how)
     return rows
 
 
@@ -118,10 +127,10 @@ def _labels(queries: pa.Table) -> Ints:
     return np.asarray(queries["label"].to_numpy(), dtype=np.int64)
 
 
-def _majority(asked: Asked, taught: Taught, name: Candidates, classes: int) -> Majority:
+def _majority(asked: Asked, taught: Taught, name: Candidates) -> Majority:
     """The most common answer of the set, among queries about the training problems."""
     draw = asked.draw.model_copy(update={"candidates": name, "stream": f"{asked.draw.stream} majority"})
-    counts = sum(np.bincount(_labels(part), minlength=classes) for part in draw_queries(taught.batch, draw))
+    counts = sum(np.bincount(_labels(part), minlength=taught.num_classes) for part in draw_queries(taught.batch, draw))
     return Majority.of(np.asarray(counts, dtype=np.int64))
 
 

@@ -62,6 +62,7 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
         probes = {READERS.get(part, part): folder_of(inputs, "v_probes", f"{task} {part}") for part in (*ARMS, *settings.controls)}
         recipe = VProbeSettings.parse(read_description(probes["v_probe"])["settings"], str(probes["v_probe"]))
         codes += _codes(settings, recipe, task, training[task], probes)
+        taught = _taught(settings, task, training[task], recipe.prior)
         learned = _Learned.of(settings, task, training[task], probes)
         for part in settings.slices:
             tokens = asked[part][task]
@@ -74,7 +75,7 @@ def write_probe_controls(settings: ProbeControlSettings, inputs: Mapping[str, Pa
             scores += [{"task": task, "slice": part, **row} for row in score_readers(answers, tokens.problem, settings, task)]
             if settings.candidates is not None:
                 readers = {READERS[arm]: Reader(load_probe(probes[READERS[arm]], device), models[arm]) for arm in ARMS}
-                sets += _on_sets(settings, settings.candidates, task, part, tokens, training[task], readers, recipe.prior)
+                sets += _on_sets(settings, settings.candidates, task, part, tokens, readers, taught)
     write_parquet(pa.Table.from_pylist(scores, schema=CONTROLLED.schema()), writing.folder / CONTROLLED.files)
     write_parquet(pa.Table.from_pylist(codes, schema=CODED.schema()), writing.folder / CODED.files)
     if settings.candidates is not None:
@@ -86,22 +87,26 @@ def _tokens(settings: ProbeControlSettings, inputs: Mapping[str, Path], part: st
     return read_part(settings.family, settings.tokens, inputs, part, folder_of(inputs, "model", "trained"), settings.tasks)
 
 
+def _taught(settings: ProbeControlSettings, task: TaskName, training: QueryTokens, prior: Prior) -> Taught:
+    """What the text's trees learn from: as many queries as the text probes do."""
+    queries = training.queries.slice(0, TextProbeSettings.model_fields["max_queries"].default)
+    return Taught(training.batch, queries, TASKS[task].classes(settings.family.modulus), settings.seed, prior)
+
+
 def _on_sets(
     settings: ProbeControlSettings,
     sets: SetSettings,
     task: TaskName,
     part: str,
     tokens: QueryTokens,
-    training: QueryTokens,
     readers: Mapping[str, Reader],
-    prior: Prior,
+    taught: Taught,
 ) -> list[dict[str, Any]]:
     """Rows of ``candidate_sets`` for one task and slice; the slice's own queries are those of the set that the experiment names."""
     draw = QuerySettings(family=settings.family, task=task, per_problem=sets.per_problem, seed=sets.seed, stream=f"queries {part}")
     asked = Asked(part, tokens.batch.take(slice(sets.first)), tokens.table, draw)
     device = pick_device(settings.device)
     how: dict[str, Any] = {"device": device, "max_tokens": settings.max_tokens, "bf16": computes_bf16(settings.precision, device)}
-    taught = Taught(training.batch, training.queries.slice(0, TextProbeSettings.model_fields["max_queries"].default), prior)
     return score_sets(asked, sets.sets, readers, taught, seed=settings.seed, num_resamples=settings.num_resamples, **how)
 
 

@@ -43,6 +43,8 @@ LIGHT_START = 0.1
 """Share of the seconds of a start that a stage needs which loads neither torch nor kernels."""
 THREADED = 0.6
 """A forward pass on n cores is n to this power times as fast as on one. From a finished ``mini``."""
+_Rebuilt = dict[Path, tuple[Unit, float]]
+"""Folder of a finished unit -> the unit, and the seconds that it took."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,10 @@ def estimate_stages(plan: Plan, store: Store, speeds: Speeds | None = None, *, c
         speeds: the machine's speeds; None: seconds follow from finished units only.
         corrected: correct the seconds by finished units; not for another machine than the one that made them.
     """
-    found = {}
+    found, read = {}, _Rebuilt()
     for name in plan.stale_stages:
         units, stage = [unit for unit in plan.stale if unit.stage == name], STAGES[name]
-        cost = estimate(units, store, speeds, corrected=corrected)
+        cost = estimate(units, store, speeds, corrected=corrected, read=read)
         if speeds is not None:
             beside = _beside(stage, units, speeds)
             start = 0.0 if cost.corrected == len(units) else speeds.start * (LIGHT_START if stage.light else 1.0)
@@ -127,12 +129,18 @@ def _scaled(cost: Estimate, factor: float, start: float) -> Estimate:
     return Estimate(cost.tokens, cost.bytes, seconds, low, high, cost.unknown, cost.memory, cost.corrected)
 
 
-def estimate(units: Iterable[Unit], store: Store, speeds: Speeds | None = None, *, corrected: bool = True) -> Estimate:
-    """Estimate the cost of units, computed one after another on one core or device; arguments as for ``estimate_stages``."""
+def estimate(units: Iterable[Unit], store: Store, speeds: Speeds | None = None, *, corrected: bool = True, read: _Rebuilt | None = None) -> Estimate:
+    """Estimate the cost of units, computed one after another on one core or device.
+
+    Args:
+        units, store, speeds, corrected: as for ``estimate_stages``.
+        read: finished units that earlier calls have read, to read each once; filled by this one.
+    """
+    read = _Rebuilt() if read is None else read
     total, finished = Estimate(), dict[str, list[tuple[float, float]]]()
     for unit in units:
         if unit.stage not in finished:
-            finished[unit.stage] = _finished(unit.stage, store) if corrected else []
+            finished[unit.stage] = _finished(unit.stage, store, read) if corrected else []
         low, high, known = _seconds(unit, finished[unit.stage], speeds)
         tokens = training_tokens(unit, _counted_fill(unit, store)) if unit.stage == "checkpoint" else 0
         memory = STAGES[unit.stage].memory(unit)
@@ -229,21 +237,24 @@ def gigabytes(count: float) -> str:
     return f"{value:.2f} GB" if value < 1 else f"{value:.1f} GB" if value < 100 else f"{value:.0f} GB"
 
 
-def _finished(stage: str, store: Store) -> list[tuple[float, float]]:
+def _finished(stage: str, store: Store, read: _Rebuilt) -> list[tuple[float, float]]:
     """Work and seconds of every finished unit of a stage."""
     found = []
     for path in (store.root / stage).glob(f"*/{MANIFEST}"):
         try:
-            unit, manifest = _unit_of(path.parent, store), read_manifest(path.parent)
-            if manifest["seconds"] > 0:
-                found.append((work_of(unit), float(manifest["seconds"])))
+            unit, seconds = _rebuild(path.parent, store, read)
+            if seconds > 0:
+                found.append((work_of(unit), seconds))
         except (StoreError, LookupError, TypeError, ValueError, StopIteration):
             continue  # the manifest is damaged, or has settings or inputs that the stage no longer has
     return found
 
 
-def _unit_of(folder: Path, store: Store) -> Unit:
-    """Rebuild the unit of a finished folder, and its inputs from their folders."""
-    manifest = read_manifest(folder)
-    inputs = {role: _unit_of(store.root / entry["stage"] / entry["fingerprint"], store) for role, entry in manifest["inputs"].items()}
-    return Unit(manifest["stage"], manifest["name"], manifest["version"], manifest["settings"], inputs)
+def _rebuild(folder: Path, store: Store, read: _Rebuilt) -> tuple[Unit, float]:
+    """The unit of a finished folder, its inputs from their folders, and its seconds; every folder is read once."""
+    if folder not in read:
+        manifest = read_manifest(folder)
+        inputs = {role: _rebuild(store.root / entry["stage"] / entry["fingerprint"], store, read)[0] for role, entry in manifest["inputs"].items()}
+        unit = Unit(manifest["stage"], manifest["name"], manifest["version"], manifest["settings"], inputs)
+        read[folder] = unit, float(manifest["seconds"])
+    return read[folder]

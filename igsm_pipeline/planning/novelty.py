@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def explain_new(unit: Unit, store: Store) -> tuple[str, ...]:
         return ()
     new, candidates = dict(_leaves(json.loads(json.dumps(dict(unit.settings))))), []
     for manifest, old in _finished(folder, folder.stat().st_mtime_ns).get(unit.name, ()):
-        found = tuple(_differences(unit, new, manifest, old))
+        found = tuple(islice(_differences(unit, new, manifest, old), MOST_DIFFERENCES + 1))
         if 0 < len(found) <= MOST_DIFFERENCES:
             candidates.append((-len(found), str(manifest.get("finished", "")), found))
     return max(candidates)[2] if candidates else ()

@@ -64,7 +64,16 @@ class Plan:
         return stages_of(self.stale)
 
 
-def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, deep: bool = False, inputs: bool = False) -> Plan:
+def plan(
+    member: Member,
+    store: Store,
+    stages: Sequence[str] | None = None,
+    *,
+    deep: bool = False,
+    inputs: bool = False,
+    explained: bool = True,
+    known: dict[Unit, Freshness] | None = None,
+) -> Plan:
     """Plan a member: find out what is fresh and what is stale.
 
     Args:
@@ -73,16 +82,19 @@ def plan(member: Member, store: Store, stages: Sequence[str] | None = None, *, d
         stages: only units of these stages; None for all.
         deep: hash every file again instead of trusting size and modification time.
         inputs: include the stages before these that have something to compute for them, see ``needed_stages``.
+        explained: say of a unit that was never computed what was changed.
+        known: answers of earlier calls, as for ``Store.check``.
 
     Raises:
         NotFound: there is no stage of that name.
     """
+    known = {} if known is None else known
     if inputs:
         stages = needed_stages(member, store, stages, deep=deep)
     wanted = {find_stage(name).name for name in stages} if stages is not None else set(STAGES)
     units = tuple(unit for unit in units_of(member) if unit.stage in wanted)
-    known: dict[Unit, Freshness] = {}
-    return Plan(member, units, tuple(_freshness(unit, store, deep, known) for unit in units))
+    states = [store.check(unit, deep=deep, known=known) for unit in units]
+    return Plan(member, units, tuple(_explain(unit, state, store) if explained else state for unit, state in zip(units, states, strict=True)))
 
 
 def each_once(plans: Sequence[Plan]) -> list[Plan]:
@@ -95,23 +107,23 @@ def each_once(plans: Sequence[Plan]) -> list[Plan]:
     return left
 
 
-def _freshness(unit: Unit, store: Store, deep: bool, known: dict[Unit, Freshness]) -> Freshness:
-    state = store.check(unit, deep=deep, known=known)
+def _explain(unit: Unit, state: Freshness, store: Store) -> Freshness:
     return Freshness((*state.reasons, *explain_new(unit, store))) if state.reasons == (NEVER,) else state
 
 
-def usable_plans(store: Store, broken: Broken, *, deep: bool = False) -> list[Plan]:
-    """The plan of every member that can be planned.
+def usable_plans(store: Store, broken: Broken, *, deep: bool = False, explained: bool = True) -> list[Plan]:
+    """The plan of every member that can be planned. A unit that several members share is looked at once, if it is fresh.
 
     Args:
         store: where to look.
         broken: takes experiment files that break a rule or name files (a world, a model) that cannot be read.
-        deep: as for ``plan``.
+        deep, explained: as for ``plan``.
     """
-    plans = []
+    plans, known = [], dict[Unit, Freshness]()
     for member in load_members(broken).values():
+        known = {unit: state for unit, state in known.items() if state.fresh}  # reasons name inputs as each member calls them
         try:
-            plans.append(plan(member, store, deep=deep))
+            plans.append(plan(member, store, deep=deep, explained=explained, known=known))
         except IgsmError as error:
             broken[member.path] = naming(member.path, error)
     return plans
@@ -133,7 +145,7 @@ def find_unit(member: Member, stage: str, name: str) -> Unit:
 def catalog_rows(store: Store) -> list[dict[str, Any]]:
     """Every fresh unit of every member as a row (member, stage, name, folder), as ``build_catalog`` takes them."""
     rows = []
-    for looked in usable_plans(store, {}):
+    for looked in usable_plans(store, {}, explained=False):
         for unit, state in zip(looked.units, looked.freshness, strict=True):
             if state.fresh:
                 rows.append({"member": looked.member.key, "stage": unit.stage, "name": unit.name, "labels": unit.labels, "folder": store.path(unit)})

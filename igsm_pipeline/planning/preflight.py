@@ -55,7 +55,7 @@ def check_plan(plan: Plan, store: Store, *, here: bool = True) -> None:
     device = plan.member.settings.training.device
     if not _DEVICE.fullmatch(device):
         raise BadSettings(f"{plan.member.path}: training.device", "must be auto, cpu, mps, cuda or cuda:N", device, "use auto")
-    check_budget(plan, estimate_stages(plan, store), store if here else None)
+    check_budget(plan, estimate_stages(plan, store, corrected=False), store if here else None)
     if {"token_shards", "checkpoint"} & set(plan.stale_stages):
         from igsm_pipeline.tokens import build_table  # noqa: PLC0415  (a second, needed only before there are tokens)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from igsm_pipeline.player.choosing import Chosen, choose_problems
-from igsm_pipeline.player.files import MindFiles, files_of_units
+from igsm_pipeline.player.files import files_of_units
 from igsm_pipeline.player.reader import MindReader
 from igsm_pipeline.player.scene import Scene, make_scene
 from igsm_pipeline.problems import read_problems
@@ -34,7 +34,9 @@ def scenes_of_units(name: str, units: Mapping[str, Path], *, device: str = "cpu"
     """
     files = files_of_units(name, units, **how)
     reader = MindReader(files, device)
-    return [_scene(reader, files, units, one) for one in chosen_of_units(units)]
+    chosen = chosen_of_units(units)
+    sets = {part: read_problems(units[f"problem_sets/{part}"], files.world, files.family.modulus) for part in {one.slice for one in chosen}}
+    return [_scene(reader, sets[one.slice], units, one) for one in chosen]
 
 
 def chosen_of_units(units: Mapping[str, Path]) -> list[Chosen]:
@@ -50,8 +52,7 @@ def chosen_of_units(units: Mapping[str, Path]) -> list[Chosen]:
     return choose_problems(rows, shown)
 
 
-def _scene(reader: MindReader, files: MindFiles, units: Mapping[str, Path], chosen: Chosen) -> Scene:
-    batch: ProblemBatch = read_problems(units[f"problem_sets/{chosen.slice}"], files.world, files.family.modulus)
+def _scene(reader: MindReader, batch: ProblemBatch, units: Mapping[str, Path], chosen: Chosen) -> Scene:
     path = units[f"generations/{chosen.slice}{GREEDY}"] / "generations.parquet"
     wrote = pq.read_table(path, columns=["tokens"], filters=[("problem", "=", chosen.row)])["tokens"][0].as_py()
     own = reader.read_tokens(np.array(wrote, np.int64))

@@ -5,7 +5,7 @@ Source: the recipe is scikit-learn's (histogram gradient boosting, its defaults)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from igsm_pipeline.world import load_world
 
 NAME = "text"
 TRAIN = "train"
+Said = tuple[NDArray[np.int16], NDArray[np.float32]]
 
 
 def write_text_probes(settings: TextProbeSettings, inputs: Mapping[str, Path], writing: Writing) -> None:
@@ -70,33 +71,44 @@ def write_text_probes(settings: TextProbeSettings, inputs: Mapping[str, Path], w
 
 def predict_from_text(
     features: NDArray[np.float32], label: NDArray[np.int64], asked: NDArray[np.float32], *, num_classes: int, seed: int, prior: Prior = "training"
-) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    """Learn from some queries and answer others.
+) -> Said:
+    """Learn from some queries and answer others, whose features are ``asked``; see ``learn_from_text``."""
+    return learn_from_text(features, label, num_classes=num_classes, seed=seed, prior=prior)(asked)
+
+
+def learn_from_text(
+    features: NDArray[np.float32], label: NDArray[np.int64], *, num_classes: int, seed: int, prior: Prior = "training"
+) -> Callable[[NDArray[np.float32]], Said]:
+    """Learn from some queries.
 
     Args:
         features, label: of the training queries.
-        asked: features of the others.
         num_classes: of the task.
         seed: of the split that stops the boosting.
         prior: how common each answer is taken to be.
 
     Returns:
-        prediction, int16, and score, float32, as ``v_probe.predict`` gives them: the probability of label 1, or of the predicted class.
+        From the features of other queries to prediction, int16, and score, float32, as ``v_probe.predict`` gives them: the probability of label 1,
+        or of the predicted class.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415  (a second to load)
 
-    found = np.zeros((len(asked), num_classes))
-    if len(np.unique(label)) == 1:
-        found[:, label[0]] = 1.0
-    elif len(asked):
-        trees = HistGradientBoostingClassifier(random_state=seed).fit(features, label)
-        found[:, trees.classes_] = trees.predict_proba(asked)
-    if prior == "uniform":
-        found /= np.exp(log_shares(prior, label, num_classes))
-        found /= found.sum(1, keepdims=True)
-    prediction = found.argmax(1)
-    score = found[:, 1] if num_classes == 2 else found.max(1)
-    return prediction.astype(np.int16), score.astype(np.float32)
+    trees = HistGradientBoostingClassifier(random_state=seed).fit(features, label) if len(np.unique(label)) > 1 else None
+
+    def answer(asked: NDArray[np.float32]) -> Said:
+        found = np.zeros((len(asked), num_classes))
+        if len(asked) and trees is not None:
+            found[:, trees.classes_] = trees.predict_proba(asked)
+        elif len(asked):
+            found[:, label[0]] = 1.0
+        if prior == "uniform":
+            found /= np.exp(log_shares(prior, label, num_classes))
+            found /= found.sum(1, keepdims=True)
+        prediction = found.argmax(1)
+        score = found[:, 1] if num_classes == 2 else found.max(1)
+        return prediction.astype(np.int16), score.astype(np.float32)
+
+    return answer
 
 
 def score_beyond_text(predictions: pa.Table, *, modulus: int, seed: int = 0, num_resamples: int = 1000) -> pa.Table:

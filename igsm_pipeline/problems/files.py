@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from igsm_pipeline.errors import BadProblem
 from igsm_pipeline.problems.record import RECORD, ProblemBatch, Records
@@ -35,18 +36,23 @@ def from_table(table: pa.Table) -> Records:
         BadProblem: a column is missing or has another shape.
     """
     records = np.zeros(table.num_rows, RECORD)
-    for name, (dtype, *_) in _fields().items():
-        if name not in table.column_names:
-            raise BadProblem(f"problem set column {name}", "must be present", table.column_names, "make the problem set again")
-        column = table.column(name).combine_chunks()
-        if dtype.subdtype is None:
-            records[name] = column.to_numpy(zero_copy_only=False)
-        else:
-            size = int(np.prod(dtype.shape))
-            if not pa.types.is_fixed_size_list(column.type) or column.type.list_size != size:
-                raise BadProblem(f"problem set column {name}", f"must be lists of {size}", str(column.type), "make the problem set again")
-            records[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(table.num_rows, *dtype.shape)
+    for name in _fields():
+        records[name] = values_of(table, name)
     return records
+
+
+def values_of(table: pa.Table, name: str) -> NDArray[Any]:
+    """One field of ``RECORD`` from its column; raises what ``from_table`` raises."""
+    dtype = _fields()[name][0]
+    if name not in table.column_names:
+        raise BadProblem(f"problem set column {name}", "must be present", table.column_names, "make the problem set again")
+    column = table.column(name).combine_chunks()
+    if dtype.subdtype is None:
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    size = int(np.prod(dtype.shape))
+    if not pa.types.is_fixed_size_list(column.type) or column.type.list_size != size:
+        raise BadProblem(f"problem set column {name}", f"must be lists of {size}", str(column.type), "make the problem set again")
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(table.num_rows, *dtype.shape))
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

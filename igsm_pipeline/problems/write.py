@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from igsm_pipeline.problems.chosen import choose_from
-from igsm_pipeline.problems.files import from_table, problem_files, to_table, write_parquet
+from igsm_pipeline.problems.files import problem_files, to_table, values_of, write_parquet
 from igsm_pipeline.problems.law.blocks import BlockMaker
 from igsm_pipeline.problems.law.split import TEST_BINS, TRAIN_BINS
 from igsm_pipeline.problems.record import RECORD, Records
@@ -22,6 +24,8 @@ from igsm_pipeline.store import Writing, remove_leftovers, write_atomically
 from igsm_pipeline.world import World, load_world
 
 BLOCKS_PER_FILE = 16
+_SUMMARISED = ("op", "template_bin", "statement_order", "order", "num_necessary")
+"""Fields of ``RECORD`` that ``summarise`` reads."""
 
 
 def write_problem_set(settings: ProblemSetSettings, inputs: Mapping[str, Path], writing: Writing, *, workers: int = 1) -> None:
@@ -57,7 +61,8 @@ def write_problem_set(settings: ProblemSetSettings, inputs: Mapping[str, Path], 
 
 def _summarise(writing: Writing, number: int) -> None:
     """Write ``summary.json`` and the counts of a set of so many problems."""
-    summary = summarise(from_table(pq.read_table(path)) for path in problem_files(writing.folder))
+    tables = (pq.read_table(path, columns=list(_SUMMARISED)) for path in problem_files(writing.folder))
+    summary = summarise({name: values_of(table, name) for name in _SUMMARISED} for table in tables)
     write_atomically(writing.folder / "summary.json", json.dumps(summary, indent=1).encode())
     writing.counts["problems"] = number
     writing.counts["train_template_share"] = round(float(summary["train_template_share"]), 6)  # type: ignore[arg-type]
@@ -78,16 +83,16 @@ def _write_file(settings: ProblemSetSettings, world: World, folder: Path, number
     return len(records)
 
 
-def summarise(parts: Iterator[Records]) -> dict[str, object]:
+def summarise(parts: Iterator[Records | Mapping[str, NDArray[Any]]]) -> dict[str, object]:
     """What a check or a plot asks first: op histogram, template bins, statements per problem, childless and abstract queries."""
     ops, bins, statements = np.zeros(256, np.int64), np.zeros(23, np.int64), np.zeros(RECORD["statement_order"].shape[0] + 1, np.int64)
     total, abstract_queries = 0, 0
     for records in parts:
-        total += len(records)
+        total += len(records["op"])
         ops += np.bincount(records["op"], minlength=256)
         bins += np.bincount(records["template_bin"], minlength=23)
         statements += np.bincount((records["statement_order"] != 255).sum(1), minlength=len(statements))
-        queries = records["order"][np.arange(len(records)), records["num_necessary"] - 1]
+        queries = records["order"][np.arange(len(records["op"])), records["num_necessary"] - 1]
         abstract_queries += int((queries >= RECORD["parents"].shape[0]).sum())
     last = int(np.flatnonzero(ops).max(initial=0))
     return {

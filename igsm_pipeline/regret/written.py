@@ -47,22 +47,21 @@ def ask_along(batch: ProblemBatch, verdicts: pa.Table, texts: Sequence[str]) -> 
     """
     facts = analyse(batch.records)
     matrix = facts.candidate_matrix("existing")
-    columns: list[tuple[int, int, int, int, int, bool]] = []  # problem, position, code, known, code written there, whether its sentence is right
+    places: list[tuple[int, int, int, int, bool]] = []  # problem, sentence, known, code written there, whether the sentence is right
     for row, (correct, sentence) in enumerate(zip(verdicts["correct"].to_pylist(), verdicts["sentence"].to_pylist(), strict=True)):
         names = codes_by_name(batch, row)
         written = [names.get(match["name"], NOTHING) for match in HEAD.finditer(texts[row])]
         right, known = len(written) if correct or sentence is None else sentence, 0
         for position, code in enumerate(written[: right + 1]):
-            columns += [(row, position, one, known, code, position < right) for one in np.flatnonzero(matrix[row]).tolist()]
+            places.append((row, position, known, code, position < right))
             known |= 1 << code if code != NOTHING else 0
-    values = np.array(columns, dtype=np.int64).reshape(len(columns), 6).T
-    problem, places, parameter, masks, named, is_right = values
-    asking = Asking(problem, parameter, np.full(len(parameter), NOTHING), masks)
+    rows, positions, masks, named, is_right = np.array(places, dtype=np.int64).reshape(len(places), 5).T
+    place, parameter = np.nonzero(matrix[rows])
+    asking = Asking(rows[place], parameter, np.full(len(parameter), NOTHING), masks[place])
     label = facts.answer("can_next", batch.modulus, asking) > 0
-    here, before = parameter == named, is_right.astype(bool)
+    here, before = parameter == named[place], is_right[place].astype(bool)
     wrong = here & ~before
-    event = {(one, place) for one, place in zip(problem[wrong & ~label].tolist(), places[wrong & ~label].tolist(), strict=True)}
-    at_event = np.array([(one, place) in event for one, place in zip(problem.tolist(), places.tolist(), strict=True)], dtype=bool)
+    at_event = np.isin(place, place[wrong & ~label])
     subsets = {
         "all": np.ones(len(parameter), bool),
         "right": here & before,
@@ -70,4 +69,4 @@ def ask_along(batch: ProblemBatch, verdicts: pa.Table, texts: Sequence[str]) -> 
         "elsewhere": at_event & ~here & ~label & ~asking.is_known(),
         "slip": wrong & label,
     }
-    return Asked(make_queries("can_next", problem, places, parameter, label), subsets)
+    return Asked(make_queries("can_next", rows[place], positions[place], parameter, label), subsets)

@@ -12,10 +12,11 @@ Ours: the whole scheme; see ``Store.check`` for the list of what makes a unit st
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ class Store:
 
         Stale is: no manifest; a manifest that cannot be read or belongs to other settings; a file missing, of another size or
         altered (size and modification time; with ``deep`` its SHA-256); an input that is itself not fresh, or was rebuilt with other content.
+        A file of which the time alone differs, as in a copied store, gets its time back.
 
         Args:
             unit: what to look at.
@@ -254,7 +256,17 @@ def _damage(folder: Path, manifest: Mapping[str, Any], deep: bool) -> Iterator[s
             try:
                 if hash_file(path) != entry["sha256"]:
                     yield f"file {name} was altered"
+                elif stat.st_mtime_ns != entry["mtime_ns"]:
+                    _give_time_back(path, stat, entry["mtime_ns"])
             except PermissionError:
                 yield f"file {name} cannot be read: permissions"
             except OSError as error:
                 yield f"file {name} cannot be read ({error.strerror})"
+
+
+def _give_time_back(path: Path, hashed: os.stat_result, mtime_ns: int) -> None:
+    """Set a file's time to its manifest's, so that a copied store is hashed once; not where it changed meanwhile, or where a link leads."""
+    with suppress(OSError):  # the store is read-only, or another's
+        now = path.lstat()
+        if (now.st_ino, now.st_size, now.st_mtime_ns) == (hashed.st_ino, hashed.st_size, hashed.st_mtime_ns):
+            os.utime(path, ns=(now.st_atime_ns, mtime_ns))

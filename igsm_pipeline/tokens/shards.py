@@ -19,6 +19,8 @@ from igsm_pipeline.tokens.windows import Packed
 
 TABLE_FILE = "table.json"
 _COUNTS = b"igsm_pipeline.counts"
+_AT_ONCE = 4096
+"""Windows that are read at once, besides those that are read already."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,14 @@ def open_shards(folder: Path) -> Shards:
     if not paths or not (folder / TABLE_FILE).is_file():
         raise BadInput(f"shards {folder}", "must hold shard-*.parquet and table.json", [path.name for path in paths], "run the stage token_shards")
     facts = json.loads((folder / TABLE_FILE).read_text())
-    parts = [pq.read_table(path) for path in paths]
-    width = facts["window"]
-    tokens = [part.column("tokens").combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, width) for part in parts]
-    lengths = [part.column("length").to_numpy() for part in parts]
-    return Shards(np.concatenate(tokens), np.concatenate(lengths), facts["specials"], facts["size"])
+    num_windows = sum(pq.read_metadata(path).num_rows for path in paths)
+    kind = pq.read_schema(paths[0]).field("tokens").type.value_type.to_pandas_dtype()
+    tokens, lengths, first = np.empty((num_windows, facts["window"]), kind), np.empty(num_windows, np.int32), 0
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for part in file.iter_batches(_AT_ONCE):
+                own = slice(first, first + part.num_rows)
+                tokens[own] = part.column("tokens").flatten().to_numpy().reshape(-1, facts["window"])
+                lengths[own] = part.column("length").to_numpy()
+                first = own.stop
+    return Shards(tokens, lengths, facts["specials"], facts["size"])

@@ -11,6 +11,7 @@ same metrics but not the same speed. ``read_metrics`` joins the two.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,12 @@ def _line(row: Mapping[str, Any]) -> str:
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """All complete rows of a folder, with their pace. A last line that a crash cut short is dropped; without a file there are no rows."""
     paces = {row["step"]: row for row in _rows(folder / CLOCK)}
-    return [{**row, **paces.get(row["step"], {})} if "loss" in row else row for row in _rows(folder / METRICS)]
+    return [with_pace(row, paces) for row in _rows(folder / METRICS)]
+
+
+def with_pace(row: dict[str, Any], paces: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """A row of metrics.jsonl with the row of clock.jsonl of its step, if it is one of a logged step."""
+    return {**row, **paces.get(row["step"], {})} if "loss" in row else row
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -69,6 +75,33 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
+
+
+class GrowingLines:
+    """Reads the JSON lines of a file that another process appends to, each once; a file that was replaced or cut is read from its start."""
+
+    def __init__(self) -> None:
+        self._file, self._end = 0, 0
+
+    def read(self, path: Path) -> list[dict[str, Any]]:
+        """The whole lines that were added since the last call, up to one that is no JSON; without a file there are none."""
+        try:
+            with path.open("rb") as stream:
+                stat = os.fstat(stream.fileno())
+                if stat.st_ino != self._file or stat.st_size < self._end:
+                    self._file, self._end = stat.st_ino, 0
+                stream.seek(self._end)
+                *lines, _begun = stream.read().split(b"\n")
+        except FileNotFoundError:
+            return []
+        rows = []
+        for line in lines:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+            self._end += len(line) + 1
+        return rows
 
 
 def ops_of(row: Mapping[str, Any]) -> dict[int, float]:

@@ -59,7 +59,8 @@ def write_verdicts(settings: VerdictSettings, inputs: Mapping[str, Path], writin
         for start in range(0, len(rows), CHUNK):
             part = slice(start, start + CHUNK)
             text = partial(_text_of, solutions.slice(start, CHUNK), answers.slice(start, CHUNK))
-            verdicts = verifier.judge(ids, offsets[start : start + CHUNK + 1], finished[part], rows[part], text)
+            own = offsets[start : start + CHUNK + 1]
+            verdicts = verifier.judge(ids[own[0] : own[-1]], own - own[0], finished[part], rows[part], text)
             found.append(verdict_table(verdicts))
             retries.append(verdicts.retries)
             bar.update(found[-1].num_rows)

@@ -14,7 +14,7 @@ from igsm_pipeline.defs.tracking.final import data_sets, final_metrics
 from igsm_pipeline.defs.tracking.members_view import tag_experiment
 from igsm_pipeline.defs.tracking.runs import Curves, Tracking, metric_values
 from igsm_pipeline.store import Store, Unit
-from igsm_pipeline.training.curves import METRICS
+from igsm_pipeline.training.curves import METRICS, MetricsLog
 
 LOOK = {"step": 4, "accuracy": {"1": [3, 4], "12": [1, 4]}, "slices": {"op=max+1": [1, 2], "reask": [0, 2]}}
 
@@ -24,9 +24,12 @@ class Recording:
 
     def __init__(self) -> None:
         self.metrics: list[tuple[str, float, int]] = []
+        self.params: list[list[tuple[str, str]]] = []
         self.tags: dict[str, str] = {}
 
-    def log_batch(self, run_id: str, metrics: Any = (), **_: Any) -> None:
+    def log_batch(self, run_id: str, metrics: Any = (), params: Any = (), tags: Any = ()) -> None:
+        self.params.append([(one.key, one.value) for one in params])
+        self.tags |= {one.key: one.value for one in tags}
         self.metrics += [(one.key, one.value, one.step) for one in metrics]
 
     def set_tag(self, run_id: str, name: str, value: str) -> None:
@@ -55,6 +58,37 @@ def test_rows_are_sent_once_and_warnings_become_tags_even_when_they_come_late(tm
     assert client.tags == {"igsm.warning.step 4": "accuracy stayed at 1% while the loss fell"}
     assert sorted(client.metrics)[-1] == ("loss", 2.0, 4)
     assert len(client.metrics) == 5
+
+
+def test_rows_that_mlflow_did_not_take_are_sent_with_the_next_and_lines_are_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    unit = Unit("checkpoint", "checkpoint", 1, {})
+    final, client = Store.at_home().path(unit), Recording()
+    partial = final.with_name(final.name + ".partial")
+    partial.mkdir(parents=True)
+    log = MetricsLog(partial, 0)
+    curves, parsed, loads = Curves(client, unit, "run", "0"), list[bytes](), json.loads  # type: ignore[arg-type]
+    monkeypatch.setattr("igsm_pipeline.training.curves.json.loads", lambda line: (parsed.append(line), loads(line))[1])
+    log.append({"step": 1, "loss": 3.0, "tokens_per_s": 5.0})
+    with monkeypatch.context() as patched:
+        patched.setattr(client, "log_batch", lambda *_, **__: 1 / 0)
+        curves.tick()
+    assert not client.metrics
+    log.append({"step": 2, "loss": 2.0, "tokens_per_s": 6.0})
+    assert [curves.push(), curves.push()] == [4, 0]
+    assert sorted(client.metrics) == [("loss", 2.0, 2), ("loss", 3.0, 1), ("tokens_per_s", 5.0, 1), ("tokens_per_s", 6.0, 2)]
+    partial.rename(final)
+    assert curves.push(finished=True) == 0
+    assert len(parsed) == 4, "two rows and their pace"
+
+
+def test_all_settings_are_sent_however_many_in_batches_that_mlflow_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    client, settings = Recording(), {f"setting {number}": number for number in range(250)}
+    Curves(client, Unit("checkpoint", "checkpoint", 1, settings), "run", "0").describe({"member": "mine"})  # type: ignore[arg-type]
+    assert [len(batch) for batch in client.params if batch] == [100, 100, 50]
+    assert {name: int(value) for batch in client.params for name, value in batch} == settings
+    assert client.tags == {"igsm.member": "mine"}
 
 
 def test_final_metrics_are_the_numbers_of_the_store_by_names_that_sort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,10 @@ from reference.few_problems import few_problems, write_few
 
 from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.interventions import erasure
 from igsm_pipeline.interventions.checks import erased_is_chance
 from igsm_pipeline.interventions.erasure import Cell, draw_named, make_cells, read_named, read_texts, solve_erased
+from igsm_pipeline.interventions.leace import Eraser
 from igsm_pipeline.interventions.residual import erased, erased_at, read_stream, sites
 from igsm_pipeline.interventions.settings import NONE, RANDOM, ErasureSettings
 from igsm_pipeline.interventions.stage import ERASED, READ_AGAIN
@@ -247,3 +250,13 @@ def test_a_member_has_it_only_if_it_asks_for_problems_and_no_other_unit_changes(
     }
     assert unit.inputs[next(role for role in unit.inputs if str(role) == "problems:asked")].settings["split"] == "test"
     assert STAGES["erasure"].work(unit) > 0
+
+
+@pytest.mark.parametrize("token", [None, 5])
+def test_an_eraser_lies_where_the_model_does_before_it_acts(token: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = list[Eraser]()
+    monkeypatch.setattr(erasure, "erased", lambda site, eraser: (given.append(eraser), nullcontext())[1])
+    monkeypatch.setattr(erasure, "erased_at", lambda model, layer, eraser, token: (given.append(eraser), nullcontext())[1])
+    with Cell("nece", 1, 0, Eraser(torch.zeros(4), torch.eye(4), 4), token).acting(load(PUBLISHED).to("meta")):
+        (eraser,) = given
+    assert (eraser.mean.device.type, eraser.removes.device.type) == ("meta", "meta")

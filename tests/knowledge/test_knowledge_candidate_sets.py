@@ -6,15 +6,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reference.few_problems import few_problems, write_few
 
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.knowledge import candidate_sets
+from igsm_pipeline.knowledge.candidate_sets import Taught
 from igsm_pipeline.knowledge.stage import SETS
 from igsm_pipeline.planning.flow import STAGES, units_of
-from igsm_pipeline.problems import read_problems
+from igsm_pipeline.probes.text_features import text_features
+from igsm_pipeline.probes.text_probe import learn_from_text, predict_from_text
+from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block, read_problems
+from igsm_pipeline.queries.draw import draw_queries
 from igsm_pipeline.queries.labels import label_query, list_candidates
+from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.running.runner import run_units
 from igsm_pipeline.store import Store
 from igsm_pipeline.world import load_world
@@ -54,6 +62,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
         world = load_world(store.path(units["world", "world"]))
         batch = read_problems(store.path(units["problem_sets", PART]), world, 5)
         yield SimpleNamespace(table=table, rows=table.to_pylist(), scores=store.path(units["probe_scores", PART]), problems=list(batch)[:12])
+
+
+def test_trees_on_the_text_learn_once_and_answer_every_slice_as_if_learned_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = FamilySettings(op_max=6, ip_max=8, modulus=5, op_law="uniform", split_by="problem")
+    batch, *slices = (
+        generate_block(ProblemSetSettings(family=family, num_problems=40, block_size=40, seed=seed), load_world("mini"), 0) for seed in (1, 2, 3)
+    )
+    draw = QuerySettings(family=family, task="nece", per_problem=8, seed=0, stream="trees")
+    train, *asked = (pa.concat_tables(draw_queries(one, draw)) for one in (batch, *slices))
+    learned, label = [], train["label"].to_numpy().astype(np.int64)
+    monkeypatch.setattr(candidate_sets, "learn_from_text", lambda *what, **how: (learned.append(how), learn_from_text(*what, **how))[1])
+    taught = Taught(batch, train, 2, 7, "uniform")
+    for one, queries in zip(slices, asked, strict=True):
+        features = text_features(one.records, queries)
+        alone = predict_from_text(text_features(batch.records, train), label, features, num_classes=2, seed=7, prior="uniform")
+        for said, wanted in zip(taught.trees(features), alone, strict=True):
+            np.testing.assert_array_equal(said, wanted)
+    assert learned == [{"num_classes": 2, "seed": 7, "prior": "uniform"}]
 
 
 def test_on_the_experiments_own_set_every_reader_scores_what_the_stage_of_scores_says(made: Any) -> None:

@@ -30,7 +30,7 @@ from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.planning.preflight import check_plan, check_writable
 from igsm_pipeline.planning.speeds import H100, TOGETHER, Speeds, busy, find_known, read_speeds, speeds_path, write_speeds
 from igsm_pipeline.problems.law import blocks
-from igsm_pipeline.store import Store
+from igsm_pipeline.store import Store, read_manifest
 from igsm_pipeline.toolbox.console import plan_table
 
 
@@ -159,6 +159,19 @@ def test_seconds_follow_work_over_speed_and_finished_units_correct_them(home):
     finish(store, unit.settings["num_problems"] // 2, 30)
     assert estimate([unit], store, slow).seconds == pytest.approx(60, rel=0.01)
     assert estimate([unit], store, slow, corrected=False) == first
+
+
+def test_each_manifest_is_read_once_for_an_estimate_and_none_for_the_disk_budget(home, monkeypatch):
+    store, read = Store.at_home(), []
+    for problems in (2, 3, 4):
+        finish(store, problems, 1)
+    looked = plan(find_member("mine"), store, ["problem_sets"])
+    monkeypatch.setattr("igsm_pipeline.planning.estimates.read_manifest", lambda folder: (read.append(folder), read_manifest(folder))[1])
+    check_plan(looked, store)
+    first = estimate_stages(looked, store, corrected=False)["problem_sets"]
+    assert not read
+    assert first.bytes == estimate_stages(looked, store)["problem_sets"].bytes
+    assert len(read) == len(set(read)) == 4, "the world, which three sets share, and the sets"
 
 
 def test_stages_that_use_several_cores_take_that_much_less(home):

@@ -13,7 +13,7 @@ from igsm_pipeline.errors import BadSettings, NotFound, StageFailed
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.experiments.slices import exact_op, slice_set
 from igsm_pipeline.planning.flow import STAGES, units_of
-from igsm_pipeline.planning.planner import find_unit, needed_stages, plan
+from igsm_pipeline.planning.planner import catalog_rows, find_unit, needed_stages, plan, usable_plans
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.running.faults import FAULT
@@ -183,6 +183,28 @@ def test_the_plan_says_what_was_changed(home: Path) -> None:
     declare(home, "training: {learning_rate: 0.003}")
     looked = plan(find_member("mine"), store, ["checkpoint"])
     assert looked.freshness[0].reasons == ("never computed", f"setting training.learning_rate changed from {before} to 0.003")
+
+
+def test_all_members_are_planned_as_each_alone_and_what_they_share_is_looked_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, looked_at, check = Store.at_home(), list[str](), Store.check_own
+    finish(store)
+    (home / "experiments" / "other.yaml").write_text("base: mine\ntraining: {seed: 5}")
+    (store.path(find_unit(find_member("mine"), "probe_queries", "op=max")) / "a.bin").unlink()
+    alone = {key: plan(find_member(key), store) for key in ("mine", "other")}
+    assert "setting training.seed changed from 0 to 5" in [reason for state in alone["other"].freshness for reason in state.reasons]
+    monkeypatch.setattr(Store, "check_own", lambda self, unit, **how: (looked_at.append(unit.fingerprint), check(self, unit, **how))[1])
+    together = {one.member.key: one for one in usable_plans(store, {}) if one.member.key in alone}
+    assert together == alone
+    fresh = [unit.fingerprint for unit, state in zip(alone["mine"].units, alone["mine"].freshness, strict=True) if state.fresh]
+    assert {looked_at.count(one) for one in fresh} == {1}
+
+
+def test_rows_of_the_catalog_are_found_without_asking_what_was_changed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.at_home()
+    finish(store)
+    monkeypatch.setattr("igsm_pipeline.planning.planner.explain_new", lambda unit, store: pytest.fail(f"{unit.name} is asked about"))
+    fresh = plan(find_member("mine"), store).units
+    assert {row["folder"] for row in catalog_rows(store) if row["member"] == "mine"} == {store.path(unit) for unit in fresh}
 
 
 def test_a_lost_file_is_named_and_what_rests_on_it_waits(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from reference.tiny_experiment import MEMBER
@@ -14,28 +15,45 @@ from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.notebook.member import MemberMind
 from igsm_pipeline.play.live import LiveMind
 from igsm_pipeline.play.opening import open_mind_files
+from igsm_pipeline.player import scenes
 from igsm_pipeline.player.files import RECORDED
 from igsm_pipeline.player.scene import STEP_TASKS
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.publishing import publish
 
 
+def test_the_problems_of_a_slice_are_read_once_for_all_that_are_chosen_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen, read = [SimpleNamespace(slice=part, row=row) for part in ("a", "b") for row in (1, 2)], list[Path]()
+    files = SimpleNamespace(world=None, family=SimpleNamespace(modulus=5))
+    for name, stands_in in {
+        "files_of_units": lambda name, units: files,
+        "MindReader": lambda files, device: None,
+        "chosen_of_units": lambda units: chosen,
+        "read_problems": lambda folder, world, modulus: (read.append(folder), folder.name)[1],
+        "_scene": lambda reader, batch, units, one: (batch, one.row),
+    }.items():
+        monkeypatch.setattr(scenes, name, stands_in)
+    made = scenes.scenes_of_units("mine", {f"problem_sets/{part}": Path(part) for part in ("a", "b")})
+    assert made == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    assert sorted(read) == [Path("a"), Path("b")]
+
+
 @pytest.mark.slow
 def test_the_report_records_the_chosen_problems_with_what_the_model_wrote_and_the_probes_said(tiny_home: Path) -> None:
     mind = igsm.open(MEMBER)
     assert isinstance(mind, MemberMind)
-    scenes = json.loads((mind.folder("report") / RECORDED).read_text())
-    assert len(scenes) >= 12
-    assert {one["slice"] for one in scenes} <= set(mind.slices)
+    recorded = json.loads((mind.folder("report") / RECORDED).read_text())
+    assert len(recorded) >= 12
+    assert {one["slice"] for one in recorded} <= set(mind.slices)
     assert 'class="igsm-player"' in mind.report.read_text()
-    for scene in scenes:
+    for scene in recorded:
         wrote = mind.generations(scene["slice"], beams=1).filter(problem=scene["row"]).row(0, named=True)
         told = scene["solutions"]["own"]
         assert " ".join([*(one["text"] for one in told["sentences"]), told["rest"]]).strip() == wrote["solution"].strip()
         verdict = mind.verdicts(scene["slice"], beams=1).filter(problem=scene["row"]).row(0, named=True)
         assert (told["verdict"]["correct"], told["verdict"]["error"]) == (verdict["correct"], verdict["error"])
     compared = 0
-    for scene in (one for one in scenes if one["slice"] == "op<=max"):
+    for scene in (one for one in recorded if one["slice"] == "op<=max"):
         mapped = mind.mental_state("op<=max").filter(problem=scene["row"])
         names = [one["name"] for one in scene["parameters"]]
         for row in mapped.iter_rows(named=True):

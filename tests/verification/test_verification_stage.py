@@ -17,6 +17,7 @@ from igsm_pipeline.tokens import TokenSettings, build_table
 from igsm_pipeline.verification import verify
 from igsm_pipeline.verification import write as stage
 from igsm_pipeline.verification.settings import VerdictSettings
+from igsm_pipeline.verification.token_path import TokenVerifier
 from igsm_pipeline.verification.write import SCHEMA, write_verdicts
 from igsm_pipeline.world import load_world
 from igsm_pipeline.world.world import parse_world
@@ -86,6 +87,20 @@ def test_each_completion_gets_its_verdict(batch, tmp_path, lenient, segmentation
         verdict = verify(batch[number], solution, answer or None, finished=bool(answer) and text.endswith(END))
         assert {name: row[name] for name in VERDICT} == {name: getattr(verdict, name) for name in VERDICT}
     assert counts == {"solutions": 40, "correct": 7, "ambiguous_problems": 0, "error_parse": 6, "error_truncated": 20, "error_wrong_answer": 7}
+
+
+def test_each_step_judges_its_own_tokens_alone(batch, tmp_path, monkeypatch):
+    given, judge = [], TokenVerifier.judge
+
+    def count(self, ids, offsets, *rest):
+        given.append(len(ids))
+        return judge(self, ids, offsets, *rest)
+
+    monkeypatch.setattr(stage, "CHUNK", 7)
+    monkeypatch.setattr(TokenVerifier, "judge", count)
+    rows, counts = run(batch, [(number, render_solution(one) + f"<|answer|>{render_answer(one)}{END}") for number, one in enumerate(batch)], tmp_path)
+    assert counts["correct"] == len(batch)
+    assert given == [sum(row["completion_tokens"] for row in rows[start : start + 7]) for start in range(0, len(batch), 7)]
 
 
 def test_no_generations_give_no_verdicts(batch, tmp_path):

@@ -24,16 +24,17 @@ from igsm_pipeline.defs.tracking.moves import move_artifacts
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.running.stage_runs import StageRun, run_stage
-from igsm_pipeline.store import Store, Unit, find_home, locked, write_atomically
+from igsm_pipeline.store import CLOCK, Store, Unit, find_home, locked, write_atomically
 from igsm_pipeline.store.origin import revision_of
-from igsm_pipeline.training.curves import ops_of, read_metrics, slices_of
+from igsm_pipeline.training.curves import METRICS, GrowingLines, ops_of, read_metrics, slices_of, with_pace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
 _LOG = logging.getLogger(__name__)
-_BATCH = 1000
+_BATCH, _PARAMS = 1000, 100
+"""Metric values and parameters that MLflow takes at once."""
 
 
 class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -105,6 +106,9 @@ class Curves:
     def __init__(self, client: MlflowClient, unit: Unit, run_id: str, experiment_id: str, step: int = -1) -> None:
         self.client, self.unit, self.run_id, self.experiment_id, self.step = client, unit, run_id, experiment_id, step
         self._sent: set[tuple[int, str]] = set()
+        self._waiting: dict[tuple[int, str], dict[str, Any]] = {}
+        self._paces: dict[int, dict[str, Any]] = {}
+        self._metrics, self._clock = GrowingLines(), GrowingLines()
 
     @classmethod
     def resume(cls, client: MlflowClient, unit: Unit) -> Curves | None:
@@ -113,21 +117,23 @@ class Curves:
         if not note:
             return None
         curves = cls(client, unit, **note)
-        rows = curves.rows()
+        rows = read_metrics(curves.folder())
         curves._sent = {_key(row) for row in rows if row["step"] <= curves.step}
         return curves if rows else None
 
-    def rows(self, *, finished: bool = False) -> list[dict[str, Any]]:
-        """The rows that training has written so far, of the unfinished or the finished unit."""
+    def folder(self, *, finished: bool = False) -> Path:
+        """Where training writes its rows: the folder of the unfinished or of the finished unit."""
         final = Store.at_home().path(self.unit)
-        return read_metrics(final if finished else final.with_name(final.name + ".partial"))
+        return final if finished else final.with_name(final.name + ".partial")
 
     def describe(self, tags: Mapping[str, str]) -> None:
         """Log the unit's settings as parameters, and the tags."""
         from mlflow.entities import Param, RunTag  # noqa: PLC0415
 
         params = [Param(clean_name(name), str(value)[:500]) for name, value in flatten(self.unit.settings)]
-        self.client.log_batch(self.run_id, params=params[:100], tags=[RunTag(f"igsm.{name}", value) for name, value in tags.items()])
+        self.client.log_batch(self.run_id, tags=[RunTag(f"igsm.{name}", value) for name, value in tags.items()])
+        for first in range(0, len(params), _PARAMS):
+            self.client.log_batch(self.run_id, params=params[first : first + _PARAMS])
         self._note()
 
     def tick(self) -> None:
@@ -155,7 +161,10 @@ class Curves:
         from mlflow.entities import Metric  # noqa: PLC0415
 
         now = int(time.time() * 1000)
-        rows = [row for row in self.rows(finished=finished) if _key(row) not in self._sent]
+        folder = self.folder(finished=finished)
+        self._waiting |= {_key(row): row for row in self._metrics.read(folder / METRICS)}  # before the clock, where a step is written first
+        self._paces |= {row["step"]: row for row in self._clock.read(folder / CLOCK)}
+        rows = [with_pace(row, self._paces) for key, row in self._waiting.items() if key not in self._sent]
         metrics = [Metric(name, value, now, row["step"]) for row in rows for name, value in metric_values(row)]
         for first in range(0, len(metrics), _BATCH):
             self.client.log_batch(self.run_id, metrics=metrics[first : first + _BATCH])
@@ -166,6 +175,7 @@ class Curves:
             self._sent |= {_key(row) for row in rows}
             self.step = max(self.step, *(row["step"] for row in rows))
             self._note()
+        self._waiting = {}
         return len(metrics)
 
     def _note(self) -> None:

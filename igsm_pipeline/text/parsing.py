@@ -14,14 +14,13 @@ from itertools import islice, product
 from typing import NamedTuple
 
 from igsm_pipeline.errors import BadProblem
+from igsm_pipeline.problems.modulus import whole_modulus
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Expression, Parameter, Problem
 from igsm_pipeline.text.solution import parse_solution
 from igsm_pipeline.text.wording import RawExpression, Splits, read_expression, read_wording
 from igsm_pipeline.world import Hierarchy, World
 
 MAX_READINGS = 1024
-LARGEST_MODULUS = 1 << 16
-"""Verification keeps a table of all numbers below the modulus."""
 _WAY_OUT = "use the world that the text was written with"
 _NAME_WAY_OUT = "correct the name; the statements before it use names of the world"
 _WORDINGS = '"{n}", "each {A}", "the sum of each {A} and each {B}", "the difference of ...", or "{n} more than" or "{n} times as much as" one of them'
@@ -63,8 +62,7 @@ def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem
         >>> again.name(again.query), again.values[again.query]
         ("Textbook Hauler's Stationery", 6)
     """
-    if not 2 <= modulus <= LARGEST_MODULUS:
-        raise BadProblem("modulus", f"must be a whole number from 2 to {LARGEST_MODULUS}", modulus, "correct it")
+    modulus = whole_modulus(modulus, BadProblem)
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     statements, question = read_wording(text)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from igsm_pipeline.errors import BadInput, BadProblem
+from igsm_pipeline.problems.modulus import whole_modulus
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.verification.lookup import Tables, tables_of
 from igsm_pipeline.verification.rows.columns import Fields
@@ -69,7 +70,7 @@ def reward(
         exact: judge byte for byte (a space in front may lack). With False a completion that is not right is first spelt as the generator spells it.
 
     Raises:
-        BadInput: there are more of one than of the other, or ``kind`` or ``redundancy`` is none.
+        BadInput: there are more of one than of the other, or ``kind``, ``redundancy`` or ``modulus`` is none.
         BadProblem: the text of a problem cannot be read; the message says which.
     """
     if kind not in ("correct", "dense"):
@@ -79,6 +80,7 @@ def reward(
     asked, written = list(problems), list(completions)
     if len(asked) != len(written):
         raise BadInput("completions", "must be as many as the problems", f"{len(written)} for {len(asked)}", "repeat a problem for each of its own")
+    modulus = whole_modulus(modulus)
     names = load_world(world) if isinstance(world, str) else world
     rewards, known = [], dict[str, Tables]()
     for number, (problem, completion) in enumerate(zip(asked, written, strict=True)):

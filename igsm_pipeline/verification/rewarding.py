@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from igsm_pipeline.problems.modulus import whole_modulus
 from igsm_pipeline.verification.reward import REDUNDANCY, Completion, Kind, completion_text, reward
 from igsm_pipeline.verification.rows.judging import MODULUS, named_modulus, named_world
 from igsm_pipeline.world import World, load_world
@@ -42,9 +43,11 @@ def reward_function(
         kind, world, modulus, redundancy, needs_answer, exact: see ``reward``.
 
     Raises:
+        BadInput: ``modulus`` is none.
         BadInput, BadProblem: when it is called; see ``reward``.
         NotFound, BadWorld: there is no such world.
     """
+    modulus = whole_modulus(modulus)
     given = load_world(world) if isinstance(world, str) else world
 
     def rewards(prompts: Sequence[Completion], completions: Sequence[Completion], **columns: Any) -> list[float]:

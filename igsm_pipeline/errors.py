@@ -44,9 +44,15 @@ class BadInput(IgsmError, ValueError):
         self.field, self.rule, self.got, self.way_out = field, rule, got, way_out
         super().__init__(f"{field} {rule}, got {_short(got)}; {way_out}")
 
-    def __reduce__(self) -> tuple[type[BadInput], tuple[str, str, object, str]]:
-        """How it crosses processes: by its four parts."""
-        return type(self), (self.field, self.rule, self.got, self.way_out)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it crosses processes: by its four parts, whatever a kind of it is made of, and what else it knows."""
+        return _made_again, (type(self), self.field, self.rule, self.got, self.way_out), self.__dict__
+
+
+def _made_again(kind: type[BadInput], *parts: Any) -> BadInput:
+    error = kind.__new__(kind)
+    BadInput.__init__(error, *parts)
+    return error
 
 
 class BadSettings(BadInput):

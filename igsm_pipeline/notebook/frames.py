@@ -59,10 +59,14 @@ def problem_frame(batch: ProblemBatch) -> pl.DataFrame:
 def with_names(frame: pl.DataFrame, batch: ProblemBatch) -> pl.DataFrame:
     """Queries, or what a probe said of them, with the names of their parameters: ``name``, and ``name_b`` where some query is about two.
 
+    A frame without rows has the column ``name`` as well.
+
     Args:
         frame: has the columns problem, parameter and parameter_b.
         batch: the problems; ``problem`` is a row of it.
     """
+    if frame.is_empty():
+        return frame.with_columns(pl.lit(None, pl.String).alias("name"))
     for code, name in (("parameter", "name"), ("parameter_b", "name_b")):
         keys = frame.select("problem", code).unique().filter(pl.col(code) != NOTHING)
         if not keys.is_empty():

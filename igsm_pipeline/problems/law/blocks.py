@@ -308,10 +308,12 @@ def family_by_name(name: str) -> FamilySettings:
     """The paper's families: ``med`` or ``hard``.
 
     Raises:
-        KeyError: another name.
+        BadInput: another name.
 
     Example:
         >>> family_by_name("med").op_max
         15
     """
-    return {"med": FamilySettings(op_max=15, ip_max=20), "hard": FamilySettings(op_max=21, ip_max=28)}[name]
+    if name not in ("med", "hard"):
+        raise BadInput("family", "must be med or hard", name, "name one of them, or make another with FamilySettings(op_max=4)")
+    return FamilySettings(op_max=15, ip_max=20) if name == "med" else FamilySettings(op_max=21, ip_max=28)

@@ -70,6 +70,10 @@ class World:
     content_hash: str
     lenient: bool = False
 
+    def __repr__(self) -> str:
+        number = len(self.hierarchies)
+        return f"<world {self.content_hash[:8]}, {number} hierarch{'y' if number == 1 else 'ies'}{', lenient' * self.lenient}>"
+
     def __hash__(self) -> int:
         return hash((self.content_hash, self.lenient))
 

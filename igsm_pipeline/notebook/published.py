@@ -117,7 +117,9 @@ class PublishedMind(FolderMind):
             Raises:
                 NotFound: the table was not published.
         """
-        return pl.read_parquet(self.published.table(name), glob=False)
+        from igsm_pipeline.notebook.frames import read_frame
+
+        return read_frame([self.published.table(name)])
 
     def verdicts(self, slice: str | None = None, *, beams: int | None = None) -> pl.DataFrame:
         """The verdict on each solution; ``problem`` is the row of the problem in ``batch(slice)``.

@@ -16,7 +16,9 @@ from igsm_pipeline.notebook import drawing, opening
 from igsm_pipeline.notebook.member import MemberMind
 from igsm_pipeline.notebook.mind import FolderMind
 from igsm_pipeline.problems import family_by_name
+from igsm_pipeline.toolbox.completions import load_tokenizer
 from igsm_pipeline.toolbox.dataset import generated_set
+from igsm_pipeline.toolbox.published import read_published
 from igsm_pipeline.world import load_world
 
 HEAVY = ("torch", "numba", "dagster", "polars", "transformers", "numpy")
@@ -169,6 +171,37 @@ def test_the_number_of_beams_chooses_rows_and_numpy_counts_too() -> None:
     rows = MIND.verdicts(beams=1)
     assert set(rows["beams"]) == {1}
     assert MIND.verdicts(beams=np.int64(1)).equals(rows)
+
+
+def test_a_forked_process_is_told_how_to_read_tables_instead_of_waiting_for_ever() -> None:
+    code = """
+import multiprocessing
+import igsm_pipeline as igsm
+
+mind = igsm.open("%s")
+mind.verdicts()
+
+def ask():
+    try:
+        mind.verdicts()
+    except ValueError as error:
+        print(error, flush=True)
+
+child = multiprocessing.get_context("fork").Process(target=ask)
+child.start()
+child.join(60)
+print(child.exitcode)
+child.kill()
+"""
+    said = subprocess.run([sys.executable, "-W", "ignore", "-c", code % SMALL], check=True, capture_output=True, text=True).stdout.splitlines()
+    assert said[0].startswith("process must not be a fork of one that reads tables, got ")
+    assert said[0].endswith("; use multiprocessing.get_context('spawn')")
+    assert said[1:] == ["0"]
+
+
+def test_a_published_folder_and_its_tokenizer_are_read_by_the_text_of_their_path() -> None:
+    assert read_published(str(SMALL)) == read_published(SMALL)
+    assert load_tokenizer(str(SMALL)).get_vocab() == load_tokenizer(SMALL).get_vocab()
 
 
 def test_a_family_may_be_a_mapping() -> None:

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from operator import index
+from typing import Any
 
 _SHOWN = 400
 """Characters of a value that an error shows."""
@@ -42,9 +44,15 @@ class BadInput(IgsmError, ValueError):
         self.field, self.rule, self.got, self.way_out = field, rule, got, way_out
         super().__init__(f"{field} {rule}, got {_short(got)}; {way_out}")
 
-    def __reduce__(self) -> tuple[type[BadInput], tuple[str, str, object, str]]:
-        """How it crosses processes: by its four parts."""
-        return type(self), (self.field, self.rule, self.got, self.way_out)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it crosses processes: by its four parts, whatever a kind of it is made of, and what else it knows."""
+        return _made_again, (type(self), self.field, self.rule, self.got, self.way_out), self.__dict__
+
+
+def _made_again(kind: type[BadInput], *parts: Any) -> BadInput:
+    error = kind.__new__(kind)
+    BadInput.__init__(error, *parts)
+    return error
 
 
 class BadSettings(BadInput):
@@ -98,6 +106,30 @@ def must_be(field: str, value: object, kind: type | tuple[type, ...], named: str
     """
     if not isinstance(value, kind):
         raise BadInput(field, f"must be {named}", f"{type(value).__name__} {value!r}", way_out)
+
+
+def whole_number(field: str, value: Any, lowest: int, highest: int | None, way_out: str, kind: type[BadInput] = BadInput) -> int:
+    """Return a whole number of any type as an ``int``.
+
+    Args:
+        field: name of the argument.
+        value: what it is; numpy's whole numbers are whole, ``True``, ``2.0`` and ``"2"`` are not.
+        lowest: the least that it may be.
+        highest: the most; None: no limit.
+        way_out: what to do about another value.
+        kind: the error of the place.
+
+    Raises:
+        BadInput: it is not one, or out of bounds.
+    """
+    try:
+        number = None if isinstance(value, bool) else index(value)
+    except TypeError:
+        number = None
+    if number is None or number < lowest or (highest is not None and number > highest):
+        rule = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest}"
+        raise kind(field, f"must be a whole number {rule}", value, way_out)
+    return number
 
 
 def did_you_mean(word: str, words: Iterable[str], *, most: int = 3, before: str = "") -> str:

@@ -66,6 +66,19 @@ class Settings(BaseModel):
                 raise ValueError(f"{name} must be at most {LARGEST}, the largest whole number of a table, got {value:.6g}: correct the value")
         return self
 
+    def __init__(self, **values: Any) -> None:
+        """Settings from keywords.
+
+        Raises:
+            BadSettings: naming the class and the first wrong field, its rule and the value got.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _refusal(type(self), error, type(self).__name__) from None
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # so pydantic goes by it for the outermost settings alone
+
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:
         """Settings from plain values (a YAML mapping, say).
@@ -76,22 +89,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            path = ".".join(str(part) for part in first["loc"])
-            place = f"{where}: {path}".removesuffix(": ")
-            if first["type"] == "extra_forbidden":
-                parent: Any = cls
-                for part in first["loc"][:-1]:
-                    field = getattr(parent, "model_fields", {}).get(part)
-                    parent = field.annotation if field is not None else None
-                known = sorted(getattr(parent, "model_fields", {}))
-                near = did_you_mean(str(first["loc"][-1]), known)
-                way_out = f"{near}{' ' * bool(near)}known settings are {', '.join(known) or 'see the documentation'}"
-                raise BadSettings(place, "must be a known setting", first["input"], way_out) from None
-            if first["type"] == "value_error":
-                raise _judged(where, path, str(first["ctx"]["error"]), first["input"]) from None
-            rule = "must hold: " + first["msg"][0].lower() + first["msg"][1:]
-            raise BadSettings(place, rule, first["input"], "correct the value") from None
+            raise _refusal(cls, error, where) from None
 
     def canonical(self) -> dict[str, Any]:
         """The settings as JSON values; runtime fields, and added fields at their defaults, are left out at every depth."""
@@ -112,6 +110,26 @@ class Settings(BaseModel):
     def fingerprint(self) -> str:
         """Hash of the canonical form."""
         return hash_json(self.canonical())
+
+
+def _refusal(cls: type[Settings], error: ValidationError, where: str) -> BadSettings:
+    """The first of what pydantic found, in our words."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    place = f"{where}: {path}".removesuffix(": ")
+    if first["type"] == "extra_forbidden":
+        parent: Any = cls
+        for part in first["loc"][:-1]:
+            field = getattr(parent, "model_fields", {}).get(part)
+            parent = field.annotation if field is not None else None
+        known = sorted(getattr(parent, "model_fields", {}))
+        near = did_you_mean(str(first["loc"][-1]), known)
+        way_out = f"{near}{' ' * bool(near)}known settings are {', '.join(known) or 'see the documentation'}"
+        return BadSettings(place, "must be a known setting", first["input"], way_out)
+    if first["type"] == "value_error":
+        return _judged(where, path, str(first["ctx"]["error"]), first["input"])
+    rule = "must hold: " + first["msg"][0].lower() + first["msg"][1:]
+    return BadSettings(place, rule, first["input"], "correct the value")
 
 
 def _may_be_bool(annotation: Any) -> bool:

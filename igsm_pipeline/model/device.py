@@ -25,6 +25,11 @@ def pick_device(name: str, local_rank: int = 0) -> torch.device:
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", local_rank)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise BadSettings("device", "must be auto or a torch device of this machine", name, "use auto") from error
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise BadSettings("device", "must be auto or a torch device of this machine", name, f"use auto, or {' or '.join(_devices())}") from error
     return device
+
+
+def _devices() -> list[str]:
+    """The names of the devices that this machine has."""
+    return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count())), *["mps"] * torch.backends.mps.is_available()]

@@ -8,12 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from igsm_pipeline.errors import must_be
+from igsm_pipeline.errors import BadSettings, must_be
 from igsm_pipeline.problems import generate as generate_blocks
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.toolbox.dataset import read_family
-from igsm_pipeline.world import World, load_world
+from igsm_pipeline.world import World, world_of
+
+_ARGUMENTS = {"generate: num_problems": "number", "--family": "family"}
+"""What a refusal calls a field -> the argument that it came from."""
 
 
 def generate(
@@ -50,11 +53,13 @@ def generate(
     """
     values = {"law": "range" if op is None else "exact", "op": op, "split": split, "num_problems": number, "seed": seed, "stream": "generate"}
     must_be("family", family, (str, FamilySettings, Mapping), "a name, a file or settings", "write med, hard or igsm.FamilySettings(op_max=4)")
-    must_be("world", world, (str, Path, World), "a name, a file or a World", "write igsm or mini, or load one with igsm.load_world")
     if isinstance(family, Mapping):
         family = FamilySettings.parse(family, "family")
-    kind = family if isinstance(family, FamilySettings) else read_family(family)
-    settings = ProblemSetSettings.parse({"family": kind.canonical(), **values}, "generate")
-    names = world if isinstance(world, World) else load_world(world)
+    try:
+        kind = family if isinstance(family, FamilySettings) else read_family(family)
+        settings = ProblemSetSettings.parse({"family": kind.canonical(), **values}, "generate")
+    except BadSettings as error:
+        raise BadSettings(_ARGUMENTS.get(error.field, error.field), error.rule, error.got, error.way_out) from None
+    names = world_of(world)
     records = np.concatenate([batch.records for batch in generate_blocks(settings, names)])
     return ProblemBatch(records, names, settings.family.modulus)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from igsm_pipeline.errors import BadInput, NotFound
+from igsm_pipeline.errors import BadInput, NotFound, whole_number
 from igsm_pipeline.experiments.experiment import ExperimentSettings, Member
 from igsm_pipeline.notebook.mind import Mind, one_of
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.planning.planner import find_unit, plan
 from igsm_pipeline.probes.settings import ARMS, Arm
+from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.queries.settings import QuerySettings
 from igsm_pipeline.queries.tasks import TaskName
 from igsm_pipeline.store import Store
@@ -55,6 +56,15 @@ class MemberMind(Mind):
         5
         """
         return self.member.settings
+
+    @property
+    def family(self) -> FamilySettings:
+        """The settings of the problems that it was trained on.
+
+        >>> mind.family.modulus
+        5
+        """
+        return self.settings.family
 
     @property
     def slices(self) -> tuple[str, ...]:
@@ -314,7 +324,8 @@ class MemberMind(Mind):
         known = self._known("probe_queries", slice)
         folder = self.folder("activation_cache", f"{known} {one_of('arm', arm, ARMS)}")
         layers = layers_of(folder)
-        chosen = layers[layer] if -len(layers) <= layer < 0 else layer
+        number = whole_number("layer", layer, -len(layers), None, f"name one of {', '.join(map(str, layers))}, or -1 for the last")
+        chosen = layers[number] if number < 0 else number
         if chosen not in layers:
             raise BadInput("layer", f"must be one of {', '.join(map(str, layers))}, or count from the last (-1)", layer, "name another")
         return read_states(folder, chosen, QUERY_KEY if one_of("at", at, ("queries", "sentences")) == "queries" else SENTENCE_KEY, at)
@@ -331,15 +342,14 @@ class MemberMind(Mind):
             arm: ``trained``, or ``random``: the probe of the control, a model with random weights.
             device: where to compute.
         """
-        import torch
-
+        from igsm_pipeline.model.device import pick_device
         from igsm_pipeline.notebook.probe import Probe
 
         probes, family = self.settings.probes, self.settings.family
         folder = self.folder("v_probes", f"{self._task(task)} {one_of('arm', arm, ARMS)}")
         model = self.checkpoint if arm == "trained" else self.folder("control")
         asked = QuerySettings(family=family, task=task, candidates=probes.candidates)
-        return Probe(asked, self.settings.tokens, self.world, folder, model, torch.device(device))
+        return Probe(asked, self.settings.tokens, self.world, folder, model, pick_device(device))
 
     def _judged(self, stage: str, slice: str | None, beams: int | None) -> pl.DataFrame:
         from igsm_pipeline.notebook.frames import read_frame
@@ -381,9 +391,7 @@ class MemberMind(Mind):
 
 
 def _first(number: int) -> slice:
-    if number < 0:
-        raise BadInput("first", "must be 0 or more", number, "leave it out for all")
-    return slice(number)
+    return slice(whole_number("first", number, 0, None, "leave it out for all"))
 
 
 def _share_correct(accuracy: Mapping[str, Sequence[int]]) -> float | None:

@@ -39,7 +39,13 @@ def open_mind(named: str | os.PathLike[str]) -> Mind:
     """
     must_be("named", named, (str, os.PathLike), "a member or a folder", "name one (`igsm status` lists the members)")
     folder = Path(named)
-    if (folder / CONFIG).is_file():
+    try:
+        is_model = (folder / CONFIG).is_file()
+    except (OSError, ValueError) as error:  # no file system has such a name
+        raise NotFound(
+            f"no member and no folder can be named {str(named)[:40]!r} ({type(error).__name__}): `igsm status` lists the members"
+        ) from None
+    if is_model:
         return PublishedMind(folder) if is_published(folder) else FolderMind(folder)
     if not isinstance(named, str) or folder.is_dir() or os.sep in named:
         raise NotFound(

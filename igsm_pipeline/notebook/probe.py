@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 import torch
@@ -12,8 +13,10 @@ from transformers import PreTrainedModel
 
 from igsm_pipeline.activations.forward import freeze
 from igsm_pipeline.errors import BadInput, must_be
+from igsm_pipeline.model.device import pick_device
 from igsm_pipeline.model.gpt2_rotary import load
 from igsm_pipeline.notebook.frames import from_arrow, with_names
+from igsm_pipeline.notebook.mind import one_of
 from igsm_pipeline.probes.v_probe import VProbe, load_probe, predict
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.queries.documents import GoldDocuments
@@ -94,14 +97,15 @@ class Probe:
             and further facts of the parameter. For value, label M means that the value is not known yet; for dep, ``name_b`` is the other parameter.
 
         Raises:
-            BadInput: it is no batch, or of problems of another world or modulus.
+            BadInput: it is no batch, or of problems of another world or modulus; or there are no such candidates.
         """
         must_be("problems", problems, ProblemBatch, "a batch of problems", "take one: mind.batch(SLICE).take(slice(0, 4)), or igsm.generate(4)")
         known, got = (self.world, self.queries.family.modulus), (problems.world, problems.modulus)
         if got != known:
             named = (got[0].content_hash[:8], got[1])
             raise BadInput("problems", f"must be of the model's world ({self.world.content_hash[:8]}) and modulus ({known[1]})", named, "draw others")
-        how = self.queries if candidates is None else self.queries.model_copy(update={"candidates": candidates})
+        chosen = None if candidates is None else one_of("candidates", candidates, get_args(Candidates))
+        how = self.queries if chosen is None else self.queries.model_copy(update={"candidates": chosen})
         queries = list_queries(problems, how)
         table = build_table(problems.world, problems.modulus, self.tokens, self.model_folder)
         tokens = QueryTokens(problems, queries, GoldDocuments(problems, table, how.family.format), table)
@@ -115,4 +119,4 @@ class Probe:
         >>> mind.probe("nece").on("cpu").device
         device(type='cpu')
         """
-        return replace(self, device=torch.device(device))
+        return replace(self, device=pick_device(device))

@@ -117,7 +117,9 @@ class PublishedMind(FolderMind):
         Raises:
             NotFound: the table was not published.
         """
-        return pl.read_parquet(self.published.table(name), glob=False)
+        from igsm_pipeline.notebook.frames import read_frame
+
+        return read_frame([self.published.table(name)])
 
     def verdicts(self, slice: str | None = None, *, beams: int | None = None) -> pl.DataFrame:
         """The verdict on each solution; ``problem`` is the row of the problem in ``batch(slice)``.
@@ -129,8 +131,7 @@ class PublishedMind(FolderMind):
             slice: one slice; None: all.
             beams: number of beams, 1 is greedy; None: all.
         """
-        rows = _of(self.table("verdicts"), "slice", slice)
-        return rows if beams is None else rows.filter(pl.col("beams") == beams)
+        return _of(_of(self.table("verdicts"), "slice", slice), "beams", beams)
 
     def scores(self, slice: str | None = None, task: TaskName | None = None) -> pl.DataFrame:
         """Scores of the probes with 95% intervals, per task, probe, layer, slice and subset.
@@ -160,8 +161,7 @@ class PublishedMind(FolderMind):
             BadInput: there is no such task or arm.
             NotFound: the probe was not published.
         """
-        import torch
-
+        from igsm_pipeline.model.device import pick_device
         from igsm_pipeline.notebook.probe import Probe
 
         one_of("task", task, ALL_TASKS)
@@ -169,10 +169,10 @@ class PublishedMind(FolderMind):
         published = self.published
         model = self.checkpoint if arm == "trained" else published.control
         asked = QuerySettings(family=self.family, task=task, candidates=published.probes.candidates)
-        return Probe(asked, published.tokens, self.world, published.probe(f"{task}-{arm}"), model, torch.device(device))
+        return Probe(asked, published.tokens, self.world, published.probe(f"{task}-{arm}"), model, pick_device(device))
 
 
-def _of(table: pl.DataFrame, column: str, value: str | None) -> pl.DataFrame:
+def _of(table: pl.DataFrame, column: str, value: str | int | None) -> pl.DataFrame:
     """The rows of one value; of all where none is asked for.
 
     Raises:

@@ -119,7 +119,3 @@ class Refusal(BadInput):
     def __init__(self, error: BadInput, place: tuple[int, int] | None) -> None:
         self.place = place
         super().__init__(error.field, error.rule, error.got, error.way_out)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """How it crosses processes."""
-        return type(self), (BadInput(self.field, self.rule, self.got, self.way_out), self.place)

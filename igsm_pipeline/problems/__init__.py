@@ -6,6 +6,7 @@
 - ``law/``: how problems are drawn. ``describe/``: what drawn problems are like.
 - ``settings``: a family and a problem set; ``files``: problem sets as Parquet; ``write``: the stage; ``workers``: files by several processes.
 - ``chosen``: problem sets that are taken from one's own problems.
+- ``modulus``: what can be a modulus.
 - ``kernel``: the decorator that compiles, and its types.
 - ``stage``: the stage as declared; ``checks``: what must hold of its units.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from igsm_pipeline.errors import BadProblem
 from igsm_pipeline.problems.record import RECORD, ProblemBatch, Records
 from igsm_pipeline.store import written_whole
-from igsm_pipeline.world import World
+from igsm_pipeline.world import World, world_of
 
 
 def to_table(records: Records) -> pa.Table:
@@ -73,9 +73,9 @@ def problem_files(folder: Path) -> list[Path]:
     return paths
 
 
-def read_problems(folder: Path, world: World, modulus: int) -> ProblemBatch:
-    """A whole problem set in memory (about 0.6 kB a problem)."""
-    return ProblemBatch(read_records(folder), world, modulus)
+def read_problems(folder: str | Path, world: World | str | Path, modulus: int) -> ProblemBatch:
+    """A whole problem set in memory (about 0.6 kB a problem); ``world`` may be its name or file."""
+    return ProblemBatch(read_records(Path(folder)), world_of(world), modulus)
 
 
 def read_records(folder: Path) -> Records:

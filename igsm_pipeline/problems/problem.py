@@ -7,11 +7,11 @@ arrays, ``text.parse_problem`` from text alone. Parameters are plain tuples, so 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from operator import mul
 from string import ascii_letters
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from igsm_pipeline.errors import BadProblem
 
@@ -88,6 +88,10 @@ class Problem:
     query: Parameter
     order: tuple[Parameter, ...] = ()
     symbols: tuple[str, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What crosses processes: what it is made of. All that follows from that is computed again where it is asked for."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def _children(self) -> dict[tuple[int, int], tuple[int, ...]]:

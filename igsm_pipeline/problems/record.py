@@ -5,14 +5,16 @@ A record names parameters by their ids; ``problems.anatomy`` says which id stand
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import index as as_index
+from typing import SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.errors import BadProblem
+from igsm_pipeline.errors import BadInput, BadProblem, must_be
 from igsm_pipeline.problems.anatomy import (
     MAX_EDGES,
     MAX_INSTANCES,
@@ -26,6 +28,7 @@ from igsm_pipeline.problems.anatomy import (
     abstract_place,
     list_edges,
 )
+from igsm_pipeline.problems.modulus import whole_modulus
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, MORE, TIMES, Expression, Parameter, Problem
 from igsm_pipeline.world import World
 
@@ -89,7 +92,7 @@ def id_of(row: np.void, parameter: Parameter) -> int:
     return instance_parameters(row).index(parameter)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProblemBatch:
     """Records of one world and modulus.
 
@@ -97,11 +100,33 @@ class ProblemBatch:
         records: shape (num_problems,), dtype ``RECORD``.
         world: gives the names.
         modulus: M.
+
+    Raises:
+        BadInput: one of them is something else.
     """
 
     records: Records
     world: World
     modulus: int
+
+    def __post_init__(self) -> None:
+        """Refuse what kernels would read as records, whatever it is."""
+        must_be("records", self.records, np.ndarray, "an array", "read them with read_problems, or take those of a batch")
+        if self.records.dtype != RECORD or self.records.ndim != 1:
+            got = f"{'RECORD' if self.records.dtype == RECORD else self.records.dtype.name} of shape {self.records.shape}"
+            raise BadInput("records", "must be an array of dtype RECORD and one dimension", got, "take the records of a batch")
+        must_be("world", self.world, World, "a World", "load one with load_world")
+        object.__setattr__(self, "modulus", whole_modulus(self.modulus))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} problem{'s' * (len(self) != 1)}, world {self.world.content_hash[:8]}, modulus {self.modulus}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ProblemBatch):
+            return NotImplemented
+        return (self.world, self.modulus) == (other.world, other.modulus) and np.array_equal(self.records, other.records)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays have none
 
     def __len__(self) -> int:
         return len(self.records)
@@ -109,12 +134,28 @@ class ProblemBatch:
     def __iter__(self) -> Iterator[Problem]:
         return (self[index] for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> Problem:
-        return to_problem(self.records[index], self.world, self.modulus)
+    def __getitem__(self, index: SupportsIndex) -> Problem:
+        try:
+            row = as_index(index)
+        except TypeError:
+            raise BadInput("index", "must be a whole number", index, "use take for some problems: batch.take(slice(0, 8))") from None
+        return to_problem(self.records[row], self.world, self.modulus)
 
-    def take(self, indices: NDArray[np.integer] | slice) -> ProblemBatch:
-        """The batch of some rows."""
-        return ProblemBatch(self.records[indices], self.world, self.modulus)
+    def take(self, indices: NDArray[np.integer] | NDArray[np.bool_] | Sequence[int] | slice) -> ProblemBatch:
+        """The batch of some rows.
+
+        Args:
+            indices: a slice, row numbers, or a truth value per row.
+
+        Raises:
+            BadInput: it is one number, or none of these.
+        """
+        if isinstance(indices, slice):
+            return ProblemBatch(self.records[indices], self.world, self.modulus)
+        rows = np.asarray(indices)
+        if rows.ndim != 1 or (rows.dtype.kind not in "iub" and len(rows)):
+            raise BadInput("indices", "must be a slice, row numbers or a truth value per row", indices, "use batch[5] for one, or take([5])")
+        return ProblemBatch(self.records[rows if len(rows) else rows.astype(np.int64)], self.world, self.modulus)
 
 
 def to_problem(row: np.void, world: World, modulus: int) -> Problem:

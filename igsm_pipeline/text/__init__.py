@@ -6,7 +6,8 @@
 - ``solution``: the grammar of solutions, with its parser and its renderer; ``retries``: sentences that take back what they name.
 """
 
-from igsm_pipeline.text.parsing import LARGEST_MODULUS, parse_problem, read_solution
+from igsm_pipeline.problems.modulus import LARGEST_MODULUS
+from igsm_pipeline.text.parsing import parse_problem, read_solution
 from igsm_pipeline.text.rendering import (
     Document,
     Earlier,

@@ -11,17 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice, product
+from pathlib import Path
 from typing import NamedTuple
 
-from igsm_pipeline.errors import BadProblem
+from igsm_pipeline.errors import BadProblem, must_be
+from igsm_pipeline.problems.modulus import whole_modulus
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, Expression, Parameter, Problem
 from igsm_pipeline.text.solution import parse_solution
 from igsm_pipeline.text.wording import RawExpression, Splits, read_expression, read_wording
-from igsm_pipeline.world import Hierarchy, World
+from igsm_pipeline.world import Hierarchy, World, world_of
 
 MAX_READINGS = 1024
-LARGEST_MODULUS = 1 << 16
-"""Verification keeps a table of all numbers below the modulus."""
 _WAY_OUT = "use the world that the text was written with"
 _NAME_WAY_OUT = "correct the name; the statements before it use names of the world"
 _WORDINGS = '"{n}", "each {A}", "the sum of each {A} and each {B}", "the difference of ...", or "{n} more than" or "{n} times as much as" one of them'
@@ -42,16 +42,18 @@ class Reading(NamedTuple):
     thing: str
 
 
-def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem:
+def parse_problem(text: str | bytes, world: World | str | Path, modulus: int = 23) -> Problem:
     """The problem behind a text, without order and symbols.
 
     Args:
         text: statements and question, in format pq or qp, exactly as rendered (leading space included).
-        world: where the names come from, lenient or not. A name splits on the last "'s " that gives two known names.
+        world: where the names come from, lenient or not, or the name or file of it. A name splits on the last "'s " that gives two known names.
         modulus: M, 2 to ``LARGEST_MODULUS``; the text does not say it.
 
     Raises:
         BadProblem: not an iGSM problem of this world, one with two readings (a lenient world may repeat names), or a modulus that is none.
+        BadInput: ``text`` is no text, or ``world`` no world.
+        NotFound, BadWorld: no such world, or a file that breaks a rule.
 
     Example:
         >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
@@ -63,8 +65,8 @@ def parse_problem(text: str | bytes, world: World, modulus: int = 23) -> Problem
         >>> again.name(again.query), again.values[again.query]
         ("Textbook Hauler's Stationery", 6)
     """
-    if not 2 <= modulus <= LARGEST_MODULUS:
-        raise BadProblem("modulus", f"must be a whole number from 2 to {LARGEST_MODULUS}", modulus, "correct it")
+    modulus, world = whole_modulus(modulus, BadProblem), world_of(world)
+    must_be("text", text, (str, bytes), "a text", "give statements and question as they are rendered")
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     statements, question = read_wording(text)

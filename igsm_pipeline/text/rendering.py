@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from igsm_pipeline.errors import BadInput, BadProblem
+from igsm_pipeline.errors import BadInput, BadProblem, must_be
 from igsm_pipeline.problems.problem import ABSTRACT, INSTANCE, MORE, TIMES, Expression, Parameter, Problem
 from igsm_pipeline.text.solution import Sentence, Step, render_sentences
 from igsm_pipeline.text.wording import STATEMENT
@@ -54,8 +54,10 @@ def document(problem: Problem, format: Format) -> Document:
         (True, True)
 
     Raises:
-        BadInput: another format.
+        BadInput: another format, or ``problem`` is a text, a batch or something else.
+        BadProblem: the problem has no solution to write, as one from text has none.
     """
+    must_be("problem", problem, Problem, "a Problem", "take one of a batch (batch[0]), or read a text with parse_problem(...).solved()")
     if format not in ("pq", "qp"):
         raise BadInput("format", "must be pq or qp", format, "write pq for the statements before the question, qp for after it")
     statements, question = render_problem(problem), render_question(problem)
@@ -122,7 +124,7 @@ def solution_sentences(problem: Problem) -> tuple[Sentence, ...]:
         BadProblem: the problem has no order, or fewer symbols than operations.
     """
     if not problem.order:
-        raise BadProblem("order", "must hold the necessary parameters in solution order", problem.order, "give the problem an order and symbols")
+        raise BadProblem("order", "must hold the necessary parameters in solution order", problem.order, "use problem.solved(), which has one")
     fresh = iter(problem.symbols)
     symbol_of: dict[Parameter, str] = {}
     try:

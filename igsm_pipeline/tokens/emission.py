@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline.errors import BadInput
 from igsm_pipeline.problems.anatomy import MAX_INSTANCES, NUM_PARAMETERS, list_edges, parameter_place
 from igsm_pipeline.problems.kernel import Bool, Int, Ints, kernel
 from igsm_pipeline.problems.record import ProblemBatch, Records
@@ -80,6 +81,9 @@ def emit(batch: ProblemBatch, table: TokenTable, format: Literal["pq", "qp"]) ->
         table: gives the ids.
         format: problem then question, or question then problem.
 
+    Raises:
+        BadInput: the batch is of another world or modulus than the table, or there is no such format.
+
     Example:
         >>> from igsm_pipeline.problems import ProblemSetSettings, family_by_name, generate_block
         >>> from igsm_pipeline.world import load_world
@@ -91,6 +95,11 @@ def emit(batch: ProblemBatch, table: TokenTable, format: Literal["pq", "qp"]) ->
         >>> table.decode(emitted.document(0)).endswith(" 6")
         True
     """
+    if (batch.world.content_hash, batch.modulus) != (table.world_hash, table.modulus):
+        named, got = f"({table.world_hash[:8]}) and modulus ({table.modulus})", (batch.world.content_hash[:8], batch.modulus)
+        raise BadInput("batch", f"must be of the table's world {named}", got, "build the table for the batch's own")
+    if format not in ("pq", "qp"):
+        raise BadInput("format", "must be pq or qp", format, "write pq for problem then question, qp for question then problem")
     ids, offsets, prompt_ends, problem_ends, sentence_ends, sentence_offsets = _emit(
         batch.records, format == "qp", batch.modulus, table.fragments.layout, table.fragments.item_starts, table.pieces, table.starts,
         new_walking(),
@@ -110,7 +119,14 @@ def name_ids(batch: ProblemBatch, table: TokenTable, rows: NDArray[np.integer], 
 
     Returns:
         ids, one name after another, and offsets of shape (queries + 1,).
+
+    Raises:
+        BadInput: the batch is of another world than the table.
     """
+    if batch.world.content_hash != table.world_hash:
+        raise BadInput(
+            "batch", f"must be of the table's world ({table.world_hash[:8]})", batch.world.content_hash[:8], "build the table for its world"
+        )
     places: Ints = np.ascontiguousarray(rows, np.int64)
     wanted: Ints = np.ascontiguousarray(parameters, np.int64)
     if wanted.ndim == 1:

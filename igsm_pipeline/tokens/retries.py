@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline.errors import BadInput
 from igsm_pipeline.problems.kernel import Bool, Bytes, Int, Ints, kernel
 from igsm_pipeline.problems.law.retries import Retries, draw_retries
 from igsm_pipeline.problems.record import ProblemBatch
@@ -29,13 +30,15 @@ def with_retries(emitted: Emitted, batch: ProblemBatch, table: TokenTable, setti
         settings: which retries are drawn.
 
     Raises:
-        BadInput: the table has no such token.
+        BadInput: the table has no such token, or the documents are of another batch.
     """
     return insert(emitted, batch, table, draw_retries(batch.records, settings)) if settings.rate else emitted
 
 
 def insert(emitted: Emitted, batch: ProblemBatch, table: TokenTable, retries: Retries) -> Emitted:
     """The documents with given retries; arguments and errors as in ``with_retries``."""
+    if len(emitted) != len(batch):
+        raise BadInput("emitted", "must be the documents of the batch", f"{len(emitted)} for {len(batch)} problems", "emit this batch first")
     language = table.retry_language
     names, starts = name_ids(batch, table, retries.problem, retries.parameter)
     sizes = np.diff(starts)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from igsm_pipeline.errors import BadInput
+from igsm_pipeline.problems.modulus import whole_modulus
 from igsm_pipeline.text.retries import BACK
 from igsm_pipeline.tokens.bpe import GPT2_SIZE
 from igsm_pipeline.tokens.foreign import foreign_vocabulary
@@ -254,7 +255,7 @@ def build_table(world: World, modulus: int, settings: TokenSettings, checkpoint:
     Raises:
         BadCheckpoint: segmentation checkpoint, and the folder's tokenizer cannot be used.
         BadWorld: a name cannot be cut into GPT-2 pieces on its own (segmentation bpe).
-        BadInput: segmentation bpe, a world without shipped pieces, and the ``bpe`` extra is not installed.
+        BadInput: no modulus; or segmentation bpe, a world without shipped pieces, and the ``bpe`` extra is not installed.
 
     Example:
         >>> from igsm_pipeline.world import load_world
@@ -262,6 +263,7 @@ def build_table(world: World, modulus: int, settings: TokenSettings, checkpoint:
         >>> table.decode(table.encode(" 7 + 9"))
         ' 7 + 9'
     """
+    modulus = whole_modulus(modulus)
     fragments = list_fragments(world, modulus)
     if settings.segmentation != "checkpoint":
         vocabulary = build_vocabulary(world, modulus, fragments, settings)

@@ -35,12 +35,13 @@ TOKENIZER_FILES = ("*token*", "vocab.*", "merges.txt", "*.model", "*.tiktoken")
 """How files of tokenizers are named."""
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: str | Path) -> Any:
     """Load the tokenizer of a checkpoint folder.
 
     Raises:
         BadCheckpoint: there is no tokenizer, or it lacks the markers of documents.
     """
+    folder = Path(folder)
     if not any(next(folder.glob(pattern), None) for pattern in TOKENIZER_FILES):  # transformers would make one up, of the architecture's kind
         raise BadCheckpoint(f"checkpoint {folder}", "must hold a tokenizer", "no file of one", "copy tokenizer.json from where the model came from")
     try:

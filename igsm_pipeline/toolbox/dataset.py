@@ -74,12 +74,10 @@ def read_family(named: str) -> FamilySettings:
     Raises:
         BadSettings: there is no such family or file, or the file breaks a rule.
     """
-    try:
+    if named in ("med", "hard"):
         return family_by_name(named)
-    except KeyError:
-        path = Path(named)
     try:
-        values = read_yaml(path)
+        values = read_yaml(Path(named))
     except (OSError, ValueError) as error:
         raise BadSettings("--family", "must be med, hard or a YAML file of family settings", named, f"name one that can be read ({error})") from None
     return FamilySettings.parse(values.get("family", values) if isinstance(values, dict) else values, named)

@@ -153,12 +153,13 @@ def is_published(folder: Path) -> bool:
     return _read(folder).get("kind") == KIND
 
 
-def read_published(folder: Path) -> Published:
+def read_published(folder: str | Path) -> Published:
     """Read the published member in a folder.
 
     Raises:
         BadInput: there is none, or this version does not know its form.
     """
+    folder = Path(folder)
     said, path = _read(folder), folder / PROVENANCE
     if said.get("kind") != KIND:
         raise BadInput(str(path), "must be that of a published member", said.get("kind"), "name a folder that `igsm publish` wrote")

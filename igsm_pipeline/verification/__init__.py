@@ -21,10 +21,24 @@ write.py         the code of the stage
 checks.py        the checks of verdicts and problem sets
 """
 
+from igsm_pipeline.verification.files import verify_dataset, verify_file, verify_rows
 from igsm_pipeline.verification.reward import reward
 from igsm_pipeline.verification.rewarding import igsm_correct, igsm_dense, reward_function
 from igsm_pipeline.verification.verdict import Error, Verdict
 from igsm_pipeline.verification.verifier import verify
 from igsm_pipeline.verification.words import ERRORS_TOLD, error_label
 
-__all__ = ["ERRORS_TOLD", "Error", "Verdict", "error_label", "igsm_correct", "igsm_dense", "reward", "reward_function", "verify"]
+__all__ = [
+    "ERRORS_TOLD",
+    "Error",
+    "Verdict",
+    "error_label",
+    "igsm_correct",
+    "igsm_dense",
+    "reward",
+    "reward_function",
+    "verify",
+    "verify_dataset",
+    "verify_file",
+    "verify_rows",
+]

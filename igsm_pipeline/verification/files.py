@@ -22,7 +22,7 @@ from igsm_pipeline.verification.rows.judging import Judged, Judging, Refused
 from igsm_pipeline.verification.rows.pool import judge_rows
 from igsm_pipeline.verification.rows.sources import check_source, read_rows
 from igsm_pipeline.verification.verdict import Verdict
-from igsm_pipeline.world import World
+from igsm_pipeline.world import World, world_of
 
 __all__ = [
     "Judged",
@@ -74,8 +74,8 @@ class Judgement:
 
 
 def verify_file(
-    path: Path,
-    world: World | None = None,
+    path: str | Path,
+    world: World | str | Path | None = None,
     modulus: int | None = None,
     *,
     strict: bool = True,
@@ -86,7 +86,7 @@ def verify_file(
 
     Args:
         path: JSON lines, a JSON array or object, CSV, TSV, Parquet, Arrow or a folder of Parquet; packed by gzip, zstd, bzip2 or xz; a pipe; or "-".
-        world: the world of the problems; None: the built-in world that a row names, else "igsm".
+        world: the world of the problems, or its name or file; None: the built-in world that a row names, else "igsm".
         modulus: M; None: the one that a row names, else 23.
         strict: see ``verify``.
         exact: judge texts byte for byte. With False, a row that is not right is first spelt as the generator spells it.
@@ -97,8 +97,8 @@ def verify_file(
         BadInput: the file cannot be read at all. Rows that cannot be verified are in the result.
     """
     samples: list[Sample] = []
-    judging = Judging(world, modulus, strict, exact, dict(columns or {}))
-    return _collect(judge_file(path, judging, samples), samples, judging)
+    judging = Judging(_known(world), modulus, strict, exact, dict(columns or {}))
+    return _collect(judge_file(Path(path), judging, samples), samples, judging)
 
 
 def judge_file(path: Path, judging: Judging, samples: list[Sample], workers: int = 1) -> Iterator[Judged | Refused]:
@@ -121,7 +121,7 @@ def judge_file(path: Path, judging: Judging, samples: list[Sample], workers: int
 
 def verify_dataset(
     data: object,
-    world: World | None = None,
+    world: World | str | Path | None = None,
     modulus: int | None = None,
     *,
     strict: bool = True,
@@ -142,16 +142,20 @@ def verify_dataset(
         BadInput: ``data`` is none of these, or a mapping of whole data sets.
     """
     samples: list[Sample] = []
-    judging = Judging(world, modulus, strict, exact, dict(columns or {}))
+    judging = Judging(_known(world), modulus, strict, exact, dict(columns or {}))
     rows = rows_of(data, Columns(judging.columns))
     return _collect(judge_rows(enumerate(rows, 1), judging, 1, samples), samples, judging)
 
 
 def verify_rows(
-    rows: Iterable[object], world: World | None = None, modulus: int | None = None, *, strict: bool = True, exact: bool = False
+    rows: Iterable[object], world: World | str | Path | None = None, modulus: int | None = None, *, strict: bool = True, exact: bool = False
 ) -> Iterator[Judged | Refused]:
     """Yield a verdict or a refusal for every row of a data set, lazily and in order (an iterable of mappings, such as a Hugging Face ``Dataset``)."""
-    return Judging(world, modulus, strict, exact).judge_all(enumerate(rows, 1))
+    return Judging(_known(world), modulus, strict, exact).judge_all(enumerate(rows, 1))
+
+
+def _known(world: World | str | Path | None) -> World | None:
+    return None if world is None else world_of(world)
 
 
 def _collect(found: Iterable[Judged | Refused], samples: list[Sample], judging: Judging) -> Judgement:
@@ -226,8 +230,8 @@ def _encode_table(rows: Iterable[Judged | Refused]) -> pa.Table:
     return pa.Table.from_pylist([_row_of(one) for one in rows], VERDICTS)
 
 
-def write_judgement(judgement: Judgement, path: Path) -> None:
+def write_judgement(judgement: Judgement, path: str | Path) -> None:
     """Write the verdicts on a whole file; see ``VerdictWriter``."""
     rows: list[Judged | Refused] = [*judgement.judged, *judgement.refused]
-    with VerdictWriter(path) as writer:
+    with VerdictWriter(Path(path)) as writer:
         writer.write(writer.encode(sorted(rows, key=lambda row: row.number)))

@@ -6,20 +6,23 @@ Nothing here is random and nothing is remembered that a later reward depends on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from numbers import Real
+from pathlib import Path
+from typing import Any, Literal
 
-from igsm_pipeline.errors import BadInput, BadProblem
+from igsm_pipeline.errors import BadInput, BadProblem, must_be
+from igsm_pipeline.problems.modulus import whole_modulus
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.verification.lookup import Tables, tables_of
 from igsm_pipeline.verification.rows.columns import Fields
 from igsm_pipeline.verification.rows.judging import MODULUS, read_tables, respell
 from igsm_pipeline.verification.verdict import Verdict
 from igsm_pipeline.verification.verifier import verify_by
-from igsm_pipeline.world import World, load_world
+from igsm_pipeline.world import World, world_of
 
 Kind = Literal["correct", "dense"]
-Completion = str | Sequence[Mapping[str, str]]
-"""A text, or the messages of a chat; the last message counts."""
+Completion = str | Sequence[Mapping[str, Any]]
+"""A text, or the messages of a chat; the last message counts, whose content is a text or a list of parts with a ``text`` each."""
 REDUNDANCY = 0.5
 PROBLEM, SOLUTION, ANSWER, END = "<|problem|>", "<|solution|>", "<|answer|>", "<|endoftext|>"
 
@@ -29,7 +32,7 @@ def reward(
     completions: Iterable[Completion],
     *,
     kind: Kind = "correct",
-    world: World | str = "igsm",
+    world: World | str | Path = "igsm",
     modulus: int = MODULUS,
     redundancy: float = REDUNDANCY,
     needs_answer: bool = True,
@@ -62,26 +65,23 @@ def reward(
         problems: the problem of each completion: a record, or its text in format pq or qp, with or without the markers of a prompt.
         completions: text or chat messages: solution, then "<|answer|>" and the answer, or the answer straight after the last dot.
         kind: which reward.
-        world: names of the problems that are given as text, or the name of a built-in world.
+        world: names of the problems that are given as text, or the name or file of a world.
         modulus: M of the problems that are given as text.
         redundancy: what an unnecessary parameter costs, in right sentences, from 0 to 1.
         needs_answer: whether a completion without an answer counts as cut; with False the last sentence's number is its answer.
         exact: judge byte for byte (a space in front may lack). With False a completion that is not right is first spelt as the generator spells it.
 
     Raises:
-        BadInput: there are more of one than of the other, or ``kind`` or ``redundancy`` is none.
+        BadInput: there are more of one than of the other, one is of another kind, or ``kind``, ``redundancy`` or ``modulus`` is none.
         BadProblem: the text of a problem cannot be read; the message says which.
     """
-    if kind not in ("correct", "dense"):
-        raise BadInput("kind", "must be correct or dense", kind, "choose one of them")
-    if not 0 <= redundancy <= 1:
-        raise BadInput("redundancy", "must be between 0 and 1", redundancy, "give the share of a right sentence that a detour costs")
+    redundancy, modulus, names = checked_options(kind, redundancy, modulus, world)
     asked, written = list(problems), list(completions)
     if len(asked) != len(written):
         raise BadInput("completions", "must be as many as the problems", f"{len(written)} for {len(asked)}", "repeat a problem for each of its own")
-    names = load_world(world) if isinstance(world, str) else world
     rewards, known = [], dict[str, Tables]()
     for number, (problem, completion) in enumerate(zip(asked, written, strict=True)):
+        must_be(f"problems[{number}]", problem, (Problem, str), "a Problem or its text", "give one problem for each completion")
         tables = known.get(problem) if isinstance(problem, str) else None
         if tables is None:
             try:
@@ -90,9 +90,18 @@ def reward(
                 raise BadProblem(f"problems[{number}]: {error.field}", error.rule, error.got, error.way_out) from None
             if isinstance(problem, str):
                 known[problem] = tables
-        verdict = judge_completion(tables, completion_text(completion), names, needs_answer=needs_answer, exact=exact)
+        verdict = judge_completion(tables, completion_text(completion, f"completions[{number}]"), names, needs_answer=needs_answer, exact=exact)
         rewards.append(dense_reward(tables, verdict, redundancy) if kind == "dense" else float(verdict.correct))
     return rewards
+
+
+def checked_options(kind: object, redundancy: Any, modulus: Any, world: World | str | Path) -> tuple[float, int, World]:
+    """Redundancy, modulus and world of ``reward``, whose errors these are."""
+    if kind not in ("correct", "dense"):
+        raise BadInput("kind", "must be correct or dense", kind, "choose one of them")
+    if not isinstance(redundancy, Real) or isinstance(redundancy, bool) or not 0 <= float(redundancy) <= 1:
+        raise BadInput("redundancy", "must be between 0 and 1", redundancy, "give the share of a right sentence that a detour costs")
+    return float(redundancy), whole_modulus(modulus), world_of(world)
 
 
 def dense_reward(tables: Tables, verdict: Verdict, redundancy: float = REDUNDANCY) -> float:
@@ -141,8 +150,19 @@ def prompt_text(prompt: str) -> str:
     return f" {text}"
 
 
-def completion_text(completion: Completion) -> str:
-    """The text of a completion: itself, or what the last message of a chat says."""
+def completion_text(completion: Completion, field: str) -> str:
+    """The text of a completion: itself, or what the last message of a chat says; of a list of parts, all their texts.
+
+    Raises:
+        BadInput: it is neither; ``field`` names it.
+    """
     if isinstance(completion, str):
         return completion
-    return str(completion[-1].get("content") or "") if completion else ""
+    if isinstance(completion, list | tuple) and not completion:
+        return ""
+    last = completion[-1] if isinstance(completion, list | tuple) else None
+    content = (last.get("content") or "") if isinstance(last, Mapping) else None
+    parts = [part.get("text") if isinstance(part, Mapping) else None for part in content] if isinstance(content, list | tuple) else [content]
+    if not all(isinstance(part, str) for part in parts):
+        raise BadInput(field, "must be a text, or messages whose last one has a text or parts with a text", completion, "give what the model wrote")
+    return "".join(map(str, parts))

@@ -6,13 +6,16 @@ TRL itself is not imported.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
-from igsm_pipeline.verification.reward import REDUNDANCY, Completion, Kind, completion_text, reward
+from igsm_pipeline.errors import BadInput, must_be
+from igsm_pipeline.verification.reward import REDUNDANCY, Completion, Kind, checked_options, completion_text, reward
 from igsm_pipeline.verification.rows.judging import MODULUS, named_modulus, named_world
-from igsm_pipeline.world import World, load_world
+from igsm_pipeline.world import World
 
 _ORIGIN = ("world", "modulus")
+_COLUMNS = ("problem", "question", *_ORIGIN)
 
 
 class RewardFunction(Protocol):
@@ -27,7 +30,7 @@ class RewardFunction(Protocol):
 def reward_function(
     kind: Kind = "correct",
     *,
-    world: World | str = "igsm",
+    world: World | str | Path = "igsm",
     modulus: int = MODULUS,
     redundancy: float = REDUNDANCY,
     needs_answer: bool = True,
@@ -42,19 +45,24 @@ def reward_function(
         kind, world, modulus, redundancy, needs_answer, exact: see ``reward``.
 
     Raises:
-        BadInput, BadProblem: when it is called; see ``reward``.
+        BadInput: ``kind``, ``redundancy`` or ``modulus`` is none; when it is called: a column is not as long as the completions; see also ``reward``.
+        BadProblem: when it is called; see ``reward``.
         NotFound, BadWorld: there is no such world.
     """
-    given = load_world(world) if isinstance(world, str) else world
+    redundancy, modulus, given = checked_options(kind, redundancy, modulus, world)
 
     def rewards(prompts: Sequence[Completion], completions: Sequence[Completion], **columns: Any) -> list[float]:
-        problems = columns.get("problem")
+        used = {"prompts": prompts, **{name: columns[name] for name in _COLUMNS if columns.get(name) is not None}}
+        for name, values in used.items():
+            if len(values) != len(completions):
+                raise BadInput(name, "must be as many as the completions", f"{len(values)} for {len(completions)}", "give one for each completion")
+        problems = used.get("problem")
         if problems is None:
-            problems = [completion_text(prompt) for prompt in prompts]
-        elif columns.get("question") is not None:
-            problems = [f"{one.rstrip()} {question.strip()}" for one, question in zip(problems, columns["question"], strict=True)]
+            problems = [completion_text(prompt, f"prompts[{number}]") for number, prompt in enumerate(prompts)]
+        elif "question" in used:
+            problems = [_joined(number, *both) for number, both in enumerate(zip(problems, used["question"], strict=True))]
         options: dict[str, Any] = {"kind": kind, "redundancy": redundancy, "needs_answer": needs_answer, "exact": exact}
-        origins = {name: columns[name] for name in _ORIGIN if columns.get(name) is not None}
+        origins = {name: used[name] for name in _ORIGIN if name in used}
         if not origins:
             return reward(problems, completions, world=given, modulus=modulus, **options)
         found = []
@@ -66,6 +74,13 @@ def reward_function(
 
     rewards.__name__ = f"igsm_{kind}"
     return rewards
+
+
+def _joined(number: int, problem: object, question: object) -> str:
+    """Statements and question of one row, a space between."""
+    for name, value in (("problem", problem), ("question", question)):
+        must_be(f"{name}[{number}]", value, str, "a text", "give every row one")
+    return f"{str(problem).rstrip()} {str(question).strip()}"
 
 
 def igsm_correct(prompts: Sequence[Completion], completions: Sequence[Completion], **columns: Any) -> list[float]:

@@ -7,9 +7,10 @@ careful reader (``search``), which alone decides what the error is.
 from __future__ import annotations
 
 import re
+from operator import index
 from string import ascii_letters
 
-from igsm_pipeline.errors import must_be
+from igsm_pipeline.errors import BadInput, must_be
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.text.retries import without_retries
 from igsm_pipeline.verification.lookup import Tables, tables_of
@@ -47,7 +48,7 @@ def verify(
         The verdict, in time linear in the length of the text. No text makes this raise.
 
     Raises:
-        BadInput: ``problem`` is a text or something else.
+        BadInput: ``problem`` is a text or something else; or solution or answer is neither text nor a number.
     """
     must_be("problem", problem, Problem, "a Problem", "read one from its text with parse_problem, or judge files with `igsm verify`")
     return verify_by(tables_of(problem), solution, answer, strict, finished=finished)
@@ -57,9 +58,9 @@ def verify_by(
     tables: Tables, solution: str | bytes, answer: str | bytes | int | None = None, strict: bool = True, *, finished: bool = True
 ) -> Verdict:
     """The verdict on a solution of the problem that tables are of; see ``verify``."""
-    given = None if answer is None else _as_text(answer).strip()
+    given = None if answer is None else _as_text("answer", answer).strip()
     cut = given is None and not finished
-    text, taken_back = without_retries(_as_text(solution), cut=cut)
+    text, taken_back = without_retries(_as_text("solution", solution), cut=cut)
     right = _is_final_answer_right(tables, text, given, cut)
     progress = Progress(dict(tables.numbers))
     read_right_sentences(tables, text, progress)
@@ -134,8 +135,21 @@ def read_right_sentences(tables: Tables, text: str, progress: Progress) -> None:
         progress.last = name
 
 
-def _as_text(given: str | bytes | int) -> str:
-    return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
+def _as_text(field: str, given: object) -> str:
+    if isinstance(given, str):
+        return given
+    if isinstance(given, bytes | bytearray | memoryview):
+        return bytes(given).decode("utf-8", "replace")
+    if isinstance(given, float) and given.is_integer():  # as tables hold whole numbers beside lacking ones
+        return str(int(given))
+    try:
+        if not isinstance(given, bool):
+            return str(index(given))  # type: ignore[arg-type]  # a TypeError says that it is none
+    except (TypeError, ValueError):
+        pass
+    # Python writes no numbers of thousands of digits
+    shown = type(given).__name__ if isinstance(given, int) and not isinstance(given, bool) else f"{type(given).__name__} {given!r}"
+    raise BadInput(field, "must be text or a whole number", shown, "give what the model wrote, as text")
 
 
 def _is_final_answer_right(tables: Tables, text: str, given: str | None, cut: bool) -> bool:

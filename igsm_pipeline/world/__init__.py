@@ -8,6 +8,6 @@ write.py     the stage's code
 """
 
 from igsm_pipeline.world.settings import WorldSettings
-from igsm_pipeline.world.world import Hierarchy, Layer, Place, Subcategory, World, builtin_worlds, load_world
+from igsm_pipeline.world.world import Hierarchy, Layer, Place, Subcategory, World, builtin_worlds, load_world, world_of
 
-__all__ = ["Hierarchy", "Layer", "Place", "Subcategory", "World", "WorldSettings", "builtin_worlds", "load_world"]
+__all__ = ["Hierarchy", "Layer", "Place", "Subcategory", "World", "WorldSettings", "builtin_worlds", "load_world", "world_of"]

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from igsm_pipeline.errors import BadWorld, NotFound
+from igsm_pipeline.errors import BadWorld, NotFound, must_be
 from igsm_pipeline.settings import canonical_json
 from igsm_pipeline.world.rules import check_document
 
@@ -69,6 +69,10 @@ class World:
     hierarchies: tuple[Hierarchy, ...]
     content_hash: str
     lenient: bool = False
+
+    def __repr__(self) -> str:
+        number = len(self.hierarchies)
+        return f"<world {self.content_hash[:8]}, {number} hierarch{'y' if number == 1 else 'ies'}{', lenient' * self.lenient}>"
 
     def __hash__(self) -> int:
         return hash((self.content_hash, self.lenient))
@@ -136,14 +140,26 @@ def load_world(source: str | Path = "igsm", *, lenient: bool = False) -> World:
     Raises:
         NotFound: neither a built-in name nor an existing file.
         BadWorld: the file breaks a rule.
+        BadInput: an argument is of another kind.
     """
+    must_be("world", source, (str, Path), "a name or a file", "write igsm or mini, or name a file")
+    must_be("lenient", lenient, bool, "true or false", "write lenient=True for other people's looser names")
     if isinstance(source, str) and source in builtin_worlds():
         label, data = f"{source}.json", files("igsm_pipeline.world").joinpath(f"{source}.json").read_bytes()
     else:
-        within = Path(source) / WORLD_FILE
-        path = within if within.is_file() else Path(source)
-        label, data = str(path), _read(path)
+        label, data = _read(Path(source))
     return parse_world(data, label, lenient=lenient)
+
+
+def world_of(world: World | str | Path) -> World:
+    """A world itself, or that of a name or path; for functions that take either.
+
+    Raises:
+        BadInput: it is none of these.
+        NotFound, BadWorld: see ``load_world``.
+    """
+    must_be("world", world, (str, Path, World), "a name, a file or a World", "write igsm or mini, or load one with igsm.load_world")
+    return world if isinstance(world, World) else load_world(world)
 
 
 @lru_cache(maxsize=16)
@@ -178,17 +194,19 @@ def _content_hash(hierarchies: tuple[Hierarchy, ...]) -> str:
     return hashlib.sha256(canonical_json(names).encode()).hexdigest()
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> tuple[str, bytes]:
+    """Path and content of the file that a path names, itself or within it."""
     try:
+        path = path / WORLD_FILE if (path / WORLD_FILE).is_file() else path
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise NotFound(f"world must be a built-in name ({', '.join(builtin_worlds())}) or an existing file, got {str(path)!r}") from None
     except (OSError, ValueError) as error:
-        raise BadWorld(str(path), "must be a readable file", str(error), "correct the path or its permissions") from None
+        raise BadWorld(str(path)[:400], "must be a readable file", str(error), "correct the path or its permissions") from None
     if len(data) > MAX_FILE_BYTES:
         raise BadWorld(str(path), f"must be at most {MAX_FILE_BYTES} bytes", "a larger file", "choose a world file")
-    return data
+    return str(path), data
 
 
 class _RepeatedKeyError(Exception):

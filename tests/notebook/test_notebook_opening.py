@@ -5,7 +5,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import igsm_pipeline as igsm
@@ -13,7 +15,10 @@ from igsm_pipeline.errors import BadInput, NotFound
 from igsm_pipeline.notebook import drawing, opening
 from igsm_pipeline.notebook.member import MemberMind
 from igsm_pipeline.notebook.mind import FolderMind
+from igsm_pipeline.problems import family_by_name
+from igsm_pipeline.toolbox.completions import load_tokenizer
 from igsm_pipeline.toolbox.dataset import generated_set
+from igsm_pipeline.toolbox.published import read_published
 from igsm_pipeline.world import load_world
 
 HEAVY = ("torch", "numba", "dagster", "polars", "transformers", "numpy")
@@ -87,6 +92,8 @@ def test_wrong_names_are_answered_with_the_right_ones(home: Path) -> None:
         mind.generations("op=max", beams=4)
     with pytest.raises(BadInput, match="arm must be one of trained, random, got 'trainde'"):
         mind.probe("nece", arm="trainde")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"beams must be one of 1, got True"):
+        mind.generations("op=max", beams=True)
     with pytest.raises(NotFound, match="did you mean mini"):
         igsm.open("minni")
 
@@ -103,6 +110,8 @@ def test_a_folder_is_a_model_only_where_a_configuration_lies(home: Path, tmp_pat
 
 SMALL = Path(__file__).parents[2] / "data" / "published" / "small"
 PROBLEM = igsm.generate(1, world="mini", op=2)[0]
+MIND: Any = igsm.open(SMALL)
+ALIKE = MIND.batch("op<=max").take(slice(0, 1))
 MISTAKES = {
     "format must be pq or qp, got 'PQ'": lambda: igsm.document(PROBLEM, "PQ"),  # type: ignore[arg-type]
     "problem must be a Problem, got .*str.* The number": lambda: igsm.verify(igsm.document(PROBLEM, "pq").prompt, " Define x."),  # type: ignore[arg-type]
@@ -110,6 +119,27 @@ MISTAKES = {
     "family must be a name, a file or settings, got 'int 3'": lambda: igsm.generate(family=3),  # type: ignore[arg-type]
     "world must be a name, a file or a World, got 'NoneType None'": lambda: igsm.generate(world=None),  # type: ignore[arg-type]
     "named must be a member or a folder, got 'NoneType None'": lambda: igsm.open(None),  # type: ignore[arg-type]
+    "world must be a name or a file, got 'NoneType None'": lambda: igsm.load_world(None),  # type: ignore[arg-type]
+    "lenient must be true or false, got .str": lambda: igsm.load_world("mini", lenient="no"),  # type: ignore[arg-type]
+    "aaa must be a readable file, got": lambda: igsm.load_world("a" * 5000),
+    "text must be a text, got 'int 5'": lambda: igsm.parse_problem(5, "mini"),  # type: ignore[arg-type]
+    "world must be a name, a file or a World, got 'int 5'": lambda: igsm.parse_problem("x", 5),  # type: ignore[arg-type]
+    r"problem must be a Problem, got .str .*; take one of a batch \(batch\[0\]\), or read a text with parse_problem": lambda: igsm.document(
+        "x", "pq"
+    ),  # type: ignore[arg-type]
+    "problem must be a Problem, got .ProblemBatch": lambda: igsm.document(igsm.generate(1, world="mini"), "pq"),  # type: ignore[arg-type]
+    r"order must hold .*; use problem\.solved\(\)": lambda: igsm.document(igsm.parse_problem(igsm.document(PROBLEM, "pq").prompt, "mini"), "pq"),
+    r"^number must hold: input should be greater than or equal to 1, got 0": lambda: igsm.generate(0),
+    "^family must be med, hard or a YAML file": lambda: igsm.generate(family="easy"),
+    "^family must be med or hard, got 'easy'; name one of them": lambda: family_by_name("easy"),
+    r"problem must be a Problem, got .str.*; read it with igsm\.parse_problem\(text, mind\.world, mind\.family": lambda: MIND.solve("x"),
+    "problem must be mod 5, as those that the model was trained on, got 23; read it with": lambda: MIND.solve(PROBLEM),
+    r"max_length must be a whole number of 1 or more, got 2\.5": lambda: MIND.solve(ALIKE[0], max_length=2.5),
+    "beams must be one of .*got 99": lambda: MIND.verdicts(beams=99),
+    "beams must be one of .*got True": lambda: MIND.verdicts(beams=True),
+    "device must be auto or a torch device of this machine, got 'gpu'; use auto, or cpu": lambda: MIND.model("gpu"),
+    "device must be auto or a torch device of this machine, got 'gpx'; use auto, or cpu": lambda: MIND.probe("nece", device="gpx"),
+    "candidates must be one of graph, existing, text, all, got 'bogus'": lambda: MIND.probe("nece").ask(ALIKE, candidates="bogus"),
     "task must be one of nece, .*got 'nosuch'": lambda: igsm.open(SMALL).probe("nosuch"),  # type: ignore[union-attr,arg-type]
     "arm must be one of trained, random, got 'rnd'": lambda: igsm.open(SMALL).probe("nece", arm="rnd"),  # type: ignore[union-attr,arg-type]
     "problems must be a batch of problems, got .*Problem": lambda: igsm.open(SMALL).probe("nece").ask(PROBLEM),  # type: ignore[union-attr,arg-type]
@@ -120,6 +150,58 @@ MISTAKES = {
 def test_what_nothing_can_be_done_with_is_refused_by_name(wanted: str) -> None:
     with pytest.raises(BadInput, match=wanted):
         MISTAKES[wanted]()
+
+
+def test_no_name_is_too_long_to_be_answered() -> None:
+    with pytest.raises(NotFound, match=r"no member and no folder can be named 'mmm.*`igsm status` lists the members"):
+        igsm.open("m" * 5000)
+
+
+def test_the_world_of_a_text_may_be_named() -> None:
+    text = igsm.document(PROBLEM, "pq").prompt
+    assert igsm.parse_problem(text, "mini") == igsm.parse_problem(text, load_world("mini"))
+
+
+def test_a_batch_without_problems_is_answered_by_the_same_columns() -> None:
+    probe = MIND.probe("nece")
+    assert probe.ask(ALIKE.take(slice(0, 0))).schema == probe.ask(ALIKE).schema
+
+
+def test_the_number_of_beams_chooses_rows_and_numpy_counts_too() -> None:
+    rows = MIND.verdicts(beams=1)
+    assert set(rows["beams"]) == {1}
+    assert MIND.verdicts(beams=np.int64(1)).equals(rows)
+
+
+def test_a_forked_process_is_told_how_to_read_tables_instead_of_waiting_for_ever() -> None:
+    code = """
+import multiprocessing
+import igsm_pipeline as igsm
+
+mind = igsm.open("%s")
+mind.verdicts()
+
+def ask():
+    try:
+        mind.verdicts()
+    except ValueError as error:
+        print(error, flush=True)
+
+child = multiprocessing.get_context("fork").Process(target=ask)
+child.start()
+child.join(60)
+print(child.exitcode)
+child.kill()
+"""
+    said = subprocess.run([sys.executable, "-W", "ignore", "-c", code % SMALL], check=True, capture_output=True, text=True).stdout.splitlines()
+    assert said[0].startswith("process must not be a fork of one that reads tables, got ")
+    assert said[0].endswith("; use multiprocessing.get_context('spawn')")
+    assert said[1:] == ["0"]
+
+
+def test_a_published_folder_and_its_tokenizer_are_read_by_the_text_of_their_path() -> None:
+    assert read_published(str(SMALL)) == read_published(SMALL)
+    assert load_tokenizer(str(SMALL)).get_vocab() == load_tokenizer(SMALL).get_vocab()
 
 
 def test_a_family_may_be_a_mapping() -> None:

@@ -117,3 +117,30 @@ def test_solutions_draw_from_the_symbols_of_the_family() -> None:
         used = np.concatenate([record["symbols"][: record["op"]] for record in records])
         assert set(used.tolist()) == {0, 1, 2, 3}
         assert int(records["op"].max()) <= 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ((0, -1), "num must be a whole number from 0 to 600, got -1"),
+        ((0, 601), "num must be a whole number from 0 to 600, got 601"),
+        ((-1, 1), "block must be a whole number from 0 to 4294967295, got -1"),
+        ((1 << 32, 1), "block must be a whole number from 0 to 4294967295, got 4294967296"),
+        ((0.0, 1), r"block must be a whole number from 0 to 4294967295, got 0\.0"),
+    ],
+)
+def test_a_block_that_there_cannot_be_is_refused(asked: tuple[int, int], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        BlockMaker(settings(FamilySettings()), load_world("mini")).make(*asked)
+
+
+@pytest.mark.parametrize("draw", [-1, 1 << 32, "0"])
+def test_a_draw_that_there_cannot_be_is_refused(draw: int) -> None:
+    with pytest.raises(BadInput, match="draw must be a whole number from 0 to"):
+        regenerate(settings(FamilySettings()), load_world("mini"), 0, draw)
+
+
+def test_numbers_of_numpy_name_the_same_block() -> None:
+    maker = BlockMaker(settings(FamilySettings()), load_world("mini"))
+    assert maker.make(np.uint8(3), np.int64(2)) == maker.make(3, 2)  # type: ignore[arg-type]
+    assert len(maker.make(0, 0)) == 0

@@ -8,6 +8,7 @@ from reference.drawn_records import draw_batch
 from reference.plain_text import document
 
 from igsm_pipeline import text
+from igsm_pipeline.errors import BadInput
 from igsm_pipeline.problems.record import id_of
 from igsm_pipeline.tokens import TokenSettings, build_table, emit, name_ids
 from igsm_pipeline.tokens.fragments import SPECIALS
@@ -93,6 +94,26 @@ def test_an_empty_batch_gives_no_tokens(batch, table):
     assert len(emitted) == 0
     assert emitted.ids.size == 0
     assert emitted.offsets.tolist() == [0]
+
+
+def test_a_batch_of_another_world_or_modulus_than_the_table_is_refused(batch):
+    """A kernel would read names of the other world, or beyond the end of its tables."""
+    others = [build_table(world, modulus, TokenSettings(segmentation="phrase")) for world, modulus in ((load_world("igsm"), 23), (batch.world, 7))]
+    for other in others:
+        with pytest.raises(
+            BadInput, match=r"batch must be of the table's world \(\w{8}\) and modulus \(\d+\), got \('\w{8}', \d+\); build the table"
+        ):
+            emit(batch, other, "pq")
+    with pytest.raises(BadInput, match=r"batch must be of the table's world \(\w{8}\), got '\w{8}'; build the table"):
+        name_ids(batch, others[0], np.zeros(1, np.int64), np.zeros(1, np.int64))
+    ids, _ = name_ids(batch, others[1], np.zeros(1, np.int64), np.zeros(1, np.int64))  # names hold no numbers
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("form", ["text", "PQ", None, 1])
+def test_a_format_that_is_none_is_refused(batch, table, form):
+    with pytest.raises(BadInput, match="format must be pq or qp, got"):
+        emit(batch, table, form)
 
 
 def test_names_of_parameters_are_as_after_define(batch, table):

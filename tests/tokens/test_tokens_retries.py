@@ -121,6 +121,11 @@ def test_a_table_without_the_token_is_as_before_and_refuses_retries(batch: Probl
             with_retries(emit(batch, old, "pq"), batch, old, RetrySettings(rate=0.5))
 
 
+def test_documents_of_another_batch_are_refused(batch: ProblemBatch, table: TokenTable) -> None:
+    with pytest.raises(BadInput, match=r"emitted must be the documents of the batch, got '2 for \d+ problems'; emit this batch first"):
+        with_retries(emit(batch.take(slice(2)), table, "pq"), batch, table, RetrySettings(rate=0.6))
+
+
 def test_masked_names_have_no_label_and_all_else_has(batch: ProblemBatch, table: TokenTable) -> None:
     emitted = with_retries(emit(batch, table, "pq"), batch, table, RetrySettings(rate=0.6))
     size = int(emitted.lengths.max())

@@ -10,10 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import binomtest
 
+import igsm_pipeline as igsm
+from igsm_pipeline import verification
 from igsm_pipeline.errors import BadInput, NotFound
 from igsm_pipeline.intervals.share import wilson_interval
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.verification.files import Judged, Refused, verify_dataset, verify_file, verify_rows, write_judgement
+from igsm_pipeline.world import load_world
 from tests.reference.random_problems import PLAIN, random_problem
 
 SEED = 3
@@ -132,3 +135,19 @@ def test_there_is_no_interval_of_more_hits_than_trials():
     assert wilson_interval(0, 0) == (0, 1)
     with pytest.raises(ValueError, match="between 0 and n"):
         wilson_interval(3, 2)
+
+
+def test_files_and_worlds_may_be_named_by_text(tmp_path):
+    texts = [igsm.document(problem, "pq") for problem in igsm.generate(3, world="mini", op=2)]
+    rows = [{"problem": text.prompt, "solution": text.solution, "answer": text.answer} for text in texts]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    wanted = verification.verify_dataset(rows, load_world("mini"))
+    assert [one.verdict.correct for one in wanted.judged] == [True] * 3
+    for world in ("mini", load_world("mini")):
+        assert verification.verify_dataset(rows, world) == verification.verify_file(str(path), world) == wanted
+        assert tuple(verification.verify_rows(rows, world)) == wanted.judged
+    write_judgement(wanted, str(tmp_path / "verdicts.jsonl"))
+    assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 3
+    with pytest.raises(BadInput, match="world must be a name, a file or a World, got 'int 5'"):
+        verification.verify_dataset(rows, 5)

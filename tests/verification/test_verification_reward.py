@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import igsm_pipeline as igsm
 from igsm_pipeline.errors import BadInput, BadProblem
 from igsm_pipeline.problems.problem import Problem
 from igsm_pipeline.text import render_problem, render_question
 from igsm_pipeline.verification import igsm_correct, igsm_dense, reward, reward_function
+from igsm_pipeline.world import load_world
 from tests.reference.plain_text import answer, problem_text, question, solution
 from tests.reference.random_problems import PLAIN, closure, problems, random_problem
 from tests.reference.slow_verifier import count_unnecessary, judge
@@ -114,8 +117,6 @@ def test_trl_functions_take_texts_chats_and_columns():
 
 
 def test_columns_name_world_and_modulus_of_each_row():
-    import igsm_pipeline as igsm  # noqa: PLC0415 (only here)
-
     rows = [(world, igsm.generate(1, world=world, op=2, seed=4)[0]) for world in ("igsm", "mini")]
     texts = [render_problem(one) + render_question(one) for _, one in rows]
     written = [igsm.document(one, "pq").solution + igsm.document(one, "pq").answer for _, one in rows]
@@ -123,6 +124,63 @@ def test_columns_name_world_and_modulus_of_each_row():
     assert igsm_correct(texts, written, **columns) == igsm_dense(texts, written, **columns) == [1.0, 1.0]
     with pytest.raises(BadProblem, match=r"problems\[1\]"):
         igsm_correct(texts, written)
+
+
+def test_the_parts_of_a_chat_message_are_one_text():
+    """A message may hold its text in parts, which scored 0 without a word."""
+    problem = random_problem(random.Random(5), PLAIN)
+    parts = [{"type": "text", "text": solution(problem)}, {"type": "text", "text": answer(problem)}]
+    assert reward([problem], [[{"role": "assistant", "content": parts}]], world=PLAIN) == [1.0]
+    assert reward([problem], [[{"role": "assistant", "content": None}]], world=PLAIN) == [0.0]
+
+
+ODD = [None, 5, b"x", {"content": "x"}, ["x"], [{"content": 5}], [{"content": [{"type": "image"}]}], [{"content": [5]}], [{"content": {"text": "x"}}]]
+
+
+@pytest.mark.parametrize("completion", ODD, ids=repr)
+def test_what_is_no_completion_is_refused_by_its_number(completion):
+    problem = random_problem(random.Random(5), PLAIN)
+    with pytest.raises(BadInput, match=r"completions\[1\] must be a text, or messages"):
+        reward([problem, problem], ["x", completion], world=PLAIN)
+    with pytest.raises(BadInput, match=r"prompts\[0\] must be a text, or messages"):
+        igsm_correct([completion], ["x"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "best"}, "kind must be correct or dense, got 'best'"),
+        ({"redundancy": "0.5"}, "redundancy must be between 0 and 1, got '0.5'"),
+        ({"redundancy": True}, "redundancy must be between 0 and 1, got True"),
+        ({"redundancy": float("nan")}, "redundancy must be between 0 and 1, got nan"),
+        ({"modulus": 1}, "modulus must be a whole number from 2 to 65536, got 1"),
+        ({"world": 5}, "world must be a name, a file or a World"),
+    ],
+)
+def test_a_reward_function_is_refused_when_it_is_made(options, message):
+    with pytest.raises(BadInput, match=message):
+        reward_function(**options)
+    with pytest.raises(BadInput, match=message):
+        reward([], [], **options)
+
+
+def test_columns_of_another_length_are_refused_by_name():
+    for name in ("problem", "question", "world", "modulus"):
+        with pytest.raises(BadInput, match=f"{name} must be as many as the completions, got '1 for 2'; give one for each completion"):
+            igsm_correct(["x", "y"], ["x", "y"], **{"problem": ["x", "y"], name: ["x"]})
+    with pytest.raises(BadInput, match="prompts must be as many as the completions"):
+        igsm_correct(["x"], ["x", "y"])
+    with pytest.raises(BadInput, match=r"question\[1\] must be a text, got 'NoneType None'"):
+        igsm_correct(["x", "y"], ["x", "y"], problem=["x", "y"], question=["z", None])
+    with pytest.raises(BadInput, match=r"problems\[0\] must be a Problem or its text, got 'NoneType None'"):
+        reward([None], ["x"], world=PLAIN)
+
+
+def test_the_world_may_be_a_path(tmp_path):
+    (tmp_path / "own.json").write_text(json.dumps(load_world("mini").document()))
+    problem = igsm.generate(1, world="mini", op=2)[0]
+    text = igsm.document(problem, "pq")
+    assert reward([text.prompt], [text.solution + text.answer], world=tmp_path / "own.json") == [1.0]
 
 
 def test_other_spellings_pay_only_when_asked():

@@ -123,3 +123,10 @@ def test_a_file_that_changed_after_planning_is_refused(tmp_path: Path) -> None:
     write(document, tmp_path)
     with pytest.raises(BadSettings, match="must still have content"):
         settings.load()
+
+
+def test_a_world_shows_itself_in_one_line() -> None:
+    world = load_world("mini")
+    assert repr(world) == f"<world {world.content_hash[:8]}, 1 hierarchy>"
+    assert repr(load_world("igsm")).endswith(", 4 hierarchies>")
+    assert repr(load_world("mini", lenient=True)).endswith(", 1 hierarchy, lenient>")

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline.errors import BadInput, StageFailed
+from igsm_pipeline.errors import BadInput, StageFailed, whole_number
 from igsm_pipeline.problems.calculation import Steps, new_steps
 from igsm_pipeline.problems.kernel import Bool, Int, Ints, Row, Words, kernel
 from igsm_pipeline.problems.law.details import WorldShape, complete_solution, complete_text, problem_codes, world_shape
@@ -156,10 +156,11 @@ class BlockMaker:
         """The first ``num`` problems of block number ``block``, or all of its ``block_size``.
 
         Raises:
+            BadInput: there is no such block, or it has fewer problems.
             StageFailed: the split's bins, or the family, hold no problem of an asked-for exact op, or none at all.
         """
-        settings = self.settings
-        num = settings.block_size if num is None else num
+        settings, block = self.settings, _block_number(block)
+        num = settings.block_size if num is None else whole_number("num", num, 0, settings.block_size, "ask for fewer, or for the next block")
         rules = self._rules(block)
         targets = self._targets(rules.key)[:num]
         slots = _open_slots(targets, np.arange(num), settings)
@@ -187,6 +188,7 @@ class BlockMaker:
         Raises:
             BadInput: that proposal of the block is no problem of the set.
         """
+        block, draw = _block_number(block), whole_number("draw", draw, 0, _TARGETS - 1, "take it from a record of the set")
         slots = _open_slots(np.arange(MAX_SYMBOLS + 1), np.arange(MAX_SYMBOLS + 1), self.settings)
         records = np.zeros(MAX_SYMBOLS + 2, RECORD)
         if _fill(draw, 1, 1, self._rules(block), slots, self._scratch, records):
@@ -226,6 +228,10 @@ class BlockMaker:
                 start(state, rules.key, _REDRAWN + slot)
                 while int(targets[slot]) in hopeless:
                     _draw_targets(state, rules.op_max, rules.light, targets[slot : slot + 1])
+
+
+def _block_number(block: int) -> int:
+    return whole_number("block", block, 0, (1 << 32) - 1, "a record has room for no other number")
 
 
 def _open_slots(targets: Ints, numbers: Ints, settings: ProblemSetSettings, before: Slots | None = None) -> Slots:
@@ -308,10 +314,12 @@ def family_by_name(name: str) -> FamilySettings:
     """The paper's families: ``med`` or ``hard``.
 
     Raises:
-        KeyError: another name.
+        BadInput: another name.
 
     Example:
         >>> family_by_name("med").op_max
         15
     """
-    return {"med": FamilySettings(op_max=15, ip_max=20), "hard": FamilySettings(op_max=21, ip_max=28)}[name]
+    if name not in ("med", "hard"):
+        raise BadInput("family", "must be med or hard", name, "name one of them, or make another with FamilySettings(op_max=4)")
+    return FamilySettings(op_max=15, ip_max=20) if name == "med" else FamilySettings(op_max=21, ip_max=28)

@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from igsm_pipeline.errors import BadProblem
-from igsm_pipeline.text import LARGEST_MODULUS, parse_problem
+from igsm_pipeline.problems.modulus import LARGEST_MODULUS, whole_modulus
+from igsm_pipeline.text import parse_problem
 from igsm_pipeline.verification.lookup import Tables, tables_of
 from igsm_pipeline.verification.quick_problem import quick_tables
 from igsm_pipeline.verification.rows.answers import plain_answer, split_answer
@@ -82,6 +83,11 @@ class Judging:
     exact: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a modulus that is none, once instead of at every row."""
+        if self.modulus is not None:
+            object.__setattr__(self, "modulus", whole_modulus(self.modulus))
+
     def judge_all(self, rows: Iterable[NumberedRow]) -> Iterator[Judged | Refused]:
         """A verdict or a refusal for every row, lazily and in order."""
         columns = Columns(self.columns)
@@ -127,7 +133,7 @@ class Judging:
         """
         world, modulus = self.world, self.modulus
         if not fields.origin:
-            return world or _builtin("igsm"), modulus or MODULUS
+            return world or _builtin("igsm"), MODULUS if modulus is None else modulus
         if modulus is None:
             modulus = named_modulus(fields.origin) or MODULUS
         return world or named_world(fields.origin), modulus

@@ -284,6 +284,7 @@ def test_a_modulus_that_is_none_or_larger_than_memory_refuses_its_row(modulus: o
     assert len(refused.reason) < 600
 
 
-def test_a_modulus_larger_than_memory_is_refused_where_the_caller_gives_it() -> None:
-    (refused,) = verify_dataset([{"problem": " a", "question": " b", "solution": " c"}], modulus=10**9).refused
-    assert "modulus must be a whole number from 2 to 65536" in refused.reason
+@pytest.mark.parametrize("modulus", [10**9, 0])
+def test_a_modulus_that_is_none_is_refused_where_the_caller_gives_it(modulus: int) -> None:
+    with pytest.raises(BadInput, match="modulus must be a whole number from 2 to 65536"):
+        verify_dataset([{"problem": " a", "question": " b", "solution": " c"}], modulus=modulus)

@@ -52,7 +52,9 @@ def reward_function(
     redundancy, modulus, given = checked_options(kind, redundancy, modulus, world)
 
     def rewards(prompts: Sequence[Completion], completions: Sequence[Completion], **columns: Any) -> list[float]:
-        used = {"prompts": prompts, **{name: columns[name] for name in _COLUMNS if columns.get(name) is not None}}
+        used = {name: columns[name] for name in _COLUMNS if columns.get(name) is not None}
+        if "problem" not in used:
+            used["prompts"] = prompts
         for name, values in used.items():
             if len(values) != len(completions):
                 raise BadInput(name, "must be as many as the completions", f"{len(values)} for {len(completions)}", "give one for each completion")

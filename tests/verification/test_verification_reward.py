@@ -113,6 +113,7 @@ def test_trl_functions_take_texts_chats_and_columns():
     assert dense([chat], [said]) == [1.0]
     assert dense([[{"role": "user", "content": "Solve it, please."}]], [said], problem=[text]) == [1.0]
     assert dense(["Solve it, please."], [said], problem=[problem_text(problem)], question=[question(problem)]) == [1.0]
+    assert dense(None, [said], problem=[text]) == [1.0]
     assert dense([text], [[]]) == [0.0]
 
 

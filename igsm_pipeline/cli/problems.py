@@ -54,7 +54,7 @@ class Vocab(StrEnum):
 @app.command()
 def generate(
     family: FamilyName = "med",
-    split: Annotated[Split, typer.Option(help="Whose templates.")] = Split.train,
+    split: Annotated[Split, typer.Option(help="The split to draw from.")] = Split.train,
     law: Annotated[
         Law | None, typer.Option(help="range: op by the family's law; exact: op = --op.", show_default="exact with --op, else range")
     ] = None,
@@ -68,7 +68,9 @@ def generate(
     world: WorldSource = "igsm",
     lenient: Lenient = False,
     vocab: Annotated[Vocab, typer.Option(help="Token ids: GPT-2's own, or compact.")] = Vocab.gpt2,
-    tables: Annotated[bool, typer.Option("--tables", help="No problems but tables of what they are like: Markdown, JSON (--out x.json).")] = False,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Write statistics of the problems instead of the problems: Markdown, or JSON (--out x.json).")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="File, .jsonl or .parquet, replaced if it is there; stdout without it.", show_default=False)
     ] = None,
@@ -79,7 +81,9 @@ def generate(
     retry: Annotated[
         float, typer.Option(help="Rate of wrong parameters that are named and taken back, in a format for training.", min=0, max=0.9)
     ] = 0,
-    retry_kind: Annotated[RetryKind, typer.Option(help="What is wrong: not computable yet, of a later sentence, or any.")] = RetryKind.retry,
+    retry_kind: Annotated[
+        RetryKind, typer.Option(help="What is wrong. retry: not computable yet; weak: of a later sentence; miss: not named yet.")
+    ] = RetryKind.retry,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes; 0: all cores. The bytes do not depend on it.", min=0)] = 0,
 ) -> None:
     """Generate problems with solution, graph and token ids, for use elsewhere."""
@@ -184,7 +188,7 @@ def play(
         Path | None, typer.Option(help="Serve nothing: write a member's most telling problems into this HTML file.", show_default=False)
     ] = None,
 ) -> int:
-    """Open a page where a model solves problems live and one sees after each sentence what the probes read in its state."""
+    """Serve a page where a model solves problems live and one sees after each sentence what the probes read in its state."""
     from igsm_pipeline.play.opening import open_mind_files
 
     if page is not None:

@@ -75,12 +75,14 @@ def ui(
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only a list is printed.")] = False,
     checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Remove trained checkpoints without asking once more.")] = False,
-    reports: Annotated[bool, typer.Option("--reports", help="Also what reports rest on whose member no known experiment file declares.")] = False,
+    reports: Annotated[
+        bool, typer.Option("--reports", help="Also units behind reports of members that no experiment file declares any more.")
+    ] = False,
     runs: Annotated[
         float | None, typer.Option("--runs", help="Also Dagster's runs older than these days.", min=0, max=36500, show_default=False)
     ] = None,
 ) -> None:
-    """Remove units that no experiment refers to (archived experiments count), and old Dagster runs that are no asset's latest.
+    """Remove units that no experiment refers to (units of archived experiments are kept), and old Dagster runs that are no asset's latest.
 
     What lies at IGSM_REMOTE is never removed.
     """

@@ -232,7 +232,9 @@ class EmergenceSection(Settings):
     """How the snapshots of a training (``training.snapshots``) are looked at, and what is claimed to come of it."""
 
     problems_per_op: int = Field(128, ge=1, description="test problems of each op that every snapshot solves")
-    num_steps: int = Field(150, ge=1, description="training steps of a V-probe per task and snapshot; the other values are those of probes")
+    num_steps: int = Field(
+        150, ge=1, description="training steps of a V-probe per task and snapshot; rank, learning_rate and warmup_steps are those of probes"
+    )
     batch_problems: int = Field(8, ge=1, description="problems per step of these V-probes")
     starts: int = added_field(1, ge=1, le=100, description="initial values that each of them tries")
     start_steps: int = added_field(100, ge=1, description="steps of each trial, counted as the first steps of the training")

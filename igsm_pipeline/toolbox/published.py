@@ -177,6 +177,12 @@ def checkpoint_in(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((unit for name, unit in provenance.get("units", {}).items() if name.startswith("checkpoint/")), {})
 
 
+def published_member(folder: Path) -> str | None:
+    """The member that published a folder; None where nobody did, or nobody can tell."""
+    held = _read(folder).get("member") if is_published(folder) else None
+    return held if isinstance(held, str) else None
+
+
 def trained_before(folder: Path) -> dict[str, Any] | None:
     """How the model in a folder was trained, if it is that of a published member, weights unchanged; else None. See ``Published.training``."""
     if not is_published(folder):

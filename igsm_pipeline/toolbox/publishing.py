@@ -55,6 +55,7 @@ from igsm_pipeline.toolbox.published import (
     TRAINED_AS,
     Published,
     is_published,
+    published_member,
     read_published,
     trained_before,
 )
@@ -99,10 +100,11 @@ def publish(member: Member, store: Store, out: Path) -> Publication:
         out: the folder to write.
 
     Raises:
-        BadSettings: ``out`` exists and is no published folder, or cannot be written.
+        BadSettings: ``out`` exists and is no published folder, or that of another member, or cannot be written.
         NotFound: the member has no finished checkpoint, or no finished verdicts.
     """
     check_out(out)
+    check_owner(member, out)
     plan = make_plan(member, store)
     done = [unit for unit, state in zip(plan.units, plan.freshness, strict=True) if state.fresh]
     for stage in ("checkpoint", "verdicts"):
@@ -147,6 +149,17 @@ def check_out(out: Path) -> None:
     there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise BadSettings("--out", "must lie where folders can be made", str(out), f"look at {there}, or name another place")
+
+
+def check_owner(member: Member, out: Path) -> None:
+    """Refuse a folder that another member published, unless it is the model that this member asks.
+
+    Raises:
+        BadSettings: what was published there would be lost.
+    """
+    held, own = published_member(out), member.settings.model.path
+    if held not in (None, member.key) and (own is None or Path(own).resolve() != out.resolve()):
+        raise BadSettings("--out", f"must be a new folder, or one of {member.key}", f"{out}, which holds {held}", "name another, or remove that one")
 
 
 def missing_parts(plan: Plan) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ from igsm_pipeline.store import Store, hash_file
 from igsm_pipeline.tokens import build_table
 from igsm_pipeline.toolbox.model_card import Facts, card_text, results_card
 from igsm_pipeline.toolbox.published import FORMAT, KIND, PROVENANCE, TRAINED_AS, is_published, read_published, trained_before
-from igsm_pipeline.toolbox.publishing import check_out, gather_table, provenance_of, publish
+from igsm_pipeline.toolbox.publishing import check_out, check_owner, gather_table, provenance_of, publish
 from igsm_pipeline.verification.stage import VERDICTS
 
 SMALL = Path(__file__).parents[2] / "data" / "published" / "small"
@@ -187,6 +187,18 @@ def test_a_place_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     check_out(tmp_path / "new" / "and" / "below")
     (tmp_path / "folder" / PROVENANCE).write_text(json.dumps({"kind": KIND}))
     check_out(tmp_path / "folder")
+
+
+def test_what_another_member_has_published_is_not_replaced(home: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    shutil.copytree(SMALL, out)
+    with pytest.raises(BadSettings, match=r"--out must be a new folder, or one of mine, got '.*model, which holds small"):
+        publish(find_member("mine"), Store.at_home(), out)
+    assert read_published(out).provenance == read_published(SMALL).provenance
+    check_owner(find_member("mine"), tmp_path / "new")
+    check_owner(find_member(str(read_published(SMALL).provenance["member"])), out)
+    (home / "experiments" / "again.yaml").write_text(f"base: small\nmodel: {{path: {out}}}\n")
+    check_owner(find_member("again"), out)
 
 
 def test_a_member_without_a_model_is_refused_and_nothing_is_written(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

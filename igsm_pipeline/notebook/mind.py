@@ -112,7 +112,7 @@ class Mind(ABC):
         from igsm_pipeline.toolbox.solving import Solved
         from igsm_pipeline.verification import verify
 
-        names = "mind.world" if hasattr(self, "world") else "WORLD"
+        names = "mind.world" if hasattr(type(self), "world") else "WORLD"
         way_out = f"read it with igsm.parse_problem(text, {names}, mind.family.modulus), or draw one with igsm.generate(family=mind.family)"
         must_be("problem", problem, Problem, "a Problem", way_out)
         if self.family is not None and problem.modulus != self.family.modulus:

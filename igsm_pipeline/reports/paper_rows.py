@@ -12,6 +12,8 @@ from igsm_pipeline.intervals.interval import Interval, of_columns
 from igsm_pipeline.intervals.share import Z95, share
 from igsm_pipeline.reports.findings import Row
 
+_THREE_QUARTERS = 0.76
+"""The share of a probe's steps up to which a score is one of before the last quarter; scores stand near every twelfth."""
 PROBES = ("v_probe", "linear", "random", "linear_random", "majority")
 
 
@@ -108,6 +110,12 @@ def whole_scores(scores: Iterable[Row], subset: str = "all") -> dict[tuple[str, 
     """(task, slice, probe) -> score over all ops; of several layers the one that held-out training problems chose."""
     rows = (row for row in scores if row["subset"] == subset and row["op"] is None and row["chosen"] is not False)
     return {(row["task"], row["slice"], row["probe"]): row for row in rows}
+
+
+def before_last_quarter(curve: Sequence[Row]) -> Row | None:
+    """The last row of a probe's curve that is not of the last quarter of its training; None where there is none."""
+    last = max(row["step"] for row in curve)
+    return next((row for row in reversed(curve) if row["step"] <= _THREE_QUARTERS * last), None)
 
 
 def score(row: Row | None, name: str) -> Interval | None:

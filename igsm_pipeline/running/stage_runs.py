@@ -42,7 +42,12 @@ class StageRun(StageUnits):
         """One line of text: hit or computed, counts, seconds."""
         counts = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in self.counts.items())
         done = "fresh" if self.hit else f"computed {len(self.stale)} of {len(self.units)}" if len(self.units) > 1 else "computed"
-        return f"{self.member.key}  {self.stage.name:<17} {done:<18} {self.seconds:8.1f} s  {counts}".rstrip()
+        return stage_line(self.member.key, self.stage.name, done, self.seconds, counts)
+
+
+def stage_line(member: str, stage: str, done: str, seconds: float, counts: str = "") -> str:
+    """One line of text about a stage that has ended: whose, which, what was done, seconds, counts."""
+    return f"{member}  {stage:<17} {done:<18} {seconds:8.1f} s  {counts}".rstrip()
 
 
 def run_stage(member: str, stage: str, on_tick: Callable[[], None] | None = None) -> StageRun:

@@ -58,16 +58,8 @@ def lock_owner(lock: Path) -> str | None:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return stream.read(32).decode(errors="replace").strip() or "unknown"
+            return _named_in(lock)
     return None
-
-
-def is_locked(lock: Path) -> bool:
-    """Whether a process holds a lock; its file may be missing."""
-    try:
-        return lock_owner(lock) is not None
-    except FileNotFoundError:
-        return False
 
 
 def _named_in(lock: Path) -> str:
@@ -76,6 +68,14 @@ def _named_in(lock: Path) -> str:
         return lock.read_text(encoding="ascii", errors="replace").strip() or "unknown"
     except OSError:
         return "unknown"
+
+
+def is_locked(lock: Path) -> bool:
+    """Whether a process holds a lock; its file may be missing."""
+    try:
+        return lock_owner(lock) is not None
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from igsm_pipeline.experiments.experiment import find_member
 from igsm_pipeline.intervals.interval import of_columns
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.probes.stage import BEYOND_TEXT, CURVE, METRICS
-from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, whole_scores
+from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, before_last_quarter, whole_scores
 from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, write_atomically
@@ -183,10 +183,9 @@ def _settled(curves: Sequence[Row]) -> str:
     rising = []
     for task, layer in dict.fromkeys((row["task"], row["layer"]) for row in own):
         points = [row for row in own if (row["task"], row["layer"]) == (task, layer)]
-        last = max(row["step"] for row in points)
-        near = [row for row in points if row["step"] <= 0.76 * last]
-        if near and (near[-1]["gain_left_low"] or 0) > 0:
-            rising.append(f"{task}{'' if layer is None else f' at layer {layer}'} ({_percent(near[-1], 'gain_left')} points)")
+        near = before_last_quarter(points)
+        if near is not None and (near["gain_left_low"] or 0) > 0:
+            rising.append(f"{task}{'' if layer is None else f' at layer {layer}'} ({_percent(near, 'gain_left')} points)")
     if not own:
         return ""
     return "\n\nStill gaining in the last quarter of their training, on held-out problems: " + (", ".join(rising) or "no V-probe") + "."

@@ -27,6 +27,7 @@ from igsm_pipeline.planning.planner import needed_stages
 from igsm_pipeline.processes.stopping import Stopped, heard_stop, stop_code, with_patience
 from igsm_pipeline.running.child import SHOWS_PROGRESS
 from igsm_pipeline.running.runner import unfinished
+from igsm_pipeline.running.stage_runs import stage_line
 from igsm_pipeline.store import Store
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -123,13 +124,17 @@ def _told(member: Member, instance: dg.DagsterInstance, owner: Mapping[str, str]
         for run in instance.get_runs(dg.RunsFilter(tags={**member_tags(member.key), **owner}), limit=1):
             for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
                 event = entry.get_dagster_event()
-                if event.step_key not in told:
+                said = event.step_materialization_data.materialization.metadata
+                seconds = said["seconds"].value if "seconds" in said else None  # the catalog and the registry tell none
+                if event.step_key not in told and isinstance(seconds, int | float):
                     told.add(event.step_key)
-                    print(_line(member, event), file=sys.stderr, flush=True)
+                    state = "fresh" if said["cache"].value == "hit" else "computed"
+                    print(stage_line(member.key, str(event.step_key), state, seconds), file=sys.stderr, flush=True)
 
     def keep_looking() -> None:
         while not done.wait(_LOOK_S):
             look()
+        look()
 
     thread = threading.Thread(target=keep_looking, daemon=True, name="told")
     thread.start()
@@ -138,15 +143,6 @@ def _told(member: Member, instance: dg.DagsterInstance, owner: Mapping[str, str]
     finally:
         done.set()
         thread.join()
-        look()
-
-
-def _line(member: Member, event: dg.DagsterEvent) -> str:
-    """A line as ``StageRun.line`` makes it, from what the materialization of an asset says."""
-    said = event.step_materialization_data.materialization.metadata
-    cache, seconds = (said[name].value if name in said else None for name in ("cache", "seconds"))
-    took = f"{seconds:8.1f} s" if isinstance(seconds, int | float) else ""
-    return f"{member.key}  {event.step_key or '':<17} {'fresh' if cache == 'hit' else 'computed':<18} {took}".rstrip()
 
 
 def _cancel(instance: dg.DagsterInstance, owner: Mapping[str, str]) -> None:

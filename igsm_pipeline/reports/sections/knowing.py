@@ -11,7 +11,7 @@ from igsm_pipeline.reports.charts.intervals import Mark, draw_intervals
 from igsm_pipeline.reports.charts.theme import BLUE, ORANGE, PROBES, Series
 from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.page import Cell, Page, interval_cell
-from igsm_pipeline.reports.paper_rows import score, whole_scores
+from igsm_pipeline.reports.paper_rows import before_last_quarter, score, whole_scores
 from igsm_pipeline.reports.results import MODELS, Results, listed, no_evidence, said, task_name
 from igsm_pipeline.reports.sections.opening import paper_mark, percent
 
@@ -20,8 +20,6 @@ _CURVE_COLUMNS = (
     "task", "model", "step", "n", "num_problems",
     *(f"{name}{end}" for name in ("balanced_accuracy", "gain_left") for end in ("", "_low", "_high")),
 )  # fmt: skip
-_THREE_QUARTERS = 0.76
-"""The share of a probe's steps up to which a score counts as one before the last quarter."""
 _EVENED = "Probes, controls and trees on the text answer as if every answer were equally common (probes.prior: uniform)."
 
 
@@ -265,8 +263,7 @@ def _curves(page: Page, results: Results) -> None:
     cells = []
     for task, model in dict.fromkeys((str(row["task"]), str(row["model"])) for row in rows):
         own = [row for row in rows if (row["task"], row["model"]) == (task, model)]
-        near = [row for row in own if row["step"] <= _THREE_QUARTERS * own[-1]["step"]]
-        ends = interval_cell(score(own[-1], "balanced_accuracy")), interval_cell(score(near[-1], "gain_left") if near else None)
+        ends = interval_cell(score(own[-1], "balanced_accuracy")), interval_cell(score(before_last_quarter(own), "gain_left"))
         cells.append((task_name(task), MODELS[model], f"{own[-1]['step']:,}", *ends))
     head = ("question", "model", "steps", "at the end", "gained in the last quarter")
     file = [tuple(row[name] for name in _CURVE_COLUMNS) for row in rows]

@@ -194,6 +194,17 @@ def test_where_a_value_is_known_is_where_the_answer_is_yes():
     assert known["accuracy_negative"] is None, "there is no such query"
 
 
+def test_an_accuracy_at_the_end_of_its_scale_is_as_sure_as_the_problems_behind_it():
+    table = _table(12)
+    label = (table["problem"].to_numpy() < 3).astype(np.int64)
+    for name in ("label", "prediction"):
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, name, pa.array(label, table.schema.field(place).type))
+    whole = _row(score_predictions(table, modulus=5, candidates="existing"), subset="all", op=None)
+    for name, problems in (("accuracy_positive", 3), ("accuracy_negative", 57), ("accuracy", 60)):
+        assert [whole[name + end] for end in ENDS] == pytest.approx(share(problems, problems)[:3]), name
+
+
 def test_a_probe_that_equals_its_control_gains_nothing_and_a_better_one_gains_surely():
     good, control = _table(13, noise=0.02), _table(13, probe="random")
     twin = good.set_column(good.schema.get_field_index("probe"), "probe", pa.array(["random"] * len(good)))

@@ -6,13 +6,22 @@ import random
 import re
 from typing import Any
 
+import pytest
+
 from igsm_pipeline.text import render_answer, render_problem, render_question, render_solution
 from igsm_pipeline.verification.files import verify_dataset
+from igsm_pipeline.verification.rows import hints
 from igsm_pipeline.verification.summary import tally_of
 from igsm_pipeline.world import load_world
 from tests.reference.random_problems import PLAIN, random_problem
 
 SEED = 23
+OF_MINI = {
+    "problem": "The number of each Canvas Rucksack's Sketchbook equals 3.",
+    "question": "How many Sketchbook does Canvas Rucksack have?",
+    "solution": "Define Canvas Rucksack's Sketchbook as a; so a = 3.",
+}
+"""A row with names of the world mini."""
 
 
 def printed_table(judgement):
@@ -52,18 +61,23 @@ def test_numbers_that_were_never_reduced_are_told_apart() -> None:
 
 
 def test_the_built_in_world_that_rows_are_of_is_named() -> None:
-    row = {
-        "problem": "The number of each Canvas Rucksack's Sketchbook equals 3.",
-        "question": "How many Sketchbook does Canvas Rucksack have?",
-        "solution": "Define Canvas Rucksack's Sketchbook as a; so a = 3.",
-    }
-    assert verify_dataset([row, row], load_world("igsm")).hints == ("2 of the 2 refused rows looked at are right with --world mini --modulus 23",)
+    assert verify_dataset([OF_MINI, OF_MINI], load_world("igsm")).hints == (
+        "2 of the 2 refused rows looked at are right with --world mini --modulus 23",
+    )
 
 
 def test_one_wording_of_all_rows_is_shown_where_it_stands() -> None:
     rows = [{**row, "solution": row["solution"].replace("; so ", "; So ")} for row in make_rows(5)]
     (hint,) = verify_dataset(rows, PLAIN).hints
     assert re.match(r"5 of the 5 rows looked at fail with parse in sentence 0 .*; row 1 must continue .* got [\"'](.* = |So )", hint)
+
+
+def test_of_several_moduli_that_would_do_the_likeliest_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a set 101 would stand before 23, and 7 behind it."""
+    monkeypatch.setattr(hints, "_moduli", lambda _rows: [101, 7])
+    monkeypatch.setattr(hints, "_count_right", lambda rows, *_how: len(rows))
+    (hint,) = verify_dataset([OF_MINI, OF_MINI], load_world("igsm")).hints
+    assert hint.endswith("--modulus 23")
 
 
 def test_right_rows_and_rows_that_fail_each_in_its_way_give_no_hint() -> None:

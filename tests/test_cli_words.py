@@ -249,6 +249,15 @@ def test_a_bug_shows_where_it_is_and_asks_to_be_reported(capsys):
     assert "igsm run 'my member'" in lines[-1]
 
 
+def test_what_breaks_because_of_a_stop_is_told_as_the_stop(capsys, monkeypatch):
+    def broken() -> int:
+        raise OSError("the pipe of a worker that was ended")
+
+    monkeypatch.setattr(border, "heard_stop", lambda: 15)
+    assert border.finish(broken, ["generate"]) == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM; what was finished is kept, a half-written file is not\n"
+
+
 def command(tmp_path: Path, *words: str, **more: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "IGSM_HOME": str(tmp_path / "home"), **more}
     line = (sys.executable, "-m", "igsm_pipeline.cli", *words)

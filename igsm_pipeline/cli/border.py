@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         keep_bars_to_terminals()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    with hear_stops():
+    with hear_stops(farewell=_farewell):
         code = finish(lambda: _invoke(words), words)
         code = stop_code(heard_stop()) if heard_stop() else code
     flush_or_give_up(lost=code == CLOSED_PIPE)
@@ -72,17 +72,18 @@ def finish(command: Callable[[], int], words: Sequence[str]) -> int:
         return int(ended.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         number = heard_stop() or signal.SIGINT
-        _say(f"stopped by {signal.Signals(number).name}; what was done is kept and a rerun resumes it")
+        _say(_farewell(number))
         return stop_code(number)
     except BrokenPipeError:
         return CLOSED_PIPE
     except Exception as error:
         if os.environ.get(DEBUG) == "1":
             traceback.print_exc()
-        told = refusal(error, words)
+        number = heard_stop()  # a worker or a pipe broke because of the stop
+        told = _farewell(number) if number else refusal(error, words)
         if told is not None:
             _say(told)
-            return BUG if isinstance(error, StageFailed) else REFUSED
+            return stop_code(number) if number else BUG if isinstance(error, StageFailed) else REFUSED
         if os.environ.get(DEBUG) != "1":
             traceback.print_exc()
         _say(
@@ -102,6 +103,10 @@ def refusal(error: Exception, words: Sequence[str] = ()) -> str | None:
     if isinstance(error, USAGE):
         return usage_lines(error, words)
     return next((tell(error) for kind, tell in _KNOWN if isinstance(error, kind)), None) or _of_library(error)
+
+
+def _farewell(number: int) -> str:
+    return f"stopped by {signal.Signals(number).name}; what was finished is kept, a half-written file is not"
 
 
 def _of_link(error: RuntimeError) -> str | None:

@@ -13,12 +13,14 @@ import contextlib
 import gc
 import os
 import select
+import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -76,6 +78,7 @@ class _Hearing:
         since: when it came (monotonic seconds).
         patience_s: seconds from then until the process is ended.
         groups: process groups that end with this process -> seconds that they may take.
+        halves: files and folders that are half written, which go with this process.
     """
 
     farewell: Callable[[int], str]
@@ -86,6 +89,8 @@ class _Hearing:
     since: float = 0.0
     patience_s: float = PATIENCE_S
     groups: dict[int, float] = field(default_factory=dict)
+    halves: set[Path] = field(default_factory=set)
+    _raised: bool = False
     _own: int = 0
     _heard: int = 0
     _first_byte: float = 0.0
@@ -105,9 +110,11 @@ class _Hearing:
                 os.close(void)
 
     def on_stop(self, number: int, _frame: FrameType | None) -> None:
-        """Raise ``Stopped``."""
+        """Raise ``Stopped``, once: a later signal does not break off what cleans up after the first."""
         self.note(number)
-        raise Stopped(number)
+        if not self._raised:
+            self._raised = True
+            raise Stopped(number)
 
     def on_hangup(self, number: int, _frame: FrameType | None) -> None:
         """Do what SIGINT does, whichever handler it has at the moment."""
@@ -155,6 +162,10 @@ class _Hearing:
         if not self._done.wait(AT_ONCE_S):
             with contextlib.suppress(OSError):
                 os.write(2, f"\n{self.farewell(self.first)}\n".encode(errors="replace"))
+        for half in list(self.halves):
+            shutil.rmtree(half, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                half.unlink(missing_ok=True)
         os._exit(stop_code(self.first or signal.SIGINT))
 
     def end_soon(self) -> None:
@@ -244,6 +255,19 @@ def ending_with(group: int, patience_s: float) -> Iterator[None]:
     finally:
         if hearing is not None:
             hearing.groups.pop(group, None)
+
+
+@contextlib.contextmanager
+def removed_at_end(half: Path) -> Iterator[None]:
+    """While the block runs, remove a half-written file or folder if this process has to end at once; the block removes it otherwise."""
+    hearing = _hearing
+    if hearing is not None:
+        hearing.halves.add(half)
+    try:
+        yield
+    finally:
+        if hearing is not None:
+            hearing.halves.discard(half)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from igsm_pipeline.errors import BadSettings, StoreError
+from igsm_pipeline.processes.stopping import removed_at_end
 
 OLD = ".old"
 TEMPORARY = ".tmp"
@@ -42,17 +43,18 @@ def written_whole(path: Path) -> Iterator[Path]:
     target = path.resolve()
     temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
     mode = mode_of_new(temporary)
-    try:
-        yield temporary
-        handle = os.open(temporary, os.O_RDONLY)
+    with removed_at_end(temporary):
         try:
-            os.fchmod(handle, mode)
-            os.fsync(handle)
+            yield temporary
+            handle = os.open(temporary, os.O_RDONLY)
+            try:
+                os.fchmod(handle, mode)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            temporary.replace(target)
         finally:
-            os.close(handle)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -80,14 +82,15 @@ def new_folder(folder: Path, asked_by: str, option: str = "--out") -> Iterator[P
         raise BadSettings(option, f"must be a new or empty folder with {asked_by}", str(folder), "name another")
     target = folder.absolute()
     temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}{TEMPORARY}")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if target.is_dir():
-            target.rmdir()
-        temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with removed_at_end(temporary):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            if target.is_dir():
+                target.rmdir()
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

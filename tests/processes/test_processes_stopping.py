@@ -164,6 +164,49 @@ def test_a_process_group_ends_with_the_process_that_was_told_twice():
     assert not _lives(child)
 
 
+def test_a_second_signal_in_haste_does_not_break_off_what_cleans_up_after_the_first():
+    code, said = python(
+        """
+        import time
+        from igsm_pipeline.processes.stopping import hear_stops, heard_stop, leave, stop_code
+        with hear_stops():
+            try:
+                print("ready")
+                time.sleep(60)
+            except KeyboardInterrupt:
+                time.sleep(0.5)
+                print("cleaned up")
+                leave(stop_code(heard_stop()))
+        """,
+        signals=(signal.SIGINT, signal.SIGINT),
+        apart_s=0.1,
+    )
+    assert (code, said) == (130, "cleaned up\n")
+
+
+def test_half_written_files_go_with_a_process_that_has_to_end_at_once(tmp_path):
+    code, _ = python(
+        f"""
+        import pathlib, time
+        from igsm_pipeline.processes.stopping import hear_stops
+        from igsm_pipeline.store import new_folder, written_whole
+        here = pathlib.Path({str(tmp_path)!r})
+        with hear_stops(), written_whole(here / "file") as half, new_folder(here / "folder", "--x") as partial:
+            half.write_text("half")
+            (partial / "file").write_text("half")
+            print("ready")
+            while True:
+                try:
+                    time.sleep(60)
+                except KeyboardInterrupt:
+                    pass
+        """,
+        signals=(signal.SIGINT, signal.SIGINT),
+    )
+    assert code == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 def _lives(process: int) -> bool:
     try:
         with open(f"/proc/{process}/stat") as stat:

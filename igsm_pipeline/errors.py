@@ -132,6 +132,11 @@ def whole_number(field: str, value: Any, lowest: int, highest: int | None, way_o
     return number
 
 
+def install_extra(name: str) -> str:
+    """How to install what only one way of using this package needs: from the checkout, since no package index has the project."""
+    return f"`pip install -c constraints.txt -e '.[{name}]'` in the checkout"
+
+
 def did_you_mean(word: str, words: Iterable[str], *, most: int = 3, before: str = "") -> str:
     """Ask after what may have been meant: "did you mean mini or med?"; "" where nothing is near.
 

@@ -38,6 +38,12 @@ def run(*arguments: object) -> int:
     return int(ended.value.code or 0)
 
 
+def loose_mini(folder: Path) -> tuple[str, ...]:
+    """Options that take the names of mini by the looser rules."""
+    (folder / "loose.json").write_text(json.dumps(load_world("mini").document()))
+    return "--world", str(folder / "loose.json"), "--lenient"
+
+
 def lines_of(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -78,7 +84,9 @@ def test_parquet_holds_the_training_rows_of_json_lines_and_both_are_judged_right
 
 def test_loose_names_and_letters_are_written_like_strict_ones(tmp_path: Path, family: Path) -> None:
     for layout in ("messages", "text"):
-        strict, loose = (generate(tmp_path / f"{layout}{flag}.jsonl", family, "--num", 9, "--format", layout, *flag) for flag in ((), ("--lenient",)))
+        strict, loose = (
+            generate(tmp_path / f"{layout}{len(more)}.jsonl", family, "--num", 9, "--format", layout, *more) for more in ((), loose_mini(tmp_path))
+        )
         same = [{name: value for name, value in row.items() if not name.startswith("world")} for row in lines_of(loose)]
         assert same == [{name: value for name, value in row.items() if not name.startswith("world")} for row in lines_of(strict)]
 
@@ -172,7 +180,7 @@ def test_retries_are_taken_back_and_the_rows_still_judged_right(
     tmp_path: Path, family: Path, capsys: pytest.CaptureFixture[str], kind: str, loose: bool
 ) -> None:
     """Without its retries a row is the row without retries; `igsm verify` counts every one and finds all right, also in a world of loose names."""
-    options = ("--format", "messages", "--num", 40, *(("--lenient",) if loose else ()))
+    options = ("--format", "messages", "--num", 40, *(loose_mini(tmp_path) if loose else ()))
     plain = lines_of(generate(tmp_path / "plain.jsonl", family, *options))
     retried = lines_of(generate(tmp_path / "retried.jsonl", family, *options, "--retry", 0.5, "--retry-kind", kind))
     taken_back = 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sybil", reason="sybil is not installed: pip install 'igsm_pipeline[test]'")
+pytest.importorskip("sybil", reason="sybil is not installed: pip install -e '.[test]'")
 from reference.doc_blocks import NOT_CODE, PAGES, ROOT, RUN, blocks_of, read_page, run_page
 
 QUICK = ("docs/tutorial-model.md",)

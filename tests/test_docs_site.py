@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
-pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'igsm_pipeline[check]'")
+pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install -e '.[check]'")
 ROOT = Path(__file__).parents[1]
 SECTIONS = ["Start", "Tutorials", "How to", "Explanation", "Reference", "Results"]
 

@@ -56,11 +56,21 @@ Stages = Annotated[
         autocompletion=complete_stages,
     ),
 ]
+TheseStages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stage",
+        "-s",
+        help="Only the units of this stage, without those that they rest on; may be given several times.",
+        show_default=False,
+        autocompletion=complete_stages,
+    ),
+]
 Deep = Annotated[bool, typer.Option("--deep", help="Hash every file again instead of trusting size and time.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value, for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors: no progress bars, no remarks.")]
 WorldSource = Annotated[str, typer.Option("--world", help="World: a built-in name or a file.")]
-Lenient = Annotated[bool, typer.Option("--lenient", help="Accept other people's looser names.")]
+Lenient = Annotated[bool, typer.Option("--lenient", help="Accept other people's looser names in a world's file.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -80,6 +90,42 @@ def _every_command(
 
     if quiet:
         be_quiet()
+
+
+def refuse_idle(context: typer.Context, where: str, *names: str) -> None:
+    """Refuse options that would change nothing in this call; one that stands at its default without the user's doing is none.
+
+    Args:
+        context: of the command.
+        where: what makes them idle, as "with --tables" or "without --yes".
+        names: parameters of the command's function.
+
+    Raises:
+        BadInput: the user gave one of them.
+    """
+    from igsm_pipeline.errors import BadInput
+
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not None and source.name == "COMMANDLINE":
+            option = max(parameter.opts, key=len)
+            value = context.params[str(parameter.name)]
+            got = option if value is True else " ".join([option, *map(str, value if isinstance(value, list | tuple) else [value])])
+            way_out = f"take it off, or add {where.removeprefix('without ')}" if where.startswith("without ") else "take off one of the two"
+            raise BadInput(option, f"must be left out {where}, where it changes nothing", got, way_out)
+
+
+def refuse_idle_leniency(context: typer.Context, world: str | None) -> None:
+    """Refuse ``--lenient`` where no file of a world is named: the built-in worlds keep the strict rules.
+
+    Args:
+        context: of the command.
+        world: name or file.
+    """
+    from igsm_pipeline.world import builtin_worlds
+
+    if world is None or world in builtin_worlds():
+        refuse_idle(context, "without --world FILE", "lenient")
 
 
 def plans_of(members: Sequence[str], stages: Sequence[str] | None, deep: bool, *, inputs: bool = False) -> list[Plan]:

@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from igsm_pipeline.cli.app import AsJson, Deep, Members, Quiet, SomeMembers, Stages, app, complete_members, console, plans_of, print_json
+from igsm_pipeline.cli.app import (
+    AsJson,
+    Deep,
+    Members,
+    Quiet,
+    SomeMembers,
+    Stages,
+    app,
+    complete_members,
+    console,
+    plans_of,
+    print_json,
+    refuse_idle,
+)
 from igsm_pipeline.cli.streams import be_quiet, is_quiet, remark
 from igsm_pipeline.errors import BadInput, IgsmError, StoreError
 
@@ -36,7 +49,7 @@ def run(
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes where a stage can use several; 0: all cores.", min=0)] = 0,
     on: Annotated[
         Place | None,
-        typer.Option("--on", help="This machine, or the Ray cluster at IGSM_RAY_ADDRESS, by default if that is set.", show_default=False),
+        typer.Option("--on", help="Where it computes: local, here; ray, the cluster at IGSM_RAY_ADDRESS.", show_default="ray if that is set"),
     ] = None,
     quiet: Quiet = False,
 ) -> int:
@@ -58,6 +71,7 @@ def run(
         if sum([synchronise(plan, store, remote, remark) for plan in plans]):
             plans = plans_of(members, stages, deep, inputs=True)
     wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
+    on_ray = bool(wanted) and _is_for_ray(on)
     for plan in plans:
         print_plan(plan, quiet=is_quiet())
         for unit in plan.stale if deep else ():
@@ -66,11 +80,6 @@ def run(
     code = 0
     if wanted:
         os.environ[JOBS] = str(jobs)
-        from igsm_pipeline.defs.graph.executors import RAY_ADDRESS
-
-        on_ray = on is Place.RAY or (on is None and bool(os.environ.get(RAY_ADDRESS)))
-        if not on_ray:
-            os.environ.pop(RAY_ADDRESS, None)
         from igsm_pipeline.defs.operating.launch import run_members
 
         code = run_members([plan.member.key for plan in wanted], stages, on_ray=on_ray)
@@ -83,13 +92,29 @@ def run(
     return code
 
 
+def _is_for_ray(on: Place | None) -> bool:
+    """Whether a run computes on a Ray cluster, which then is there.
+
+    Raises:
+        BadSettings: there is no such cluster, or what it takes is not installed.
+    """
+    from igsm_pipeline.defs.graph.executors import RAY_ADDRESS, check_cluster
+
+    if on is Place.RAY or (on is None and os.environ.get(RAY_ADDRESS)):
+        check_cluster()
+        return True
+    os.environ.pop(RAY_ADDRESS, None)
+    return False
+
+
 @app.command()
 def plan(
     members: Members,
     stages: Stages = None,
     deep: Deep = False,
     on: Annotated[
-        str | None, typer.Option("--on", help="Another machine instead of this one, by its data sheet: h100 or 8xh100.", show_default=False)
+        str | None,
+        typer.Option("--on", help="What it would cost on other hardware, by its data sheet: h100 or 8xh100; nothing runs.", show_default="here"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -171,6 +196,7 @@ def status(members: SomeMembers = None, deep: Deep = False, as_json: AsJson = Fa
 
 @app.command()
 def report(
+    context: typer.Context,
     member: Annotated[str | None, typer.Argument(help="A member, an experiment with a grid, or with --claims a published folder.")] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
     claims: Annotated[
@@ -183,6 +209,7 @@ def report(
     member is pulled if another machine has it, and what the page of a grid compares.
     """
     if claims:
+        refuse_idle(context, "with --claims", "show")
         _write_claims(member)
         return
     if member is None:

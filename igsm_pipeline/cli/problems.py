@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from igsm_pipeline.cli.app import Lenient, WorldSource, app, console
+from igsm_pipeline.cli.app import Lenient, WorldSource, app, console, refuse_idle, refuse_idle_leniency
 from igsm_pipeline.cli.streams import remark
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class FileFormat(StrEnum):
     jsonl, parquet, messages, text, nanochat = "jsonl", "parquet", "messages", "text", "nanochat"
 
 
+TRAINING = (FileFormat.messages, FileFormat.text, FileFormat.nanochat)
+
+
 class Vocab(StrEnum):
     """The vocabularies of the token ids that ``generate`` writes."""
 
@@ -53,6 +56,7 @@ class Vocab(StrEnum):
 
 @app.command()
 def generate(
+    context: typer.Context,
     family: FamilyName = "med",
     split: Annotated[Split, typer.Option(help="The split to draw from.")] = Split.train,
     law: Annotated[
@@ -92,9 +96,15 @@ def generate(
     from igsm_pipeline.toolbox.law_tables import write_tables
     from igsm_pipeline.world.world import load_world
 
+    refuse_idle_leniency(context, world)
+    if not retry:
+        refuse_idle(context, "without --retry", "retry_kind")
+    if file_format in TRAINING:
+        refuse_idle(context, f"with --format {file_format.value}", "vocab")
     drawn: Literal["range", "exact"] = law.value if law else "range" if op is None else "exact"
     settings, names = generated_set(family, law=drawn, op=op, split=split.value, num_problems=num, seed=seed), load_world(world, lenient=lenient)
     if tables:
+        refuse_idle(context, "with --tables", "file_format", "vocab", "shard_rows", "test_num", "retry", "retry_kind", "jobs")
         write_tables(settings, names, world, out)
         return
     kind: Any = file_format.value if file_format else None
@@ -112,6 +122,7 @@ def generate(
 
 @app.command()
 def show(
+    context: typer.Context,
     family: FamilyName = "med",
     op: Annotated[int | None, typer.Option(help="Operations; by the family's law without it.", show_default=False)] = None,
     split: Annotated[Split, typer.Option()] = Split.test,
@@ -126,6 +137,9 @@ def show(
     from igsm_pipeline.toolbox.dataset import find_problem, generated_set
     from igsm_pipeline.world.world import load_world
 
+    refuse_idle_leniency(context, world)
+    if key is not None:
+        refuse_idle(context, "with --key", "number")
     settings = generated_set(family, law="range" if op is None else "exact", op=op, split=split.value, num_problems=number + 1, seed=seed)
     batch = find_problem(settings, load_world(world, lenient=lenient), key)
     key_line = f"[dim]--key {batch.records[0]['block']}:{batch.records[0]['draw']}[/]"
@@ -134,6 +148,7 @@ def show(
 
 @app.command()
 def solve(
+    context: typer.Context,
     file: Annotated[
         Path | None,
         typer.Argument(help="A problem's text or any file that `igsm verify` reads; - reads stdin; drawn without it.", show_default=False),
@@ -141,12 +156,15 @@ def solve(
     model: Annotated[
         str | None, typer.Option(help="Member, checkpoint folder or models:/NAME@ALIAS; the reference without it.", show_default=False)
     ] = None,
-    family: Annotated[str | None, typer.Option(help="Of a drawn problem: med, hard or a YAML file.", show_default="the model's, or med")] = None,
+    family: Annotated[
+        str | None,
+        typer.Option(help="Of a drawn problem (a file's: its order and modulus): med, hard or a YAML file.", show_default="the model's, or med"),
+    ] = None,
     op: Annotated[int | None, typer.Option(help="Operations of a drawn problem.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of a drawn problem.", min=0)] = 0,
     world: Annotated[str | None, typer.Option(help="World: a built-in name or a file.", show_default="the model's, or igsm")] = None,
     lenient: Lenient = False,
-    modulus: Annotated[int | None, typer.Option(min=2, max=1 << 16, show_default="the file's or the model's, or 23")] = None,
+    modulus: Annotated[int | None, typer.Option(min=2, max=1 << 16, show_default="the file's, or the family's")] = None,
     columns: Columns = None,
 ) -> int:
     """Solve a problem and verify it step by step (exit code 1: wrong); without a model, print the reference solution and answer."""
@@ -154,6 +172,11 @@ def solve(
     from igsm_pipeline.toolbox.solving import choose_problem, read_problem, solve_problem
     from igsm_pipeline.verification.rows.columns import read_renames
 
+    refuse_idle_leniency(context, world)
+    if file is None:
+        refuse_idle(context, "without FILE", "columns")
+    else:
+        refuse_idle(context, "with FILE", "op", "seed")
     solver = _find_solver(model) if model else None
     given = None if file is None else read_problem(file, read_renames(columns or ()))
     asked = choose_problem(solver, given, family=family, op=op, seed=seed, world=world, lenient=lenient, modulus=modulus)
@@ -179,6 +202,7 @@ def _find_solver(named: str) -> Solver:
 
 @app.command()
 def play(
+    context: typer.Context,
     named: Annotated[
         str | None,
         typer.Argument(metavar="[MEMBER|FOLDER]", help="A member, or a folder that `igsm publish` wrote.", show_default="data/published/small"),
@@ -192,6 +216,7 @@ def play(
     from igsm_pipeline.play.opening import open_mind_files
 
     if page is not None:
+        refuse_idle(context, "with --page", "port")
         from igsm_pipeline.play.chosen import write_page
 
         remark(f"{write_page(named, page)} problems in {page}")
@@ -204,6 +229,7 @@ def play(
 
 @app.command()
 def verify(
+    context: typer.Context,
     file: Annotated[
         Path,
         typer.Argument(
@@ -227,7 +253,8 @@ def verify(
     from igsm_pipeline.verification.rows.judging import Judging
     from igsm_pipeline.world.world import load_world
 
-    names = load_world(world or "igsm", lenient=lenient) if world or lenient else None
+    refuse_idle_leniency(context, world)
+    names = load_world(world, lenient=lenient) if world else None
     judging = Judging(names, modulus, not released, exact, read_renames(columns or ()))
     tally, hints = verify_to_end(file, judging, out=out, workers=jobs)
     if as_json:

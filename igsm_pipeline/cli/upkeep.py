@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igsm_pipeline.cli.app import AsJson, Members, Stages, app, console, plans_of, print_json
+from igsm_pipeline.cli.app import AsJson, Members, TheseStages, app, console, plans_of, print_json, refuse_idle
 from igsm_pipeline.cli.streams import remark
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def ui(
 
 @app.command()
 def gc(
+    context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only a list is printed.")] = False,
     checkpoints: Annotated[bool, typer.Option("--checkpoints", help="Remove trained checkpoints without asking once more.")] = False,
     reports: Annotated[
@@ -90,6 +91,8 @@ def gc(
     from igsm_pipeline.toolbox.console import format_bytes
     from igsm_pipeline.toolbox.garbage import find_unwanted
 
+    if not yes:
+        refuse_idle(context, "without --yes", "checkpoints")
     store = Store.at_home()
     unwanted = find_unwanted(store, store.root.parent)
     garbage = [*unwanted.garbage, *(unwanted.held if reports else ())]
@@ -136,14 +139,17 @@ def _remove(garbage: list[Leftover], broken: Broken, checkpoints: bool) -> None:
 
 @app.command()
 def export(
+    context: typer.Context,
     members: Members,
     out: Annotated[Path, typer.Option("--out", help="The file to write; with --readable, the folder.")],
-    stages: Stages = None,
+    stages: TheseStages = None,
     readable: Annotated[bool, typer.Option("--readable", help="Problem sets alone, for other programs: texts beside the coded arrays.")] = False,
 ) -> None:
     """Write the finished units of members to one file, for another machine; or their problem sets with texts, for other programs."""
     from igsm_pipeline.store import Store
 
+    if readable:
+        refuse_idle(context, "with --readable", "stages")
     store = Store.at_home()
     units = [unit for each in plans_of(members, stages, False) for unit in each.units if not store.check_own(unit)]
     if readable:
@@ -172,7 +178,7 @@ def import_(
 
 
 @app.command()
-def push(members: Members, stages: Stages = None) -> None:
+def push(members: Members, stages: TheseStages = None) -> None:
     """Put the finished units of members on the object storage of IGSM_REMOTE, for other machines; `igsm run` does so by itself."""
     from igsm_pipeline.running.sharing import push_units
     from igsm_pipeline.store import Store
@@ -186,7 +192,7 @@ def push(members: Members, stages: Stages = None) -> None:
 @app.command()
 def pull(
     members: Members,
-    stages: Stages = None,
+    stages: TheseStages = None,
     replace: Annotated[bool, typer.Option("--replace", help="Let units of other content take the place of those here.")] = False,
 ) -> None:
     """Bring the finished units of members here from the object storage of IGSM_REMOTE; every file is hashed before it is believed.

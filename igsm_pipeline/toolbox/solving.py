@@ -125,18 +125,19 @@ def choose_problem(
         op: operations of a drawn problem; None: by the family's law.
         seed: seed of the draw.
         world: built-in name or file.
-        lenient: accept looser names in the world.
-        modulus: M.
+        lenient: accept looser names in the world that is named.
+        modulus: M, also of a drawn problem.
 
     Raises:
         BadInput: a name or a file breaks a rule.
     """
     names = solver.world if solver is not None else None
-    if world or lenient or names is None:
-        names = named_world(given.origin) if given is not None and not world and not lenient else load_world(world or "igsm", lenient=lenient)
+    if world or names is None:
+        names = named_world(given.origin) if given is not None and not world else load_world(world or "igsm", lenient=lenient)
     kind = solver.family if solver is not None and solver.family is not None and family is None else read_family(family or "med")
     if given is None:
-        return GivenProblem(draw_problem_text(kind, names, op, seed), names, modulus or kind.modulus)
+        kind = kind if modulus is None else FamilySettings.parse({**kind.canonical(), "modulus": modulus}, "--modulus")
+        return GivenProblem(draw_problem_text(kind, names, op, seed), names, kind.modulus)
     found: set[Spelling] = set()
     text = problem_text(given, names, kind.format, found)
     return GivenProblem(text, names, modulus or named_modulus(given.origin) or kind.modulus, tuple(sorted(found)))

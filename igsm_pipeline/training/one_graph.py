@@ -22,6 +22,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from igsm_pipeline.errors import install_extra
 from igsm_pipeline.training.batches import IGNORED
 
 CAUSAL = "igsm_causal"
@@ -130,5 +131,7 @@ def compiles(wanted: bool | Literal["auto"], device: torch.device, what: str = "
         if not there
     ]
     if lacks:
-        _log.warning("%s is not compiled, for this machine has not %s; it takes longer. pip install 'igsm_pipeline[gpu]'", what, " and ".join(lacks))
+        _log.warning(
+            "%s is not compiled, for this machine has not %s; it takes longer. %s brings Triton", what, " and ".join(lacks), install_extra("gpu")
+        )
     return not lacks

@@ -19,7 +19,7 @@ STOP_S = 300
 @pytest.fixture(scope="session")
 def browser():
     """A headless Chromium of the system's; the test is skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'igsm_pipeline[test]'")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e '.[test]'")
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
     with playwright.sync_playwright() as driver:

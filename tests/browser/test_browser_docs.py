@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from reference.accessibility import serious_findings
 
-pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install 'igsm_pipeline[check]'")
+pytest.importorskip("mkdocs", reason="mkdocs is not installed: pip install -e '.[check]'")
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 ROOT = Path(__file__).parents[2]
 PAGES = ("index", "start", "words", "tutorial-model", "howto", "player", "v-probing", "gallery", "results", "reference/settings", "reference/python")

@@ -18,6 +18,7 @@ from reference.store_files import same_but_for_the_clock
 from reference.tiny_experiment import MEMBER, write_experiment
 
 from igsm_pipeline.cli import main
+from igsm_pipeline.defs.graph import executors
 from igsm_pipeline.defs.graph.assets import ASSETS, stage_asset
 from igsm_pipeline.defs.graph.executors import K8S_STEPS, PASSED_ON, RAY_ADDRESS, STEP_CPUS, STEP_GPUS, check_cluster, chosen_executor, step_tags
 from igsm_pipeline.defs.operating import launch
@@ -62,7 +63,7 @@ def test_steps_run_in_the_runs_process_unless_a_cluster_is_named(monkeypatch):
 @pytest.mark.skipif(installed("dagster_ray"), reason="dagster-ray is installed")
 def test_a_cluster_without_the_extra_is_refused_with_the_way_out(monkeypatch):
     monkeypatch.setenv(RAY_ADDRESS, "http://127.0.0.1:8265")
-    with pytest.raises(BadSettings, match=r"igsm_pipeline\[ray\]"):
+    with pytest.raises(BadSettings, match=r"pip install -c constraints.txt -e .\.\[ray\]"):
         chosen_executor()
 
 
@@ -114,7 +115,7 @@ def test_every_asset_asks(monkeypatch):
         assert "num_cpus" in stage_asset(find_stage(name), []).op.tags["dagster-ray/config"]
 
 
-@pytest.mark.skipif(not installed("dagster_ray"), reason="dagster-ray is not installed: pip install 'igsm_pipeline[ray]'")
+@pytest.mark.skipif(not installed("dagster_ray"), reason="dagster-ray is not installed: pip install -e '.[ray]'")
 def test_ray_reads_what_a_step_asks_for(monkeypatch):
     from dagster_ray.configs import RayExecutionConfig  # noqa: PLC0415
 
@@ -159,6 +160,18 @@ def test_a_cluster_that_does_not_answer_is_refused_before_anything_runs(monkeypa
             check_cluster()
 
 
+def test_a_run_on_a_cluster_that_is_not_there_is_refused_before_its_plan_is_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("IGSM_HOME", str(write_experiment(tmp_path)))
+    monkeypatch.delenv("IGSM_EXPERIMENTS", raising=False)
+    monkeypatch.setenv(RAY_ADDRESS, f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(SystemExit) as ended:
+        main(["run", MEMBER, "--stage", "world", "--on", "ray"])
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"{RAY_ADDRESS} must be the dashboard of a Ray cluster that answers")
+
+
 def test_a_run_on_a_cluster_says_what_other_processes_have_finished(tmp_path, monkeypatch):
     """Each step finds the job by the name of its function in a process of its own; what that prints stays there."""
     home = write_experiment(tmp_path)
@@ -186,6 +199,7 @@ def test_igsm_run_computes_where_it_is_told_else_where_the_environment_says(tmp_
     monkeypatch.setenv(JOBS, "1")
     monkeypatch.setenv(RAY_ADDRESS, address or "")
     asked = []
+    monkeypatch.setattr(executors, "check_cluster", lambda: address or "")
     monkeypatch.setattr(launch, "run_members", lambda members, stages, *, on_ray: asked.append((members, on_ray, os.environ.get(RAY_ADDRESS))) or 3)
     with pytest.raises(SystemExit) as ended:
         main(["run", MEMBER, "--stage", "world", "--quiet", *words])
@@ -235,7 +249,7 @@ def cluster() -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not installed("dagster_ray"), reason="dagster-ray is not installed: pip install 'igsm_pipeline[ray]'")
+@pytest.mark.skipif(not installed("dagster_ray"), reason="dagster-ray is not installed: pip install -e '.[ray]'")
 def test_a_run_on_a_ray_cluster_makes_the_files_of_a_local_run(cluster, tiny_store, tmp_path, monkeypatch):
     home = new_home(tmp_path / "ray", monkeypatch)
     run_all(home, **{RAY_ADDRESS: cluster})
@@ -275,7 +289,7 @@ def postgres(tmp_path) -> Iterator[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not installed("dagster_postgres"), reason="dagster-postgres is not installed: pip install 'igsm_pipeline[postgres]'")
+@pytest.mark.skipif(not installed("dagster_postgres"), reason="dagster-postgres is not installed: pip install -e '.[postgres]'")
 def test_a_run_recorded_in_postgres_makes_the_files_of_a_local_run(postgres, tiny_store, tmp_path, monkeypatch):
     home = new_home(tmp_path / "home", monkeypatch, STORAGE % postgres)
     run_all(home)

@@ -20,7 +20,7 @@ from igsm_pipeline.store import PARTIAL
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("dagster_ray") is None, reason="dagster-ray is not installed: pip install 'igsm_pipeline[ray]'"),
+    pytest.mark.skipif(importlib.util.find_spec("dagster_ray") is None, reason="dagster-ray is not installed: pip install -e '.[ray]'"),
 ]
 MEMBER, LIMIT_S = "stopped", 10.0
 STAGES = {"problem_sets": (), "checkpoint": ("problem_sets", "token_shards")}

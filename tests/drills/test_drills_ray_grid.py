@@ -25,7 +25,7 @@ from igsm_pipeline.store.locks import LOCK, lock_owner
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(importlib.util.find_spec("dagster_ray") is None, reason="dagster-ray is not installed: pip install 'igsm_pipeline[ray]'"),
+    pytest.mark.skipif(importlib.util.find_spec("dagster_ray") is None, reason="dagster-ray is not installed: pip install -e '.[ray]'"),
 ]
 GRID, STAGES = "depths", ("world", "problem_sets", "token_shards", "checkpoint", "generations", "verdicts")
 LONG_S = 1800.0

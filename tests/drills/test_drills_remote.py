@@ -20,7 +20,7 @@ from igsm_pipeline.planning.planner import find_unit
 from igsm_pipeline.store import PARTIAL, Store
 from igsm_pipeline.store.remote import Remote
 
-pytest.importorskip("obstore", reason="obstore is not installed: pip install 'igsm_pipeline[remote]'")
+pytest.importorskip("obstore", reason="obstore is not installed: pip install -e '.[remote]'")
 pytestmark = pytest.mark.slow
 STAGES = ("world", "problem_sets", "token_shards")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("trl", reason="trl is not installed: pip install -c constraints.txt 'igsm_pipeline[train]'")
+pytest.importorskip("trl", reason="trl is not installed: pip install -e '.[train]'")
 pytestmark = pytest.mark.slow
 CHECKOUT = Path(__file__).parents[2]
 SMALL = CHECKOUT / "data/published/small"

@@ -18,7 +18,7 @@ from igsm_pipeline.running.runner import run_unit
 from igsm_pipeline.store import PARTIAL, Store, Unit, Writing
 from igsm_pipeline.store.remote import Remote
 
-pytest.importorskip("obstore", reason="obstore is not installed: pip install 'igsm_pipeline[remote]'")
+pytest.importorskip("obstore", reason="obstore is not installed: pip install -e '.[remote]'")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from igsm_pipeline.store import leases as leases_module
 from igsm_pipeline.store.leases import Leases, lease_seconds
 from igsm_pipeline.store.objects import Objects
 
-pytest.importorskip("obstore", reason="obstore is not installed: pip install 'igsm_pipeline[remote]'")
+pytest.importorskip("obstore", reason="obstore is not installed: pip install -e '.[remote]'")
 KEY = f"leases/{SOURCE.stage}/{SOURCE.fingerprint}.json"
 
 

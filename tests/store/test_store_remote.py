@@ -19,7 +19,7 @@ from igsm_pipeline.store import remote as remote_module
 from igsm_pipeline.store.objects import Objects
 from igsm_pipeline.store.remote import OTHER, PRESENT, PUSHED, Remote
 
-pytest.importorskip("obstore", reason="obstore is not installed: pip install 'igsm_pipeline[remote]'")
+pytest.importorskip("obstore", reason="obstore is not installed: pip install -e '.[remote]'")
 
 
 @pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
@@ -318,7 +318,7 @@ def test_a_server_that_does_not_answer_gives_one_line_without_the_keys(monkeypat
 def test_without_obstore_the_variable_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.setenv("IGSM_REMOTE", "file:///somewhere")
-    with pytest.raises(StoreError, match=r"pip install 'igsm_pipeline\[remote\]'"):
+    with pytest.raises(StoreError, match=r"pip install -c constraints.txt -e '\.\[remote\]'"):
         Remote.from_environment()
     monkeypatch.delenv("IGSM_REMOTE")
     assert Remote.from_environment() is None

@@ -79,7 +79,7 @@ def test_a_changed_world_is_not_served_from_the_shipped_pieces(tmp_path, monkeyp
     world = load_world(renamed_mini(tmp_path, "Vrxl Place"))
     assert len(bpe.read_pieces(world, 5).ids) == bpe.GPT2_SIZE
     monkeypatch.setattr(bpe.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(BadInput, match=r"pip install igsm_pipeline\[bpe\]"):
+    with pytest.raises(BadInput, match=r"pip install -c constraints.txt -e .\.\[bpe\]"):
         build_table(world, 5, TokenSettings())
     assert build_table(load_world("igsm"), 23, TokenSettings()).size > 2000
 

@@ -74,7 +74,7 @@ def test_a_library_of_another_version_is_named(home, monkeypatch):
 def test_the_remote_store_has_a_line_that_says_whether_it_answers_and_shows_no_secret(home, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("IGSM_REMOTE", raising=False)
     assert found()["remote"] == doctor.Finding("remote", "none; IGSM_REMOTE is not set")
-    pytest.importorskip("obstore", reason="obstore is not installed: pip install 'igsm_pipeline[remote]'")
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install -e '.[remote]'")
     bucket = tmp_path / "bucket"
     monkeypatch.setenv("IGSM_REMOTE", f"file://{bucket}")
     finding = found()["remote"]

@@ -99,7 +99,7 @@ def test_the_page_reads_the_verdicts_of_each_member_once(home: Path, monkeypatch
 
 
 def test_the_page_of_a_grid_pulls_what_it_compares_and_no_more(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("obstore", reason="obstore is not installed: pip install 'igsm_pipeline[remote]'")
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install -e '.[remote]'")
     store, remote = Store.at_home(), Remote(f"file://{tmp_path}/bucket")
     finish(store, "small", "s0")
     finish(store, "large", "s1")

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from igsm_pipeline.errors import BadSettings
+from igsm_pipeline.errors import BadSettings, install_extra
 from igsm_pipeline.stage import Stage
 
 RAY_ADDRESS, K8S_STEPS = "IGSM_RAY_ADDRESS", "IGSM_K8S_STEPS"
@@ -51,7 +51,7 @@ def chosen_executor() -> dg.ExecutorDefinition:
     try:
         from dagster_ray import ray_executor  # noqa: PLC0415  (an extra)
     except ImportError:
-        raise BadSettings(RAY_ADDRESS, "must be unset where dagster-ray is not installed", address, "pip install 'igsm_pipeline[ray]'") from None
+        raise BadSettings(RAY_ADDRESS, "must be unset where dagster-ray is not installed", address, install_extra("ray")) from None
     on_ray: dg.ExecutorDefinition = ray_executor.configured({"ray": {"address": address, "env_vars": list(PASSED_ON)}}, name="ray")
     return on_ray
 
@@ -88,18 +88,20 @@ def check_cluster() -> str:
     """The address of the Ray cluster that ``IGSM_RAY_ADDRESS`` names.
 
     Raises:
-        BadSettings: the variable is not set, or nothing answers there.
+        BadSettings: the variable is not set, nothing answers there, or what Ray takes is not installed here.
     """
     address = os.environ.get(RAY_ADDRESS, "")
     if not address:
         raise BadSettings(RAY_ADDRESS, "must name the dashboard of a Ray cluster", address, f"export {RAY_ADDRESS}=http://127.0.0.1:8265")
     try:
         with urllib.request.urlopen(f"{address.rstrip('/')}/api/version", timeout=_ANSWERS_S):
-            return address
+            pass
     except (OSError, ValueError) as error:
         raise BadSettings(
             RAY_ADDRESS, "must be the dashboard of a Ray cluster that answers", f"{address} ({error})", "start it, correct it, or use --on local"
         ) from None
+    chosen_executor()
+    return address
 
 
 def _number(variable: str, default: float) -> float:

@@ -22,6 +22,7 @@ from igsm_pipeline.notebook.published import PublishedMind
 from igsm_pipeline.planning.flow import STAGES
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = Path(igsm.__file__).parent
 
 
 def rows_below(page: str, heading: str) -> dict[str, list[str]]:
@@ -64,6 +65,19 @@ def test_every_command_stands_there_with_its_options():
         for parameter in command.params:
             if not getattr(parameter, "hidden", False):
                 assert all(f"`{word}`" in words for word in parameter.opts if word.startswith("-")), (name, parameter.name)
+
+
+def test_every_environment_variable_that_the_code_names_stands_in_the_table_and_no_other():
+    named = re.compile(r"(?<![A-Z_])IGSM_[A-Z0-9]+(?:_[A-Z0-9]+)*")
+    code = {name for path in PACKAGE.rglob("*.py") for name in named.findall(path.read_text(encoding="utf-8"))}
+    rows = re.findall(r"^\| (`IGSM_[^|]*) \|", (ROOT / "docs" / "environment.md").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = [name for row in rows for name in named.findall(row)]
+    assert sorted(listed) == sorted(code)
+
+
+def test_nothing_says_that_a_package_index_has_this_project():
+    texts = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *PACKAGE.rglob("*.py")]
+    assert not [str(path) for path in texts if re.search(r"pip install [^\n]*igsm_pipeline", path.read_text(encoding="utf-8"))]
 
 
 def test_every_name_of_the_package_and_every_method_of_a_mind_stands_there():

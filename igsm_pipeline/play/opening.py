@@ -33,7 +33,7 @@ def open_mind_files(named: str | None) -> MindFiles:
         folder = _default()
         if folder is None:
             raise NotFound(
-                f"no published model in {find_home() / DEFAULT} to play with: train a small one with `igsm run mini` (twenty-five minutes) and "
+                f"no published model in {find_home() / DEFAULT} to play with: train a small one with `igsm run mini` (twenty minutes) and "
                 "play it with `igsm play mini`, or name a folder that `igsm publish` wrote"
             )
         return published_files(folder)

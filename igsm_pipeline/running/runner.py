@@ -153,7 +153,8 @@ def run_units(
         with leased(cards, most, say, least=max(1, most)) if cards else nullcontext():
             if cards:
                 say_if_unseen(say)
-            return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
+            with _one_thread_here(declared.torch) if declared.parallel and num_stale and not cards else nullcontext():
+                return [run_unit(unit, store, workers=jobs, say=say) for unit in units]
     with _one_thread_each():
         if cards:
             return map_on_cards(_run_beside, units, [store] * len(units), cards=cards, beside=beside, patience_s=STATE_PATIENCE_S)
@@ -163,7 +164,7 @@ def run_units(
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """While the block runs, processes that are started compute with one thread; what this process computes after it has its threads again."""
+    """While the block runs, processes that are started, and libraries that are loaded, have one thread; what comes after has its threads again."""
     before = os.environ.get(_THREADS)
     os.environ[_THREADS] = "1"
     try:
@@ -172,6 +173,27 @@ def _one_thread_each() -> Iterator[None]:
         os.environ.pop(_THREADS)
         if before is not None:
             os.environ[_THREADS] = before
+
+
+@contextmanager
+def _one_thread_here(torch_too: bool) -> Iterator[None]:
+    """While the block runs, this process computes with one thread, as processes side by side do: sums over two threads would give other bytes.
+
+    Args:
+        torch_too: whether torch is used; loading it takes seconds.
+    """
+    with _one_thread_each():
+        if not torch_too:
+            yield
+            return
+        import torch  # noqa: PLC0415  (where nothing is stale it is not loaded)
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def stays_on_cpu(unit: Unit) -> bool:

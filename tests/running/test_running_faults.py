@@ -174,6 +174,26 @@ def test_what_comes_after_units_side_by_side_has_its_threads_again(home, monkeyp
     assert os.environ.get("OMP_NUM_THREADS") == before
 
 
+@pytest.mark.parametrize(("stage", "threads"), [("v_probes", 1), ("generations", 3)])
+def test_a_unit_that_may_stand_beside_others_has_one_thread_alone_too_so_that_its_bytes_do_not_hang_on_what_else_is_stale(
+    home, monkeypatch, stage, threads
+):
+    import torch  # noqa: PLC0415
+
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(runner, "run_unit", lambda *_arguments, **_more: seen.append((torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS"))))
+    monkeypatch.setattr(runner, "visible_cards", lambda: ())
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    torch.set_num_threads(3)
+    try:
+        runner.run_units(find_member("mine"), stage, Store.at_home(), jobs=1)
+        assert set(seen) == {(threads, str(threads))}
+        assert torch.get_num_threads() == 3
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_run_that_failed_after_its_last_stage_is_not_taken_for_done(home):
     store, member = Store.at_home(), find_member("mine")
     with pytest.raises(RuntimeError), runner.unfinished(member, store):

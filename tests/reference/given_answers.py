@@ -32,7 +32,7 @@ from igsm_pipeline.regret.tables import Arm, arm_rows
 PROBLEMS, EACH = 30, 6
 HOW: dict[str, Any] = {"seed": 3, "num_resamples": 100}
 DIGITS = 4
-"""Of a number: sums of the bootstrap are float32, and with another kernel of OpenBLAS they differ in the eighth; more digits meet its rounding more often."""
+"""Of a number: sums of the bootstrap are float32 and differ in the eighth with another kernel of OpenBLAS; more digits meet rounding more often."""
 Rows = list[dict[str, Any]]
 
 

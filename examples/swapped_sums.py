@@ -55,31 +55,25 @@ def put_in_order(solution: str) -> str:
     return _STEP.sub(ordered, solution)
 
 
-def count(folder: Path, op: int, number: int) -> tuple[int, int]:
-    """Greedy solutions of so many problems of one op level that are right, as they are and with their sums in order."""
-    published, tokenizer = read_published(folder), load_tokenizer(folder)
-    split = "train" if op <= published.family.op_max else "all"
-    settings = {"family": published.family, "law": "exact", "op": op, "split": split, "num_problems": number, "stream": STREAM}
-    problems = [one for batch in generate(ProblemSetSettings.parse(settings, STREAM), published.world) for one in batch]
-    prompts = [np.array(prompt_ids(tokenizer, document(one, published.family.format).prompt)) for one in problems]
-    made = complete(load(folder), prompts, max_tokens=MOST_TOKENS, eos=tokenizer.convert_tokens_to_ids(end_of_text(tokenizer)))
-    texts = [tokenizer.decode(ids.tolist(), clean_up_tokenization_spaces=False) for ids in made.tokens]
-    right = np.array(reward(problems, texts, world=published.world)) * made.finished
-    in_order = np.array(reward(problems, [put_in_order(text) for text in texts], world=published.world)) * made.finished
-    return int(right.sum()), int(in_order.sum())
-
-
 def main() -> None:
     """Print one row per op level, up to two beyond the longest taught."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="folder that igsm publish wrote")
     parser.add_argument("--problems", type=int, default=1024, help="problems per op level")
     given = parser.parse_args()
+    published, tokenizer, model = read_published(given.folder), load_tokenizer(given.folder), load(given.folder)
+    eos = tokenizer.convert_tokens_to_ids(end_of_text(tokenizer))
     print(f"{given.folder}, {given.problems} problems per op level; Wilson's 95 % intervals\n")
     print("| op | right, % | sums put in order, % |\n|---|---|---|")
-    for op in range(1, read_published(given.folder).family.op_max + 3):
-        cells = [each.percent() for each in (share(right, given.problems) for right in count(given.folder, op, given.problems))]
-        print(f"| {op} | {' | '.join(cells)} |", flush=True)
+    for op in range(1, published.family.op_max + 3):
+        split = "train" if op <= published.family.op_max else "all"
+        settings = {"family": published.family, "law": "exact", "op": op, "split": split, "num_problems": given.problems, "stream": STREAM}
+        problems = [one for batch in generate(ProblemSetSettings.parse(settings, STREAM), published.world) for one in batch]
+        prompts = [np.array(prompt_ids(tokenizer, document(one, published.family.format).prompt)) for one in problems]
+        made = complete(model, prompts, max_tokens=MOST_TOKENS, eos=eos)
+        written = [tokenizer.decode(ids.tolist(), clean_up_tokenization_spaces=False) for ids in made.tokens]
+        right = (np.array(reward(problems, texts, world=published.world)) * made.finished for texts in (written, list(map(put_in_order, written))))
+        print(f"| {op} | {' | '.join(share(int(one.sum()), len(one)).percent() for one in right)} |", flush=True)
 
 
 if __name__ == "__main__":

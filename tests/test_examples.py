@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
-import numpy as np
 import pytest
+from reference.examples import example
 
 from igsm_pipeline.problems import ProblemSetSettings, generate
 from igsm_pipeline.text import document
 from igsm_pipeline.verification import verify
 from igsm_pipeline.world import load_world
 
-CHECKOUT = Path(__file__).parents[1]
+swapped_sums = example("swapped_sums")
 TOLD = " Define A as j; so j = 3. Define B as f; so f = 2 * j = 2 * 3 = 1."
-
-
-@pytest.fixture(scope="module")
-def swapped_sums():
-    spec = importlib.util.spec_from_file_location("swapped_sums", CHECKOUT / "examples/swapped_sums.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(
@@ -36,11 +25,11 @@ def swapped_sums():
         ("so b = f + z = 3 + 1 = 4", None),  # z was never defined
     ],
 )
-def test_only_the_two_values_of_a_sum_are_exchanged_and_only_if_the_solution_gave_them(swapped_sums, written, in_order):
+def test_only_the_two_values_of_a_sum_are_exchanged_and_only_if_the_solution_gave_them(written, in_order):
     assert swapped_sums.put_in_order(f"{TOLD} Define C as b; {written}.") == f"{TOLD} Define C as b; {in_order or written}."
 
 
-def test_right_solutions_stay_as_they_are_and_their_sums_the_other_way_round_are_found_again(swapped_sums):
+def test_right_solutions_stay_as_they_are_and_their_sums_the_other_way_round_are_found_again():
     world = load_world("mini")
     family = {"op_max": 6, "ip_max": 6, "modulus": 5, "num_symbols": 10, "format": "qp", "op_law": "uniform", "split_by": "problem"}
     settings = ProblemSetSettings.parse({"family": family, "num_problems": 200, "seed": 5}, "test")
@@ -52,4 +41,4 @@ def test_right_solutions_stay_as_they_are_and_their_sums_the_other_way_round_are
         if wrong != right:
             spoiled += not verify(problem, wrong).correct
             assert swapped_sums.put_in_order(wrong) == right
-    assert spoiled > np.sqrt(200)
+    assert spoiled > 20, spoiled

@@ -71,26 +71,30 @@ def finish(command: Callable[[], int], words: Sequence[str]) -> int:
     except typer.Exit as ended:
         return int(ended.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        number = heard_stop() or signal.SIGINT
-        _say(_farewell(number))
-        return stop_code(number)
+        return _stopped(heard_stop() or signal.SIGINT)
     except BrokenPipeError:
         return CLOSED_PIPE
     except Exception as error:
         if os.environ.get(DEBUG) == "1":
             traceback.print_exc()
-        number = heard_stop()  # a worker or a pipe broke because of the stop
-        told = _farewell(number) if number else refusal(error, words)
-        if told is not None:
-            _say(told)
-            return stop_code(number) if number else BUG if isinstance(error, StageFailed) else REFUSED
-        if os.environ.get(DEBUG) != "1":
-            traceback.print_exc()
-        _say(
-            f"This is a bug of igsm_pipeline, not of your input. What was finished is kept. Please report the lines above with the command"
-            f" (`igsm {shlex.join(words)}`), igsm {own_version()} and the output of `igsm doctor`."
-        )
-        return BUG
+        if number := heard_stop():  # a worker or a pipe broke because of it
+            return _stopped(number)
+        return _refused(error, words)
+
+
+def _refused(error: Exception, words: Sequence[str]) -> int:
+    """Say what a user can correct, or that it is a bug of ours; returns the exit code."""
+    told = refusal(error, words)
+    if told is not None:
+        _say(told)
+        return BUG if isinstance(error, StageFailed) else REFUSED
+    if os.environ.get(DEBUG) != "1":
+        traceback.print_exception(error)
+    _say(
+        f"This is a bug of igsm_pipeline, not of your input. What was finished is kept. Please report the lines above with the command"
+        f" (`igsm {shlex.join(words)}`), igsm {own_version()} and the output of `igsm doctor`."
+    )
+    return BUG
 
 
 def refusal(error: Exception, words: Sequence[str] = ()) -> str | None:
@@ -103,6 +107,12 @@ def refusal(error: Exception, words: Sequence[str] = ()) -> str | None:
     if isinstance(error, USAGE):
         return usage_lines(error, words)
     return next((tell(error) for kind, tell in _KNOWN if isinstance(error, kind)), None) or _of_library(error)
+
+
+def _stopped(number: int) -> int:
+    """Say that a signal ended the command; returns the exit code."""
+    _say(_farewell(number))
+    return stop_code(number)
 
 
 def _farewell(number: int) -> str:

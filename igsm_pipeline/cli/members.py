@@ -71,7 +71,7 @@ def run(
         if sum([synchronise(plan, store, remote, remark) for plan in plans]):
             plans = plans_of(members, stages, deep, inputs=True)
     wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
-    on_ray = bool(wanted) and _is_for_ray(on)
+    on_ray = bool(wanted) and _goes_to_ray(on)
     for plan in plans:
         print_plan(plan, quiet=is_quiet())
         for unit in plan.stale if deep else ():
@@ -92,8 +92,8 @@ def run(
     return code
 
 
-def _is_for_ray(on: Place | None) -> bool:
-    """Whether a run computes on a Ray cluster, which then is there.
+def _goes_to_ray(on: Place | None) -> bool:
+    """Whether a run computes on a Ray cluster, which then is there; if not, its steps, which read the environment, find no cluster in it.
 
     Raises:
         BadSettings: there is no such cluster, or what it takes is not installed.

@@ -13,14 +13,12 @@ import contextlib
 import gc
 import os
 import select
-import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -78,7 +76,7 @@ class _Hearing:
         since: when it came (monotonic seconds).
         patience_s: seconds from then until the process is ended.
         groups: process groups that end with this process -> seconds that they may take.
-        halves: files and folders that are half written, which go with this process.
+        clean_ups: what is still done before this process is ended at once.
     """
 
     farewell: Callable[[int], str]
@@ -89,7 +87,7 @@ class _Hearing:
     since: float = 0.0
     patience_s: float = PATIENCE_S
     groups: dict[int, float] = field(default_factory=dict)
-    halves: set[Path] = field(default_factory=set)
+    clean_ups: list[Callable[[], None]] = field(default_factory=list)
     _raised: bool = False
     _own: int = 0
     _heard: int = 0
@@ -162,10 +160,8 @@ class _Hearing:
         if not self._done.wait(AT_ONCE_S):
             with contextlib.suppress(OSError):
                 os.write(2, f"\n{self.farewell(self.first)}\n".encode(errors="replace"))
-        for half in list(self.halves):
-            shutil.rmtree(half, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                half.unlink(missing_ok=True)
+        for clean_up in list(self.clean_ups):
+            clean_up()
         os._exit(stop_code(self.first or signal.SIGINT))
 
     def end_soon(self) -> None:
@@ -258,16 +254,21 @@ def ending_with(group: int, patience_s: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def removed_at_end(half: Path) -> Iterator[None]:
-    """While the block runs, remove a half-written file or folder if this process has to end at once; the block removes it otherwise."""
+def cleaned_up(clean_up: Callable[[], None]) -> Iterator[None]:
+    """Call a function when the block ends, and also if this process has to be ended at once in the middle of it.
+
+    Args:
+        clean_up: may be called from another thread, and while the block still runs; it must raise nothing.
+    """
     hearing = _hearing
     if hearing is not None:
-        hearing.halves.add(half)
+        hearing.clean_ups.append(clean_up)
     try:
         yield
     finally:
+        clean_up()
         if hearing is not None:
-            hearing.halves.discard(half)
+            hearing.clean_ups.remove(clean_up)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ leases.py        who is computing a unit, told to all machines
 remote.py        units pushed to object storage and pulled from it
 """
 
-from igsm_pipeline.store.files import hash_file, hash_unchanged, new_folder, remove_leftovers, write_atomically, written_whole
+from igsm_pipeline.store.files import half_written, hash_file, hash_unchanged, new_folder, remove_leftovers, write_atomically, written_whole
 from igsm_pipeline.store.home import find_home
 from igsm_pipeline.store.locks import LOCK, lock_owner, locked
 from igsm_pipeline.store.manifest import CLOCK, MANIFEST, content_of, library_versions, read_manifest
@@ -34,6 +34,7 @@ __all__ = [
     "Writing",
     "content_of",
     "find_home",
+    "half_written",
     "hash_file",
     "hash_unchanged",
     "library_versions",

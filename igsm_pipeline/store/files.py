@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from igsm_pipeline.errors import BadSettings, StoreError
-from igsm_pipeline.processes.stopping import removed_at_end
+from igsm_pipeline.processes.stopping import cleaned_up
 
 OLD = ".old"
 TEMPORARY = ".tmp"
@@ -43,18 +43,22 @@ def written_whole(path: Path) -> Iterator[Path]:
     target = path.resolve()
     temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}{TEMPORARY}")
     mode = mode_of_new(temporary)
-    with removed_at_end(temporary):
+    with half_written(temporary):
+        yield temporary
+        handle = os.open(temporary, os.O_RDONLY)
         try:
-            yield temporary
-            handle = os.open(temporary, os.O_RDONLY)
-            try:
-                os.fchmod(handle, mode)
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-            temporary.replace(target)
+            os.fchmod(handle, mode)
+            os.fsync(handle)
         finally:
-            temporary.unlink(missing_ok=True)
+            os.close(handle)
+        temporary.replace(target)
+
+
+@contextmanager
+def half_written(path: Path) -> Iterator[None]:
+    """What is left of a file or folder when the block ends is removed, also if this process is ended at once in the middle of it."""
+    with cleaned_up(lambda: remove_folder(path, ignore_errors=True)):
+        yield
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -82,15 +86,12 @@ def new_folder(folder: Path, asked_by: str, option: str = "--out") -> Iterator[P
         raise BadSettings(option, f"must be a new or empty folder with {asked_by}", str(folder), "name another")
     target = folder.absolute()
     temporary = target.with_name(f".{target.name[:100]}.{os.getpid()}{TEMPORARY}")
-    with removed_at_end(temporary):
-        try:
-            temporary.mkdir(parents=True)
-            yield temporary
-            if target.is_dir():
-                target.rmdir()
-            temporary.rename(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    with half_written(temporary):
+        temporary.mkdir(parents=True)
+        yield temporary
+        if target.is_dir():
+            target.rmdir()
+        temporary.rename(target)
 
 
 def remove_leftovers(folder: Path) -> None:

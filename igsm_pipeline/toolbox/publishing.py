@@ -39,7 +39,7 @@ from igsm_pipeline.problems.files import write_parquet
 from igsm_pipeline.processes.pools import usable_cores
 from igsm_pipeline.reports.findings import finished_verdicts
 from igsm_pipeline.stage import Table
-from igsm_pipeline.store import Store, Unit, hash_file, library_versions, write_atomically
+from igsm_pipeline.store import Store, Unit, half_written, hash_file, library_versions, write_atomically
 from igsm_pipeline.store.origin import code_origin, processor_name
 from igsm_pipeline.toolbox.completions import end_of_text, load_tokenizer
 from igsm_pipeline.toolbox.model_card import Facts, card_text, results_card
@@ -114,14 +114,12 @@ def publish(member: Member, store: Store, out: Path) -> Publication:
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name[:100]}.{os.getpid()}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
+    with half_written(partial):
+        partial.mkdir()
         _write_parts(member, store, done, missing, partial)
         files = {name: partial / name for name in _names_below(partial)}
         size = sum(path.stat().st_size for path in files.values())
         _move_into(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Publication(out, size, missing)
 
 

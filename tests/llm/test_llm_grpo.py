@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 
 import pytest
+from reference.examples import example
 
 pytest.importorskip("trl", reason="trl is not installed: pip install -e '.[train]'")
 pytestmark = pytest.mark.slow
@@ -19,9 +19,7 @@ def test_twenty_steps_of_grpo_give_a_reward_each_and_move_the_weights(tmp_path, 
 
     from igsm_pipeline.model.gpt2_rotary import load  # noqa: PLC0415
 
-    spec = importlib.util.spec_from_file_location("small_rl", CHECKOUT / "examples/small_rl.py")
-    small_rl = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(small_rl)
+    small_rl = example("small_rl")
     steps = int(os.environ.get("IGSM_GRPO_STEPS", "20"))
     weights = (SMALL / "model.safetensors").read_bytes()
     model, rewards = small_rl.train("next", SMALL, tmp_path, steps=steps)

@@ -84,8 +84,8 @@ def step_tags(stage: Stage | None) -> Mapping[str, Any]:
     return {}
 
 
-def check_cluster() -> str:
-    """The address of the Ray cluster that ``IGSM_RAY_ADDRESS`` names.
+def check_cluster() -> None:
+    """Refuse to go on without the Ray cluster that ``IGSM_RAY_ADDRESS`` names.
 
     Raises:
         BadSettings: the variable is not set, nothing answers there, or what Ray takes is not installed here.
@@ -101,7 +101,6 @@ def check_cluster() -> str:
             RAY_ADDRESS, "must be the dashboard of a Ray cluster that answers", f"{address} ({error})", "start it, correct it, or use --on local"
         ) from None
     chosen_executor()
-    return address
 
 
 def _number(variable: str, default: float) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 from dagster._utils.interrupts import capture_interrupts
 
-from igsm_pipeline.defs.graph.executors import check_cluster
+from igsm_pipeline.defs.graph.executors import RAY_ADDRESS
 from igsm_pipeline.defs.graph.partitions import member_tags
 from igsm_pipeline.defs.operating.automation import everything, first_cause
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance, owned_runs
@@ -45,7 +45,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None, *, 
     Args:
         members: keys of members, or names of experiments for all their members.
         stages: only these assets, and earlier ones that have something to compute for them; None for all.
-        on_ray: each step is a job of the Ray cluster that ``IGSM_RAY_ADDRESS`` names, instead of in this process.
+        on_ray: each step is a job of the Ray cluster that ``IGSM_RAY_ADDRESS`` names (``check_cluster`` has found it), instead of in this process.
 
     Returns:
         The exit code: 0 done, 1 a stage failed or a blocking check did not pass, 2 refused, 130 / 143 / 129 stopped by SIGINT / SIGTERM / SIGHUP.
@@ -56,7 +56,7 @@ def run_members(members: Sequence[str], stages: Sequence[str] | None = None, *, 
         os.environ[SHOWS_PROGRESS] = "1"
     try:
         if on_ray:
-            print(f"steps are jobs of the Ray cluster at {check_cluster()}", file=sys.stderr)
+            print(f"steps are jobs of the Ray cluster at {os.environ[RAY_ADDRESS]}", file=sys.stderr)
         home = enter_home()
         found = find_members(list(members))
         instance = open_instance()

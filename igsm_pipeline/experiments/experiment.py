@@ -48,7 +48,7 @@ from igsm_pipeline.experiments.yaml_files import ODD, read_yaml
 from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings, added_field
-from igsm_pipeline.tokens.settings import TokenSettings
+from igsm_pipeline.tokens.settings import LEAST_CONSTANTS, TokenSettings
 from igsm_pipeline.training.settings import TrainingSettings
 from igsm_pipeline.world.settings import WorldSettings
 
@@ -127,6 +127,16 @@ class ExperimentSettings(Settings):
             raise ValueError(
                 "evaluation.temperature must be 0 where regret.problems is not 0, got more: greedy is what is compared with; set it to 0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _drills_hold_a_sum_and_lead_a_stream(self) -> Self:
+        drills = self.shards.drills
+        if (drills.share or drills.lead) and self.family.op_max < LEAST_CONSTANTS + 1:
+            least = f"must be at least {LEAST_CONSTANTS + 1}"
+            raise ValueError(f"family.op_max {least} for drills, which hold a sum of two, got {self.family.op_max}: raise it, or drop shards.drills")
+        if drills.lead and not self.shards.streaming:
+            raise ValueError("shards.streaming must be true for drills that lead, got False: stored windows are shuffled; set it, or lead to 0")
         return self
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.regret.settings import TRIES
 from igsm_pipeline.settings import Settings, added_field
-from igsm_pipeline.tokens.settings import Alignment
+from igsm_pipeline.tokens.settings import NO_DRILLS, Alignment, DrillSettings
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class ShardsSection(Settings):
     streaming: bool = Field(False, description="make new problems throughout the training; nothing is kept on disk")
     seed: int = Field(0, ge=0, description="seed of the training problems")
     retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the training solutions")
+    drills: DrillSettings = added_field(NO_DRILLS, description="solutions without a problem, mixed into the training set")
 
 
 class ProblemsSection(Settings):

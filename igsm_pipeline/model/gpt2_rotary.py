@@ -39,6 +39,8 @@ _ARCHITECTURE = (
     "tie_word_embeddings",
 )
 """What two models must have in common for the weights of one to mean the same in the other."""
+SHARPNESS = 12.0
+"""Ours: of offset heads; with the built-in small's rotary settings 98 % of the attention is at the offset."""
 
 
 def build(
@@ -57,6 +59,8 @@ def build(
     """
     model = GPTNeoXForCausalLM(configuration(settings, vocab_size, context, bos, eos))
     initialise(model, seed, stream)
+    for layer, head, offset in settings.offset_heads:
+        _attend_to_offset(model, layer - 1, head - 1, offset)
     check_rotary(model)
     return model
 
@@ -98,6 +102,21 @@ def initialise(model: GPTNeoXForCausalLM, seed: int, stream: str) -> None:
             residual = name.endswith(("attention.dense.weight", "mlp.dense_4h_to_h.weight"))
             std = config.initializer_range / (math.sqrt(2 * config.num_hidden_layers) if residual else 1)
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+
+
+@torch.no_grad()
+def _attend_to_offset(model: GPTNeoXForCausalLM, layer: int, head: int, offset: int) -> None:
+    """Give a head such biases of queries and keys that it reads what stands ``offset`` tokens before, nearly whatever the states are; it may unlearn it.
+
+    Ours. The score of a distance d is the sum of SHARPNESS cos((d - offset) f) over the rotary frequencies f, so d = offset has the highest.
+    """
+    config, attention = model.config, model.gpt_neox.layers[layer].attention
+    width = config.hidden_size // config.num_attention_heads
+    frequencies = rotary_frequencies(width, config.rope_parameters["partial_rotary_factor"], config.rope_parameters["rope_theta"])
+    size, half = math.sqrt(SHARPNESS * math.sqrt(width)), len(frequencies)
+    queries, keys = attention.query_key_value.bias.view(config.num_attention_heads, 3, width)[head, :2]
+    queries[:half], queries[half : 2 * half] = size * torch.cos(offset * frequencies), -size * torch.sin(offset * frequencies)
+    keys[:half], keys[half : 2 * half] = size, 0.0
 
 
 def rotary_frequencies(head_width: int, partial_rotary_factor: float, theta: float) -> Tensor:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from igsm_pipeline.errors import BadCheckpoint
 from igsm_pipeline.problems.settings import FamilySettings
-from igsm_pipeline.settings import Settings
+from igsm_pipeline.settings import Settings, added_field
 from igsm_pipeline.store import hash_unchanged
 from igsm_pipeline.tokens.settings import TokenSettings
 
+OffsetHead = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=0, le=64)]]
 CONTEXT = 2048
 """Source: solutions are written within 2048 tokens, whatever the training window."""
 
@@ -34,6 +35,9 @@ class ModelSettings(Settings):
     rope_theta: float = Field(10_000.0, gt=1, description="base of the rotary frequencies; short windows learn better with a small one")
     initializer_range: float = Field(0.02, gt=0, le=1, description="standard deviation of fresh weights; GPT-2's 0.02 suits widths near 768")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout of embeddings, attention weights and residual branches")
+    offset_heads: tuple[OffsetHead, ...] = added_field(
+        (), description="heads that read at first what stands so many tokens before: (layer, head, offset) each, layers and heads counted from 1"
+    )
     path: str | None = Field(
         None, description="folder of a foreign causal model, counted from the folder of the experiment file; the other fields are then ignored"
     )
@@ -45,6 +49,18 @@ class ModelSettings(Settings):
             raise ValueError(
                 f"partial_rotary_factor must rotate an even number of a head's dimensions, got {rotated} of {self.head_width}: change one of the two"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _offset_heads_are_there_and_rotated(self) -> Self:
+        for layer, head, _ in self.offset_heads:
+            if layer > self.layers or head > self.heads:
+                raise ValueError(
+                    f"offset_heads must name heads of the model, of {self.layers} layers and {self.heads} heads, got layer {layer} and head {head}:"
+                    " correct the list"
+                )
+        if self.offset_heads and not self.partial_rotary_factor:
+            raise ValueError("offset_heads must be empty without rotary positions, which they read by: raise partial_rotary_factor, or drop them")
         return self
 
     @property

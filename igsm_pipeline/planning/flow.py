@@ -82,7 +82,7 @@ def wire_token_shards(wiring: Wiring) -> None:
     """Add the training set's windows; there are none if training is streamed or the model is foreign."""
     if TRAIN in wiring.made[PROBLEM_SETS.name]:
         shards = wiring.settings.shards
-        settings = ShardSettings(**wiring.common, window=shards.window, alignment=shards.alignment, retry=shards.retry)
+        settings = ShardSettings(**wiring.common, window=shards.window, alignment=shards.alignment, retry=shards.retry, drills=shards.drills)
         wiring.add(TOKEN_SHARDS, TRAIN, settings, wiring.problems(TRAIN))
 
 
@@ -96,7 +96,7 @@ def wire_checkpoint(wiring: Wiring) -> None:
                 inputs[Role(MONITOR, part)] = unit
         if settings.shards.streaming:
             shards = settings.shards
-            stream = StreamSettings(window=shards.window, alignment=shards.alignment, seed=shards.seed, retry=shards.retry)
+            stream = StreamSettings(window=shards.window, alignment=shards.alignment, seed=shards.seed, retry=shards.retry, drills=shards.drills)
         else:
             inputs[Role("shards")] = wiring.one(TOKEN_SHARDS, TRAIN)
     trained = CheckpointSettings(**wiring.common, stream=stream, model=settings.model, training=settings.training)

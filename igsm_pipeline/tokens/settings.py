@@ -19,6 +19,21 @@ Alignment = Annotated[
 """How documents are laid into windows; see ``tokens.windows``."""
 
 
+LEAST_CONSTANTS = 2
+"""Ours: constants that a drill begins with, at least; the rest of its parameters are sums of two earlier ones."""
+
+
+class DrillSettings(Settings):
+    """Drills: solutions without a problem that are mixed into the training windows; see ``tokens.drills``. Ours: the paper has none."""
+
+    share: float = Field(0.0, ge=0, le=0.9, description="of all documents, how many are drills")
+    lead: int = Field(0, ge=0, description="of a stream, how many first shards (32,768 documents each) are drills by nine tenths")
+    seed: int = Field(0, ge=0, description="of the draws")
+
+
+NO_DRILLS = DrillSettings.model_validate({})
+
+
 class TokenSettings(Settings):
     """Segmentation and ids.
 
@@ -60,3 +75,4 @@ class ShardSettings(Settings):
     alignment: Alignment = "aligned"
     problems_per_shard: int = Field(32768, ge=1, description="problems that one shard file takes up; a window never crosses files")
     retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the solutions")
+    drills: DrillSettings = added_field(NO_DRILLS, description="solutions without a problem, beside the problems")

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from igsm_pipeline.model.settings import ModelSettings, checkpoint_hash
 from igsm_pipeline.problems.settings import NO_RETRIES, FamilySettings, RetrySettings
 from igsm_pipeline.settings import Settings, added_field, runtime_field
-from igsm_pipeline.tokens.settings import Alignment, TokenSettings
+from igsm_pipeline.tokens.settings import NO_DRILLS, Alignment, DrillSettings, TokenSettings
 
 SNAPSHOTS_MOST = 1000
 Snapshots = (
@@ -96,6 +96,7 @@ class StreamSettings(Settings):
     seed: int = Field(0, ge=0, description="seed of the problems")
     block_size: int = Field(4096, ge=1, le=1 << 16, description="problems per block; it decides which problems a block has")
     retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the solutions")
+    drills: DrillSettings = added_field(NO_DRILLS, description="solutions without a problem, beside the problems")
     blocks_per_shard: int = Field(8, ge=1, description="blocks that are packed and shuffled together; a window never crosses shards")
 
 

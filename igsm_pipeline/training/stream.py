@@ -28,8 +28,8 @@ from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.processes.pools import begin_worker, worker_pool
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
+from igsm_pipeline.tokens.drills import LEAD_SHARE, pack_with_drills
 from igsm_pipeline.tokens.retries import with_retries
-from igsm_pipeline.tokens.windows import pack
 from igsm_pipeline.training.settings import StreamSettings
 from igsm_pipeline.world import World
 
@@ -76,9 +76,11 @@ class ShardMaker:
         """
         first = number * self.stream.blocks_per_shard
         records = np.concatenate([self.blocks.make(block).records for block in range(first, first + self.stream.blocks_per_shard)])
+        if number < self.stream.drills.lead:  # as many documents as in other shards
+            records = records[: round(len(records) * (1 - LEAD_SHARE))]
         batch = ProblemBatch(records, self.world, self.family.modulus)
         emitted = with_retries(emit(batch, self.table, self.family.format), batch, self.table, self.stream.retry)
-        packed = pack(emitted, self.stream.window, self.stream.alignment)
+        packed = pack_with_drills(emitted, self.table, self.world, self.family, self.stream.drills, number, self.stream.window, self.stream.alignment)
         if not len(packed.lengths):
             raise StageFailed(f"all {len(records)} problems are longer than shards.window, which is {self.stream.window}: raise it")
         order = seeding.generator(self.order_seed, "training.order", number).permutation(len(packed.lengths))

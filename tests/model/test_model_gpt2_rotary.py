@@ -227,3 +227,46 @@ def test_a_model_with_fewer_layers_than_the_weights_is_refused(model: GPTNeoXFor
     fewer = gpt2_rotary.build(TINY.model_copy(update={"layers": 2}), vocab_size=37, context=64, seed=8)
     with pytest.raises(BadCheckpoint, match=r"training\.start .*num_hidden_layers must be the member's own, 2, or less, got 3"):
         gpt2_rotary.start_from(fewer, tmp_path)
+
+
+@pytest.mark.parametrize(("rotated", "base"), [(0.25, 100.0), (0.5, 10_000.0), (1.0, 10_000.0)])
+def test_an_offset_head_reads_what_stands_so_many_tokens_before_and_the_other_heads_are_as_drawn(rotated: float, base: float) -> None:
+    plain = ModelSettings(layers=3, heads=2, head_width=32, partial_rotary_factor=rotated, rope_theta=base, initializer_range=0.06)
+    settings = ModelSettings.model_validate(plain.model_dump() | {"offset_heads": [[1, 2, 3], [3, 1, 1], [3, 2, 0]]})
+    built = gpt2_rotary.build(settings, vocab_size=37, context=64, seed=8).eval()
+    built.set_attn_implementation("eager")
+    ids = torch.randint(37, (2, 40), generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        attentions = built(ids, output_attentions=True).attentions
+    for layer, head, offset in settings.offset_heads:
+        rows = torch.arange(20, 40)
+        assert attentions[layer - 1][:, head - 1, rows, rows - offset].mean() > 0.85
+    assert attentions[0][:, 0].amax(-1)[:, 20:].median() < 0.5, "a drawn head looks everywhere"
+    drawn = dict(gpt2_rotary.build(plain, vocab_size=37, context=64, seed=8).named_parameters())
+    changed = {name for name, one in built.named_parameters() if not torch.equal(one, drawn[name])}
+    assert changed == {f"gpt_neox.layers.{layer}.attention.query_key_value.bias" for layer in (0, 2)}
+    assert not built.gpt_neox.layers[0].attention.query_key_value.bias[: 3 * 32].any(), "biases of the other head"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offset_heads": [[4, 1, 1]]}, "offset_heads must name heads of the model, of 3 layers and 2 heads, got layer 4 and head 1"),
+        ({"offset_heads": [[1, 3, 1]]}, "got layer 1 and head 3"),
+        ({"offset_heads": [[1, 1, 1]], "partial_rotary_factor": 0.0}, "offset_heads must be empty without rotary positions"),
+    ],
+)
+def test_offset_heads_that_cannot_be_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadSettings, match=message):
+        ModelSettings.parse(TINY.model_dump() | change, "model")
+
+
+def test_offset_heads_of_new_layers_stand_beside_kept_weights(model: GPTNeoXForCausalLM, tmp_path: Path) -> None:
+    gpt2_rotary.save(model, tmp_path)
+    settings = ModelSettings.model_validate(TINY.model_dump() | {"layers": 4, "offset_heads": [[4, 1, 2], [2, 1, 1]]})
+    grown = gpt2_rotary.build(settings, vocab_size=37, context=64, seed=8).eval()
+    gpt2_rotary.start_from(grown, tmp_path)
+    ids = torch.randint(37, (3, 20), generator=torch.Generator().manual_seed(5))
+    assert torch.allclose(grown(ids).logits, model(ids).logits, rtol=0, atol=1e-5)
+    assert grown.gpt_neox.layers[3].attention.query_key_value.bias.any(), "the new layer has its head"
+    assert torch.equal(grown.gpt_neox.layers[1].attention.query_key_value.bias, model.gpt_neox.layers[1].attention.query_key_value.bias)

@@ -106,7 +106,7 @@ def initialise(model: GPTNeoXForCausalLM, seed: int, stream: str) -> None:
 
 @torch.no_grad()
 def _attend_to_offset(model: GPTNeoXForCausalLM, layer: int, head: int, offset: int) -> None:
-    """Give a head such biases of queries and keys that it reads what stands ``offset`` tokens before, nearly whatever the states are; it may unlearn it.
+    """Give a head biases of queries and keys by which it reads what stands ``offset`` tokens before; it may learn otherwise.
 
     Ours. The score of a distance d is the sum of SHARPNESS cos((d - offset) f) over the rotary frequencies f, so d = offset has the highest.
     """

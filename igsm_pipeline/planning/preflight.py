@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from igsm_pipeline import seeding
 from igsm_pipeline.costs import network_behind, tokens_per_problem
 from igsm_pipeline.errors import BadSettings, StageFailed, StoreError
 from igsm_pipeline.evaluations.settings import log_files
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 LOOKED_AT = 16
 """Problems per slice that are drawn to find out how long its documents are."""
+DRILLS_LOOKED_AT = 256
+"""Drills that are drawn to find out how long the longest is."""
 _AMPLE = 2
 """If ``max_tokens`` is this many times an average document, no problems are drawn."""
 
@@ -141,12 +144,17 @@ def _check_own(member: Member) -> None:
 
 
 def check_window(member: Member) -> None:
-    """Refuse a ``shards.window`` into which no training problem fits; seconds are spent only where it is near the length of an average document.
+    """Refuse a ``shards.window`` into which no training problem fits, or not every drill; seconds are spent only where it is near their lengths.
 
     Raises:
-        BadSettings: none of the first problems fits; names the least value that fits one and all of them.
+        BadSettings: none of the first problems fits; names the least value that fits one and all of them. Or one of some drills does not.
     """
-    settings = member.settings
+    settings, drills = member.settings, member.settings.shards.drills
+    if drills.share or drills.lead:
+        needed = _longest_drill(settings.model_dump_json())
+        if settings.shards.window < needed:
+            rule = f"must hold every drill of family.op_max {settings.family.op_max} sentences, {needed} tokens for {DRILLS_LOOKED_AT} of them"
+            raise BadSettings(f"{member.path}: shards.window", rule, settings.shards.window, f"raise it to {needed} or more")
     if settings.model.path is not None or settings.shards.window >= _AMPLE * tokens_per_problem(settings.model_dump()):
         return
     shortest, longest = _document_lengths(settings.model_dump_json(), (TRAIN,))[TRAIN]
@@ -197,6 +205,18 @@ def _document_lengths(described: str, names: tuple[str, ...]) -> dict[str, tuple
         lengths = with_retries(emit(batch, table, family.format), batch, table, retry).lengths + 1
         found[name] = int(lengths.min()), int(lengths.max())
     return found
+
+
+@lru_cache(maxsize=16)
+def _longest_drill(described: str) -> int:
+    """Tokens of the longest of the first drills, and one for the start of the window."""
+    from igsm_pipeline.tokens import build_table  # noqa: PLC0415  (the compiler)
+    from igsm_pipeline.tokens.drills import draw_drills  # noqa: PLC0415
+
+    settings = ExperimentSettings.model_validate_json(described)
+    world = settings.world.load()
+    table, draw = build_table(world, settings.family.modulus, settings.tokens), seeding.generator(0, "planning.drills")
+    return int(draw_drills(DRILLS_LOOKED_AT, table, world, settings.family, draw).lengths.max()) + 1
 
 
 def _first_problems(asked: ProblemSetSettings, settings: ExperimentSettings, world: World) -> ProblemBatch:

@@ -9,6 +9,8 @@ the problem does not tell the order of two summands, it writes their values in e
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,9 +25,9 @@ from igsm_pipeline.world import World
 
 STREAM = "tokens.drills"
 LEAD_SHARE = 0.9
-"""Ours: share of drills in the shards that lead a stream. So many teach the symbols in a few hundred steps, three tenths do not in a thousand (LOG.md)."""
-_CONSTANT, _SUM = 10, 18
-"""Fragments of a sentence that defines a constant, and of one that defines a sum."""
+"""Ours: share of drills in the shards that lead a stream. So many teach symbols in a few hundred steps, three tenths do not (LOG.md)."""
+_SUM = 18
+"""Fragments of a sentence that defines a sum; of one that defines a constant eight are missing."""
 
 
 def pack_with_drills(
@@ -100,7 +102,7 @@ def names(fragments: F.Fragments, world: World) -> NDArray[np.int64]:
         sizes = [sum(len(part.items) for part in layer.subcategories) for layer in hierarchy.layers]
         items = np.split(np.arange(first, first + sum(sizes)), np.cumsum(sizes)[:-1])
         first += sum(sizes)
-        for owners, things in zip(items[:-1], items[1:], strict=True):
+        for owners, things in pairwise(items):
             pairs = np.meshgrid(owners + fragments.owner_base, things + fragments.thing_base, indexing="ij")
             found.append(np.stack(pairs, axis=-1).reshape(-1, 2))
     return np.concatenate(found)

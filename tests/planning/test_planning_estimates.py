@@ -68,6 +68,17 @@ def test_max_tokens_that_no_prompt_and_solution_fit_into_are_refused_before_any_
     check_plan(plan(find_member("mine"), Store.at_home()), Store.at_home())
 
 
+def test_a_window_that_drills_do_not_fit_into_is_refused_with_the_least_that_does(home):
+    drills = "streaming: true, drills: {share: 0.2}"
+    declare(home, f"shards: {{window: 40, {drills}}}")
+    refuse(r"shards\.window must hold every drill of family\.op_max 3 sentences, \d+ tokens for 256 of them, got 40; raise it to \d+ or more")
+    least = 1 + 2 + 3 + 2 * 10 + 18  # the end before it, what opens and closes it, two constants, a sum; a name is two phrases
+    declare(home, f"shards: {{window: {least - 1}, {drills}}}")
+    refuse("shards.window")
+    declare(home, f"shards: {{window: {least}, {drills}}}")
+    check_plan(plan(find_member("mine"), Store.at_home()), Store.at_home())
+
+
 def test_a_window_that_no_training_problem_fits_into_is_refused_with_the_least_that_does(home):
     declare(home, "shards: {window: 32}")
     refuse(r"shards\.window must hold a training problem with its solution, \d+ tokens at least and \d+ for all .*, got 32; raise it to \d+ or more")

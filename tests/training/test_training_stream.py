@@ -23,6 +23,7 @@ from igsm_pipeline.problems.settings import RetrySettings
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
 from igsm_pipeline.tokens import ShardSettings, TokenSettings
+from igsm_pipeline.tokens.settings import DrillSettings
 from igsm_pipeline.tokens.shards import Shards, open_shards
 from igsm_pipeline.tokens.write import write_shards
 from igsm_pipeline.training.curves import read_metrics
@@ -230,3 +231,35 @@ def test_retries_stand_in_the_stream_as_in_stored_shards_and_masked_names_are_no
         write_checkpoint(settings.model_copy(update={"tokens": tokens, "training": training}), inputs, Writing(folder, False))
         learned[mask] = [row["loss"] for row in read_metrics(folder) if "loss" in row]
     assert learned[True] != learned[False]
+
+
+@pytest.mark.parametrize("alignment", ["aligned", "single"])
+def test_drills_stand_in_the_stream_as_in_stored_shards(tmp_path: Path, alignment: str) -> None:
+    drills, family = DrillSettings(share=0.4, seed=3), FAMILY.model_copy(update={"op_max": 3})
+    inputs = write_inputs(tmp_path, SHARDS, alignment)
+    training = {"family": family, "num_problems": SHARDS * PER_SHARD * BLOCK, "block_size": BLOCK, "seed": 4}
+    (tmp_path / "own").mkdir()
+    write_problem_set(ProblemSetSettings.model_validate(training), inputs, Writing(tmp_path / "own", False))
+    stored = ShardSettings(family=family, tokens=PHRASE, window=WINDOW, alignment=alignment, problems_per_shard=BLOCK * PER_SHARD, drills=drills)
+    (tmp_path / "drilled").mkdir()
+    write_shards(stored, inputs | {"problems": tmp_path / "own"}, Writing(tmp_path / "drilled", False))
+    shards = open_shards(tmp_path / "drilled")
+    stream = stream_of(alignment).model_copy(update={"drills": drills})
+    maker = ShardMaker(stream, family, PHRASE, load_world("mini"), order_seed=9)
+    with StreamedWindows(maker, workers=0) as source:
+        streamed = source.read(np.arange(shards.num_windows))
+    assert rows_of(*streamed) == rows_of(shards.tokens, shards.lengths)
+    flat = shards.tokens.reshape(-1)
+    begun = int(((flat[:-1] == maker.table.bos) & (flat[1:] == maker.table.solution)).sum())
+    assert begun == SHARDS * round(PER_SHARD * BLOCK * 0.4 / 0.6)
+
+
+def test_the_shards_that_lead_a_stream_are_drills_by_nine_tenths_and_no_longer_than_others() -> None:
+    family, world = FAMILY.model_copy(update={"op_max": 3}), load_world("mini")
+    large = stream_of("single").model_copy(update={"block_size": 500, "drills": DrillSettings(share=0.2, lead=2)})
+    maker = ShardMaker(large, family, PHRASE, world, order_seed=9)
+    for number, share in enumerate((0.9, 0.9, 0.2, 0.2)):
+        tokens, lengths = maker.make(number)
+        drills = int((tokens[:, 2] == maker.table.solution).sum())
+        assert drills / len(lengths) == pytest.approx(share, abs=0.01)
+        assert len(lengths) == pytest.approx(1000 if number < 2 else 1250, rel=0.03)

@@ -53,12 +53,13 @@ def run(
     ] = None,
     quiet: Quiet = False,
 ) -> int:
-    """Compute what is stale of members, through Dagster, so that the UI shows it.
+    """Compute what is stale of members, through Dagster, so that the UI shows it. A fresh member that is not registered is registered.
 
     With IGSM_REMOTE, what other machines have finished is pulled first, and what is finished here is pushed.
     """
     if quiet:
         be_quiet()
+    from igsm_pipeline.defs.tracking.notes import lacks_registration
     from igsm_pipeline.running.runner import JOBS, is_unfinished
     from igsm_pipeline.store import Store
     from igsm_pipeline.store.housekeeping import show_alterations
@@ -70,7 +71,7 @@ def run(
 
         if sum([synchronise(plan, store, remote, remark) for plan in plans]):
             plans = plans_of(members, stages, deep, inputs=True)
-    wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
+    wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store) or (not stages and lacks_registration(plan))]
     on_ray = bool(wanted) and _goes_to_ray(on)
     for plan in plans:
         print_plan(plan, quiet=is_quiet())

@@ -4,6 +4,7 @@
 - ``table``: token ids of each fragment; ``vocabulary``, ``bpe`` and ``foreign``: where these ids come from.
 - ``walk``: a record as a list of fragments; ``emission``: records as token ids.
 - ``retries``: wrong parameters that are named and taken back, written into documents and read out of completions.
+- ``drills``: solutions without a problem, in which the symbols alone tell the values; they stand beside the documents.
 - ``windows``: documents as training windows; ``shards``: windows on disk; ``write``: the stage.
 - ``tokenizer``: the files that ``transformers.AutoTokenizer`` loads. ``settings``: segmentation, vocabulary, windows.
 - ``stage``: the stage as declared; ``checks``: what must hold of its units.

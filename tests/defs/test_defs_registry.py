@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from igsm_pipeline.defs.tracking.notes import judged_unit, lacks_registration, registration_note
 from igsm_pipeline.defs.tracking.registry import Score, judge, register
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.planning.flow import units_of
-from igsm_pipeline.store import Store
+from igsm_pipeline.planning.planner import Plan, plan
+from igsm_pipeline.store import Freshness, Store
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
 from igsm_pipeline.toolbox.solver import find_solver
 
@@ -103,6 +105,38 @@ def test_a_member_that_is_not_asked_op_max_is_not_registered_and_no_failure(tmp_
     assert not_registered().metadata["registered model"] == "none"
 
 
+def test_a_fresh_member_is_given_to_dagster_until_it_is_registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from igsm_pipeline.cli import main  # noqa: PLC0415
+
+    monkeypatch.setenv("IGSM_HOME", str(tmp_path))
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.yaml").write_text("base: mini\nprobes: {tasks: []}\n")
+    member = find_member("mine")
+    units = tuple(units_of(member))
+    fresh = Plan(member, units, (Freshness(()),) * len(units))
+    ran: list[list[str]] = []
+    monkeypatch.setattr("igsm_pipeline.cli.members.plans_of", lambda *_, **__: [fresh])
+    monkeypatch.setattr("igsm_pipeline.cli.members.print_plan", lambda *_, **__: None)
+    monkeypatch.setattr("igsm_pipeline.toolbox.headline.headline", lambda *_: [])
+    monkeypatch.setattr("igsm_pipeline.defs.operating.launch.run_members", lambda keys, *_, **__: ran.append(keys) or 0)
+
+    def run(*arguments: str) -> list[list[str]]:
+        ran.clear()
+        with pytest.raises(SystemExit) as ended:
+            main(("run", "mine", *arguments))
+        assert not ended.value.code
+        return list(ran)
+
+    assert run() == [["mine"]]
+    assert run("--stage", "checkpoint") == [], "one stage registers nothing"
+    judged, checkpoint = judged_unit(units), next(unit for unit in units if unit.stage == "checkpoint")
+    assert judged is not None
+    note = registration_note("mine", checkpoint, judged)
+    note.parent.mkdir(parents=True)
+    note.touch()
+    assert run() == []
+
+
 @pytest.mark.slow
 def test_versions_compete_and_the_champion_loads_and_solves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -125,7 +159,10 @@ def test_versions_compete_and_the_champion_loads_and_solves(
     found = []
     for key, correct in (("mine.s0", 10), ("mine.s1", 14), ("mine.s2", 36)):
         finish(store, key, correct)
+        member = find_member(key)
+        assert lacks_registration(plan(member, store))
         found.append(register(tracking, key))
+        assert not lacks_registration(plan(member, store))
     assert [(one.name, one.version, one.champion) for one in found] == [
         ("gpt2-rotary-mine", "1", True),
         ("gpt2-rotary-mine", "2", False),

@@ -18,7 +18,8 @@ from types import FrameType
 from igsm_pipeline.defs.operating.automation import UI_URL
 from igsm_pipeline.defs.operating.instance import enter_home, open_instance, project_root
 from igsm_pipeline.defs.tracking.addresses import members_path
-from igsm_pipeline.defs.tracking.runs import Tracking, database_uri, mlflow_folder, quiet_mlflow
+from igsm_pipeline.defs.tracking.notes import mlflow_folder
+from igsm_pipeline.defs.tracking.runs import Tracking, database_uri, quiet_mlflow
 from igsm_pipeline.errors import BadSettings, IgsmError, StageFailed, StoreError
 from igsm_pipeline.running.child import die_with, stop
 from igsm_pipeline.store import locked

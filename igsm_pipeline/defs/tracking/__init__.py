@@ -1,5 +1,6 @@
 """MLflow: the curves of each training, and a registry of models.
 
+notes.py     what is noted of trainings and registered models, readable without MLflow
 runs.py      sends settings and curves of each training to MLflow
 final.py     sends a finished member's metrics, data sets, report and card
 registry.py  registers models and decides the champion

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from igsm_pipeline.defs.tracking.addresses import clean_name
-from igsm_pipeline.defs.tracking.runs import Tracking, mlflow_folder, read_note
+from igsm_pipeline.defs.tracking.notes import mlflow_folder
+from igsm_pipeline.defs.tracking.runs import Tracking, read_note
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.flow import units_of
 from igsm_pipeline.store import Store, Unit, write_atomically

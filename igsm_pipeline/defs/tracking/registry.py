@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from igsm_pipeline.defs.tracking.runs import Tracking, git_revision, mlflow_folder, read_note
+from igsm_pipeline.defs.tracking.notes import TEST_SLICE, judged_unit, registered_name, registration_note
+from igsm_pipeline.defs.tracking.runs import Tracking, git_revision, read_note
 from igsm_pipeline.experiments import Member, find_member
 from igsm_pipeline.intervals.interval import Interval
 from igsm_pipeline.intervals.share import share
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
-TEST_SLICE = "op<=max"
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ def register(tracking: Tracking, member: str) -> Registration | None:
     found, store = find_member(member), Store.at_home()
     units = units_of(found)
     checkpoint = next(unit for unit in units if unit.stage == "checkpoint")
-    score = score_of(units, store)
-    if score is None:
+    judged = judged_unit(units)
+    if judged is None:
         return None
-    name, manifest = f"gpt2-rotary-{found.experiment}", store.manifest(checkpoint)
-    note = mlflow_folder() / "registered" / name / f"{checkpoint.fingerprint}-{score.test_set}.json"
+    score, manifest = score_of(judged, store), store.manifest(checkpoint)
+    name, note = registered_name(found.experiment), registration_note(found.experiment, checkpoint, judged)
     if note.is_file():
         old = json.loads(note.read_text())
         known = Registration(**{**old, "score": Score.of(old["score"]), "hit": True})
@@ -123,17 +123,14 @@ def register(tracking: Tracking, member: str) -> Registration | None:
     return registration
 
 
-def score_of(units: list[Unit], store: Store) -> Score | None:
-    """Accuracy of greedy solutions on op<=max; None if a member does not evaluate that slice."""
+def score_of(judged: Unit, store: Store) -> Score:
+    """Share of fully correct solutions in a unit of verdicts."""
     from igsm_pipeline.reports.findings import read_column  # noqa: PLC0415  (keeps the code location light)
 
-    for unit in units:
-        if unit.stage == "verdicts" and unit.name.startswith(TEST_SLICE) and unit.inputs["generations"].settings.get("beam", 1) == 1:
-            correct = read_column(store.path(unit), "verdicts", "correct")
-            found = share(sum(correct), len(correct))
-            rounded = Interval(round(found.value, 6), round(found.low, 6), round(found.high, 6), found.n)
-            return Score(unit.inputs["problems"].fingerprint, rounded)
-    return None
+    correct = read_column(store.path(judged), "verdicts", "correct")
+    found = share(sum(correct), len(correct))
+    rounded = Interval(round(found.value, 6), round(found.low, 6), round(found.high, 6), found.n)
+    return Score(judged.inputs["problems"].fingerprint, rounded)
 
 
 def _register(

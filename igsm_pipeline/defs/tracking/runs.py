@@ -21,10 +21,11 @@ from igsm_pipeline.defs.operating.instance import project_root
 from igsm_pipeline.defs.tracking.addresses import clean_name, run_url
 from igsm_pipeline.defs.tracking.members_view import tag_experiment
 from igsm_pipeline.defs.tracking.moves import move_artifacts
+from igsm_pipeline.defs.tracking.notes import mlflow_folder
 from igsm_pipeline.experiments import find_member
 from igsm_pipeline.planning.planner import plan
 from igsm_pipeline.running.stage_runs import StageRun, run_stage
-from igsm_pipeline.store import CLOCK, Store, Unit, find_home, locked, write_atomically
+from igsm_pipeline.store import CLOCK, Store, Unit, locked, write_atomically
 from igsm_pipeline.store.origin import revision_of
 from igsm_pipeline.training.curves import METRICS, GrowingLines, ops_of, read_metrics, slices_of, with_pace
 
@@ -237,11 +238,6 @@ def quiet_mlflow() -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-
-def mlflow_folder() -> Path:
-    """The folder of MLflow's database, artifacts and our notes on runs."""
-    return find_home() / "mlflow"
 
 
 def has_database() -> bool:

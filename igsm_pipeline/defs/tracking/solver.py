@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from igsm_pipeline.defs.tracking.runs import Tracking, has_database, mlflow_folder
+from igsm_pipeline.defs.tracking.notes import mlflow_folder
+from igsm_pipeline.defs.tracking.runs import Tracking, has_database
 from igsm_pipeline.errors import NotFound
 from igsm_pipeline.store import Store
 from igsm_pipeline.toolbox.completions import check_markers

@@ -113,7 +113,9 @@ def _about(said: Mapping[str, Any]) -> str:
     sizes = [f"{counts['parameters']:,} parameters"] if "parameters" in counts else []
     if "tokens" in counts:
         gone_on = " from the weights of another" if (before or said)["settings"]["training"].get("start") else ""
-        sizes += [f"{counts['tokens'] / 1e6:.1f}M tokens, {training['seconds'] / 60:.0f} minutes of training{gone_on}"]
+        drilled = any((before or said)["settings"]["shards"].get("drills", {}).get(part) for part in ("share", "lead"))
+        read = f"{counts['tokens'] / 1e6:.1f}M tokens{' with drills' if drilled else ''}"
+        sizes += [f"{read}, {training['seconds'] / 60:.0f} minutes of training{gone_on}"]
     if before is not None:
         sizes += [f"published before as {before['member']}"]
     what, by = ", ".join([*sizes, "one trained model"]), said["published_with"]

@@ -293,6 +293,10 @@ def _training(facts: Facts) -> Iterator[str]:
         if facts.trained_with["training"].get("start"):
             yield "It went on from the weights of another training (`training.start`); steps, tokens and seconds are those of this one alone."
             yield ""
+        drills = facts.trained_with["shards"].get("drills", {})
+        if drills.get("share") or drills.get("lead"):
+            yield "Beside problems it was trained on drills, solutions without a problem (`shards.drills`); the problems that it is tested on hold none."
+            yield ""
         rows = [(f"{name}.{field}", value) for name in ("model", "training", "shards") for field, value in facts.trained_with[name].items()]
         yield from _table(("setting", "value"), [*counted, *(row for row in rows if row[1] is not None)])
     yield ""

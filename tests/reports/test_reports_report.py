@@ -147,6 +147,23 @@ def test_the_title_has_the_right_article(layers, start):
     assert what_was_trained(results).startswith(f"{start} language model of 408 thousand weights")
 
 
+@pytest.mark.parametrize(
+    ("stage", "settings", "with_them"),
+    [
+        ("checkpoint", {"stream": {"drills": {"share": 0.1}}}, True),
+        ("checkpoint", {"stream": {"window": 256}}, False),
+        ("checkpoint", {"stream": None}, False),
+        ("token_shards", {"drills": {"share": 0.1}}, True),
+        ("token_shards", {"window": 256}, False),
+    ],
+)
+def test_the_title_says_whether_drills_were_read(stage, settings, with_them):
+    sources = {"checkpoint": {}} | {stage: settings}
+    found = (Source(name, name, Path(), {"settings": one, "counts": {"parameters": 408_000}}) for name, one in sources.items())
+    title = what_was_trained(Results(ReportSettings(member="invented"), Findings(tuple(found))))
+    assert title.endswith("stories, and drills without a story" if with_them else "stories")
+
+
 def test_results_come_first_and_provenance_last(report):
     text = (report / "report.html").read_text()
     titles = re.findall(r"<h2 id=[^>]*>([^<]*)</h2>", text)

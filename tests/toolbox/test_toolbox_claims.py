@@ -103,6 +103,16 @@ def test_a_training_that_went_on_says_so(tmp_path: Path) -> None:
     assert "2 minutes of training from the weights of another, one" in claims(str(tmp_path / "published"))
 
 
+@pytest.mark.parametrize(("drills", "with_them"), [({}, False), ({"share": 0.0, "lead": 0}, False), ({"share": 0.1}, True), ({"lead": 1}, True)])
+def test_a_training_with_drills_says_so(drills: dict[str, float], with_them: bool, tmp_path: Path) -> None:
+    publish_made_up(tmp_path / "published")
+    path = tmp_path / "published" / PROVENANCE
+    said = json.loads(path.read_text())
+    said["settings"]["shards"]["drills"] = drills
+    path.write_text(json.dumps(said))
+    assert ("M tokens with drills, " in claims(str(tmp_path / "published"))) is with_them
+
+
 def test_a_model_that_was_published_before_keeps_its_training(tmp_path: Path) -> None:
     publish_made_up(tmp_path / "published")
     path = tmp_path / "published" / PROVENANCE

@@ -108,6 +108,13 @@ def test_what_is_not_there_is_not_in_the_card_but_in_its_list_of_what_is_missing
     assert "What is missing" not in card_text(made_up())
 
 
+def test_the_card_says_that_a_model_was_trained_on_drills() -> None:
+    plain = made_up()
+    assert "drills" not in card_text(plain)
+    shards = {**plain.settings["shards"], "drills": {"share": 0.1, "lead": 0, "seed": 0}}
+    assert "it was trained on drills, solutions without a problem" in card_text(made_up(settings={**plain.settings, "shards": shards}))
+
+
 def test_a_model_from_elsewhere_is_not_said_to_be_ours() -> None:
     settings = {**made_up().settings, "model": {"checkpoint": "0" * 64}}
     text = card_text(made_up(settings=settings))

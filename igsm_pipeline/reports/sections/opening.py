@@ -31,10 +31,17 @@ def what_was_trained(results: Results) -> str:
     size = _size(counts["parameters"]) + " weights" if counts.get("parameters") else "unknown size"
     layers = f"{model['layers']}-layer " if model.get("layers") else ""
     read = f" on {_size(counts['tokens'])} tokens" if counts.get("tokens") else ""
+    made_of = "made-up arithmetic stories" + (", and drills without a story" if _has_drills(results) else "")
     earlier = source.manifest["settings"].get("training", {}).get("start")
     start = "trained on" if model.get("path") else "trained on from the weights of another training" if earlier else "trained from scratch"
     article = "An" if layers.startswith(("8", "11-", "18-")) else "A"
-    return f"{article} {layers}language model of {size}, {start}{read} of made-up arithmetic stories"
+    return f"{article} {layers}language model of {size}, {start}{read} of {made_of}"
+
+
+def _has_drills(results: Results) -> bool:
+    """Whether the training's windows, streamed or stored, held drills."""
+    settings = [source.manifest["settings"] for stage in ("checkpoint", "token_shards") if (source := results.findings.one(stage)) is not None]
+    return any("drills" in place for one in settings for place in (one, one.get("stream") or {}))
 
 
 def _size(number: int) -> str:

@@ -295,7 +295,7 @@ def _training(facts: Facts) -> Iterator[str]:
             yield ""
         drills = facts.trained_with["shards"].get("drills", {})
         if drills.get("share") or drills.get("lead"):
-            yield "Beside problems it was trained on drills, solutions without a problem (`shards.drills`); the problems that it is tested on hold none."
+            yield "Beside problems it was trained on drills, solutions without a problem (`shards.drills`); its tests hold none."
             yield ""
         rows = [(f"{name}.{field}", value) for name in ("model", "training", "shards") for field, value in facts.trained_with[name].items()]
         yield from _table(("setting", "value"), [*counted, *(row for row in rows if row[1] is not None)])

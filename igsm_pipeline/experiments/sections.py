@@ -34,6 +34,12 @@ class ShardsSection(Settings):
     retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the training solutions")
     drills: DrillSettings = added_field(NO_DRILLS, description="solutions without a problem, mixed into the training set")
 
+    @model_validator(mode="after")
+    def _only_a_stream_is_led(self) -> Self:
+        if self.drills.lead and not self.streaming:
+            raise ValueError("streaming must be true for drills that lead, got False: stored windows are shuffled; set it, or drills.lead to 0")
+        return self
+
 
 class ProblemsSection(Settings):
     """Where the problems come from: drawn by the law, or read from a file of one's own."""

@@ -150,7 +150,7 @@ def check_window(member: Member) -> None:
         BadSettings: none of the first problems fits; names the least value that fits one and all of them. Or one of some drills does not.
     """
     settings, drills = member.settings, member.settings.shards.drills
-    if drills.share or drills.lead:
+    if drills.any:
         needed = _longest_drill(settings.model_dump_json())
         if settings.shards.window < needed:
             rule = f"must hold every drill of family.op_max {settings.family.op_max} sentences, {needed} tokens for {DRILLS_LOOKED_AT} of them"

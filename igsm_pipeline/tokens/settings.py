@@ -30,6 +30,11 @@ class DrillSettings(Settings):
     lead: int = Field(0, ge=0, description="of a stream, how many first shards (32,768 documents each) are drills by nine tenths")
     seed: int = Field(0, ge=0, description="of the draws")
 
+    @property
+    def any(self) -> bool:
+        """Whether there are drills."""
+        return bool(self.share or self.lead)
+
 
 NO_DRILLS = DrillSettings.model_validate({})
 

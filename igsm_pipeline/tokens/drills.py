@@ -26,6 +26,7 @@ from igsm_pipeline.world import World
 STREAM = "tokens.drills"
 LEAD_SHARE = 0.9
 """Ours: share of drills in the shards that lead a stream. So many teach symbols in a few hundred steps, three tenths do not (LOG.md)."""
+_Parts = tuple[int | NDArray[np.int64], ...]
 _SUM = 18
 """Fragments of a sentence that defines a sum; of one that defines a constant eight are missing."""
 
@@ -82,8 +83,8 @@ def draw_drills(count: int, table: TokenTable, world: World, family: FamilySetti
         second += second >= first
         values[sums, step] = (values[sums, first] + values[sums, second]) % table.modulus
         own, one, other = symbols[:, step], symbols[sums, first], symbols[sums, second]
-        begin = (F.DEFINE, chosen[:, step, 0], chosen[:, step, 1], F.AS, own, F.SO, own, F.IS)
-        middle = (one, F.PLUS, other, F.IS, layout.number_base + values[sums, first], F.PLUS, layout.number_base + values[sums, second], F.IS)
+        begin: _Parts = (F.DEFINE, chosen[:, step, 0], chosen[:, step, 1], F.AS, own, F.SO, own, F.IS)
+        middle: _Parts = (one, F.PLUS, other, F.IS, layout.number_base + values[sums, first], F.PLUS, layout.number_base + values[sums, second], F.IS)
         for place, part in enumerate(begin):
             sentences[:, step, place] = part
         for place, part in enumerate(middle, len(begin)):

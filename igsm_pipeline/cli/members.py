@@ -71,13 +71,17 @@ def run(
 
         if sum([synchronise(plan, store, remote, remark) for plan in plans]):
             plans = plans_of(members, stages, deep, inputs=True)
-    wanted = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store) or (not stages and lacks_registration(plan))]
-    on_ray = bool(wanted) and _goes_to_ray(on)
+    computed = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
+    nameless = [plan for plan in plans if plan not in computed and not stages and lacks_registration(plan)]
+    wanted = [*computed, *nameless]
+    on_ray = bool(computed) and _goes_to_ray(on)
     for plan in plans:
         print_plan(plan, quiet=is_quiet())
         for unit in plan.stale if deep else ():
             show_alterations(store, unit)
     print_together(plans, quiet=is_quiet())
+    for plan in nameless:
+        remark(f"{plan.member.key}: its model is not registered yet; registering it computes nothing")
     code = 0
     if wanted:
         os.environ[JOBS] = str(jobs)

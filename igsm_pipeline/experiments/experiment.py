@@ -131,7 +131,7 @@ class ExperimentSettings(Settings):
 
     @model_validator(mode="after")
     def _drills_hold_a_sum(self) -> Self:
-        if self.shards.drills.any and self.family.op_max <= LEAST_CONSTANTS:
+        if self.shards.drills.any and self.model.path is None and self.family.op_max <= LEAST_CONSTANTS:
             raise ValueError(f"family.op_max must be above {LEAST_CONSTANTS} for drills, got {self.family.op_max}: raise it, or drop shards.drills")
         return self
 

@@ -59,6 +59,8 @@ class ModelSettings(Settings):
                     f"offset_heads must name heads of the model, of {self.layers} layers and {self.heads} heads, got layer {layer} and head {head}:"
                     " correct the list"
                 )
+        if len({place[:2] for place in self.offset_heads}) < len(self.offset_heads):
+            raise ValueError("offset_heads must name each head once, got one twice: correct the list")
         if self.offset_heads and not self.partial_rotary_factor:
             raise ValueError("offset_heads must be empty without rotary positions, which they read by: raise partial_rotary_factor, or drop them")
         return self

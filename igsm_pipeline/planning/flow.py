@@ -125,7 +125,8 @@ def wire_verdicts(wiring: Wiring) -> None:
 def wire_control(wiring: Wiring) -> None:
     """Add the control, if anything is probed."""
     if wiring.probed:
-        drawn = ControlSettings(**wiring.common, model=wiring.settings.model, seed=wiring.settings.probes.seed)
+        plain = wiring.settings.model.model_copy(update={"offset_heads": ()})  # random weights alone, as where a published model is probed
+        drawn = ControlSettings(**wiring.common, model=plain, seed=wiring.settings.probes.seed)
         wiring.add(CONTROL, "control", drawn, wiring.world)
 
 

@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from igsm_pipeline import seeding
 from igsm_pipeline.costs import network_behind, tokens_per_problem
 from igsm_pipeline.errors import BadSettings, StageFailed, StoreError
 from igsm_pipeline.evaluations.settings import log_files
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 LOOKED_AT = 16
 """Problems per slice that are drawn to find out how long its documents are."""
-DRILLS_LOOKED_AT = 256
-"""Drills that are drawn to find out how long the longest is."""
 _AMPLE = 2
 """If ``max_tokens`` is this many times an average document, no problems are drawn."""
 
@@ -98,10 +95,17 @@ def check_start(settings: ExperimentSettings, vocab_size: int, new_ids: int) -> 
 
     Raises:
         BadCheckpoint: names the first setting that differs.
+        BadSettings: an offset head is in a layer that the weights fill, so that it would not be there.
     """
     from igsm_pipeline.model import gpt2_rotary  # noqa: PLC0415  (seconds, needed only by a training that goes on from other weights)
 
-    gpt2_rotary.check_start(gpt2_rotary.configuration(settings.model, vocab_size), Path(settings.training.start or ""), new_ids=new_ids)
+    start = Path(settings.training.start or "")
+    filled = gpt2_rotary.check_start(gpt2_rotary.configuration(settings.model, vocab_size), start, new_ids=new_ids)
+    lost = [layer for layer, _, _ in settings.model.offset_heads if layer - 1 in filled]
+    if lost:
+        new = [layer for layer in range(1, settings.model.layers + 1) if layer - 1 not in filled]
+        rule = f"must be in layers that training.start does not fill, {new or 'of which there are none'}"
+        raise BadSettings("model.offset_heads", rule, lost[0], "correct the list")
 
 
 def check_sets(member: Member) -> None:
@@ -144,18 +148,22 @@ def _check_own(member: Member) -> None:
 
 
 def check_window(member: Member) -> None:
-    """Refuse a ``shards.window`` into which no training problem fits, or not every drill; seconds are spent only where it is near their lengths.
+    """Refuse a ``shards.window`` into which no training problem fits, or not every drill.
+
+    Problems are drawn, which costs seconds, only where the window is near the length of an average document.
 
     Raises:
-        BadSettings: none of the first problems fits; names the least value that fits one and all of them. Or one of some drills does not.
+        BadSettings: none of the first problems fits; names the least value that fits one and all of them. Or not every drill does.
     """
-    settings, drills = member.settings, member.settings.shards.drills
-    if drills.any:
+    settings = member.settings
+    if settings.model.path is not None:
+        return
+    if settings.shards.drills.any:
         needed = _longest_drill(settings.model_dump_json())
         if settings.shards.window < needed:
-            rule = f"must hold every drill of family.op_max {settings.family.op_max} sentences, {needed} tokens for {DRILLS_LOOKED_AT} of them"
+            rule = f"must hold every drill of family.op_max {settings.family.op_max} sentences, which may have {needed} tokens"
             raise BadSettings(f"{member.path}: shards.window", rule, settings.shards.window, f"raise it to {needed} or more")
-    if settings.model.path is not None or settings.shards.window >= _AMPLE * tokens_per_problem(settings.model_dump()):
+    if settings.shards.window >= _AMPLE * tokens_per_problem(settings.model_dump()):
         return
     shortest, longest = _document_lengths(settings.model_dump_json(), (TRAIN,))[TRAIN]
     if settings.shards.window < shortest:
@@ -209,14 +217,13 @@ def _document_lengths(described: str, names: tuple[str, ...]) -> dict[str, tuple
 
 @lru_cache(maxsize=16)
 def _longest_drill(described: str) -> int:
-    """Tokens of the longest of the first drills, and one for the start of the window."""
+    """Tokens that a drill may have, and one for the start of the window."""
     from igsm_pipeline.tokens import build_table  # noqa: PLC0415  (the compiler)
-    from igsm_pipeline.tokens.drills import draw_drills  # noqa: PLC0415
+    from igsm_pipeline.tokens.drills import longest_drill  # noqa: PLC0415
 
     settings = ExperimentSettings.model_validate_json(described)
     world = settings.world.load()
-    table, draw = build_table(world, settings.family.modulus, settings.tokens), seeding.generator(0, "planning.drills")
-    return int(draw_drills(DRILLS_LOOKED_AT, table, world, settings.family, draw).lengths.max()) + 1
+    return longest_drill(build_table(world, settings.family.modulus, settings.tokens), world, settings.family) + 1
 
 
 def _first_problems(asked: ProblemSetSettings, settings: ExperimentSettings, world: World) -> ProblemBatch:

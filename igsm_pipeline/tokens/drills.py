@@ -1,4 +1,4 @@
-"""Drills: solutions without a problem, in which nothing but the symbols tells the values. They are mixed into the training windows.
+"""Drills: solutions without a problem, in which nothing but the symbols tells the values. Their windows stand among those of problems.
 
 A drill defines as many parameters as the longest problems have operations: first two or more constants, then sums of two earlier parameters in
 any order, " Define A's B as x; so x = f + j = 3 + 1 = 4.". The names say nothing of the values; the answer is the last value.
@@ -25,7 +25,7 @@ from igsm_pipeline.world import World
 
 STREAM = "tokens.drills"
 LEAD_SHARE = 0.9
-"""Ours: share of drills in the shards that lead a stream. So many teach symbols in a few hundred steps, three tenths do not (LOG.md)."""
+"""Ours: share of drills in the shards that lead a stream. With offset heads so many teach symbols in 400 steps (LOG.md)."""
 _Parts = tuple[int | NDArray[np.int64], ...]
 _SUM = 18
 """Fragments of a sentence that defines a sum; of one that defines a constant eight are missing."""
@@ -94,6 +94,22 @@ def draw_drills(count: int, table: TokenTable, world: World, family: FamilySetti
     ends[:, 1] = layout.number_base + values[:, -1]
     begins = np.broadcast_to((F.BEGIN, F.SOLUTION), (count, 2))
     return _as_documents(np.concatenate((begins, sentences.reshape(count, -1), ends), axis=1), length, table)
+
+
+def longest_drill(table: TokenTable, world: World, family: FamilySettings) -> int:
+    """Tokens that no drill of ``draw_drills`` exceeds; with phrases some drills have as many."""
+    sizes, layout, length = np.diff(table.starts), table.fragments, family.op_max
+
+    def of(*numbers: int) -> int:
+        return int(sizes[list(numbers)].sum())
+
+    name = int(sizes[names(layout, world)].sum(1).max())
+    number = int(sizes[layout.number_base : layout.number_base + table.modulus].max())
+    symbol = int(sizes[layout.symbol_base : layout.symbol_base + family.num_symbols].max())
+    around = of(F.BEGIN, F.SOLUTION, F.ANSWER, F.END) + number
+    sentence = of(F.DEFINE, F.AS, F.SO, F.IS, F.DOT) + name + 2 * symbol + number
+    of_sum = of(F.PLUS, F.IS, F.PLUS, F.IS) + 2 * symbol + 2 * number
+    return around + length * sentence + (length - LEAST_CONSTANTS) * of_sum
 
 
 def names(fragments: F.Fragments, world: World) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -24,7 +25,7 @@ LEAST_CONSTANTS = 2
 
 
 class DrillSettings(Settings):
-    """Drills: solutions without a problem that are mixed into the training windows; see ``tokens.drills``. Ours: the paper has none."""
+    """Drills: solutions without a problem, in windows of their own among the training windows; see ``tokens.drills``. Ours: the paper has none."""
 
     share: float = Field(0.0, ge=0, le=0.9, description="of all documents, how many are drills")
     lead: int = Field(0, ge=0, description="of a stream, how many first shards (32,768 documents each) are drills by nine tenths")
@@ -34,6 +35,11 @@ class DrillSettings(Settings):
     def any(self) -> bool:
         """Whether there are drills."""
         return bool(self.share or self.lead)
+
+    @classmethod
+    def in_section(cls, section: Mapping[str, Any]) -> bool:
+        """Whether a section of settings as they are written, that of shards or of a stream, asks for drills."""
+        return cls.model_validate(section.get("drills", {})).any
 
 
 NO_DRILLS = DrillSettings.model_validate({})

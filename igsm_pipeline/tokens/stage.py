@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from igsm_pipeline.costs import problems_behind, tokens_per_problem
 from igsm_pipeline.stage import Check, Column, Read, Stage, Table
-from igsm_pipeline.tokens.settings import ShardSettings
+from igsm_pipeline.store import Unit
+from igsm_pipeline.tokens.settings import DrillSettings, ShardSettings
+
+
+def _documents(unit: Unit) -> float:
+    """Problems and drills."""
+    return problems_behind(unit) / (1 - DrillSettings.model_validate(unit.settings.get("drills", {})).share)
+
 
 STAGE = Stage(
     name="token_shards",
@@ -31,8 +38,8 @@ STAGE = Stage(
         Check("shard_ops", "Every shard holds the ops of the law.", "igsm_pipeline.tokens.checks:shard_ops"),
         Check("lengths", "Windows are filled, and no op level is dropped for its length.", "igsm_pipeline.tokens.checks:lengths", blocking=False),
     ),
-    disk=lambda unit: tokens_per_problem(unit.settings) * problems_behind(unit),
-    work=lambda unit: 4e-5 * problems_behind(unit),
+    disk=lambda unit: tokens_per_problem(unit.settings) * _documents(unit),
+    work=lambda unit: 4e-5 * _documents(unit),
     plots="igsm_pipeline.reports.stage_plots:token_shards",
     workers=True,
     yields=True,

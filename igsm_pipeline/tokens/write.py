@@ -56,7 +56,7 @@ def write_shards(settings: ShardSettings, inputs: Mapping[str, Path], writing: W
             bar.update(written)
     shards = [{"file": path.name, **shard_counts(path)} for path in paths]
     totals = {name: sum(one[name] for one in shards) for name in ("problems", "dropped", "windows", "tokens")}
-    if not totals["windows"]:
+    if totals["dropped"] == totals["problems"]:
         raise StageFailed(f"all {totals['problems']} problems are longer than shards.window, which is {settings.window}: raise it")
     save_tokenizer(source.table, writing.folder / TOKENIZER, loads_everywhere=False)
     write_atomically(writing.folder / TABLE_FILE, (json.dumps(table_facts(source.table, settings.window), indent=1) + "\n").encode())

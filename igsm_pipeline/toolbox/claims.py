@@ -31,6 +31,7 @@ from igsm_pipeline.reports.paper_rows import accuracy_by_op, accuracy_rows, befo
 from igsm_pipeline.reports.results import slice_name
 from igsm_pipeline.stage import Table
 from igsm_pipeline.store import Store, write_atomically
+from igsm_pipeline.tokens.settings import DrillSettings
 from igsm_pipeline.toolbox.published import TRAINED_AS, Published, checkpoint_in, is_published, read_published
 from igsm_pipeline.toolbox.publishing import provenance_of, rows_of
 from igsm_pipeline.verification.stage import VERDICTS
@@ -113,8 +114,8 @@ def _about(said: Mapping[str, Any]) -> str:
     sizes = [f"{counts['parameters']:,} parameters"] if "parameters" in counts else []
     if "tokens" in counts:
         gone_on = " from the weights of another" if (before or said)["settings"]["training"].get("start") else ""
-        drilled = any((before or said)["settings"]["shards"].get("drills", {}).get(part) for part in ("share", "lead"))
-        read = f"{counts['tokens'] / 1e6:.1f}M tokens{' with drills' if drilled else ''}"
+        drilled = " with drills" if DrillSettings.in_section((before or said)["settings"]["shards"]) else ""
+        read = f"{counts['tokens'] / 1e6:.1f}M tokens{drilled}"
         sizes += [f"{read}, {training['seconds'] / 60:.0f} minutes of training{gone_on}"]
     if before is not None:
         sizes += [f"published before as {before['member']}"]

@@ -15,6 +15,7 @@ from igsm_pipeline.reports.findings import Row
 from igsm_pipeline.reports.paper_rows import Accuracy, accuracy_by_op, accuracy_rows, score, whole_scores
 from igsm_pipeline.stage import Table
 from igsm_pipeline.tokens.fragments import ANSWER, BEGIN, SOLUTION, SPECIALS
+from igsm_pipeline.tokens.settings import DrillSettings
 from igsm_pipeline.toolbox.prompt_form import CHAT_ANSWER
 
 TAGS = ["igsm", "synthetic-math", "reasoning", "interpretability", "probing"]
@@ -293,8 +294,7 @@ def _training(facts: Facts) -> Iterator[str]:
         if facts.trained_with["training"].get("start"):
             yield "It went on from the weights of another training (`training.start`); steps, tokens and seconds are those of this one alone."
             yield ""
-        drills = facts.trained_with["shards"].get("drills", {})
-        if drills.get("share") or drills.get("lead"):
+        if DrillSettings.in_section(facts.trained_with["shards"]):
             yield "Beside problems it was trained on drills, solutions without a problem (`shards.drills`); its tests hold none."
             yield ""
         rows = [(f"{name}.{field}", value) for name in ("model", "training", "shards") for field, value in facts.trained_with[name].items()]

@@ -1,7 +1,8 @@
 """Training windows that are made while they are read: worker processes make problems, token ids and windows; the result does not depend on them.
 
 The stream is an endless sequence of shards. Shard n has, in shuffled order, the windows that the stage ``token_shards`` would make of the blocks from
-n * blocks_per_shard on; it depends on the settings and n alone. Windows are numbered across shards.
+n * blocks_per_shard on; it depends on the settings and n alone. Where drills lead, the first shards have a tenth of their problems and nine times as
+many drills. Windows are numbered across shards.
 
 Source: the paper trains on fresh problems throughout. Ours: everything else. A shard's windows are permuted by the generator that permutes epoch n of
 stored windows, so that one stored shard and a stream give the same batches until the shard has been read.
@@ -76,12 +77,12 @@ class ShardMaker:
         """
         first = number * self.stream.blocks_per_shard
         records = np.concatenate([self.blocks.make(block).records for block in range(first, first + self.stream.blocks_per_shard)])
-        if number < self.stream.drills.lead:  # as many documents as in other shards
+        if number < self.stream.drills.lead:  # drills take the place of the others
             records = records[: round(len(records) * (1 - LEAD_SHARE))]
         batch = ProblemBatch(records, self.world, self.family.modulus)
         emitted = with_retries(emit(batch, self.table, self.family.format), batch, self.table, self.stream.retry)
         packed = pack_with_drills(emitted, self.table, self.world, self.family, self.stream.drills, number, self.stream.window, self.stream.alignment)
-        if not len(packed.lengths):
+        if not packed.kept.any():
             raise StageFailed(f"all {len(records)} problems are longer than shards.window, which is {self.stream.window}: raise it")
         order = seeding.generator(self.order_seed, "training.order", number).permutation(len(packed.lengths))
         return packed.tokens.astype(np.uint16 if self.table.size <= 1 << 16 else np.uint32)[order], packed.lengths[order]

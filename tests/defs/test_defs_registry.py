@@ -101,6 +101,7 @@ def test_a_member_that_is_not_asked_op_max_is_not_registered_and_no_failure(tmp_
         'base: mini\nevaluation: {slices: ["op=max"]}\nprobes: {tasks: []}\ninterchange: {pairs: 0}\n'
     )
     assert register(Tracking(), "mine") is None
+    assert not lacks_registration(plan(find_member("mine"), Store.at_home())), "or every run would ask Dagster again"
     assert not (tmp_path / "mlflow").exists()
     assert not_registered().metadata["registered model"] == "none"
 

@@ -16,10 +16,12 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from igsm_pipeline.costs import size_behind
 from igsm_pipeline.errors import BadCheckpoint, BadSettings
 from igsm_pipeline.experiments import find_member
+from igsm_pipeline.model import gpt2_rotary
+from igsm_pipeline.model.settings import ModelSettings
 from igsm_pipeline.planning.estimates import FOLDER_BYTES, disk_of
 from igsm_pipeline.planning.flow import STAGES, units_of
 from igsm_pipeline.planning.planner import find_unit, plan
-from igsm_pipeline.planning.preflight import check_plan
+from igsm_pipeline.planning.preflight import check_plan, check_start, check_window
 from igsm_pipeline.running.__main__ import main
 from igsm_pipeline.store import Store
 
@@ -114,6 +116,33 @@ def test_first_weights_of_another_architecture_are_refused_before_anything_is_co
     store, member = Store.at_home(), find_member("longer")
     with pytest.raises(BadCheckpoint, match=r"training\.start .*: model_type must be the member's own, gpt_neox, got 'llama'"):
         check_plan(plan(member, store), store)
+
+
+def test_drills_are_not_looked_at_where_nothing_is_trained(home: Path) -> None:
+    (home / "experiments" / "drilled.yaml").write_text("base: brought\nshards: {window: 32, drills: {share: 0.2}}\n")
+    check_window(find_member("drilled"))
+    (home / "experiments" / "trained.yaml").write_text("base: mini\nshards: {window: 32, drills: {share: 0.2}}\n")
+    with pytest.raises(BadSettings, match="must hold every drill"):
+        check_window(find_member("trained"))
+
+
+def test_offset_heads_in_layers_that_first_weights_fill_are_refused(home: Path, tmp_path: Path) -> None:
+    layers = find_member("mini").settings.model.layers
+    build_and_save(find_member("mini").settings.model, tmp_path / "first")
+    file = "base: mini\ntraining: {{start: {}}}\nmodel: {{layers: {}, offset_heads: [[{}, 1, 3]]}}\n"
+    for number, layer, rule in (
+        (layers + 1, layers, rf"fill, \[{layers + 1}\], got {layers}"),
+        (layers, 1, "fill, of which there are none, got 1"),
+    ):
+        (home / "experiments" / "longer.yaml").write_text(file.format(tmp_path / "first", number, layer))
+        with pytest.raises(BadSettings, match=rf"offset_heads must be in layers that training\.start does not {rule}"):
+            check_start(find_member("longer").settings, 127, 0)
+    (home / "experiments" / "longer.yaml").write_text(file.format(tmp_path / "first", layers + 1, layers + 1))
+    check_start(find_member("longer").settings, 127, 0)
+
+
+def build_and_save(settings: ModelSettings, folder: Path) -> None:
+    gpt2_rotary.save(gpt2_rotary.build(settings, 127, 2048, 0), folder)
 
 
 @pytest.mark.slow

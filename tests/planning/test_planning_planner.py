@@ -141,6 +141,17 @@ def test_one_more_slice_computes_one_unit_per_stage_that_reads_slices(home: Path
     ]
 
 
+def test_the_control_has_random_weights_alone_and_no_offset_heads(home: Path) -> None:
+    controls = []
+    for heads in ("[]", "[[1, 1, 3]]"):
+        (home / "experiments" / "mine.yaml").write_text(f"base: mini\nmodel: {{offset_heads: {heads}}}\n")
+        units = units_of(find_member("mine"))
+        controls.append(next(unit for unit in units if unit.stage == "control"))
+        checkpoint = next(unit for unit in units if unit.stage == "checkpoint")
+        assert bool(checkpoint.settings["model"].get("offset_heads")) is (heads != "[]")
+    assert controls[0].fingerprint == controls[1].fingerprint
+
+
 def test_one_more_probed_slice_trains_no_probe_anew_and_another_training_leaves_the_control_alone(home: Path) -> None:
     store = Store.at_home()
     finish(store)

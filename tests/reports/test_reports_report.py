@@ -151,6 +151,8 @@ def test_the_title_has_the_right_article(layers, start):
     ("stage", "settings", "with_them"),
     [
         ("checkpoint", {"stream": {"drills": {"share": 0.1}}}, True),
+        ("checkpoint", {"stream": {"drills": {"share": 0.0, "lead": 1, "seed": 0}}}, True),
+        ("checkpoint", {"stream": {"drills": {"share": 0.0, "lead": 0, "seed": 1}}}, False),
         ("checkpoint", {"stream": {"window": 256}}, False),
         ("checkpoint", {"stream": None}, False),
         ("token_shards", {"drills": {"share": 0.1}}, True),

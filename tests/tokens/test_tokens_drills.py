@@ -15,7 +15,7 @@ from igsm_pipeline import seeding
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
 from igsm_pipeline.text import document
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
-from igsm_pipeline.tokens.drills import draw_drills, names, pack_with_drills
+from igsm_pipeline.tokens.drills import draw_drills, longest_drill, names, pack_with_drills
 from igsm_pipeline.tokens.settings import DrillSettings
 from igsm_pipeline.tokens.windows import pack
 from igsm_pipeline.world import load_world
@@ -68,6 +68,16 @@ def test_every_step_of_a_drill_follows_from_the_steps_before_it(
         assert set(values.values()) <= set(range(modulus))
         assert set(values) <= set("abcdefghijklmnopqrstuvwxyz"[: op_max + more])
         assert answer == f" {values[sentences[-1]['symbol']]}<|endoftext|>"
+
+
+@pytest.mark.parametrize("segmentation", ["bpe", "phrase"])
+def test_no_drill_is_longer_than_the_longest_that_can_be(segmentation: Literal["bpe", "phrase"]) -> None:
+    world, family, table = load_world("igsm"), family_of(6, 23, 10), table_of("igsm", 23, segmentation)
+    lengths = draw_drills(500, table, world, family, seeding.generator(1, "test")).lengths
+    longest = longest_drill(table, world, family)
+    assert lengths.max() <= longest
+    if segmentation == "phrase":
+        assert lengths.max() == longest
 
 
 def test_which_summand_of_a_drill_stands_first_is_a_coin() -> None:

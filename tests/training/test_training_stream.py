@@ -22,7 +22,8 @@ from igsm_pipeline.problems import FamilySettings, ProblemSetSettings
 from igsm_pipeline.problems.settings import RetrySettings
 from igsm_pipeline.problems.write import write_problem_set
 from igsm_pipeline.store import Writing
-from igsm_pipeline.tokens import ShardSettings, TokenSettings
+from igsm_pipeline.tokens import ShardSettings, TokenSettings, emit
+from igsm_pipeline.tokens.drills import longest_drill
 from igsm_pipeline.tokens.settings import DrillSettings
 from igsm_pipeline.tokens.shards import Shards, open_shards
 from igsm_pipeline.tokens.write import write_shards
@@ -263,3 +264,21 @@ def test_the_shards_that_lead_a_stream_are_drills_by_nine_tenths_and_no_longer_t
         drills = int((tokens[:, 2] == maker.table.solution).sum())
         assert drills / len(lengths) == pytest.approx(share, abs=0.01)
         assert len(lengths) == pytest.approx(1000 if number < 2 else 1250, rel=0.03)
+        plain = ShardMaker(stream_of("single").model_copy(update={"block_size": 500}), family, PHRASE, world, order_seed=9).make(number)
+        own = {row.tobytes() for row in tokens[tokens[:, 2] != maker.table.solution]}
+        assert own <= {row.tobytes() for row in plain[0]}, "its problems are some of the stream's"
+
+
+def test_a_window_for_drills_alone_is_refused() -> None:
+    family = FamilySettings(op_max=3, ip_max=12, modulus=5, num_symbols=10)
+    longest = longest_drill(maker_of().table, load_world("mini"), family) + 1
+    stream = StreamSettings(window=longest, alignment="single", block_size=1, blocks_per_shard=1, drills=DrillSettings(share=0.9))
+    maker = ShardMaker(stream, family, PHRASE, load_world("mini"), order_seed=9)
+    number = next(number for number in range(400) if maker.blocks.make(number).records["op"][0] == 3 and not fits(maker, number, longest))
+    with pytest.raises(StageFailed, match=r"all 1 problems are longer than shards\.window"):
+        maker.make(number)
+
+
+def fits(maker: ShardMaker, number: int, window: int) -> bool:
+    """Whether the first problem of a shard fits into a window."""
+    return bool(emit(maker.blocks.make(number), maker.table, "pq").lengths[0] < window)

@@ -15,6 +15,7 @@ from igsm_pipeline.reports.page import Markup, Page
 from igsm_pipeline.reports.paper import PAPER_MODEL
 from igsm_pipeline.reports.results import Results, no_evidence, task_name
 from igsm_pipeline.text import render_problem, render_question
+from igsm_pipeline.tokens.settings import DrillSettings
 
 SMALL = 380
 """Pixels of a chart on the first screen."""
@@ -41,7 +42,7 @@ def what_was_trained(results: Results) -> str:
 def _has_drills(results: Results) -> bool:
     """Whether the training's windows, streamed or stored, held drills."""
     settings = [source.manifest["settings"] for stage in ("checkpoint", "token_shards") if (source := results.findings.one(stage)) is not None]
-    return any("drills" in place for one in settings for place in (one, one.get("stream") or {}))
+    return any(DrillSettings.in_section(place) for one in settings for place in (one, one.get("stream") or {}))
 
 
 def _size(number: int) -> str:

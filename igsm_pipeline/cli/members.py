@@ -74,7 +74,7 @@ def run(
     computed = [plan for plan in plans if plan.stale or is_unfinished(plan.member, store)]
     nameless = [plan for plan in plans if plan not in computed and not stages and lacks_registration(plan)]
     wanted = [*computed, *nameless]
-    on_ray = bool(computed) and _goes_to_ray(on)
+    on_ray = bool(wanted) and _goes_to_ray(on if computed else Place.LOCAL)
     for plan in plans:
         print_plan(plan, quiet=is_quiet())
         for unit in plan.stale if deep else ():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from igsm_pipeline.defs.graph.executors import RAY_ADDRESS
 from igsm_pipeline.defs.tracking.notes import judged_unit, lacks_registration, registration_note
 from igsm_pipeline.defs.tracking.registry import Score, judge, register
 from igsm_pipeline.errors import NotFound
@@ -128,7 +130,9 @@ def test_a_fresh_member_is_given_to_dagster_until_it_is_registered(tmp_path: Pat
         assert not ended.value.code
         return list(ran)
 
-    assert run() == [["mine"]]
+    monkeypatch.setenv(RAY_ADDRESS, "http://127.0.0.1:1")
+    assert run() == [["mine"]], "a cluster that is not there is not asked, since nothing is computed"
+    assert RAY_ADDRESS not in os.environ, "nor by the steps, which read the environment"
     assert run("--stage", "checkpoint") == [], "one stage registers nothing"
     judged, checkpoint = judged_unit(units), next(unit for unit in units if unit.stage == "checkpoint")
     assert judged is not None

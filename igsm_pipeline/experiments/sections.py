@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,7 +18,7 @@ from igsm_pipeline.queries.settings import Candidates
 from igsm_pipeline.queries.tasks import ALL_TASKS, TaskName
 from igsm_pipeline.regret.settings import TRIES
 from igsm_pipeline.settings import Settings, added_field
-from igsm_pipeline.tokens.settings import NO_DRILLS, Alignment, DrillSettings
+from igsm_pipeline.tokens.settings import NO_DRILLS, Alignment, DrillSettings, WindowSettings
 
 T = TypeVar("T")
 
@@ -33,6 +33,11 @@ class ShardsSection(Settings):
     seed: int = Field(0, ge=0, description="seed of the training problems")
     retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the training solutions")
     drills: DrillSettings = added_field(NO_DRILLS, description="solutions without a problem, mixed into the training set")
+
+    @property
+    def windows(self) -> dict[str, Any]:
+        """The settings that stored windows and those of a stream have in common."""
+        return {name: getattr(self, name) for name in WindowSettings.model_fields}
 
     @model_validator(mode="after")
     def _only_a_stream_is_led(self) -> Self:

@@ -81,9 +81,7 @@ def wire_problem_sets(wiring: Wiring) -> None:
 def wire_token_shards(wiring: Wiring) -> None:
     """Add the training set's windows; there are none if training is streamed or the model is foreign."""
     if TRAIN in wiring.made[PROBLEM_SETS.name]:
-        shards = wiring.settings.shards
-        settings = ShardSettings(**wiring.common, window=shards.window, alignment=shards.alignment, retry=shards.retry, drills=shards.drills)
-        wiring.add(TOKEN_SHARDS, TRAIN, settings, wiring.problems(TRAIN))
+        wiring.add(TOKEN_SHARDS, TRAIN, ShardSettings(**wiring.common, **wiring.settings.shards.windows), wiring.problems(TRAIN))
 
 
 def wire_checkpoint(wiring: Wiring) -> None:
@@ -95,8 +93,7 @@ def wire_checkpoint(wiring: Wiring) -> None:
             if watched == MONITOR:
                 inputs[Role(MONITOR, part)] = unit
         if settings.shards.streaming:
-            shards = settings.shards
-            stream = StreamSettings(window=shards.window, alignment=shards.alignment, seed=shards.seed, retry=shards.retry, drills=shards.drills)
+            stream = StreamSettings(**settings.shards.windows, seed=settings.shards.seed)
         else:
             inputs[Role("shards")] = wiring.one(TOKEN_SHARDS, TRAIN)
     trained = CheckpointSettings(**wiring.common, stream=stream, model=settings.model, training=settings.training)

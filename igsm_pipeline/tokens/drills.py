@@ -14,45 +14,16 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from igsm_pipeline import seeding
 from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.tokens import fragments as F  # noqa: N812 (a namespace of fragment numbers)
 from igsm_pipeline.tokens.emission import Emitted
-from igsm_pipeline.tokens.settings import LEAST_CONSTANTS, Alignment, DrillSettings
+from igsm_pipeline.tokens.settings import LEAST_CONSTANTS
 from igsm_pipeline.tokens.table import TokenTable
-from igsm_pipeline.tokens.windows import Packed, pack
 from igsm_pipeline.world import World
 
-STREAM = "tokens.drills"
-LEAD_SHARE = 0.9
-"""Ours: share of drills in the shards that lead a stream. With offset heads so many teach symbols in 400 steps (LOG.md)."""
 _Parts = tuple[int | NDArray[np.int64], ...]
 _SUM = 18
 """Fragments of a sentence that defines a sum; of one that defines a constant eight are missing."""
-
-
-def pack_with_drills(
-    emitted: Emitted, table: TokenTable, world: World, family: FamilySettings, settings: DrillSettings, number: int, window: int, alignment: Alignment
-) -> Packed:
-    """Windows of the documents, and behind them windows of their drills; ``kept`` is of the documents.
-
-    Args:
-        emitted: the documents of one shard.
-        table: the ids.
-        world: the names in the drills.
-        family: its op_max is the number of sentences of a drill, its num_symbols the symbols it draws from.
-        settings: which share of all documents are drills; without any the windows are those of ``windows.pack``.
-        number: of the shard; every shard has drills of its own, and in one of the first ``settings.lead`` they are nine tenths.
-        window: tokens per window.
-        alignment: as in ``windows``.
-    """
-    packed = pack(emitted, window, alignment)
-    share = LEAD_SHARE if number < settings.lead else settings.share
-    count = round(len(emitted) * share / (1 - share))
-    if not count:
-        return packed
-    drills = pack(draw_drills(count, table, world, family, seeding.generator(settings.seed, STREAM, number)), window, alignment)
-    return Packed(np.concatenate((packed.tokens, drills.tokens)), np.concatenate((packed.lengths, drills.lengths)), packed.kept)
 
 
 def draw_drills(count: int, table: TokenTable, world: World, family: FamilySettings, draw: np.random.Generator) -> Emitted:
@@ -62,7 +33,7 @@ def draw_drills(count: int, table: TokenTable, world: World, family: FamilySetti
         count: how many.
         table: the ids, of the world and the family's modulus.
         world: the names.
-        family: see ``pack_with_drills``; op_max is at least 3.
+        family: its op_max, at least 3, is the number of sentences of a drill; its num_symbols are the symbols to draw from.
         draw: gives the randomness.
 
     Returns:

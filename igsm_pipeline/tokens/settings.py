@@ -22,6 +22,8 @@ Alignment = Annotated[
 
 LEAST_CONSTANTS = 2
 """Ours: constants that a drill begins with, at least; the rest of its parameters are sums of two earlier ones."""
+LEAD_SHARE = 0.9
+"""Ours: share of drills in the shards that lead a stream. With offset heads so many teach symbols in 400 steps (LOG.md)."""
 
 
 class DrillSettings(Settings):
@@ -35,6 +37,10 @@ class DrillSettings(Settings):
     def any(self) -> bool:
         """Whether there are drills."""
         return bool(self.share or self.lead)
+
+    def share_of(self, number: int) -> float:
+        """The share of drills among the documents of shard ``number``, counted from 0."""
+        return LEAD_SHARE if number < self.lead else self.share
 
     @classmethod
     def in_section(cls, section: Mapping[str, Any]) -> bool:
@@ -73,17 +79,22 @@ class TokenSettings(Settings):
         return self
 
 
-class ShardSettings(Settings):
-    """Training windows of one problem set.
+class WindowSettings(Settings):
+    """What training windows hold and how long they are, the same for stored windows and for a stream.
 
     Source: windows of 768 (med) and 1024 (hard) tokens, every window starting with a problem. Ours: ``best_fit`` (whole problems
-    chosen so that windows are full) and ``stream`` (windows cut from one endless stream).
+    chosen so that windows are full), ``stream`` (windows cut from one endless stream), drills.
     """
+
+    window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
+    alignment: Alignment = "aligned"
+    retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the solutions")
+    drills: DrillSettings = added_field(NO_DRILLS, description="solutions without a problem, beside the problems")
+
+
+class ShardSettings(WindowSettings):
+    """Training windows of one problem set."""
 
     family: FamilySettings
     tokens: TokenSettings = TokenSettings.model_validate({})
-    window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
-    alignment: Alignment = "aligned"
     problems_per_shard: int = Field(32768, ge=1, description="problems that one shard file takes up; a window never crosses files")
-    retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the solutions")
-    drills: DrillSettings = added_field(NO_DRILLS, description="solutions without a problem, beside the problems")

@@ -20,10 +20,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from igsm_pipeline import seeding
 from igsm_pipeline.problems.kernel import Bool, Int, Ints, kernel
-from igsm_pipeline.tokens.emission import Emitted
-from igsm_pipeline.tokens.settings import Alignment
-from igsm_pipeline.tokens.table import Ids
+from igsm_pipeline.problems.record import ProblemBatch
+from igsm_pipeline.problems.settings import FamilySettings
+from igsm_pipeline.tokens.drills import draw_drills
+from igsm_pipeline.tokens.emission import Emitted, emit
+from igsm_pipeline.tokens.retries import with_retries
+from igsm_pipeline.tokens.settings import Alignment, WindowSettings
+from igsm_pipeline.tokens.table import Ids, TokenTable
 
 BUFFER = 1000
 """Documents that a best-fit window is chosen from."""
@@ -47,6 +52,26 @@ class Packed:
     def dropped(self) -> int:
         """Documents left out because they are longer than a window."""
         return int((~self.kept).sum())
+
+
+def windows_of(batch: ProblemBatch, table: TokenTable, family: FamilySettings, settings: WindowSettings, number: int) -> Packed:
+    """Training windows of one shard: its problems as documents, with their retries, and behind them windows of drills. ``kept`` is of the problems.
+
+    Args:
+        batch: the shard's problems.
+        table: the ids.
+        family: what the problems are of.
+        settings: windows, retries, drills.
+        number: of the shard, counted from 0; every shard has drills of its own.
+    """
+    emitted = with_retries(emit(batch, table, family.format), batch, table, settings.retry)
+    packed, share = pack(emitted, settings.window, settings.alignment), settings.drills.share_of(number)
+    count = round(len(batch) * share / (1 - share))
+    if not count:
+        return packed
+    draw = seeding.generator(settings.drills.seed, "tokens.drills", number)
+    drills = pack(draw_drills(count, table, batch.world, family, draw), settings.window, settings.alignment)
+    return Packed(np.concatenate((packed.tokens, drills.tokens)), np.concatenate((packed.lengths, drills.lengths)), packed.kept)
 
 
 def pack(emitted: Emitted, window: int, alignment: Alignment) -> Packed:

@@ -17,13 +17,11 @@ from igsm_pipeline.problems.files import from_table, problem_files
 from igsm_pipeline.problems.record import ProblemBatch, Records
 from igsm_pipeline.problems.workers import write_files
 from igsm_pipeline.store import Writing, remove_leftovers, write_atomically
-from igsm_pipeline.tokens.drills import pack_with_drills
-from igsm_pipeline.tokens.emission import emit
-from igsm_pipeline.tokens.retries import with_retries
 from igsm_pipeline.tokens.settings import ShardSettings
 from igsm_pipeline.tokens.shards import TABLE_FILE, shard_counts, shard_path, table_facts, write_shard
 from igsm_pipeline.tokens.table import TokenTable, build_table
 from igsm_pipeline.tokens.tokenizer import save_tokenizer
+from igsm_pipeline.tokens.windows import windows_of
 from igsm_pipeline.world import World, load_world
 
 TOKENIZER = "tokenizer"
@@ -87,8 +85,7 @@ def _write_shard(settings: ShardSettings, world_folder: Path, problems_folder: P
     start = number * settings.problems_per_shard
     records = source.rows.read(start, min(start + settings.problems_per_shard, source.rows.num_problems))
     batch = ProblemBatch(records, source.world, settings.family.modulus)
-    emitted = with_retries(emit(batch, source.table, settings.family.format), batch, source.table, settings.retry)
-    packed = pack_with_drills(emitted, source.table, source.world, settings.family, settings.drills, number, settings.window, settings.alignment)
+    packed = windows_of(batch, source.table, settings.family, settings, number)
     write_shard(packed, records["op"], source.table.size, shard_path(folder, number))
     return len(records)
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from igsm_pipeline.model.settings import ModelSettings, checkpoint_hash
-from igsm_pipeline.problems.settings import NO_RETRIES, FamilySettings, RetrySettings
+from igsm_pipeline.problems.settings import FamilySettings
 from igsm_pipeline.settings import Settings, added_field, runtime_field
-from igsm_pipeline.tokens.settings import NO_DRILLS, Alignment, DrillSettings, TokenSettings
+from igsm_pipeline.tokens.settings import TokenSettings, WindowSettings
 
 SNAPSHOTS_MOST = 1000
 Snapshots = (
@@ -85,18 +85,14 @@ class TrainingSettings(Settings):
         return values if self.start is None else {**values, "start": {"checkpoint": checkpoint_hash(Path(self.start), "training.start")}}
 
 
-class StreamSettings(Settings):
+class StreamSettings(WindowSettings):
     """How to make training windows during the training, instead of reading shards.
 
     Ours: shard n of the stream has the windows that ``token_shards`` would make of the blocks from n * blocks_per_shard on.
     """
 
-    window: int = Field(768, ge=16, le=1 << 16, description="tokens per window")
-    alignment: Alignment = "aligned"
     seed: int = Field(0, ge=0, description="seed of the problems")
     block_size: int = Field(4096, ge=1, le=1 << 16, description="problems per block; it decides which problems a block has")
-    retry: RetrySettings = added_field(NO_RETRIES, description="what is named and taken back in the solutions")
-    drills: DrillSettings = added_field(NO_DRILLS, description="solutions without a problem, beside the problems")
     blocks_per_shard: int = Field(8, ge=1, description="blocks that are packed and shuffled together; a window never crosses shards")
 
 

@@ -28,9 +28,9 @@ from igsm_pipeline.problems.law.blocks import BlockMaker
 from igsm_pipeline.problems.record import ProblemBatch
 from igsm_pipeline.problems.settings import FamilySettings, ProblemSetSettings
 from igsm_pipeline.processes.pools import begin_worker, worker_pool
-from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
-from igsm_pipeline.tokens.drills import LEAD_SHARE, pack_with_drills
-from igsm_pipeline.tokens.retries import with_retries
+from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table
+from igsm_pipeline.tokens.settings import LEAD_SHARE
+from igsm_pipeline.tokens.windows import windows_of
 from igsm_pipeline.training.settings import StreamSettings
 from igsm_pipeline.world import World
 
@@ -75,13 +75,13 @@ class ShardMaker:
         Raises:
             StageFailed: all its problems are longer than a window.
         """
-        first = number * self.stream.blocks_per_shard
-        records = np.concatenate([self.blocks.make(block).records for block in range(first, first + self.stream.blocks_per_shard)])
-        if number < self.stream.drills.lead:  # drills take the place of the others
-            records = records[: round(len(records) * (1 - LEAD_SHARE))]
-        batch = ProblemBatch(records, self.world, self.family.modulus)
-        emitted = with_retries(emit(batch, self.table, self.family.format), batch, self.table, self.stream.retry)
-        packed = pack_with_drills(emitted, self.table, self.world, self.family, self.stream.drills, number, self.stream.window, self.stream.alignment)
+        stream, first = self.stream, number * self.stream.blocks_per_shard
+        wanted = stream.blocks_per_shard * stream.block_size
+        if number < stream.drills.lead:  # drills take the place of the others
+            wanted = max(1, round(wanted * (1 - LEAD_SHARE)))
+        blocks = range(first, first + -(-wanted // stream.block_size))
+        records = np.concatenate([self.blocks.make(block).records for block in blocks])[:wanted]
+        packed = windows_of(ProblemBatch(records, self.world, self.family.modulus), self.table, self.family, stream, number)
         if not packed.kept.any():
             raise StageFailed(f"all {len(records)} problems are longer than shards.window, which is {self.stream.window}: raise it")
         order = seeding.generator(self.order_seed, "training.order", number).permutation(len(packed.lengths))

@@ -15,9 +15,9 @@ from igsm_pipeline import seeding
 from igsm_pipeline.problems import FamilySettings, ProblemSetSettings, generate_block
 from igsm_pipeline.text import document
 from igsm_pipeline.tokens import TokenSettings, TokenTable, build_table, emit
-from igsm_pipeline.tokens.drills import draw_drills, longest_drill, names, pack_with_drills
-from igsm_pipeline.tokens.settings import DrillSettings
-from igsm_pipeline.tokens.windows import pack
+from igsm_pipeline.tokens.drills import draw_drills, longest_drill, names
+from igsm_pipeline.tokens.settings import DrillSettings, WindowSettings
+from igsm_pipeline.tokens.windows import Packed, pack, windows_of
 from igsm_pipeline.world import load_world
 
 _SENTENCE = re.compile(r" Define (?P<name>[^.=]+) as (?P<symbol>[a-zA-Z]); so (?P=symbol) = (?P<rest>[^.]+)\.")
@@ -113,16 +113,18 @@ def test_windows_of_problems_are_those_without_drills_and_the_share_is_kept(alig
     world, family = load_world("mini"), family_of(4, 5, 10)
     table = table_of("mini", 5, "phrase")
     batch = generate_block(ProblemSetSettings(family=family, num_problems=120, block_size=120), world, 0)
-    emitted = emit(batch, table, "pq")
-    plain = pack(emitted, 160, alignment)
-    mixed = pack_with_drills(emitted, table, world, family, DrillSettings(share=share), 3, 160, alignment)
+    plain = pack(emit(batch, table, "pq"), 160, alignment)
+
+    def windows(number: int, seed: int = 0) -> Packed:
+        settings = WindowSettings(window=160, alignment=alignment, drills=DrillSettings(share=share, seed=seed))
+        return windows_of(batch, table, family, settings, number)
+
+    mixed = windows(3)
     assert np.array_equal(mixed.tokens[: len(plain.lengths)], plain.tokens)
     assert np.array_equal(mixed.kept, plain.kept)
     drills = mixed.tokens[len(plain.lengths) :].reshape(-1)
     begun = int(((drills[:-1] == table.bos) & (drills[1:] == table.solution)).sum())
     assert begun == pytest.approx(len(batch) * share / (1 - share), abs=0.5)
-    again = pack_with_drills(emitted, table, world, family, DrillSettings(share=share, seed=1), 3, 160, alignment)
-    other_shard = pack_with_drills(emitted, table, world, family, DrillSettings(share=share), 4, 160, alignment)
     if share:
-        assert not np.array_equal(again.tokens, mixed.tokens)
-        assert not np.array_equal(other_shard.tokens, mixed.tokens)
+        assert not np.array_equal(windows(3, seed=1).tokens, mixed.tokens)
+        assert not np.array_equal(windows(4).tokens, mixed.tokens)
